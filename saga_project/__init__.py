@@ -1,0 +1,3 @@
+"""The composition root, and the few words that all apps share."""
+
+__version__ = "0.8.1"

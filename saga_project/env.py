@@ -1,0 +1,63 @@
+"""Typed reads of the configuration: the environment over a TOML file over defaults.
+
+A value that cannot be understood stops the start with one line that names the variable.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from environs import Env, EnvValidationError
+
+
+class ConfigurationError(SystemExit):
+    """Ends the process with its sentence on standard error and exit status 1."""
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def _load_toml(path: Path) -> dict[str, str]:
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigurationError(f"SAGA_CONFIG: {path} cannot be read: {exc}") from exc
+    return {key.upper(): _as_text(value) for key, value in document.items()}
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Env:
+    """Return a reader that sees ``SAGA_CONFIG`` beneath the environment.
+
+    An empty variable counts as unset. Errors are collected until ``seal()``.
+    """
+    default = Path.home() / ".saga" / "config.toml"
+    path = Path(environ.get("SAGA_CONFIG") or default)
+    if environ.get("SAGA_CONFIG") and not path.is_file():
+        raise ConfigurationError(f"SAGA_CONFIG: {path} does not exist.")
+    for key, text in _load_toml(path).items():
+        if not os.environ.get(key):
+            os.environ[key] = text
+    for key in [key for key, text in os.environ.items() if text == ""]:
+        del os.environ[key]
+    return Env(eager=False)
+
+
+def seal(env: Env) -> None:
+    """Stop the process if any value that was read so far is wrong; all of them are named."""
+    try:
+        env.seal()
+    except EnvValidationError as exc:
+        lines = [f"{name}: {' '.join(texts)}" for name, texts in exc.error_messages.items()]
+        raise ConfigurationError("\n".join(lines)) from exc

@@ -1,0 +1,194 @@
+"""Every setting, top to bottom; environments differ by variables only (see README, "Configuration")."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import environs.validators as validate
+
+from saga_project import __version__, embedded
+from saga_project import env as configuration
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = configuration.load()
+
+# --- Where we serve, and for whom -----------------------------------------------------------------
+
+HOST = env.str("HOST", "127.0.0.1")
+PORT = env.int("PORT", 8030, validate=validate.Range(min=1, max=65535))
+SERVICE_NAME = env.str("SERVICE_NAME", "saga")
+SAGA_VERSION = __version__
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+IS_LOOPBACK = _is_loopback(HOST or "")
+LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+SAGA_AUTH = env.str(
+    "SAGA_AUTH", "open" if IS_LOOPBACK else "required", validate=validate.OneOf(["open", "required"])
+)
+ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
+DEBUG = env.bool("SAGA_DEBUG", False)
+SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(min=1, max=64))
+SAGA_LANE = env.bool("SAGA_LANE", True)
+SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
+
+# --- Data and secrets -----------------------------------------------------------------------------
+
+SAGA_DATA_DIR = Path(env.str("SAGA_DATA_DIR", str(BASE_DIR / "var")) or "var")
+DATABASE_URL = env.str("DATABASE_URL", None) or embedded.database_url(SAGA_DATA_DIR)
+REDIS_URL = env.str("REDIS_URL", None) or embedded.redis_url(SAGA_DATA_DIR)
+SECRET_KEY = env.str("SAGA_SECRET_KEY", None) or embedded.secret(SAGA_DATA_DIR, "secret_key")
+SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
+    embedded.secret(SAGA_DATA_DIR, "encryption_key")
+]
+
+# --- Registry -------------------------------------------------------------------------------------
+
+HEARTBEAT_INTERVAL = env.int("HEARTBEAT_INTERVAL", 30, validate=validate.Range(min=5, max=3600))
+REGISTRATION_TTL = env.int("REGISTRATION_TTL", 60, validate=validate.Range(min=5, max=3600))
+REGISTRY_HEARTBEAT_MONITOR_INTERVAL = env.int(
+    "REGISTRY_HEARTBEAT_MONITOR_INTERVAL", 60, validate=validate.Range(min=1)
+)
+REGISTRY_HEARTBEAT_GRACE_MULTIPLIER = env.int(
+    "REGISTRY_HEARTBEAT_GRACE_MULTIPLIER", 3, validate=validate.Range(min=1)
+)
+REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD = env.int(
+    "REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD", 3, validate=validate.Range(min=1)
+)
+REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD = env.int(
+    "REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD", 10, validate=validate.Range(min=1)
+)
+SAGA_AUTO_APPROVE = env.bool("SAGA_AUTO_APPROVE", SAGA_AUTH == "open")
+SAGA_INTERNAL_SERVICES = env.list("SAGA_INTERNAL_SERVICES", [])
+SAGA_STALE_READS = env.int("SAGA_STALE_READS", 0, validate=validate.Range(min=0))
+SAGA_EVENT_RETENTION_DAYS = env.int("SAGA_EVENT_RETENTION_DAYS", 30, validate=validate.Range(min=1))
+SAGA_OIDC_ISSUER = env.str("SAGA_OIDC_ISSUER", None)
+SAGA_OIDC_AUDIENCE = env.str("SAGA_OIDC_AUDIENCE", None)
+
+# --- Updates and webhooks -------------------------------------------------------------------------
+
+SAGA_ARTIFACTS_DIR = Path(env.str("SAGA_ARTIFACTS_DIR", str(SAGA_DATA_DIR / "artifacts")))
+SAGA_BACKUPS_DIR = Path(env.str("SAGA_BACKUPS_DIR", str(SAGA_DATA_DIR / "backups")))
+SAGA_INSTALL_ROOT = Path(env.str("SAGA_INSTALL_ROOT", str(SAGA_DATA_DIR / "services")))
+SAGA_NODE_NAME = env.str("SAGA_NODE_NAME", "local")
+PRIVATE_NETWORKS = [
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+]
+SAGA_ALLOWED_NETWORKS = env.list("SAGA_ALLOWED_NETWORKS", PRIVATE_NETWORKS if IS_LOOPBACK else [])
+
+configuration.seal(env)
+
+# --- Django ---------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "axes",
+    "saga_project",
+    "registry",
+    "updates",
+    "webhooks",
+]
+MIDDLEWARE = [
+    "saga_project.api.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "saga_project.urls"
+APPEND_SLASH = False
+WSGI_APPLICATION = "saga_project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+DATABASES = {"default": embedded.parse_database_url(DATABASE_URL)}
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 0.8,
+            "CONNECTION_POOL_KWARGS": {"max_connections": 200},
+        },
+        "KEY_PREFIX": "saga",
+    }
+}
+
+# --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------
+
+CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TASK_DEFAULT_QUEUE = "registry"
+CELERY_TASK_ROUTES = {
+    "registry.*": {"queue": "registry"},
+    "updates.*": {"queue": "updates"},
+    "webhooks.*": {"queue": "webhooks"},
+}
