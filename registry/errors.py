@@ -1,0 +1,57 @@
+"""What the registry refuses, named as the state that it reports."""
+
+from __future__ import annotations
+
+from saga_project.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+
+
+class InvalidServiceName(InvalidRequest):
+    error = "Invalid service name"
+
+
+class InvalidInstanceId(InvalidRequest):
+    error = "Invalid instance id"
+
+
+class InvalidVersion(InvalidRequest):
+    error = "Invalid version"
+
+
+class InvalidServiceUrl(InvalidRequest):
+    error = "Invalid service URL"
+
+
+class InvalidCapability(InvalidRequest):
+    error = "Invalid capability"
+
+
+class ServiceNotFound(NotFound):
+    error = "Service not found"
+
+
+class ServiceNotLive(InvalidRequest):
+    """A heartbeat for what is not registered, or expired: its sender must register again."""
+
+    error = "Service not found"
+
+
+class ServiceRegistered(Conflict):
+    error = "Service already registered"
+
+
+class ServiceOwned(NotAllowed):
+    error = "Service belongs to another account"
+
+
+class HasSubscriptions(Conflict):
+    error = "Service has subscriptions"
+
+
+class IllegalMove(Conflict):
+    """The service's status does not allow what was asked."""
+
+    error = "Status does not allow this"
+
+
+class SubscriptionNotFound(NotFound):
+    error = "Subscription not found"

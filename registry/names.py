@@ -1,0 +1,70 @@
+"""What a name, a version and a URL may look like; nothing else that came from outside is trusted."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from registry import errors
+
+RESERVED_NAMES = frozenset({"register", "heartbeat", "watch", "export"})
+MAX_URL_LENGTH = 2048
+MAX_TEXT_LENGTH = 4096
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}", re.ASCII)
+_NAME_RULE = "1-128 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit"
+
+
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def check_service_name(text: str, *, field: str = "service_name") -> str:
+    if not is_name(text):
+        raise errors.InvalidServiceName(f"A service name has {_NAME_RULE}.", field=field)
+    if text in RESERVED_NAMES:
+        raise errors.InvalidServiceName(f"'{text}' is reserved.", field=field)
+    return text
+
+
+def check_instance_id(text: str, *, field: str = "instance_id") -> str:
+    if not is_name(text):
+        raise errors.InvalidInstanceId(f"An instance id has {_NAME_RULE}.", field=field)
+    return text
+
+
+def check_version(text: str, *, field: str = "version") -> str:
+    if _VERSION.fullmatch(text) is None or ".." in text:
+        raise errors.InvalidVersion(
+            "A version has 1-128 characters out of A-Z a-z 0-9 . + _ -, starts with a letter or digit,"
+            " and has no '..'.",
+            field=field,
+        )
+    return text
+
+
+def check_url(text: str, *, field: str = "service_url") -> str:
+    """Judge the syntax of an http(s) URL; where it leads is judged when it is dialled."""
+    if reason := _url_fault(text):
+        raise errors.InvalidServiceUrl(reason, field=field)
+    return text
+
+
+def _url_fault(text: str) -> str | None:
+    if len(text) > MAX_URL_LENGTH:
+        return f"A URL has at most {MAX_URL_LENGTH} characters."
+    if not text.isprintable() or " " in text or "\\" in text:
+        return "A URL has no spaces, backslashes or control characters."
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return "The URL cannot be read."
+    if parts.scheme not in ("http", "https"):
+        return "A URL starts with http:// or https://."
+    if "@" in parts.netloc:
+        return "A URL carries no credentials."
+    if not parts.hostname or port == 0:
+        return "A URL names a host."
+    return None

@@ -1,0 +1,93 @@
+"""System checks: combinations of settings that cannot work, or that should not be used unawares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+
+
+class SagaProjectConfig(AppConfig):
+    name = "saga_project"
+    verbose_name = "Saga"
+
+
+@checks.register(checks.Tags.security)
+def open_beyond_loopback(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.SAGA_AUTH == "open" and not settings.IS_LOOPBACK:
+        return [
+            checks.Warning(
+                f"SAGA_AUTH=open while HOST={settings.HOST}: anyone who reaches this port may"
+                " register, deploy and delete.",
+                hint="Set SAGA_AUTH=required and hand out tokens (manage.py create_token).",
+                id="saga.W001",
+            )
+        ]
+    return []
+
+
+@checks.register
+def thresholds_in_order(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    degraded = settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
+    unreachable = settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
+    if degraded < unreachable:
+        return []
+    return [
+        checks.Error(
+            f"REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD ({degraded}) must be below"
+            f" REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD ({unreachable}).",
+            id="saga.E001",
+        )
+    ]
+
+
+@checks.register
+def interval_below_ttl(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.HEARTBEAT_INTERVAL < settings.REGISTRATION_TTL:
+        return []
+    return [
+        checks.Warning(
+            f"HEARTBEAT_INTERVAL ({settings.HEARTBEAT_INTERVAL}) must be below REGISTRATION_TTL"
+            f" ({settings.REGISTRATION_TTL}), or services that beat at that interval expire between two beats.",
+            id="saga.W002",
+        )
+    ]
+
+
+@checks.register
+def oidc_is_whole(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.SAGA_OIDC_AUDIENCE and not settings.SAGA_OIDC_ISSUER:
+        return [
+            checks.Error("SAGA_OIDC_AUDIENCE is set, but SAGA_OIDC_ISSUER is not.", id="saga.E003")
+        ]
+    if settings.SAGA_OIDC_ISSUER and not settings.SAGA_OIDC_AUDIENCE:
+        return [
+            checks.Warning(
+                "SAGA_OIDC_ISSUER is set without SAGA_OIDC_AUDIENCE: a token made for any other"
+                " program of that issuer would be accepted here.",
+                id="saga.W004",
+            )
+        ]
+    return []
+
+
+@checks.register
+def encryption_keys_are_keys(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    for position, key in enumerate(settings.SAGA_ENCRYPTION_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            return [
+                checks.Error(
+                    f"SAGA_ENCRYPTION_KEYS: key {position} is not 32 bytes in url-safe base64.",
+                    hint="python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+                    id="saga.E005",
+                )
+            ]
+    return []
