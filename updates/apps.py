@@ -1,0 +1,7 @@
+"""The updates app."""
+
+from django.apps import AppConfig
+
+
+class UpdatesConfig(AppConfig):
+    name = "updates"

@@ -1,0 +1,20 @@
+"""What could run (releases, sources), what may happen (policies, calendar) and what did (history, audit)."""
+
+from updates.models.audit import AuditEntry
+from updates.models.calendar import Freeze, MaintenanceWindow
+from updates.models.history import HistoryEntry
+from updates.models.policy import Approval, Hold, Policy
+from updates.models.release import Release
+from updates.models.source import Source
+
+__all__ = [
+    "Approval",
+    "AuditEntry",
+    "Freeze",
+    "HistoryEntry",
+    "Hold",
+    "MaintenanceWindow",
+    "Policy",
+    "Release",
+    "Source",
+]

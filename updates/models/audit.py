@@ -1,0 +1,27 @@
+"""Who asked, approved and overrode: append-only by a trigger, tamper-evident by a chain of digests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from registry.models import MAX_NAME_LENGTH
+
+
+class AuditEntry(models.Model):
+    sequence = models.BigIntegerField(primary_key=True, help_text="1, 2, 3 … without a gap.")
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=255)
+    action = models.CharField(max_length=64)
+    service_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True, db_index=True)
+    data: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    previous_digest = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-sequence"]
+        verbose_name_plural = "audit trail"
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.action} by {self.actor}"

@@ -1,0 +1,117 @@
+"""What a service wants to happen with new releases, and the exceptions that people made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from registry.models import MAX_NAME_LENGTH, Service
+from updates.models.release import Release
+
+
+class Policy(models.Model):
+    """A service without a row has the defaults."""
+
+    class Kind(models.TextChoices):
+        MANUAL = "manual"
+        APPROVE = "approve"
+        AUTO = "auto"
+        PINNED = "pinned"
+
+    class Strategy(models.TextChoices):
+        ROLLING = "rolling"
+        BLUE_GREEN = "blue-green"
+        CANARY = "canary"
+
+    service = models.OneToOneField(Service, on_delete=models.CASCADE, related_name="policy")
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.MANUAL)
+    version_range = models.CharField(
+        max_length=255, blank=True, help_text="Such as >=1.4,<2; empty means any."
+    )
+    channel = models.CharField(max_length=64, blank=True, help_text="Empty means any.")
+    allows_prereleases = models.BooleanField(default=False)
+    minimum_age_seconds = models.PositiveIntegerField(
+        default=0,
+        help_text="How old a release must be, by its source's own time; without one it waits.",
+    )
+    strategy = models.CharField(
+        max_length=10, choices=Strategy.choices, default=Strategy.ROLLING
+    )
+    strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    requires_signature = models.BooleanField(default=False)
+    signing_keys = ArrayField(
+        models.CharField(max_length=128),
+        default=list,
+        blank=True,
+        help_text="minisign public keys, any of which may have signed.",
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "policies"
+        permissions = [
+            ("override_calendar", "Can deploy in a freeze or outside maintenance windows"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service.name}: {self.kind}"
+
+
+class Hold(models.Model):
+    """One version is skipped, or, without a version, all updates of the service are snoozed."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="holds")
+    version = models.CharField(
+        max_length=MAX_NAME_LENGTH, blank=True, help_text="Empty snoozes every version."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty holds for good.")
+    reason = models.TextField(blank=True)
+    created_by = models.CharField(max_length=255, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["service_id", "-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="snooze_ends", condition=~Q(version="") | Q(expires_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service.name}: {self.version or 'everything'}"
+
+
+class Approval(models.Model):
+    """A release that policy would deploy once a member of staff says so."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+        SUPERSEDED = "superseded"
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="approvals")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="approvals")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    requested_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.CharField(max_length=255, blank=True)
+    reason = models.TextField(blank=True)
+    job_id = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-requested_at", "-id"]
+        permissions = [("decide_approval", "Can approve and reject updates")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service"],
+                condition=Q(state="pending"),
+                name="one_pending_approval_per_service",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.release}: {self.state}"

@@ -1,0 +1,68 @@
+"""A version of a service that could run."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service
+
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def available(self) -> ReleaseQuerySet:
+        return self.filter(state=Release.State.AVAILABLE)
+
+
+class Release(models.Model):
+    class State(models.TextChoices):
+        AVAILABLE = "available"
+        QUARANTINED = "quarantined"
+        WITHDRAWN = "withdrawn"
+
+    class ArtifactType(models.TextChoices):
+        BINARY = "binary"
+        ARCHIVE = "archive"
+        IMAGE = "image"
+
+    LEGAL_MOVES = {
+        State.AVAILABLE: (State.QUARANTINED, State.WITHDRAWN),
+        State.QUARANTINED: (State.AVAILABLE,),
+        State.WITHDRAWN: (State.AVAILABLE, State.QUARANTINED),
+    }
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="releases")
+    version = models.CharField(max_length=MAX_NAME_LENGTH, db_collation="C")
+    channel = models.CharField(
+        max_length=64, blank=True, help_text="Such as stable or nightly; empty for sources without."
+    )
+    artifact_url = models.CharField(
+        max_length=MAX_URL_LENGTH, blank=True, help_text="For an image, its reference."
+    )
+    artifact_type = models.CharField(
+        max_length=8, choices=ArtifactType.choices, default=ArtifactType.BINARY
+    )
+    checksum = models.CharField(
+        max_length=256, blank=True, help_text="algorithm:hexadecimal digest, as it was announced."
+    )
+    size_bytes = models.BigIntegerField(null=True, blank=True)
+    signature = models.TextField(blank=True, help_text="A minisign signature of the artifact.")
+    notes = models.TextField(blank=True)
+    published_at = models.DateTimeField(
+        null=True, blank=True, help_text="As its source says; the minimum age counts from here."
+    )
+    recorded_at = models.DateTimeField(help_text="When we heard of it first.")
+    origin = models.CharField(max_length=16, help_text="The kind of source that told us.")
+    state = models.CharField(max_length=11, choices=State.choices, default=State.AVAILABLE)
+    state_reason = models.TextField(blank=True)
+    state_changed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["service_id", "-recorded_at", "-id"]
+        permissions = [("move_release", "Can quarantine, withdraw and release again")]
+        constraints = [
+            models.UniqueConstraint(fields=["service", "version"], name="one_release_per_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service.name} {self.version}"
