@@ -1,0 +1,53 @@
+# Everything a person does with this project; "make" alone lists it.
+
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: help run test check format lock
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+run: .venv/runtime.stamp ## Install what is missing, then start the whole stack on http://127.0.0.1:8030
+	@exec $(BIN)/python -m saga_project.stack run
+
+test: .venv/development.stamp ## Run the whole test suite, in parallel, with servers of its own
+	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: .venv/development.stamp ## Check format, lint, types, import contracts, migrations and settings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+
+format: .venv/development.stamp ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url --quiet
+
+lock: $(BIN)/pip ## Resolve the dependencies anew into requirements.lock and requirements-dev.lock
+	$(BIN)/pip install --quiet 'uv>=0.9'
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "Saga needs Python 3.11 or newer; set PYTHON to one."; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)."; exit 1; }
+
+.venv/runtime.stamp: requirements.lock | $(BIN)/pip
+	@echo "Installing the dependencies (about half a minute the first time) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+.venv/development.stamp: requirements-dev.lock | $(BIN)/pip
+	@echo "Installing the dependencies, with those of the tests (about a minute the first time) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@ .venv/runtime.stamp
