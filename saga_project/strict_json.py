@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
 MAX_DIGITS = 64
+_UNCLEAN = re.compile("[\x00\ud800-\udfff]")
 
 
 class Refused(ValueError):
@@ -15,7 +17,7 @@ class Refused(ValueError):
 
 def is_clean(text: str) -> bool:
     """Whether PostgreSQL and UTF-8 can hold ``text``: no NUL, no lone surrogate."""
-    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    return _UNCLEAN.search(text) is None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

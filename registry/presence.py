@@ -1,0 +1,503 @@
+"""Who is alive, in Redis; the only module that knows its keys.
+
+    saga:services    hash   service → JSON document (the service with its live instances)
+    saga:revisions   hash   service → revision of the newest document ever written
+    saga:deadlines   zset   "service/instance" → deadline in µs of Redis' clock
+    saga:ttls        hash   "service/instance" → TTL in µs
+    saga:holds       hash   suspects: "service/instance" → kept until, in µs
+    saga:expiring    hash   taken by a sweep, not yet in PostgreSQL → their last deadline
+    saga:meta        hash   seq, floor, tick, born, run_id
+
+Every script that changes something takes the next ``seq`` and publishes the change with it, so that a
+web process can hold a replica (``directory``) and notice a gap. The last heartbeat is the deadline minus
+the TTL; nobody expires before ``floor`` + TTL, which is how time in which nobody could beat is given back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django_redis import get_redis_connection
+from redis import Redis
+from redis import exceptions as redis_exceptions
+
+from saga_project import errors
+
+logger = logging.getLogger(__name__)
+
+CHANGES_CHANNEL = "saga:changes"
+DOORBELL_CHANNEL = "saga:events"
+AWAY_SECONDS = 3.0  # Nobody ticked for this long: nobody could beat either.
+
+SERVICES, REVISIONS, DEADLINES = "saga:services", "saga:revisions", "saga:deadlines"
+TTLS, HOLDS, EXPIRING, META = "saga:ttls", "saga:holds", "saga:expiring", "saga:meta"
+_KEYS = (SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, CHANGES_CHANNEL)
+
+_PROLOGUE = """
+local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, CHANNEL = unpack(KEYS)
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local function text(number) return string.format('%.0f', number) end
+local function tell(kind, words, tail)
+  local seq = redis.call('HINCRBY', META, 'seq', 1)
+  table.insert(words, 1, text(seq))
+  table.insert(words, 1, kind)
+  local message = table.concat(words, ' ')
+  if tail then message = message .. '\\n' .. tail end
+  redis.call('PUBLISH', CHANNEL, message)
+end
+local floor = tonumber(redis.call('HGET', META, 'floor') or '0')
+local function until_when(member, score, ttl)
+  local deadline = math.max(score, floor + ttl)
+  local hold = redis.call('HGET', HOLDS, member)
+  if hold then deadline = math.max(deadline, tonumber(hold)) end
+  return deadline
+end
+"""
+
+# Renews each member that is still alive; answers its new deadline, or 0.
+_RENEW = (
+    _PROLOGUE
+    + """
+if redis.call('HEXISTS', META, 'born') == 0 then return redis.error_reply('NOTREADY refill first') end
+local answer, words = {}, {}
+for position, member in ipairs(ARGV) do
+  local score = redis.call('ZSCORE', DEADLINES, member)
+  local deadline = 0
+  if score then
+    local ttl = tonumber(redis.call('HGET', TTLS, member))
+    if until_when(member, tonumber(score), ttl) > now then
+      deadline = now + ttl
+      redis.call('ZADD', DEADLINES, text(deadline), member)
+      words[#words + 1] = member
+      words[#words + 1] = text(deadline)
+    end
+  end
+  answer[position] = text(deadline)
+end
+if #words > 0 then tell('B', words) end
+return answer
+"""
+)
+
+# ARGV: name, revision, document ('' for none), then triples member, ttl, what:
+# 'renew' (deadline now + ttl), 'drop', or a deadline that is taken where the member has none.
+_PUT = (
+    _PROLOGUE
+    + """
+local name, revision, document = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local is_newest = revision >= tonumber(redis.call('HGET', REVISIONS, name) or '0')
+if is_newest then
+  redis.call('HSET', REVISIONS, name, ARGV[2])
+  if document == '' then redis.call('HDEL', SERVICES, name)
+  else redis.call('HSET', SERVICES, name, document) end
+end
+local words = {name}
+for position = 4, #ARGV, 3 do
+  local member, ttl, what = ARGV[position], ARGV[position + 1], ARGV[position + 2]
+  local deadline = nil
+  if what == 'drop' then
+    if is_newest then
+      redis.call('ZREM', DEADLINES, member)
+      redis.call('HDEL', TTLS, member)
+      redis.call('HDEL', HOLDS, member)
+      redis.call('HDEL', EXPIRING, member)
+    end
+  elseif what == 'renew' then
+    deadline = now + tonumber(ttl)
+    redis.call('HDEL', EXPIRING, member)
+    redis.call('HDEL', HOLDS, member)
+  elseif redis.call('ZSCORE', DEADLINES, member) == false
+      and redis.call('HEXISTS', EXPIRING, member) == 0 then
+    deadline = tonumber(what)
+  end
+  if deadline then
+    redis.call('ZADD', DEADLINES, text(deadline), member)
+    redis.call('HSET', TTLS, member, ttl)
+    words[#words + 1] = member
+    words[#words + 1] = text(deadline)
+  end
+end
+if is_newest then tell('P', words, document)
+elseif #words > 1 then table.remove(words, 1); tell('B', words) end
+return {is_newest and 1 or 0, text(now)}
+"""
+)
+
+# Takes the members that are overdue; a heartbeat that comes later is refused.
+_TAKE_OVERDUE = (
+    _PROLOGUE
+    + """
+local taken = {}
+for _, member in ipairs(ARGV) do
+  local score = redis.call('ZSCORE', DEADLINES, member)
+  if score then
+    local ttl = redis.call('HGET', TTLS, member)
+    redis.call('HDEL', HOLDS, member)
+    if until_when(member, tonumber(score), tonumber(ttl)) <= now then
+      redis.call('ZREM', DEADLINES, member)
+      redis.call('HDEL', TTLS, member)
+      redis.call('HSET', EXPIRING, member, text(tonumber(score) - tonumber(ttl)))
+      taken[#taken + 1] = member
+    end
+  end
+end
+if #taken > 0 then tell('X', {unpack(taken)}) end
+return taken
+"""
+)
+
+# ARGV: pairs member, kept until ('0' ends it).
+_HOLD = (
+    _PROLOGUE
+    + """
+local words = {}
+for position = 1, #ARGV, 2 do
+  local member, hold = ARGV[position], ARGV[position + 1]
+  if hold == '0' then redis.call('HDEL', HOLDS, member) else redis.call('HSET', HOLDS, member, hold) end
+  words[#words + 1] = member
+  words[#words + 1] = hold
+end
+if #words > 0 then tell('H', words) end
+return #words / 2
+"""
+)
+
+# A web process says that it could receive heartbeats; ARGV: µs without a tick that count as away.
+_TICK = (
+    _PROLOGUE
+    + """
+local last = tonumber(redis.call('HGET', META, 'tick') or '0')
+local away = now - last
+redis.call('HSET', META, 'tick', text(now))
+if away > tonumber(ARGV[1]) then
+  redis.call('HSET', META, 'floor', text(now), 'away', text(away))
+  tell('F', {text(now)})
+end
+return {text(now), redis.call('HGET', META, 'born') or '', redis.call('HGET', META, 'run_id') or ''}
+"""
+)
+
+# After a refill: time starts anew for everybody.
+_BEAR = (
+    _PROLOGUE
+    + """
+redis.call('HSET', META, 'born', text(now), 'run_id', ARGV[1], 'floor', text(now), 'tick', text(now))
+tell('F', {text(now)})
+return text(now)
+"""
+)
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """What a sweep needs: ``due`` maps members to their effective deadline in µs."""
+
+    now_us: int
+    total: int
+    due: dict[str, int]
+    holds: dict[str, int]
+    is_anyone_receiving: bool
+
+
+class _Breaker:
+    """Keeps requests fast while Redis is gone: three failures in a row open it for a while."""
+
+    failures_to_open = 3
+    open_seconds = 2.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._open_until = 0.0
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        if time.monotonic() < self._open_until:
+            raise errors.RedisUnavailable("Redis is not available. Try again in a moment.")
+        try:
+            yield
+        except redis_exceptions.ResponseError as exc:
+            if "NOTREADY" in str(exc) or "LOADING" in str(exc):
+                raise errors.RedisUnavailable("Redis lost its data and is being refilled.") from exc
+            raise
+        except (redis_exceptions.RedisError, OSError) as exc:
+            self._failed()
+            raise errors.RedisUnavailable("Redis is not available. Try again in a moment.") from exc
+        else:
+            self.close()
+
+    def _failed(self) -> None:
+        with self._lock:
+            self._failures += 1
+            if self._failures >= self.failures_to_open:
+                self._open_until = time.monotonic() + self.open_seconds
+
+    def close(self) -> None:
+        if self._failures or self._open_until:
+            with self._lock:
+                self._failures, self._open_until = 0, 0.0
+
+
+breaker = _Breaker()
+
+
+def connection() -> Redis:
+    """Return django-redis' client: pooled, with short timeouts."""
+    client: Redis = get_redis_connection("default")
+    return client
+
+
+def member_of(service_name: str, instance_id: str) -> str:
+    return f"{service_name}/{instance_id}"
+
+
+def split_member(member: str) -> tuple[str, str]:
+    service_name, _, instance_id = member.partition("/")
+    return service_name, instance_id
+
+
+def moment(microseconds: int) -> dt.datetime:
+    """Return µs since 1970 as an exact UTC time."""
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
+
+
+def microseconds(at: dt.datetime) -> int:
+    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+_scripts: dict[str, Any] = {}
+
+
+def _run(script: str, arguments: Sequence[Any]) -> Any:
+    with breaker.guard():
+        registered = _scripts.get(script)
+        if registered is None:
+            registered = _scripts[script] = connection().register_script(script)
+        return registered(keys=_KEYS, args=arguments, client=connection())
+
+
+# --- Beating --------------------------------------------------------------------------------------
+
+
+def renew(members: Sequence[str]) -> list[int]:
+    """Give each member that is alive its full TTL again; answers deadlines in µs, 0 for who is not.
+
+    One round trip. Raises RedisUnavailable.
+    """
+    return [int(deadline) for deadline in _run(_RENEW, members)] if members else []
+
+
+def put(
+    name: str,
+    *,
+    revision: int,
+    document: dict[str, Any] | None,
+    renewed: Iterable[tuple[str, int]] = (),
+    dropped: Iterable[str] = (),
+    known: Iterable[tuple[str, int, int]] = (),
+) -> int:
+    """Write a service's document where none newer is there, and move its members' presence.
+
+    ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs)
+    to be taken where Redis knows nothing of them. Returns Redis' time in µs.
+    """
+    arguments: list[Any] = [name, revision, orjson.dumps(document) if document else b""]
+    for instance_id, ttl in renewed:
+        arguments += [member_of(name, instance_id), ttl * 1_000_000, "renew"]
+    for instance_id in dropped:
+        arguments += [member_of(name, instance_id), 0, "drop"]
+    for instance_id, ttl, deadline in known:
+        arguments += [member_of(name, instance_id), ttl * 1_000_000, deadline]
+    return int(_run(_PUT, arguments)[1])
+
+
+# --- Reading --------------------------------------------------------------------------------------
+
+
+def read(name: str) -> tuple[dict[str, Any], dict[str, int]] | None:
+    """Return a service's document and its instances' effective deadlines in µs, from Redis."""
+    with breaker.guard():
+        client = connection()
+        pipeline = client.pipeline(transaction=False)
+        pipeline.hget(SERVICES, name)
+        pipeline.hmget(META, "floor", "born")
+        raw, (floor, born) = pipeline.execute()
+        if born is None:
+            raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
+        if raw is None:
+            return None
+        document: dict[str, Any] = orjson.loads(raw)
+        return document, _deadlines_of(client, document, int(floor or 0))
+
+
+def _deadlines_of(client: Redis, document: dict[str, Any], floor: int) -> dict[str, int]:
+    instances = document["instances"]
+    if not instances:
+        return {}
+    members = [member_of(document["name"], instance["instance_id"]) for instance in instances]
+    pipeline = client.pipeline(transaction=False)
+    pipeline.zmscore(DEADLINES, members)
+    pipeline.hmget(HOLDS, members)
+    scores, holds = pipeline.execute()
+    return {
+        instance["instance_id"]: max(
+            int(score), floor + instance["ttl"] * 1_000_000, int(hold or 0)
+        )
+        for instance, score, hold in zip(instances, scores, holds, strict=True)
+        if score is not None
+    }
+
+
+def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
+    """Return when a live instance was last heard of; None for one that is not there."""
+    member = member_of(service_name, instance_id)
+    with breaker.guard():
+        pipeline = connection().pipeline(transaction=False)
+        pipeline.zscore(DEADLINES, member)
+        pipeline.hget(TTLS, member)
+        score, ttl = pipeline.execute()
+    return None if score is None or ttl is None else moment(int(score) - int(ttl))
+
+
+def heartbeats() -> dict[str, int]:
+    """Return the last heartbeat in µs of every member that is there."""
+    with breaker.guard():
+        pipeline = connection().pipeline(transaction=False)
+        pipeline.zrange(DEADLINES, 0, -1, withscores=True)
+        pipeline.hgetall(TTLS)
+        scores, ttls = pipeline.execute()
+    return {
+        member.decode(): int(score) - int(ttls[member]) for member, score in scores if member in ttls
+    }
+
+
+# --- Sweeping -------------------------------------------------------------------------------------
+
+
+def overdue(*, within_seconds: float) -> Overdue:
+    """Return who is past the deadline, or will be within the given time."""
+    with breaker.guard():
+        client = connection()
+        seconds, rest = client.time()
+        now_us = seconds * 1_000_000 + rest
+        horizon = now_us + int(within_seconds * 1_000_000)
+        pipeline = client.pipeline(transaction=False)
+        pipeline.zrangebyscore(DEADLINES, "-inf", horizon, withscores=True)
+        pipeline.zcard(DEADLINES)
+        pipeline.hgetall(HOLDS)
+        pipeline.hmget(META, "floor", "tick", "born")
+        scores, total, holds, (floor, tick, born) = pipeline.execute()
+        members = [member for member, _ in scores]
+        ttls = client.hmget(TTLS, members) if members else []
+    due = {
+        member.decode(): max(int(score), int(floor or 0) + int(ttl or 0))
+        for (member, score), ttl in zip(scores, ttls, strict=True)
+    }
+    return Overdue(
+        now_us=now_us,
+        total=total,
+        due={member: deadline for member, deadline in due.items() if deadline <= horizon},
+        holds={member.decode(): int(hold) for member, hold in holds.items()},
+        is_anyone_receiving=born is not None
+        and tick is not None
+        and now_us - int(tick) < AWAY_SECONDS * 1_000_000,
+    )
+
+
+def take_overdue(members: Sequence[str]) -> list[str]:
+    """Take the members that are (still) overdue out of presence; they wait in ``expiring``."""
+    taken: list[str] = []
+    for start in range(0, len(members), 1000):
+        answer = _run(_TAKE_OVERDUE, members[start : start + 1000])
+        taken.extend(member.decode() for member in answer)
+    return taken
+
+
+def expiring() -> dict[str, int]:
+    """Return what sweeps took and PostgreSQL may not know yet: member → last heartbeat in µs."""
+    with breaker.guard():
+        return {
+            member.decode(): int(beat) for member, beat in connection().hgetall(EXPIRING).items()
+        }
+
+
+def forget_expiring(members: Sequence[str]) -> None:
+    if members:
+        with breaker.guard():
+            connection().hdel(EXPIRING, *members)
+
+
+def hold(members: dict[str, int]) -> None:
+    """Keep suspects listed until the given times (µs); 0 ends it."""
+    pairs = [word for pair in members.items() for word in pair]
+    for start in range(0, len(pairs), 1000):
+        _run(_HOLD, pairs[start : start + 1000])
+
+
+# --- Beginning, and beginning again ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tick:
+    now_us: int
+    is_born: bool
+    run_id: str
+
+
+def tick() -> Tick:
+    """Say that heartbeats can be received now; a gap moves the floor for everybody."""
+    now_us, born, run_id = _run(_TICK, [int(AWAY_SECONDS * 1_000_000)])
+    return Tick(now_us=int(now_us), is_born=bool(born), run_id=run_id.decode())
+
+
+def bear() -> None:
+    """Mark Redis as filled; everybody gets one full TTL from now."""
+    _run(_BEAR, [run_id()])
+
+
+def run_id() -> str:
+    """Return the identity of the Redis process: another one may have lost its last second."""
+    with breaker.guard():
+        return str(connection().info("server")["run_id"])
+
+
+@contextmanager
+def refilling() -> Iterator[bool]:
+    """Let one process refill at a time; yields whether it is this one."""
+    with breaker.guard():
+        lock = connection().lock("saga:refilling", timeout=30, blocking=False)
+        is_mine = lock.acquire()
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            try:
+                lock.release()
+            except redis_exceptions.RedisError:
+                logger.warning("refill lock was lost")
+
+
+def floor() -> tuple[int, int]:
+    """Return the floor and Redis' time, in µs."""
+    with breaker.guard():
+        client = connection()
+        seconds, rest = client.time()
+        return int(client.hget(META, "floor") or 0), seconds * 1_000_000 + rest
+
+
+def ring_doorbell() -> None:
+    """Wake those who wait for events; who misses it looks again a second later."""
+    try:
+        with breaker.guard():
+            connection().publish(DOORBELL_CHANNEL, b"1")
+    except errors.RedisUnavailable:
+        logger.debug("doorbell not rung")
