@@ -45,6 +45,8 @@ SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=
 
 SAGA_DATA_DIR = Path(env.str("SAGA_DATA_DIR", str(BASE_DIR / "var")) or "var")
 DATABASE_URL = env.str("DATABASE_URL", None) or embedded.database_url(SAGA_DATA_DIR)
+# Connections of one web process; asgi.py sets a default. Celery would close a pool at every task boundary.
+SAGA_DATABASE_POOL = env.int("SAGA_DATABASE_POOL", 0, validate=validate.Range(min=0, max=1000))
 REDIS_URL = env.str("REDIS_URL", None) or embedded.redis_url(SAGA_DATA_DIR)
 SECRET_KEY = env.str("SAGA_SECRET_KEY", None) or embedded.secret(SAGA_DATA_DIR, "secret_key")
 SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
@@ -157,8 +159,10 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# Served from where the packages keep them: one step less at the start, and nothing that can be stale.
+WHITENOISE_USE_FINDERS = True
 
-DATABASES = {"default": embedded.parse_database_url(DATABASE_URL)}
+DATABASES = {"default": embedded.parse_database_url(DATABASE_URL, pool_size=SAGA_DATABASE_POOL)}
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
