@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-import environs.validators as validate
+from environs import validate
 
 from saga_project import __version__, embedded
 from saga_project import env as configuration
