@@ -7,216 +7,626 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('django_celery_beat', '0019_alter_periodictasks_options'),
-        ('registry', '0001_initial'),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
+        ("registry", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('sequence', models.BigIntegerField(help_text='1, 2, 3 … without a gap.', primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=255)),
-                ('action', models.CharField(max_length=64)),
-                ('service_name', models.CharField(blank=True, db_index=True, max_length=128)),
-                ('data', models.JSONField(default=dict)),
-                ('previous_digest', models.CharField(max_length=64)),
-                ('digest', models.CharField(max_length=64)),
+                (
+                    "sequence",
+                    models.BigIntegerField(
+                        help_text="1, 2, 3 … without a gap.", primary_key=True, serialize=False
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=255)),
+                ("action", models.CharField(max_length=64)),
+                ("service_name", models.CharField(blank=True, db_index=True, max_length=128)),
+                ("data", models.JSONField(default=dict)),
+                ("previous_digest", models.CharField(max_length=64)),
+                ("digest", models.CharField(max_length=64)),
             ],
             options={
-                'verbose_name_plural': 'audit trail',
-                'ordering': ['-sequence'],
+                "verbose_name_plural": "audit trail",
+                "ordering": ["-sequence"],
             },
         ),
         migrations.CreateModel(
-            name='Policy',
+            name="Policy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('manual', 'Manual'), ('approve', 'Approve'), ('auto', 'Auto'), ('pinned', 'Pinned')], default='manual', max_length=8)),
-                ('version_range', models.CharField(blank=True, help_text='Such as >=1.4,<2; empty means any.', max_length=255)),
-                ('channel', models.CharField(blank=True, help_text='Empty means any.', max_length=64)),
-                ('allows_prereleases', models.BooleanField(default=False)),
-                ('minimum_age_seconds', models.PositiveIntegerField(default=0, help_text="How old a release must be, by its source's own time; without one it waits.")),
-                ('strategy', models.CharField(choices=[('rolling', 'Rolling'), ('blue-green', 'Blue Green'), ('canary', 'Canary')], default='rolling', max_length=10)),
-                ('strategy_options', models.JSONField(blank=True, default=dict)),
-                ('requires_signature', models.BooleanField(default=False)),
-                ('signing_keys', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=128), blank=True, default=list, help_text='minisign public keys, any of which may have signed.', size=None)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('service', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='policy', to='registry.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("manual", "Manual"),
+                            ("approve", "Approve"),
+                            ("auto", "Auto"),
+                            ("pinned", "Pinned"),
+                        ],
+                        default="manual",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "version_range",
+                    models.CharField(
+                        blank=True, help_text="Such as >=1.4,<2; empty means any.", max_length=255
+                    ),
+                ),
+                (
+                    "channel",
+                    models.CharField(blank=True, help_text="Empty means any.", max_length=64),
+                ),
+                ("allows_prereleases", models.BooleanField(default=False)),
+                (
+                    "minimum_age_seconds",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="How old a release must be, by its source's own time; without one it waits.",
+                    ),
+                ),
+                (
+                    "strategy",
+                    models.CharField(
+                        choices=[
+                            ("rolling", "Rolling"),
+                            ("blue-green", "Blue Green"),
+                            ("canary", "Canary"),
+                        ],
+                        default="rolling",
+                        max_length=10,
+                    ),
+                ),
+                ("strategy_options", models.JSONField(blank=True, default=dict)),
+                ("requires_signature", models.BooleanField(default=False)),
+                (
+                    "signing_keys",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=128),
+                        blank=True,
+                        default=list,
+                        help_text="minisign public keys, any of which may have signed.",
+                        size=None,
+                    ),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "service",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="policy",
+                        to="registry.service",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'policies',
-                'permissions': [('override_calendar', 'Can deploy in a freeze or outside maintenance windows')],
+                "verbose_name_plural": "policies",
+                "permissions": [
+                    ("override_calendar", "Can deploy in a freeze or outside maintenance windows")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Release',
+            name="Release",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.CharField(db_collation='C', max_length=128)),
-                ('channel', models.CharField(blank=True, help_text='Such as stable or nightly; empty for sources without.', max_length=64)),
-                ('artifact_url', models.CharField(blank=True, help_text='For an image, its reference.', max_length=2048)),
-                ('artifact_type', models.CharField(choices=[('binary', 'Binary'), ('archive', 'Archive'), ('image', 'Image')], default='binary', max_length=8)),
-                ('checksum', models.CharField(blank=True, help_text='algorithm:hexadecimal digest, as it was announced.', max_length=256)),
-                ('size_bytes', models.BigIntegerField(blank=True, null=True)),
-                ('signature', models.TextField(blank=True, help_text='A minisign signature of the artifact.')),
-                ('notes', models.TextField(blank=True)),
-                ('published_at', models.DateTimeField(blank=True, help_text='As its source says; the minimum age counts from here.', null=True)),
-                ('recorded_at', models.DateTimeField(help_text='When we heard of it first.')),
-                ('origin', models.CharField(help_text='The kind of source that told us.', max_length=16)),
-                ('state', models.CharField(choices=[('available', 'Available'), ('quarantined', 'Quarantined'), ('withdrawn', 'Withdrawn')], default='available', max_length=11)),
-                ('state_reason', models.TextField(blank=True)),
-                ('state_changed_at', models.DateTimeField(blank=True, null=True)),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='releases', to='registry.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.CharField(db_collation="C", max_length=128)),
+                (
+                    "channel",
+                    models.CharField(
+                        blank=True,
+                        help_text="Such as stable or nightly; empty for sources without.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "artifact_url",
+                    models.CharField(
+                        blank=True, help_text="For an image, its reference.", max_length=2048
+                    ),
+                ),
+                (
+                    "artifact_type",
+                    models.CharField(
+                        choices=[("binary", "Binary"), ("archive", "Archive"), ("image", "Image")],
+                        default="binary",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "checksum",
+                    models.CharField(
+                        blank=True,
+                        help_text="algorithm:hexadecimal digest, as it was announced.",
+                        max_length=256,
+                    ),
+                ),
+                ("size_bytes", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "signature",
+                    models.TextField(blank=True, help_text="A minisign signature of the artifact."),
+                ),
+                ("notes", models.TextField(blank=True)),
+                (
+                    "published_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="As its source says; the minimum age counts from here.",
+                        null=True,
+                    ),
+                ),
+                ("recorded_at", models.DateTimeField(help_text="When we heard of it first.")),
+                (
+                    "origin",
+                    models.CharField(help_text="The kind of source that told us.", max_length=16),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("available", "Available"),
+                            ("quarantined", "Quarantined"),
+                            ("withdrawn", "Withdrawn"),
+                        ],
+                        default="available",
+                        max_length=11,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True)),
+                ("state_changed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="releases",
+                        to="registry.service",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['service_id', '-recorded_at', '-id'],
-                'permissions': [('move_release', 'Can quarantine, withdraw and release again')],
+                "ordering": ["service_id", "-recorded_at", "-id"],
+                "permissions": [("move_release", "Can quarantine, withdraw and release again")],
             },
         ),
         migrations.CreateModel(
-            name='Approval',
+            name="Approval",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('approved', 'Approved'), ('rejected', 'Rejected'), ('superseded', 'Superseded')], default='pending', max_length=10)),
-                ('requested_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(blank=True, null=True)),
-                ('decided_by', models.CharField(blank=True, max_length=255)),
-                ('reason', models.TextField(blank=True)),
-                ('job_id', models.CharField(blank=True, max_length=300)),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='registry.service')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='updates.release')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("approved", "Approved"),
+                            ("rejected", "Rejected"),
+                            ("superseded", "Superseded"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                ("requested_at", models.DateTimeField()),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                ("decided_by", models.CharField(blank=True, max_length=255)),
+                ("reason", models.TextField(blank=True)),
+                ("job_id", models.CharField(blank=True, max_length=300)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="approvals",
+                        to="registry.service",
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="approvals",
+                        to="updates.release",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-requested_at', '-id'],
-                'permissions': [('decide_approval', 'Can approve and reject updates')],
+                "ordering": ["-requested_at", "-id"],
+                "permissions": [("decide_approval", "Can approve and reject updates")],
             },
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('announced', 'Announced'), ('github', 'GitHub releases'), ('pypi', 'PyPI'), ('npm', 'npm'), ('oci', 'OCI registry'), ('json', 'JSON document')], default='announced', max_length=9)),
-                ('location', models.CharField(blank=True, help_text="owner/repository, the package's name, the image's repository, or the document's URL.", max_length=2048)),
-                ('base_url', models.CharField(blank=True, help_text='Of a mirror; empty for the public one.', max_length=2048)),
-                ('options', models.JSONField(blank=True, default=dict, help_text='asset: a glob for the file to take; pointers: for JSON, {"version": "/latest", …}.')),
-                ('sealed_token', models.TextField(blank=True, editable=False)),
-                ('is_enabled', models.BooleanField(default=True)),
-                ('interval_seconds', models.PositiveIntegerField(default=3600, help_text='Between two checks; a tenth of it is left to chance.')),
-                ('next_check_at', models.DateTimeField(blank=True, null=True)),
-                ('lease_expires_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_checked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_version', models.CharField(blank=True, editable=False, max_length=128)),
-                ('last_error', models.TextField(blank=True, editable=False)),
-                ('failures', models.PositiveIntegerField(default=0, editable=False)),
-                ('validators', models.JSONField(default=dict, editable=False, help_text='ETag and Last-Modified of what we saw last.')),
-                ('crontab', models.ForeignKey(blank=True, help_text='Instead of the interval: at these times, in their own time zone.', null=True, on_delete=django.db.models.deletion.SET_NULL, to='django_celery_beat.crontabschedule')),
-                ('service', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='source', to='registry.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("announced", "Announced"),
+                            ("github", "GitHub releases"),
+                            ("pypi", "PyPI"),
+                            ("npm", "npm"),
+                            ("oci", "OCI registry"),
+                            ("json", "JSON document"),
+                        ],
+                        default="announced",
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "location",
+                    models.CharField(
+                        blank=True,
+                        help_text="owner/repository, the package's name, the image's repository, or the document's URL.",
+                        max_length=2048,
+                    ),
+                ),
+                (
+                    "base_url",
+                    models.CharField(
+                        blank=True,
+                        help_text="Of a mirror; empty for the public one.",
+                        max_length=2048,
+                    ),
+                ),
+                (
+                    "options",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='asset: a glob for the file to take; pointers: for JSON, {"version": "/latest", …}.',
+                    ),
+                ),
+                ("sealed_token", models.TextField(blank=True, editable=False)),
+                ("is_enabled", models.BooleanField(default=True)),
+                (
+                    "interval_seconds",
+                    models.PositiveIntegerField(
+                        default=3600,
+                        help_text="Between two checks; a tenth of it is left to chance.",
+                    ),
+                ),
+                ("next_check_at", models.DateTimeField(blank=True, null=True)),
+                ("lease_expires_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_checked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_version", models.CharField(blank=True, editable=False, max_length=128)),
+                ("last_error", models.TextField(blank=True, editable=False)),
+                ("failures", models.PositiveIntegerField(default=0, editable=False)),
+                (
+                    "validators",
+                    models.JSONField(
+                        default=dict,
+                        editable=False,
+                        help_text="ETag and Last-Modified of what we saw last.",
+                    ),
+                ),
+                (
+                    "crontab",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Instead of the interval: at these times, in their own time zone.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="django_celery_beat.crontabschedule",
+                    ),
+                ),
+                (
+                    "service",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="source",
+                        to="registry.service",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Freeze',
+            name="Freeze",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=128)),
-                ('starts_on', models.DateField()),
-                ('starts_at', models.TimeField(default='00:00')),
-                ('ends_on', models.DateField()),
-                ('ends_at', models.TimeField(default='00:00')),
-                ('time_zone', models.CharField(default='UTC', max_length=64, validators=[updates.models.calendar.check_time_zone])),
-                ('reason', models.TextField(blank=True)),
-                ('service', models.ForeignKey(blank=True, help_text='Empty: of every service.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='freezes', to='registry.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=128)),
+                ("starts_on", models.DateField()),
+                ("starts_at", models.TimeField(default="00:00")),
+                ("ends_on", models.DateField()),
+                ("ends_at", models.TimeField(default="00:00")),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC",
+                        max_length=64,
+                        validators=[updates.models.calendar.check_time_zone],
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: of every service.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="freezes",
+                        to="registry.service",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-starts_on', 'id'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('ends_on__gt', models.F('starts_on')), models.Q(('ends_at__gt', models.F('starts_at')), ('ends_on', models.F('starts_on'))), _connector='OR'), name='freeze_ends_after_its_start')],
+                "ordering": ["-starts_on", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ends_on__gt", models.F("starts_on")),
+                            models.Q(
+                                ("ends_at__gt", models.F("starts_at")),
+                                ("ends_on", models.F("starts_on")),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="freeze_ends_after_its_start",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HistoryEntry',
+            name="HistoryEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('service_name', models.CharField(db_collation='C', max_length=128)),
-                ('kind', models.CharField(choices=[('deploy', 'Deploy'), ('rollback', 'Rollback'), ('reported', 'reported by the service')], max_length=8)),
-                ('status', models.CharField(choices=[('success', 'Success'), ('failed', 'Failed'), ('rolled_back', 'Rolled Back')], max_length=11)),
-                ('old_version', models.CharField(max_length=128, null=True)),
-                ('new_version', models.CharField(max_length=128, null=True)),
-                ('running_version', models.CharField(help_text='What ran afterwards; empty if unknown.', max_length=128, null=True)),
-                ('timestamp', models.DateTimeField(help_text='When it ended.')),
-                ('started_at', models.DateTimeField(null=True)),
-                ('released_at', models.DateTimeField(help_text='When the new version was published: lead times count from here.', null=True)),
-                ('duration_seconds', models.PositiveIntegerField(null=True)),
-                ('paused_seconds', models.PositiveIntegerField(null=True)),
-                ('artifact_url', models.CharField(max_length=2048, null=True)),
-                ('checksum', models.CharField(max_length=256, null=True)),
-                ('artifact_path', models.TextField(null=True)),
-                ('backup_path', models.TextField(null=True)),
-                ('job_id', models.CharField(max_length=300, null=True)),
-                ('detail', models.TextField(blank=True, help_text='Why it failed, or why this row corrects.')),
-                ('recorded_by', models.CharField(blank=True, max_length=255)),
-                ('recorded_at', models.DateTimeField(auto_now_add=True)),
-                ('corrects', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='correction', to='updates.historyentry')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("service_name", models.CharField(db_collation="C", max_length=128)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("deploy", "Deploy"),
+                            ("rollback", "Rollback"),
+                            ("reported", "reported by the service"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("success", "Success"),
+                            ("failed", "Failed"),
+                            ("rolled_back", "Rolled Back"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                ("old_version", models.CharField(max_length=128, null=True)),
+                ("new_version", models.CharField(max_length=128, null=True)),
+                (
+                    "running_version",
+                    models.CharField(
+                        help_text="What ran afterwards; empty if unknown.",
+                        max_length=128,
+                        null=True,
+                    ),
+                ),
+                ("timestamp", models.DateTimeField(help_text="When it ended.")),
+                ("started_at", models.DateTimeField(null=True)),
+                (
+                    "released_at",
+                    models.DateTimeField(
+                        help_text="When the new version was published: lead times count from here.",
+                        null=True,
+                    ),
+                ),
+                ("duration_seconds", models.PositiveIntegerField(null=True)),
+                ("paused_seconds", models.PositiveIntegerField(null=True)),
+                ("artifact_url", models.CharField(max_length=2048, null=True)),
+                ("checksum", models.CharField(max_length=256, null=True)),
+                ("artifact_path", models.TextField(null=True)),
+                ("backup_path", models.TextField(null=True)),
+                ("job_id", models.CharField(max_length=300, null=True)),
+                (
+                    "detail",
+                    models.TextField(
+                        blank=True, help_text="Why it failed, or why this row corrects."
+                    ),
+                ),
+                ("recorded_by", models.CharField(blank=True, max_length=255)),
+                ("recorded_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "corrects",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="correction",
+                        to="updates.historyentry",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'history',
-                'ordering': ['-timestamp', '-id'],
-                'permissions': [('correct_historyentry', 'Can add a correction to the history')],
-                'indexes': [models.Index(fields=['-timestamp', '-id'], name='history_newest'), models.Index(fields=['service_name', '-timestamp', '-id'], name='history_of_service'), models.Index(fields=['status', '-timestamp', '-id'], name='history_of_status')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('corrects__isnull', True)), fields=('job_id',), name='one_history_entry_per_job')],
+                "verbose_name_plural": "history",
+                "ordering": ["-timestamp", "-id"],
+                "permissions": [("correct_historyentry", "Can add a correction to the history")],
+                "indexes": [
+                    models.Index(fields=["-timestamp", "-id"], name="history_newest"),
+                    models.Index(
+                        fields=["service_name", "-timestamp", "-id"], name="history_of_service"
+                    ),
+                    models.Index(fields=["status", "-timestamp", "-id"], name="history_of_status"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("corrects__isnull", True)),
+                        fields=("job_id",),
+                        name="one_history_entry_per_job",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.CharField(blank=True, help_text='Empty snoozes every version.', max_length=128)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='Empty holds for good.', null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('created_by', models.CharField(blank=True, editable=False, max_length=255)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holds', to='registry.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "version",
+                    models.CharField(
+                        blank=True, help_text="Empty snoozes every version.", max_length=128
+                    ),
+                ),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, help_text="Empty holds for good.", null=True),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("created_by", models.CharField(blank=True, editable=False, max_length=255)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="holds",
+                        to="registry.service",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['service_id', '-created_at'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('version', ''), _negated=True), ('expires_at__isnull', False), _connector='OR'), name='snooze_ends')],
+                "ordering": ["service_id", "-created_at"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("version", ""), _negated=True),
+                            ("expires_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="snooze_ends",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='MaintenanceWindow',
+            name="MaintenanceWindow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=128)),
-                ('weekdays', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(choices=[(0, 'Monday'), (1, 'Tuesday'), (2, 'Wednesday'), (3, 'Thursday'), (4, 'Friday'), (5, 'Saturday'), (6, 'Sunday')]), blank=True, default=list, help_text='0 is Monday; empty means every day.', size=None)),
-                ('opens_at', models.TimeField(help_text='On the wall clock of the time zone.')),
-                ('duration_minutes', models.PositiveIntegerField()),
-                ('time_zone', models.CharField(default='UTC', max_length=64, validators=[updates.models.calendar.check_time_zone])),
-                ('is_enabled', models.BooleanField(default=True)),
-                ('service', models.ForeignKey(blank=True, help_text='Empty: of every service without windows of its own.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='windows', to='registry.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=128)),
+                (
+                    "weekdays",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.PositiveSmallIntegerField(
+                            choices=[
+                                (0, "Monday"),
+                                (1, "Tuesday"),
+                                (2, "Wednesday"),
+                                (3, "Thursday"),
+                                (4, "Friday"),
+                                (5, "Saturday"),
+                                (6, "Sunday"),
+                            ]
+                        ),
+                        blank=True,
+                        default=list,
+                        help_text="0 is Monday; empty means every day.",
+                        size=None,
+                    ),
+                ),
+                ("opens_at", models.TimeField(help_text="On the wall clock of the time zone.")),
+                ("duration_minutes", models.PositiveIntegerField()),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC",
+                        max_length=64,
+                        validators=[updates.models.calendar.check_time_zone],
+                    ),
+                ),
+                ("is_enabled", models.BooleanField(default=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: of every service without windows of its own.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="windows",
+                        to="registry.service",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name', 'id'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('duration_minutes__range', (1, 10080))), name='window_lasts_up_to_a_week')],
+                "ordering": ["name", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("duration_minutes__range", (1, 10080))),
+                        name="window_lasts_up_to_a_week",
+                    )
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.UniqueConstraint(fields=('service', 'version'), name='one_release_per_version'),
+            model_name="release",
+            constraint=models.UniqueConstraint(
+                fields=("service", "version"), name="one_release_per_version"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approval',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('service',), name='one_pending_approval_per_service'),
+            model_name="approval",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "pending")),
+                fields=("service",),
+                name="one_pending_approval_per_service",
+            ),
         ),
         migrations.AddIndex(
-            model_name='source',
-            index=models.Index(condition=models.Q(('is_enabled', True)), fields=['next_check_at'], name='source_due'),
+            model_name="source",
+            index=models.Index(
+                condition=models.Q(("is_enabled", True)),
+                fields=["next_check_at"],
+                name="source_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('interval_seconds__gte', 60)), name='a_minute_between_checks'),
+            model_name="source",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("interval_seconds__gte", 60)), name="a_minute_between_checks"
+            ),
         ),
     ]

@@ -37,9 +37,7 @@ class Policy(models.Model):
         default=0,
         help_text="How old a release must be, by its source's own time; without one it waits.",
     )
-    strategy = models.CharField(
-        max_length=10, choices=Strategy.choices, default=Strategy.ROLLING
-    )
+    strategy = models.CharField(max_length=10, choices=Strategy.choices, default=Strategy.ROLLING)
     strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
     requires_signature = models.BooleanField(default=False)
     signing_keys = ArrayField(

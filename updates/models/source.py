@@ -67,9 +67,7 @@ class Source(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["next_check_at"], name="source_due", condition=Q(is_enabled=True)
-            ),
+            models.Index(fields=["next_check_at"], name="source_due", condition=Q(is_enabled=True)),
         ]
 
     def __str__(self) -> str:

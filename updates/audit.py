@@ -1,0 +1,93 @@
+"""Write and verify the audit trail.
+
+Every entry holds the SHA-256 of its own content and of the entry before it, so that a row that was changed,
+taken out or put in breaks the chain from there on. Only the end can be cut off unseen: note the last
+digest elsewhere (``manage.py verify_audit`` prints it) to see that, too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from updates.models import AuditEntry
+
+#: Numbers are integers: PostgreSQL would give floats back in another spelling.
+Data = Mapping[str, str | int | bool | None]
+FIRST_DIGEST = "0" * 64
+_LOCK = 0x5A6A_A0D1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    entries: int
+    last_digest: str
+    fault: str | None
+
+
+def record(
+    action: str, *, actor: str, service_name: str = "", data: Data | None = None, at: dt.datetime
+) -> AuditEntry:
+    """Append an entry inside the transaction of what it tells; writers go one after the other."""
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "An audit entry belongs to the change it tells of."
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    last = AuditEntry.objects.order_by("-sequence").first()
+    entry = AuditEntry(
+        sequence=last.sequence + 1 if last else 1,
+        at=at,
+        actor=actor,
+        action=action,
+        service_name=service_name,
+        data=dict(data or {}),
+        previous_digest=last.digest if last else FIRST_DIGEST,
+    )
+    entry.digest = digest(entry)
+    entry.save(force_insert=True)
+    return entry
+
+
+def digest(entry: AuditEntry) -> str:
+    content = [
+        entry.sequence,
+        entry.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
+        entry.actor,
+        entry.action,
+        entry.service_name,
+        entry.data,
+        entry.previous_digest,
+    ]
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def verify() -> Verdict:
+    """Walk the whole chain and say where it breaks first."""
+    previous, count = FIRST_DIGEST, 0
+    for entry in AuditEntry.objects.order_by("sequence").iterator(chunk_size=2000):
+        if fault := _fault(entry, expected_sequence=count + 1, previous=previous):
+            return Verdict(entries=count, last_digest=previous, fault=fault)
+        previous, count = entry.digest, count + 1
+    return Verdict(entries=count, last_digest=previous, fault=None)
+
+
+def _fault(entry: AuditEntry, *, expected_sequence: int, previous: str) -> str | None:
+    if entry.sequence != expected_sequence:
+        return f"Entry {expected_sequence} is missing; {entry.sequence} follows."
+    if entry.previous_digest != previous:
+        return f"Entry {entry.sequence} does not continue the entry before it."
+    if entry.digest != digest(entry):
+        return f"Entry {entry.sequence} was changed after it was written."
+    return None
+
+
+def holds(noted_digest: str) -> bool:
+    return AuditEntry.objects.filter(digest=noted_digest).exists()

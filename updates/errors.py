@@ -1,0 +1,68 @@
+"""What updates refuse, named as the state that they report."""
+
+from __future__ import annotations
+
+from saga_project.errors import Conflict, InvalidRequest, NotAllowed, NotFound, Unavailable
+
+
+class InvalidArtifact(InvalidRequest):
+    error = "Invalid artifact"
+
+
+class InvalidVersionRange(InvalidRequest):
+    error = "Invalid version range"
+
+
+class InvalidExportFormat(InvalidRequest):
+    error = "Invalid export format"
+
+
+class InvalidWindow(InvalidRequest):
+    error = "Invalid window"
+
+
+class InvalidStatus(InvalidRequest):
+    error = "Invalid status"
+
+
+class ReleaseDiffers(Conflict):
+    """A version is announced again, but it is not the same artifact: one of the two is wrong."""
+
+    error = "Release differs"
+
+
+class IllegalReleaseMove(Conflict):
+    error = "Release state does not allow this"
+
+
+class ApprovalDecided(Conflict):
+    error = "Approval already decided"
+
+
+class ChangesFrozen(Conflict):
+    """A freeze, or no maintenance window: nobody changes the service now without an override."""
+
+    error = "Changes are frozen"
+
+
+class OverrideNotAllowed(NotAllowed):
+    error = "Override not allowed"
+
+
+class ReasonMissing(InvalidRequest):
+    error = "Reason missing"
+
+
+class EntryCorrected(Conflict):
+    error = "History entry already corrected"
+
+
+class SourceUnavailable(Unavailable):
+    """Whatever a service's update source did wrong; the message says what."""
+
+    error = "Update source unavailable"
+    status = 502
+
+
+class ReleaseNotFound(NotFound):
+    error = "Version not available"

@@ -1,0 +1,36 @@
+"""What happens to releases, as facts to publish (``registry.events``)."""
+
+from __future__ import annotations
+
+from registry import events
+
+
+def release_announced(name: str, *, version: str, origin: str, channel: str) -> events.Fact:
+    data = {"version": version, "origin": origin, "channel": channel or None}
+    return events.Fact(type="release.announced", service_name=name, data=data)
+
+
+def release_moved(name: str, *, version: str, state: str, reason: str) -> events.Fact:
+    """``release.quarantined``, ``.withdrawn`` or ``.available``."""
+    data = {"version": version, "reason": reason or None}
+    return events.Fact(type=f"release.{state}", service_name=name, data=data)
+
+
+def update_available(name: str, *, current: str | None, latest: str) -> events.Fact:
+    data = {"current_version": current, "latest_version": latest}
+    return events.Fact(type="update.available", service_name=name, data=data)
+
+
+def update_waits(name: str, *, version: str) -> events.Fact:
+    """Policy asks for an approval, and none was given yet."""
+    return events.Fact(
+        type="update.awaiting_approval", service_name=name, data={"version": version}
+    )
+
+
+def check_failed(name: str, *, reason: str) -> events.Fact:
+    return events.Fact(type="update.check_failed", service_name=name, data={"reason": reason})
+
+
+def check_recovered(name: str) -> events.Fact:
+    return events.Fact(type="update.check_recovered", service_name=name)
