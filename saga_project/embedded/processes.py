@@ -1,0 +1,178 @@
+"""What both embedded servers need: an account, a port, and a process that outlives its launcher."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from saga_project import embedded
+
+ACCOUNTS = ("saga", "postgres", "nobody")
+PATIENCE_SECONDS = 60.0  # a PostgreSQL that was killed may have much to replay
+LOG_LIMIT_BYTES = 5_000_000
+
+
+class ServerFailed(Exception):
+    """An embedded server did not start; the message is for whoever typed the command."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An existing account to which root hands a server that refuses to run as root."""
+
+    uid: int
+    gid: int
+
+    def run(self, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            argv,
+            check=False,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            text=True,
+        )
+
+    def reaches(self, path: Path) -> bool:
+        """Say whether the account can go into (or run) ``path`` through all the folders above it."""
+        return self.run(["/usr/bin/test", "-x", path]).returncode == 0
+
+
+def unprivileged_account() -> Account | None:
+    """Return the account that root must use for PostgreSQL; None where we are not root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ACCOUNTS:
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(entry.pw_uid, entry.pw_gid)
+    raise ServerFailed(f"PostgreSQL cannot run as root, and none of {', '.join(ACCOUNTS)} exists.")
+
+
+@dataclass
+class Server:
+    """One embedded server: started, or adopted where a launcher that crashed left it running."""
+
+    name: str
+    data_dir: Path
+    folder: Path
+    argv: list[str]
+    port_option: str
+    pid_file: Path
+    stop_with: list[tuple[signal.Signals, float]]
+    is_answering: Callable[[], bool]
+    account: Account | None = None
+    child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def log_file(self) -> Path:
+        return self.data_dir / "logs" / f"{self.name}.log"
+
+    def find(self) -> psutil.Process | None:
+        """Return the running server: the process of the pid file, if it works in our folder.
+
+        After a reboot the number may belong to anybody, so the number alone is not believed.
+        """
+        if self.child:
+            self.child.poll()
+        try:
+            process = psutil.Process(int(self.pid_file.read_text().split()[0]))
+            is_ours = (
+                process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == self.folder
+            )
+        except (OSError, IndexError, ValueError, psutil.Error):
+            return None
+        return process if is_ours else None
+
+    def start(self) -> bool:
+        """Return when the server answers; False says that it ran already and was adopted."""
+        is_adopted = self.find() is not None
+        if not is_adopted:
+            self.spawn()
+        self._wait()
+        return not is_adopted
+
+    def spawn(self) -> None:
+        """Start the process on the remembered port, or on a free one where that is taken."""
+        port = embedded.port(self.data_dir, self.name)
+        if not _is_free(port):
+            port = any_free_port()
+        embedded.remember_port(self.data_dir, self.name, port)
+        self.log_file.parent.mkdir(exist_ok=True)
+        _limit(self.log_file)
+        with self.log_file.open("ab") as log:
+            self.child = subprocess.Popen(
+                [*self.argv, self.port_option, str(port)],
+                cwd=self.folder if self.account is None else "/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=self.account.uid if self.account else None,
+                group=self.account.gid if self.account else None,
+                extra_groups=[] if self.account else None,
+            )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.is_answering():
+            has_died = self.child is not None and self.child.poll() is not None
+            if has_died or time.monotonic() > deadline:
+                raise ServerFailed(f"{self.name} does not start; its log is {self.log_file}.")
+            time.sleep(0.03)
+
+    def stop(self) -> None:
+        """Stop the server, politely first; returns when it is gone."""
+        process = self.find()
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for number, seconds in [*self.stop_with, (signal.SIGKILL, 5.0)]:
+                process.send_signal(number)
+                if _is_gone(process, seconds):
+                    break
+        if self.child:
+            self.child.wait()
+
+
+def _is_gone(process: psutil.Process, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def any_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+    return number
+
+
+def _limit(log: Path) -> None:
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".log.1"))

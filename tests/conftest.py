@@ -1,0 +1,29 @@
+"""Fixtures for all tests; those of one app stand beside its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import django_redis
+import hypothesis
+import pytest
+import redis as redis_library
+from rest_framework.test import APIClient
+
+# Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
+hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
+hypothesis.settings.load_profile("saga")
+
+
+@pytest.fixture
+def redis() -> Iterator[redis_library.Redis]:
+    """An empty Redis, this worker's own."""
+    connection = django_redis.get_redis_connection("default")
+    connection.flushdb()
+    yield connection
+    connection.flushdb()
+
+
+@pytest.fixture
+def api() -> APIClient:
+    return APIClient()

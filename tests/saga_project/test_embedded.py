@@ -1,0 +1,133 @@
+"""The embedded servers, started for real in data folders of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis as redis_library
+
+from saga_project import embedded, env
+from saga_project.embedded import postgresql, processes, valkey
+
+
+@pytest.fixture
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("embedded")
+    for name in embedded.PREFERRED_PORTS:
+        embedded.remember_port(folder, name, processes.any_free_port())
+    return folder
+
+
+@pytest.fixture
+def store(data_dir: Path) -> Iterator[processes.Server]:
+    server = valkey.server(data_dir)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_secret_stays_the_same_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    first = embedded.secret(tmp_path, "secret_key")
+
+    assert embedded.secret(tmp_path, "secret_key") == first
+    assert (tmp_path / "secrets" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_reads_a_database_url_with_a_unix_socket() -> None:
+    database = embedded.parse_database_url("postgresql://saga@/registry?host=/run/postgresql")
+
+    assert (database["HOST"], database["NAME"], database["USER"]) == (
+        "/run/postgresql",
+        "registry",
+        "saga",
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://localhost/saga", "postgresql://localhost", "postgresql://["]
+)
+def test_refuses_a_database_url_by_its_name(url: str) -> None:
+    with pytest.raises(env.ConfigurationError, match=r"^DATABASE_URL: "):
+        embedded.parse_database_url(url)
+
+
+def test_a_broker_on_a_unix_socket_is_named_as_kombu_wants_it() -> None:
+    assert (
+        embedded.broker_url("unix:///run/redis.sock?db=3")
+        == "redis+socket:///run/redis.sock?virtual_host=3"
+    )
+
+
+def test_a_cluster_is_made_started_and_stopped(data_dir: Path) -> None:
+    server = postgresql.server(data_dir, is_durable=False)
+    try:
+        server.start()
+        postgresql.create_database(data_dir)
+        with psycopg.connect(embedded.database_url(data_dir)) as connection:
+            row = connection.execute("SELECT current_user, current_database()").fetchone()
+    finally:
+        server.stop()
+
+    assert row == ("saga", "saga")
+    assert server.find() is None
+
+
+def test_a_cluster_of_another_major_version_is_refused(data_dir: Path) -> None:
+    (data_dir / "postgresql").mkdir()
+    (data_dir / "postgresql" / "PG_VERSION").write_text("15\n")
+
+    with pytest.raises(processes.ServerFailed, match="written by PostgreSQL 15"):
+        postgresql.server(data_dir)
+
+
+def test_a_server_that_a_crashed_launcher_left_is_adopted(
+    data_dir: Path, store: processes.Server
+) -> None:
+    running = store.find()
+
+    successor = valkey.server(data_dir)
+
+    assert successor.start() is False
+    assert successor.find() == running
+
+
+def test_a_taken_port_is_replaced_and_the_new_one_remembered(
+    data_dir: Path, store: processes.Server
+) -> None:
+    taken = embedded.port(data_dir, "valkey")
+    other = data_dir / "other"
+    other.mkdir()
+    embedded.remember_port(other, "valkey", taken)
+    second = valkey.server(other)
+    try:
+        second.start()
+        answer = redis_library.Redis.from_url(embedded.redis_url(other)).ping()
+    finally:
+        second.stop()
+
+    assert answer
+    assert embedded.port(other, "valkey") != taken
+
+
+def test_what_valkey_acknowledged_survives_a_kill(data_dir: Path, store: processes.Server) -> None:
+    client = redis_library.Redis.from_url(embedded.redis_url(data_dir))
+    client.set("answer", "42")
+    assert store.child
+    os.kill(store.child.pid, signal.SIGKILL)
+    store.child.wait()
+
+    store.start()
+
+    assert client.get("answer") == b"42"
+
+
+def test_a_pid_that_belongs_to_somebody_else_is_not_taken_for_the_server(data_dir: Path) -> None:
+    server = valkey.server(data_dir)
+    server.pid_file.write_text(f"{os.getpid()}\n")
+
+    assert server.find() is None
