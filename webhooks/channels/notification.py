@@ -1,0 +1,40 @@
+"""What a notification says, whatever it is written in."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+
+SEVERITIES = ("info", "warning", "error", "critical")
+
+
+@dataclasses.dataclass(frozen=True)
+class Notification:
+    service_name: str
+    message: str
+    severity: str
+    created_at: dt.datetime
+
+    @property
+    def line(self) -> str:
+        """The whole of it in one text, for people."""
+        return f"[{self.severity.upper()}] {self.service_name}: {self.message}"
+
+
+def cut(text: str, limit: int, *, escape: Callable[[str], str] = str) -> str:
+    """Return ``text`` escaped, with an ellipsis where it would exceed ``limit`` UTF-16 units.
+
+    Platforms count after escaping, and an entity must not be cut in two, so characters are taken whole.
+    """
+    pieces: list[str] = []
+    used, fits = 0, 0
+    for character in text:
+        piece = escape(character)
+        used += len(piece.encode("utf-16-le")) // 2
+        if used > limit:
+            return "".join(pieces[:fits]) + "…"
+        pieces.append(piece)
+        if used < limit:
+            fits = len(pieces)
+    return "".join(pieces)
