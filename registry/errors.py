@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from saga_project.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from saga_project.errors import Conflict, InvalidRequest, NotAllowed, NotAuthenticated, NotFound
 
 
 class InvalidServiceName(InvalidRequest):
@@ -55,3 +55,39 @@ class IllegalMove(Conflict):
 
 class SubscriptionNotFound(NotFound):
     error = "Subscription not found"
+
+
+class UnknownScope(InvalidRequest):
+    error = "Unknown scope"
+
+
+class ScopeNotGranted(InvalidRequest):
+    """A token may never do more than its account."""
+
+    error = "Scope not granted to the account"
+
+
+class InvalidAccountName(InvalidRequest):
+    error = "Invalid account name"
+
+
+class TokenRefused(NotAuthenticated):
+    error = "Invalid token"
+
+
+class TokenMissing(NotAuthenticated):
+    error = "Token required"
+
+
+class ScopeMissing(NotAllowed):
+    error = "Scope missing"
+
+
+class ServiceAccountRequired(NotAllowed):
+    error = "Service account required"
+
+
+class ServiceNotGranted(NotAllowed):
+    """The account may touch some services only, and this is none of them."""
+
+    error = "Service not granted to the account"

@@ -37,7 +37,9 @@ def publish(*facts: Fact) -> list[Event]:
     if not facts:
         return []
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("A fact is published in the transaction it tells of.")
+        raise transaction.TransactionManagementError(
+            "A fact is published in the transaction it tells of."
+        )
     return _publish(facts, now=timezone.now())
 
 

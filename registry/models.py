@@ -202,9 +202,7 @@ class Instance(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["service"], name="live_instances", condition=Q(state="live")
-            ),
+            models.Index(fields=["service"], name="live_instances", condition=Q(state="live")),
         ]
 
     def __str__(self) -> str:
@@ -275,7 +273,9 @@ class Event(models.Model):
 class IdempotencyKey(models.Model):
     """The first 2xx answer to a POST with an ``Idempotency-Key``, kept for 24 hours."""
 
-    account = models.CharField(max_length=255, help_text="Empty for an anonymous caller.", blank=True)
+    account = models.CharField(
+        max_length=255, help_text="Empty for an anonymous caller.", blank=True
+    )
     route = models.CharField(max_length=512)
     key = models.CharField(max_length=255)
     request_digest = models.CharField(max_length=64)

@@ -376,7 +376,9 @@ def heartbeats() -> dict[str, int]:
         pipeline.hgetall(TTLS)
         scores, ttls = pipeline.execute()
     return {
-        member.decode(): int(score) - int(ttls[member]) for member, score in scores if member in ttls
+        member.decode(): int(score) - int(ttls[member])
+        for member, score in scores
+        if member in ttls
     }
 
 

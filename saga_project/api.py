@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils.dateparse import parse_datetime
 from redis import exceptions as redis_exceptions
 from rest_framework import exceptions as drf_exceptions
-from rest_framework import parsers, renderers, views
+from rest_framework import negotiation, parsers, renderers, views
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -116,6 +116,15 @@ class JSONRenderer(renderers.BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         return b"" if data is None else orjson.dumps(data, default=str)
+
+
+class JsonWhateverIsAccepted(negotiation.DefaultContentNegotiation):
+    """Every answer is JSON: an ``Accept`` that asks for something else is no reason to refuse."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
 
 
 # --- Parameters -----------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ SAGA_STALE_READS = env.int("SAGA_STALE_READS", 0, validate=validate.Range(min=0)
 SAGA_EVENT_RETENTION_DAYS = env.int("SAGA_EVENT_RETENTION_DAYS", 30, validate=validate.Range(min=1))
 SAGA_OIDC_ISSUER = env.str("SAGA_OIDC_ISSUER", None)
 SAGA_OIDC_AUDIENCE = env.str("SAGA_OIDC_AUDIENCE", None)
+SAGA_RATE_LIMIT = env.int("SAGA_RATE_LIMIT", 1000, validate=validate.Range(min=1))
 
 # --- Updates and webhooks -------------------------------------------------------------------------
 
@@ -174,6 +175,18 @@ CACHES = {
         },
         "KEY_PREFIX": "saga",
     }
+}
+
+# --- The API --------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["registry.api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["registry.api.authentication.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["saga_project.api.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["saga_project.api.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "saga_project.api.JsonWhateverIsAccepted",
+    "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
 }
 
 # --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------

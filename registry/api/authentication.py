@@ -1,0 +1,145 @@
+"""Who may call which route: tokens, scopes, and what ``SAGA_AUTH`` opens to everybody."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from registry import accounts, errors, oidc
+from registry.accounts import Caller
+from registry.api import throttling
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class BearerAuthentication(BaseAuthentication):
+    """``Authorization: Bearer``; a header that is sent must be good, in open mode too."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, Any] | None:
+        caller = authenticate(request)
+        return None if caller is None else (caller, caller.token)
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class ScopePermission(BasePermission):
+    """The scope that the view's ``required_scopes`` names for the method."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        authorise(request, view, caller=accounts.caller_of(request.user))
+        return True
+
+
+def authenticate(request: HttpRequest | Request) -> Caller | None:
+    """Return who sent ``request``, None where no token came with it; raises TokenRefused."""
+    header = request.META.get("HTTP_AUTHORIZATION", "").strip(" ")
+    if not header:
+        return None
+    scheme, _, text = header.partition(" ")
+    text = text.strip(" ")
+    if scheme.lower() != "bearer" or not accounts.is_token_text(text):
+        raise errors.TokenRefused("Send the token as 'Authorization: Bearer <token>'.")
+    address = request.META.get("REMOTE_ADDR", "")
+    throttling.check_guesses(address)
+    try:
+        return recognise(text)
+    except errors.TokenRefused:
+        throttling.note_guess(address)
+        raise
+
+
+def recognise(text: str) -> Caller:
+    """Return the caller whose token or JWT ``text`` is; raises TokenRefused."""
+    if oidc.is_jwt(text):
+        return oidc.recognise(text, now=timezone.now())
+    return accounts.recognise(text, now=timezone.now())
+
+
+def authorise(request: HttpRequest | Request, view: Any, *, caller: Caller | None) -> None:
+    """Raise NotAllowed unless ``caller`` may use this method of ``view``.
+
+    A view may say ``requires_service_account``, and ``accepts_signature`` where it judges a
+    request without a token by its signature (and calls ``demand`` if there is none).
+    """
+    if request.method not in view.allowed_methods:
+        return
+    scope = required_scope(view, request.method or "")
+    if scope is None:
+        return
+    if getattr(view, "requires_service_account", False):
+        _demand_service_account(caller, scope)
+    elif caller is None and getattr(view, "accepts_signature", False):
+        return
+    else:
+        demand(request, caller, scope)
+
+
+def required_scope(view: Any, method: str) -> str | None:
+    """Return the scope that ``method`` of ``view`` asks for; None where anyone may call it."""
+    scopes: dict[str, str] = view.required_scopes
+    if method in ("HEAD", "OPTIONS"):
+        return scopes.get("GET") or next(iter(scopes.values()), None)
+    return scopes.get(method)
+
+
+def demand(request: HttpRequest | Request, caller: Caller | None, scope: str) -> None:
+    """Raise NotAllowed unless ``caller`` has ``scope``, or this server is open to the request.
+
+    In open mode anyone may read, whatever token they hold; a change is made in the name of the
+    token's account, so it is held to the token's scopes.
+    """
+    is_open = is_open_to(request)
+    if caller is None:
+        if not is_open:
+            raise errors.TokenMissing("Send a token as 'Authorization: Bearer <token>'.")
+        return
+    if not caller.has_scope(scope) and not (is_open and request.method in READS):
+        raise errors.ScopeMissing(f"The token of '{caller}' does not have the scope '{scope}'.")
+
+
+def is_open_to(request: HttpRequest | Request) -> bool:
+    """Whether a request without a token is served.
+
+    On a loopback address that takes a loopback ``Host``: what came through a reverse proxy or a
+    rebound DNS name carries another one.
+    """
+    if settings.SAGA_AUTH != "open":
+        return False
+    return not settings.IS_LOOPBACK or is_loopback_host(request.get_host())
+
+
+def is_loopback_host(header: str) -> bool:
+    """Whether a ``Host`` header names this machine; its port is of no concern."""
+    if header.startswith("["):
+        host, _, rest = header[1:].partition("]")
+        port = rest.removeprefix(":")
+    else:
+        host, _, port = header.partition(":")
+    if port and not port.isdecimal():
+        return False
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _demand_service_account(caller: Caller | None, scope: str) -> None:
+    if caller is None:
+        raise errors.TokenMissing(
+            "Authenticate as a service account: 'Authorization: Bearer <token>'."
+        )
+    if not caller.is_service_account and not caller.is_super:
+        raise errors.ServiceAccountRequired("Only a service account may call this.")
+    if not caller.has_scope(scope):
+        raise errors.ScopeMissing(f"The token of '{caller}' does not have the scope '{scope}'.")

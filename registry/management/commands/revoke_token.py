@@ -1,0 +1,29 @@
+"""End the token that begins with a prefix."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from registry import accounts
+from registry.models import Token
+
+
+class Command(BaseCommand):
+    help = "End a token, named by its first 12 characters."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("prefix", metavar="PREFIX")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        prefix: str = options["prefix"]
+        tokens = list(Token.objects.filter(prefix=prefix).select_related("account"))
+        if not tokens:
+            raise CommandError(f"No token begins with '{prefix[: accounts.PREFIX_LENGTH]}'.")
+        for token in tokens:
+            is_first = accounts.revoke_token(token, at=timezone.now())
+            word = "is revoked" if is_first else "was revoked before"
+            self.stderr.write(f"{token} of {token.account} {word}.")
