@@ -79,8 +79,11 @@ def plan(strategy: str, targets: Sequence[str], options: Options) -> list[Move]:
     ordered = list(reversed(targets)) if options.is_reversed else list(targets)
     staging = [Move(action=Action.STAGE, target=target) for target in ordered]
     size = max_unavailable(options, targets=len(ordered))
-    makers = {ROLLING: _rolling, BLUE_GREEN: _blue_green, CANARY: _canary}
-    return staging + list(makers[strategy](ordered, size, options))
+    if strategy == BLUE_GREEN:
+        return [*staging, *_blue_green(ordered, size, options)]
+    if strategy == CANARY:
+        return [*staging, *_canary(ordered, size, options)]
+    return [*staging, *_rolling(ordered, size)]
 
 
 def _batches(targets: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -99,7 +102,7 @@ _IN_PLACE = (Action.DRAIN, Action.SWITCH, Action.RESTART, Action.HEALTH, Action.
 _AFTER_THE_SWITCH = (Action.DRAIN, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
 
 
-def _rolling(targets: Sequence[str], size: int, options: Options) -> Iterator[Move]:
+def _rolling(targets: Sequence[str], size: int) -> Iterator[Move]:
     for wave, batch in enumerate(_batches(targets, size), start=1):
         yield from _each(batch, _IN_PLACE, wave)
 
@@ -184,11 +187,17 @@ def _flips_ahead(begun: Sequence[Move]) -> bool:
 
 # --- Options as people write them ------------------------------------------------------------------
 
-_CANARY_PRESET = re.compile(r"(?:CodeDeployDefault\.)?(?:ECS|Lambda)?Canary(\d+)Percent(\d+)Minutes?")
+_CANARY_PRESET = re.compile(
+    r"(?:CodeDeployDefault\.)?(?:ECS|Lambda)?Canary(\d+)Percent(\d+)Minutes?"
+)
 _LINEAR_PRESET = re.compile(
     r"(?:CodeDeployDefault\.)?(?:ECS|Lambda)?Linear(\d+)PercentEvery(\d+)Minutes?"
 )
-_BATCH_PRESETS: Mapping[str, int | str] = {"OneAtATime": 1, "HalfAtATime": "50%", "AllAtOnce": "100%"}
+_BATCH_PRESETS: Mapping[str, int | str] = {
+    "OneAtATime": 1,
+    "HalfAtATime": "50%",
+    "AllAtOnce": "100%",
+}
 _KEYS = {
     "max_unavailable",
     "order",
@@ -205,7 +214,9 @@ def read_options(raw: Mapping[str, Any]) -> Options:
     """Return the options that a policy or request spells out; raises InvalidOptions."""
     unknown = sorted(set(raw) - _KEYS)
     if unknown:
-        raise InvalidOptions(f"Unknown option {unknown[0]!r}; there are {', '.join(sorted(_KEYS))}.")
+        raise InvalidOptions(
+            f"Unknown option {unknown[0]!r}; there are {', '.join(sorted(_KEYS))}."
+        )
     preset = raw.get("preset")
     limit = raw.get("max_unavailable", _BATCH_PRESETS.get(_bare(preset), "25%"))
     return Options(
@@ -237,7 +248,9 @@ def _read_limit(value: Any) -> int | str:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
         return value
-    raise InvalidOptions("max_unavailable must be a number of targets from 1, or a share such as '25%'.")
+    raise InvalidOptions(
+        "max_unavailable must be a number of targets from 1, or a share such as '25%'."
+    )
 
 
 def _read_order(value: Any) -> bool:

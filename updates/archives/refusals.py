@@ -5,6 +5,6 @@ from __future__ import annotations
 
 class HostileArchive(Exception):
     def __init__(self, reason: str, name: str = "") -> None:
-        where = f": {ascii(name[:200])}" if name else ""
+        where = f": {name[:200]!a}" if name else ""
         super().__init__(f"The archive was refused: {reason}{where}.")
         self.reason = reason

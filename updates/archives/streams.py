@@ -19,11 +19,16 @@ XZ_MEMORY_BYTES = 128 * 2**20
 class _Decompressor(Protocol):
     """What zlib and lzma have in common, once zlib's is wrapped."""
 
-    eof: bool
-    unused_data: bytes
-    needs_input: bool
+    @property
+    def eof(self) -> bool: ...
 
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 class _Gunzip:

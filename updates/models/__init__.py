@@ -3,9 +3,11 @@
 from updates.models.audit import AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow
 from updates.models.history import HistoryEntry
+from updates.models.jobs import Job, Step
 from updates.models.policy import Approval, Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
+from updates.models.targets import Target
 
 __all__ = [
     "Approval",
@@ -13,8 +15,11 @@ __all__ = [
     "Freeze",
     "HistoryEntry",
     "Hold",
+    "Job",
     "MaintenanceWindow",
     "Policy",
     "Release",
     "Source",
+    "Step",
+    "Target",
 ]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import contextlib
 import stat
 import tarfile
 from pathlib import Path
@@ -67,19 +67,15 @@ def test_a_mutated_archive_is_refused_or_stays_inside(tmp_path: Path, kind: str)
         into.mkdir(parents=True)
         path = write(tmp_path, hostile.mutated(kind, seed))
 
-        try:
+        with contextlib.suppress(archives.HostileArchive):
             archives.unpack(path, kind=kind, into=into)
-        except archives.HostileArchive as refusal:
-            assert refusal.reason
 
         assert all(found.is_relative_to(into) for found in cage.rglob("*") if found != into)
         assert not [found for found in into.rglob("*") if found.is_symlink()]
 
 
 def test_modes_are_made_harmless(tmp_path: Path) -> None:
-    data = hostile.tar_gz(
-        hostile.entry(b"run", mode=0o4755), hostile.entry(b"data", mode=0o666)
-    )
+    data = hostile.tar_gz(hostile.entry(b"run", mode=0o4755), hostile.entry(b"data", mode=0o666))
     into = tmp_path / "into"
     into.mkdir()
 
@@ -116,7 +112,9 @@ def test_a_name_with_accents_and_emoji_is_fine(tmp_path: Path) -> None:
     assert (into / "docs" / "Überblick 🚀.md").exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", b"<html>", b"\x1f\x8b\x08broken"])
+@pytest.mark.parametrize(
+    "data", [b"", b"#!/bin/sh\n", b"\x7fELF", b"<html>", b"\x1f\x8b\x08broken"]
+)
 def test_says_that_anything_else_is_no_archive(tmp_path: Path, data: bytes) -> None:
     assert archives.kind_of(write(tmp_path, data)) is None
 
@@ -126,7 +124,7 @@ def test_never_follows_a_link_that_somebody_puts_in_the_way(tmp_path: Path) -> N
     outside = tmp_path / "outside"
     into.mkdir()
     outside.mkdir()
-    os.symlink(outside, into / "bin")
+    (into / "bin").symlink_to(outside)
 
     with pytest.raises(archives.HostileArchive):
         archives.unpack(write(tmp_path, hostile.good_tar_gz()), kind="tar.gz", into=into)

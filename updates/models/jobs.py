@@ -1,0 +1,183 @@
+"""Deployments: a job is a row, its journal are its steps. The rows are the truth, Celery is the doorbell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service
+from updates.models.release import Release
+from updates.models.targets import Target
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def live(self) -> JobQuerySet:
+        return self.filter(status__in=Job.LIVE)
+
+    def locking(self) -> JobQuerySet:
+        """Jobs that keep their service from getting another one."""
+        return self.filter(Job.LOCKING)
+
+    def due(self) -> JobQuerySet:
+        """Jobs that somebody should be working on and nobody is, by PostgreSQL's clock."""
+        is_free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
+        is_waiting_over = Q(status=Job.Status.PAUSED, resume_at__lte=Now())
+        return self.filter(Q(status__in=Job.WORKED_ON) | is_waiting_over).filter(is_free)
+
+
+class Job(models.Model):
+    class Kind(models.TextChoices):
+        DEPLOY = "deploy"
+        ROLLBACK = "rollback"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PAUSED = "paused"
+        ROLLING_BACK = "rolling_back", "rolling back"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        ROLLED_BACK = "rolled_back", "rolled back"
+        CANCELLED = "cancelled"
+
+    WORKED_ON = (Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK)
+    LIVE = (*WORKED_ON, Status.PAUSED)
+    LOCKING = Q(status__in=LIVE) | Q(needs_attention=True)
+    LEGAL_MOVES = {
+        Status.QUEUED: (Status.RUNNING, Status.PAUSED, Status.CANCELLED),
+        Status.RUNNING: (
+            Status.PAUSED,
+            Status.ROLLING_BACK,
+            Status.SUCCEEDED,
+            Status.FAILED,
+            Status.CANCELLED,
+        ),
+        Status.PAUSED: (Status.RUNNING, Status.ROLLING_BACK, Status.CANCELLED),
+        Status.ROLLING_BACK: (Status.ROLLED_BACK, Status.FAILED),
+        # Only with needs_attention: staff have the way back tried again.
+        Status.FAILED: (Status.ROLLING_BACK,),
+        Status.SUCCEEDED: (),
+        Status.ROLLED_BACK: (),
+        Status.CANCELLED: (),
+    }
+
+    job_id = models.CharField(max_length=300, unique=True, db_collation="C")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="jobs")
+    release = models.ForeignKey(
+        Release, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
+    )
+    version = models.CharField(max_length=MAX_NAME_LENGTH)
+    previous_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+    strategy = models.CharField(max_length=10)
+    strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    artifact_url = models.CharField(max_length=MAX_URL_LENGTH, blank=True)
+    artifact_type = models.CharField(max_length=8, default="binary")
+    checksum = models.CharField(max_length=256, blank=True)
+    artifact_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="Of the first download; every other must be the same."
+    )
+    request_digest = models.CharField(
+        max_length=64, help_text="The same request finds its job by it."
+    )
+    requested_by = models.CharField(max_length=255, blank=True)
+
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
+    progress = models.PositiveSmallIntegerField(default=0, help_text="Percent.")
+    error = models.TextField(blank=True)
+    needs_attention = models.BooleanField(
+        default=False,
+        help_text="The way back failed; the service is locked until staff acknowledge.",
+    )
+    is_promoted_fully = models.BooleanField(default=False, help_text="No pause stops it any more.")
+    pause_reason = models.TextField(blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    resume_at = models.DateTimeField(null=True, blank=True, help_text="Empty: by hand.")
+    paused_seconds = models.PositiveIntegerField(default=0)
+
+    fence = models.BigIntegerField(
+        default=0,
+        help_text="Grows with every worker that takes the job over; older ones may not write.",
+    )
+    lease_owner = models.CharField(max_length=255, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    waiting_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when a node has been asked for its step."
+    )
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.CharField(max_length=255, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        permissions = [
+            ("operate_job", "Can pause, resume, promote, abort and retry deployments"),
+            ("acknowledge_job", "Can acknowledge a failed way back"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service"],
+                condition=Q(status__in=["queued", "running", "rolling_back", "paused"])
+                | Q(needs_attention=True),
+                name="one_live_job_per_service",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lease_expires_at"],
+                name="job_due",
+                condition=Q(status__in=["queued", "running", "rolling_back", "paused"]),
+            ),
+            models.Index(fields=["service", "-created_at", "-id"], name="job_of_service"),
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.job_id
+
+
+class Step(models.Model):
+    """One line of the journal: written before it is done, and after."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        SKIPPED = "skipped"
+
+    ENDED = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED)
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=32)
+    target = models.ForeignKey(Target, null=True, blank=True, on_delete=models.SET_NULL)
+    target_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+    node = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+    wave = models.PositiveSmallIntegerField(default=0)
+    weight = models.PositiveSmallIntegerField(null=True)
+    wait_seconds = models.PositiveIntegerField(null=True)
+    is_way_back = models.BooleanField(default=False)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
+    progress = models.PositiveSmallIntegerField(default=0)
+    message = models.TextField(blank=True)
+    result: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    runs = models.PositiveSmallIntegerField(default=0, help_text="More than one after a crash.")
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["job_id", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="one_step_per_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.target_name}".strip()

@@ -1,0 +1,127 @@
+"""Where a service is installed, how, and how we know that it runs; no webhook can name any of this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service
+from saga_project import crypto
+
+
+class Target(models.Model):
+    """One place where a service runs. Saga makes the one that a service without any needs."""
+
+    class Installer(models.TextChoices):
+        DIRECTORY = "directory", "directory: releases/ and current"
+        HTTP = "http", "HTTP: the service's own deployer"
+        IMAGE = "image", "image: an HTTP deployer that gets the reference"
+
+    class Restart(models.TextChoices):
+        NONE = "none"
+        HTTP = "http", "HTTP call"
+        SYSTEMD = "systemd", "systemd unit"
+        SIGNAL = "signal", "signal to a pid file"
+        COMMAND = "command", "command from SAGA_RESTART_COMMANDS"
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="targets")
+    name = models.CharField(max_length=MAX_NAME_LENGTH)
+    position = models.PositiveIntegerField(default=0, help_text="Lower ones are updated first.")
+    zone = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+    node = models.CharField(
+        max_length=MAX_NAME_LENGTH,
+        default="local",
+        help_text="A worker that consumes the queue node.<this> does the work, on its own disk.",
+    )
+    is_automatic = models.BooleanField(
+        default=False, editable=False, help_text="Made by Saga; ignored once there are others."
+    )
+    is_enabled = models.BooleanField(default=True)
+
+    installer = models.CharField(
+        max_length=9, choices=Installer.choices, default=Installer.DIRECTORY
+    )
+    install_root = models.CharField(
+        max_length=1024, blank=True, help_text="Empty: a folder below SAGA_INSTALL_ROOT."
+    )
+    keep_releases = models.PositiveSmallIntegerField(default=3)
+    deployer_url = models.CharField(
+        max_length=MAX_URL_LENGTH, blank=True, help_text="Of the HTTP and image installers."
+    )
+    sealed_deployer_secret = models.TextField(blank=True, editable=False)
+
+    restart = models.CharField(max_length=7, choices=Restart.choices, default=Restart.NONE)
+    restart_with = models.CharField(
+        max_length=MAX_URL_LENGTH,
+        blank=True,
+        help_text="The URL, the unit, the pid file, or the command's name in the settings.",
+    )
+    restart_signal = models.CharField(max_length=10, default="SIGHUP")
+
+    instance_id = models.CharField(
+        max_length=MAX_NAME_LENGTH,
+        blank=True,
+        help_text="As it registers; it leaves lookups while it is worked on.",
+    )
+    is_registry_gate = models.BooleanField(
+        default=False, help_text="It must beat again, passing, with the expected version."
+    )
+    health_url = models.CharField(max_length=MAX_URL_LENGTH, blank=True)
+    health_successes = models.PositiveSmallIntegerField(default=3, help_text="In a row.")
+    health_interval_seconds = models.PositiveSmallIntegerField(default=1)
+    min_healthy_seconds = models.PositiveIntegerField(
+        default=0, help_text="How long it must stay healthy."
+    )
+    healthy_deadline_seconds = models.PositiveIntegerField(default=300)
+    metric_url = models.CharField(
+        max_length=MAX_URL_LENGTH,
+        blank=True,
+        help_text="A Prometheus server, such as http://host:9090.",
+    )
+    metric_query = models.TextField(blank=True)
+    metric_maximum = models.FloatField(null=True, blank=True)
+    metric_minimum = models.FloatField(null=True, blank=True)
+    metric_samples_query = models.TextField(
+        blank=True, help_text="How many samples the metric stands on; empty: not asked."
+    )
+    metric_min_samples = models.PositiveIntegerField(default=1)
+
+    current_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["service_id", "position", "name"]
+        permissions = [("change_where_it_runs", "Can set roots, restarts and gates of targets")]
+        constraints = [
+            models.UniqueConstraint(fields=["service", "name"], name="one_target_per_name"),
+            models.CheckConstraint(
+                name="the_previous_release_is_kept", condition=Q(keep_releases__gte=2)
+            ),
+            models.CheckConstraint(
+                name="http_installers_know_their_deployer",
+                condition=Q(installer="directory") | ~Q(deployer_url=""),
+            ),
+            models.CheckConstraint(
+                name="metric_range_is_not_empty",
+                condition=Q(metric_maximum__isnull=True)
+                | Q(metric_minimum__isnull=True)
+                | Q(metric_maximum__gte=F("metric_minimum")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service.name}/{self.name}"
+
+    @property
+    def deployer_secret(self) -> str:
+        return crypto.decrypt(self.sealed_deployer_secret) if self.sealed_deployer_secret else ""
+
+    @property
+    def has_health_gate(self) -> bool:
+        return bool(self.is_registry_gate or self.health_url or self.metric_query)
+
+    def describe(self) -> dict[str, Any]:
+        """What a person sees of it in a job."""
+        return {"name": self.name, "node": self.node, "zone": self.zone}
