@@ -270,6 +270,19 @@ class Event(models.Model):
         return f"{self.type} {self.service_name}"
 
 
+class EventHorizon(models.Model):
+    """Up to where events were purged; a cursor before it cannot be continued. At most one row."""
+
+    transaction = models.BigIntegerField()
+    event = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_horizon", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"{self.transaction}-{self.event}"
+
+
 class IdempotencyKey(models.Model):
     """The first 2xx answer to a POST with an ``Idempotency-Key``, kept for 24 hours."""
 
