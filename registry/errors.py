@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from saga_project.errors import Conflict, InvalidRequest, NotAllowed, NotAuthenticated, NotFound
+from saga_project.errors import (
+    Conflict,
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    Unavailable,
+)
 
 
 class InvalidServiceName(InvalidRequest):
@@ -91,3 +98,26 @@ class ServiceNotGranted(NotAllowed):
     """The account may touch some services only, and this is none of them."""
 
     error = "Service not granted to the account"
+
+
+class InvalidCursor(InvalidRequest):
+    error = "Invalid cursor"
+
+
+class CursorTooOld(NotFound):
+    """What came after it was purged; the reader begins again."""
+
+    error = "Cursor too old"
+    status = 410
+
+
+class InvalidWait(InvalidRequest):
+    error = "Invalid wait"
+
+
+class InvalidType(InvalidRequest):
+    error = "Invalid type"
+
+
+class TooManyStreams(Unavailable):
+    error = "Too many streams"

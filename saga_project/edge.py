@@ -41,7 +41,9 @@ def normalised(scope: Scope) -> Scope:
     return {
         **scope,
         "path": path,
-        "query_string": quote(scope["query_string"], safe=b"!$&'()*+,/:;=?@%-._~[]").encode("ascii"),
+        "query_string": quote(scope["query_string"], safe=b"!$&'()*+,/:;=?@%-._~[]").encode(
+            "ascii"
+        ),
         "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name],
     }
 
