@@ -19,12 +19,13 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django_redis import get_redis_connection
 from redis import Redis
 from redis import exceptions as redis_exceptions
@@ -53,6 +54,7 @@ local function tell(kind, words, tail)
   local message = table.concat(words, ' ')
   if tail then message = message .. '\\n' .. tail end
   redis.call('PUBLISH', CHANNEL, message)
+  return seq
 end
 local floor = tonumber(redis.call('HGET', META, 'floor') or '0')
 local function until_when(member, score, ttl)
@@ -126,9 +128,10 @@ for position = 4, #ARGV, 3 do
     words[#words + 1] = text(deadline)
   end
 end
-if is_newest then tell('P', words, document)
-elseif #words > 1 then table.remove(words, 1); tell('B', words) end
-return {is_newest and 1 or 0, text(now)}
+local seq = 0
+if is_newest then seq = tell('P', words, document)
+elseif #words > 1 then table.remove(words, 1); seq = tell('B', words) end
+return seq
 """
 )
 
@@ -256,6 +259,14 @@ def connection() -> Redis:
     return client
 
 
+def follower_connection() -> Redis:
+    """Return a client of its own for the change channel; a dead one is noticed within a second."""
+    client: Redis = Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=0.5, protocol=2
+    )
+    return client
+
+
 def member_of(service_name: str, instance_id: str) -> str:
     return f"{service_name}/{instance_id}"
 
@@ -308,7 +319,7 @@ def put(
     """Write a service's document where none newer is there, and move its members' presence.
 
     ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs)
-    to be taken where Redis knows nothing of them. Returns Redis' time in µs.
+    to be taken where Redis knows nothing of them. Returns the change's sequence number, 0 for none.
     """
     arguments: list[Any] = [name, revision, orjson.dumps(document) if document else b""]
     for instance_id, ttl in renewed:
@@ -317,44 +328,67 @@ def put(
         arguments += [member_of(name, instance_id), 0, "drop"]
     for instance_id, ttl, deadline in known:
         arguments += [member_of(name, instance_id), ttl * 1_000_000, deadline]
-    return int(_run(_PUT, arguments)[1])
+    return int(_run(_PUT, arguments))
 
 
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def read(name: str) -> tuple[dict[str, Any], dict[str, int]] | None:
-    """Return a service's document and its instances' effective deadlines in µs, from Redis."""
+def read(name: str) -> tuple[dict[str, Any], dict[str, int], int] | None:
+    """Return a service's document, its instances' deadlines and the floor, in µs, from Redis.
+
+    A suspect's hold is part of its deadline here. Two round trips; raises RedisUnavailable.
+    """
     with breaker.guard():
         client = connection()
         pipeline = client.pipeline(transaction=False)
         pipeline.hget(SERVICES, name)
         pipeline.hmget(META, "floor", "born")
-        raw, (floor, born) = pipeline.execute()
+        raw, (floor_us, born) = pipeline.execute()
         if born is None:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
         if raw is None:
             return None
         document: dict[str, Any] = orjson.loads(raw)
-        return document, _deadlines_of(client, document, int(floor or 0))
+        return document, _scores_of(client, document), int(floor_us or 0)
 
 
-def _deadlines_of(client: Redis, document: dict[str, Any], floor: int) -> dict[str, int]:
-    instances = document["instances"]
-    if not instances:
+def _scores_of(client: Redis, document: dict[str, Any]) -> dict[str, int]:
+    instance_ids = [instance["instance_id"] for instance in document["instances"]]
+    if not instance_ids:
         return {}
-    members = [member_of(document["name"], instance["instance_id"]) for instance in instances]
-    pipeline = client.pipeline(transaction=False)
-    pipeline.zmscore(DEADLINES, members)
-    pipeline.hmget(HOLDS, members)
-    scores, holds = pipeline.execute()
+    members = [member_of(document["name"], instance_id) for instance_id in instance_ids]
+    scores = client.zmscore(DEADLINES, members)
     return {
-        instance["instance_id"]: max(
-            int(score), floor + instance["ttl"] * 1_000_000, int(hold or 0)
-        )
-        for instance, score, hold in zip(instances, scores, holds, strict=True)
+        instance_id: int(score)
+        for instance_id, score in zip(instance_ids, scores, strict=True)
         if score is not None
     }
+
+
+def snapshot() -> tuple[dict[str, bytes], dict[str, int], dict[str, int], int]:
+    """Return all documents, deadlines, holds and the floor; raises RedisUnavailable.
+
+    Changes that happen meanwhile may be in it or not: a follower applies them (again) from the channel.
+    """
+    with breaker.guard():
+        client = connection()
+        floor_us, born = client.hmget(META, "floor", "born")
+        if born is None:
+            raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
+        documents = {name.decode(): raw for name, raw in client.hscan_iter(SERVICES, count=1000)}
+        scores = {
+            member.decode(): int(score)
+            for member, score in client.zscan_iter(DEADLINES, count=1000)
+        }
+        holds = {member.decode(): int(hold) for member, hold in client.hgetall(HOLDS).items()}
+    return documents, scores, holds, int(floor_us or 0)
+
+
+def sequence() -> int:
+    """Return the number of the last change."""
+    with breaker.guard():
+        return int(connection().hget(META, "seq") or 0)
 
 
 def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
@@ -472,8 +506,24 @@ def run_id() -> str:
         return str(connection().info("server")["run_id"])
 
 
+def ensure_filled(refill: Callable[[], int]) -> None:
+    """Call ``refill`` where Redis is empty, or another process than the one that was filled last.
+
+    One caller at a time; the others find it filled, or try again.
+    """
+    state = tick()
+    if state.is_born and state.run_id == run_id():
+        return
+    with _refilling() as is_mine:
+        if not is_mine:
+            raise errors.RedisUnavailable("Redis is being refilled.")
+        count = refill()
+        bear()
+        logger.warning("presence refilled", extra={"services": count})
+
+
 @contextmanager
-def refilling() -> Iterator[bool]:
+def _refilling() -> Iterator[bool]:
     """Let one process refill at a time; yields whether it is this one."""
     with breaker.guard():
         lock = connection().lock("saga:refilling", timeout=30, blocking=False)

@@ -258,15 +258,15 @@ def _faults(detail: Any, path: list[str | int]) -> Any:
             own = path if key == "non_field_errors" else [*path, key]
             yield from _faults(inner, own)
     else:
-        many = len(detail) > 1 and all(isinstance(item, dict) and "code" not in item for item in detail)
+        many = len(detail) > 1 and all(
+            isinstance(item, dict) and "code" not in item for item in detail
+        )
         for position, inner in enumerate(detail):
             if inner:
                 yield from _faults(inner, [*path, position] if many else path)
 
 
-def error_body(
-    path: str, code: int, error: str, message: str, request_id: str
-) -> dict[str, Any]:
+def error_body(path: str, code: int, error: str, message: str, request_id: str) -> dict[str, Any]:
     """Return an error in the dialect that ``path`` speaks."""
     if is_scaicontrol(path):
         name = SCAICONTROL_CODES.get(code, "internal_error" if code >= 500 else "bad_request")
@@ -381,7 +381,10 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     return _json_error(
-        request, 500, "Internal error", "Saga failed to answer; its log says why under this request id."
+        request,
+        500,
+        "Internal error",
+        "Saga failed to answer; its log says why under this request id.",
     )
 
 
@@ -389,10 +392,12 @@ class SagaView(views.APIView):
     """A view validates, makes one call, and answers; ``required_scopes`` says who may."""
 
     required_scopes: ClassVar[Mapping[str, str]] = {}
+    parser_classes = (StrictJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = JsonWhateverIsAccepted
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdigit() and int(length) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
         super().initial(request, *args, **kwargs)
-

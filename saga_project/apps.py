@@ -17,7 +17,9 @@ class SagaProjectConfig(AppConfig):
 
 
 @checks.register(checks.Tags.security)
-def open_beyond_loopback(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+def open_beyond_loopback(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
     if settings.SAGA_AUTH == "open" and not settings.IS_LOOPBACK:
         return [
             checks.Warning(
@@ -31,7 +33,9 @@ def open_beyond_loopback(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
 
 
 @checks.register
-def thresholds_in_order(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+def thresholds_in_order(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
     degraded = settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
     unreachable = settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
     if degraded < unreachable:
@@ -46,7 +50,9 @@ def thresholds_in_order(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 
 @checks.register
-def interval_below_ttl(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+def interval_below_ttl(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
     if settings.HEARTBEAT_INTERVAL < settings.REGISTRATION_TTL:
         return []
     return [
@@ -59,7 +65,9 @@ def interval_below_ttl(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
 
 
 @checks.register
-def oidc_is_whole(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+def oidc_is_whole(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
     if settings.SAGA_OIDC_AUDIENCE and not settings.SAGA_OIDC_ISSUER:
         return [
             checks.Error("SAGA_OIDC_AUDIENCE is set, but SAGA_OIDC_ISSUER is not.", id="saga.E003")

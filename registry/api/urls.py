@@ -1,0 +1,17 @@
+"""The registry's routes, below /api/v1."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from registry.api import saga
+
+urlpatterns = [
+    path("services/register", saga.RegisterView.as_view()),
+    path("services/heartbeat", saga.BulkHeartbeatView.as_view()),
+    path("services", saga.ServiceListView.as_view()),
+    path("services/<str:name>", saga.ServiceView.as_view()),
+    path("services/<str:name>/instances", saga.InstanceListView.as_view()),
+    path("services/<str:name>/resolve", saga.ResolveView.as_view()),
+    path("services/<str:name>/heartbeat", saga.HeartbeatView.as_view()),
+]

@@ -1,0 +1,343 @@
+"""The registry's work in the background: expire, count misses, flush heartbeats, reconcile.
+
+Every function may run twice, in two processes, and be killed at any line: what a sweep takes out of
+presence waits in ``expiring`` until PostgreSQL knows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from registry import events, presence, projection
+from registry.models import IdempotencyKey, Instance, Service, ServiceQuerySet
+
+logger = logging.getLogger(__name__)
+
+LOOKAHEAD_SECONDS = 2.5
+PROTECTED_SHARE = 0.15
+UNPROTECTED_COUNT = 3
+PROTECTED_BATCH_SECONDS = 5.0
+HOLD_SECONDS = 15.0
+IDEMPOTENCY_KEPT = dt.timedelta(hours=24)
+_LOCKS = {"sweep": 7341, "misses": 7342, "flush": 7343}
+PROTECTION_KEY = "protection"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one sweep did."""
+
+    expired: int
+    suspects: int
+    is_protecting: bool
+
+
+@contextmanager
+def _alone(work: str) -> Iterator[bool]:
+    """Hold the advisory lock for this work in a transaction; yields whether we got it."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCKS[work]])
+            row = cursor.fetchone()
+        yield bool(row and row[0])
+
+
+# --- Expiry ---------------------------------------------------------------------------------------
+
+
+def sweep() -> Sweep:
+    """Expire who is past the deadline, protect against mass expiry, finish what a killed sweep left."""
+    with _alone("sweep") as is_mine:
+        if not is_mine:
+            return Sweep(0, 0, is_protecting=False)
+        seen = presence.overdue(within_seconds=LOOKAHEAD_SECONDS)
+        if not seen.is_anyone_receiving:
+            return Sweep(0, len(seen.holds), is_protecting=False)
+        is_protecting = _protect(seen)
+        leaving = _choose(seen, is_protecting=is_protecting)
+        presence.take_overdue(leaving)
+        taken = presence.expiring()
+        _write_expired(taken)
+        _note_protection(seen, is_protecting=is_protecting)
+    presence.forget_expiring(list(taken))
+    return Sweep(len(taken), len(seen.holds), is_protecting=is_protecting)
+
+
+def allowed_to_expire(total: int) -> int:
+    """Return how many of ``total`` may expire in one sweep before protection sets in."""
+    return max(UNPROTECTED_COUNT, math.floor(total * PROTECTED_SHARE))
+
+
+def _protect(seen: presence.Overdue) -> bool:
+    """Mark as suspect whom a mass expiry would take; let go of those who beat again."""
+    recovered = [member for member in seen.holds if member not in seen.due]
+    _let_go(recovered)
+    is_mass = len(seen.due) > allowed_to_expire(seen.total)
+    is_protecting = is_mass or any(member in seen.due for member in seen.holds)
+    if is_protecting:
+        until = seen.now_us + int(HOLD_SECONDS * 1_000_000)
+        presence.hold({member: until for member in seen.due})
+        suspects = [member for member in seen.due if member not in seen.holds]
+        events.publish(
+            *(
+                events.service_suspect(name, instance_id=instance_id)
+                for name, instance_id in map(presence.split_member, suspects)
+            )
+        )
+    return is_protecting
+
+
+def _let_go(members: Sequence[str]) -> None:
+    presence.hold(dict.fromkeys(members, 0))
+    events.publish(
+        *(
+            events.service_recovered(name, instance_id=instance_id)
+            for name, instance_id in map(presence.split_member, members)
+        )
+    )
+
+
+def _choose(seen: presence.Overdue, *, is_protecting: bool) -> list[str]:
+    """Return who leaves in this sweep: everybody overdue, or in protection a share, in random order."""
+    overdue = [member for member, deadline in seen.due.items() if deadline <= seen.now_us]
+    if not is_protecting:
+        return overdue
+    if not cache.add(f"{PROTECTION_KEY}:batch", 1, timeout=PROTECTED_BATCH_SECONDS):
+        return []
+    random.shuffle(overdue)
+    return overdue[: allowed_to_expire(seen.total)]
+
+
+def _note_protection(seen: presence.Overdue, *, is_protecting: bool) -> None:
+    """Keep what /health and the console show of the last sweep."""
+    state = {
+        "swept_us": seen.now_us,
+        "is_protecting": is_protecting,
+        "suspects": len(seen.due) if is_protecting else 0,
+        "instances": seen.total,
+    }
+    cache.set(PROTECTION_KEY, state, timeout=60)
+
+
+def protection() -> dict[str, Any] | None:
+    """Return what the last sweep saw, or None where none ran for a minute."""
+    state: dict[str, Any] | None = cache.get(PROTECTION_KEY)
+    return state
+
+
+def _write_expired(taken: dict[str, int]) -> None:
+    """Move the instances' rows, and publish one fact for each row that moved."""
+    by_service: dict[str, dict[str, int]] = {}
+    for member, beat_us in taken.items():
+        name, instance_id = presence.split_member(member)
+        by_service.setdefault(name, {})[instance_id] = beat_us
+    for names in _chunks(sorted(by_service), 500):
+        _write_expired_of(names, by_service)
+
+
+def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _write_expired_of(names: list[str], by_service: dict[str, dict[str, int]]) -> None:
+    now = timezone.now()
+    services = {
+        row.pk: row
+        for row in Service.objects.select_for_update().filter(name__in=names).order_by("pk")
+    }
+    rows = [
+        row
+        for row in Instance.objects.live().filter(service__in=services)
+        if row.instance_id in by_service[services[row.service_id].name]
+        and not _came_back(row, by_service[services[row.service_id].name][row.instance_id])
+    ]
+    facts = []
+    for row in rows:
+        name = services[row.service_id].name
+        beat_at = presence.moment(by_service[name][row.instance_id])
+        row.state, row.gone_at, row.last_heartbeat_at = Instance.State.EXPIRED, now, beat_at
+        facts.append(
+            events.service_expired(
+                name, instance_id=row.instance_id, last_heartbeat_at=projection.iso(beat_at)
+            )
+        )
+    Instance.objects.bulk_update(rows, ["state", "gone_at", "last_heartbeat_at"], batch_size=500)
+    events.publish(*facts)
+    _show(services, {row.service_id for row in rows}, rows)
+
+
+def _came_back(row: Instance, beat_us: int) -> bool:
+    """Whether the row was registered anew after the beat that ran out."""
+    return row.registered_at > presence.moment(beat_us + row.ttl_seconds * 1_000_000)
+
+
+def _show(services: dict[int, Service], moved: set[int], rows: list[Instance]) -> None:
+    Service.objects.filter(pk__in=moved).update(revision=F("revision") + 1)
+    revisions = dict(Service.objects.filter(pk__in=moved).values_list("pk", "revision"))
+    gone: dict[int, list[str]] = {}
+    for row in rows:
+        gone.setdefault(row.service_id, []).append(row.instance_id)
+    for pk, instance_ids in gone.items():
+        service = services[pk]
+        service.revision = revisions[pk]
+        projection.schedule(service, dropped=instance_ids)
+
+
+# --- Misses, as ScaiControl counts them -----------------------------------------------------------
+
+
+def count_misses() -> int:
+    """Give each silent service one miss more, and return how many were silent.
+
+    At the thresholds it is degraded, then unreachable; a heartbeat brings it back.
+    """
+    with _alone("misses") as is_mine:
+        if not is_mine:
+            return 0
+        flush_heartbeats()
+        now = timezone.now()
+        count = 0
+        for service in _silent(now).select_for_update():
+            _add_miss(service, now=now)
+            count += 1
+    return count
+
+
+def _silent(now: dt.datetime) -> ServiceQuerySet:
+    interval = settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER * F("heartbeat_interval_seconds")
+    return (
+        Service.objects.approved()
+        .annotate(silence=now - F("last_heartbeat_at"))
+        .filter(silence__gt=interval * dt.timedelta(seconds=1))
+        .order_by("pk")
+    )
+
+
+def _add_miss(service: Service, *, now: dt.datetime) -> None:
+    service.consecutive_misses += 1
+    misses = service.consecutive_misses
+    if misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD:
+        if service.status != Service.Status.DEGRADED:
+            service.status = Service.Status.DEGRADED
+            service.health_status = Service.Health.DEGRADED
+            events.publish(events.service_degraded(service.name, misses=misses))
+    if misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD:
+        if service.health_status != Service.Health.UNREACHABLE:
+            service.health_status = Service.Health.UNREACHABLE
+            events.publish(events.service_unreachable(service.name, misses=misses))
+    service.revision += 1
+    service.updated_at = now
+    service.save(
+        update_fields=["consecutive_misses", "status", "health_status", "revision", "updated_at"]
+    )
+    projection.schedule(service)
+
+
+# --- Flushing heartbeats --------------------------------------------------------------------------
+
+
+def flush_heartbeats() -> int:
+    """Write the newest heartbeats to PostgreSQL in bulk; return how many instances had a newer one.
+
+    A service that had missed some and was heard again is whole again.
+    """
+    beats = presence.heartbeats()
+    members = [presence.split_member(member) for member in beats]
+    if not members:
+        return 0
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _FLUSH,
+                [
+                    [name for name, _ in members],
+                    [instance_id for _, instance_id in members],
+                    [presence.moment(beat_us) for beat_us in beats.values()],
+                ],
+            )
+            row = cursor.fetchone()
+        _recover()
+    return int(row[0]) if row else 0
+
+
+_FLUSH = """
+WITH beat AS (
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS beat (name, instance_id, at)
+), moved AS (
+    UPDATE registry_instance AS instance
+       SET last_heartbeat_at = beat.at
+      FROM beat JOIN registry_service AS service ON service.name = beat.name
+     WHERE instance.service_id = service.id
+       AND instance.instance_id = beat.instance_id
+       AND instance.last_heartbeat_at < beat.at
+ RETURNING instance.service_id, beat.at
+), newest AS (
+    UPDATE registry_service AS service
+       SET last_heartbeat_at = heard.at
+      FROM (SELECT service_id, max(at) AS at FROM moved GROUP BY service_id) AS heard
+     WHERE service.id = heard.service_id
+       AND (service.last_heartbeat_at IS NULL OR service.last_heartbeat_at < heard.at)
+)
+SELECT count(*) FROM moved
+"""
+
+
+def _recover() -> None:
+    now = timezone.now()
+    interval = settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER * F("heartbeat_interval_seconds")
+    heard = (
+        Service.objects.approved()
+        .filter(Q(consecutive_misses__gt=0))
+        .annotate(silence=now - F("last_heartbeat_at"))
+        .filter(silence__lte=interval * dt.timedelta(seconds=1))
+        .order_by("pk")
+        .select_for_update()
+    )
+    for service in heard:
+        if service.status == Service.Status.DEGRADED:
+            service.status = Service.Status.ACTIVE
+            service.health_status = Service.Health.HEALTHY
+            events.publish(events.service_recovered(service.name))
+        service.consecutive_misses = 0
+        service.revision += 1
+        service.updated_at = now
+        service.save(
+            update_fields=[
+                "status",
+                "health_status",
+                "consecutive_misses",
+                "revision",
+                "updated_at",
+            ]
+        )
+        projection.schedule(service)
+
+
+# --- Reconciling and tidying up -------------------------------------------------------------------
+
+
+def reconcile(*, within: dt.timedelta = dt.timedelta(minutes=2)) -> int:
+    """Show again what changed lately: a process that was killed between commit and Redis left it unseen."""
+    presence.ensure_filled(projection.refill)
+    return projection.refill(changed_since=timezone.now() - within)
+
+
+def purge_idempotency_keys() -> int:
+    deleted, _ = IdempotencyKey.objects.filter(
+        created_at__lt=timezone.now() - IDEMPOTENCY_KEPT
+    ).delete()
+    return deleted

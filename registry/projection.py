@@ -1,0 +1,115 @@
+"""What readers see of a service: projected from PostgreSQL into Redis when a transaction commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from registry import directory, presence
+from registry.models import Instance, Service
+
+
+def iso(moment: dt.datetime) -> str:
+    """Microseconds and ``+00:00``, as the registry prints its times."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")
+
+
+def instance_document(instance: Instance) -> dict[str, Any]:
+    return {
+        "instance_id": instance.instance_id,
+        "url": instance.url,
+        "capabilities": instance.capabilities,
+        "version": instance.version,
+        "zone": instance.zone,
+        "weight": instance.weight,
+        "metadata": instance.metadata,
+        "health_check_url": instance.health_check_url,
+        "health": instance.health,
+        "note": instance.note,
+        "registered_at": iso(instance.registered_at),
+        "ttl": instance.ttl_seconds,
+        "is_draining": instance.is_draining,
+    }
+
+
+def service_document(service: Service, instances: Iterable[Instance]) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "service_id": str(service.service_id),
+        "status": service.status,
+        "health_status": service.health_status,
+        "misses": service.consecutive_misses,
+        "version": service.version,
+        "interval": service.heartbeat_interval_seconds,
+        "account_id": service.account_id,
+        "canary": [service.canary_version, service.canary_percent]
+        if service.canary_version
+        else None,
+        "revision": service.revision,
+        "instances": [instance_document(instance) for instance in instances],
+    }
+
+
+def schedule(
+    service: Service, *, renewed: Iterable[tuple[str, int]] = (), dropped: Iterable[str] = ()
+) -> None:
+    """Show the service to readers as it stands now, once the surrounding transaction commits.
+
+    ``renewed`` are (instance id, TTL in seconds) that just spoke; ``dropped`` have left.
+    """
+    instances = list(service.instances.live())
+    document = None
+    if instances and service.status != Service.Status.DEREGISTERED:
+        document = service_document(service, instances)
+    transaction.on_commit(
+        functools.partial(
+            _show,
+            service.name,
+            revision=service.revision,
+            document=document,
+            renewed=list(renewed),
+            dropped=list(dropped),
+        )
+    )
+
+
+def _show(name: str, **change: Any) -> None:
+    """Write the change, and return when this process' own readers see it."""
+    directory.wait_for(presence.put(name, **change))
+
+
+def refill(*, changed_since: dt.datetime | None = None) -> int:
+    """Show every service again as PostgreSQL holds it (or those that changed lately); return how many.
+
+    Whom Redis knows keeps the deadline that it has; whom it does not know gets the last one that was
+    flushed; whoever is live no more is dropped. Safe to run at any time, and twice.
+    """
+    services = Service.objects.all()
+    if changed_since is not None:
+        services = services.filter(updated_at__gte=changed_since)
+    count = 0
+    for service in services.prefetch_related("instances").iterator(chunk_size=500):
+        _refill_one(service)
+        count += 1
+    return count
+
+
+def _refill_one(service: Service) -> None:
+    rows = list(service.instances.all())
+    live = [row for row in rows if row.state == Instance.State.LIVE]
+    is_shown = live and service.status != Service.Status.DEREGISTERED
+    presence.put(
+        service.name,
+        revision=service.revision,
+        document=service_document(service, live) if is_shown else None,
+        known=[(row.instance_id, row.ttl_seconds, _deadline_us(row)) for row in live],
+        dropped=[row.instance_id for row in rows if row.state != Instance.State.LIVE],
+    )
+
+
+def _deadline_us(instance: Instance) -> int:
+    return presence.microseconds(instance.last_heartbeat_at) + instance.ttl_seconds * 1_000_000

@@ -1,0 +1,47 @@
+"""Celery: who does the work in the background, and when it is woken.
+
+The rows in PostgreSQL are the truth; a lost message costs time until the next beat, nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
+
+app = Celery("saga")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# What is not begun within its period is dropped: the next beat asks again.
+app.conf.beat_schedule = {
+    "registry: expire what is overdue": {
+        "task": "registry.sweep",
+        "schedule": 1.0,
+        "options": {"expires": 2},
+    },
+    "registry: flush heartbeats": {
+        "task": "registry.flush",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
+    "registry: count misses": {
+        "task": "registry.count_misses",
+        "schedule": float(settings.REGISTRY_HEARTBEAT_MONITOR_INTERVAL),
+        "options": {"expires": settings.REGISTRY_HEARTBEAT_MONITOR_INTERVAL},
+    },
+    "registry: reconcile readers": {
+        "task": "registry.reconcile",
+        "schedule": 20.0,
+        "options": {"expires": 20},
+    },
+    "registry: purge old keys": {
+        "task": "registry.purge",
+        "schedule": crontab(minute="17"),
+        "options": {"expires": 600},
+    },
+}

@@ -1,0 +1,20 @@
+"""Every address that Saga answers to; the edge has taken trailing slashes off API paths."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+API = [
+    path("", include("registry.api.urls")),
+]
+
+urlpatterns = [
+    path("api/v1/", include(API)),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "saga_project.api.bad_request"
+handler403 = "saga_project.api.permission_denied"
+handler404 = "saga_project.api.not_found"
+handler500 = "saga_project.api.server_error"
