@@ -180,23 +180,12 @@ CACHES = {
 
 # --- The API --------------------------------------------------------------------------------------
 
-<<<<<<< HEAD
+# Parsers and renderers stand on api.SagaView: DRF imports the names below before its views exist.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["registry.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["registry.api.authentication.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
-    "DEFAULT_PARSER_CLASSES": ["saga_project.api.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["saga_project.api.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "saga_project.api.JsonWhateverIsAccepted",
     "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
-=======
-# What the views are made of stands on api.SagaView: DRF imports these names before its views exist.
-REST_FRAMEWORK = {
-    "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "UNAUTHENTICATED_USER": None,
->>>>>>> 1da6336 (Register, beat, find, expire and leave in the Saga dialect)
 }
 
 # --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------

@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("saga")
 
 @pytest.fixture
 def redis() -> Iterator[redis_library.Redis]:
-    """An empty Redis, this worker's own."""
+    """An empty Redis, this worker's own, filled from an empty database."""
     connection = django_redis.get_redis_connection("default")
     connection.flushdb()
     yield connection
@@ -26,4 +26,4 @@ def redis() -> Iterator[redis_library.Redis]:
 
 @pytest.fixture
 def api() -> APIClient:
-    return APIClient()
+    return APIClient(SERVER_NAME="localhost")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -11,11 +11,13 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from registry import accounts, errors, oidc
 from registry.accounts import Caller
 from registry.api import throttling
+
+if TYPE_CHECKING:  # DRF imports this module before its views exist
+    from rest_framework.views import APIView
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 

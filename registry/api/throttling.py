@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from registry import accounts
 from saga_project.errors import SagaError
+
+if TYPE_CHECKING:  # DRF imports this module before its views exist
+    from rest_framework.views import APIView
 
 BURST_SECONDS = 10
 GUESSES_PER_SECOND = 10
