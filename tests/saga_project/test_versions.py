@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from saga_project import versions
 
 NUMBERS = st.integers(min_value=0, max_value=10**6)
-IDENTIFIERS = st.one_of(NUMBERS.map(str), st.from_regex(r"[a-zA-Z][0-9a-zA-Z-]{0,5}", fullmatch=True))
+IDENTIFIERS = st.one_of(
+    NUMBERS.map(str), st.from_regex(r"[a-zA-Z][0-9a-zA-Z-]{0,5}", fullmatch=True)
+)
 PRERELEASES = st.lists(IDENTIFIERS, max_size=3).map(".".join)
 SEMVERS = st.builds(
     lambda numbers, pre, build: ".".join(map(str, numbers)) + (f"-{pre}" if pre else "") + build,
@@ -90,13 +92,20 @@ def test_is_newer(newer: str, older: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("v1.4.0", "1.4.0"), ("1.4", "1.4.0"), ("1.4.0+build.7", "1.4.0+build.8"), ("1.0.0-rc.1", "1.0.0rc1")],
+    [
+        ("v1.4.0", "1.4.0"),
+        ("1.4", "1.4.0"),
+        ("1.4.0+build.7", "1.4.0+build.8"),
+        ("1.0.0-rc.1", "1.0.0rc1"),
+    ],
 )
 def test_counts_as_the_same(one: str, other: str) -> None:
     assert versions.is_same(one, other)
 
 
-@pytest.mark.parametrize("text", ["1.0.0-rc.1", "1.0rc1", "2.0.dev1", "1.0.post1.dev2", "nightly-20240101"])
+@pytest.mark.parametrize(
+    "text", ["1.0.0-rc.1", "1.0rc1", "2.0.dev1", "1.0.post1.dev2", "nightly-20240101"]
+)
 def test_is_a_prerelease(text: str) -> None:
     assert versions.is_prerelease(text)
 
@@ -109,7 +118,11 @@ def test_is_no_prerelease(text: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "inside", "outside"),
     [
-        (">=1.4,<2", ["1.4", "1.4.0", "1.99.3", "v1.5"], ["1.3.9", "2.0.0", "2.0.0-rc.1", "nightly"]),
+        (
+            ">=1.4,<2",
+            ["1.4", "1.4.0", "1.99.3", "v1.5"],
+            ["1.3.9", "2.0.0", "2.0.0-rc.1", "nightly"],
+        ),
         (">=1.4 <2", ["1.4.0"], ["2.0"]),
         ("<2.0.0-rc.2", ["2.0.0-rc.1"], ["2.0.0-rc.2", "2.0.0"]),
         ("^1.2.3", ["1.2.3", "1.9"], ["1.2.2", "2.0.0"]),
@@ -136,7 +149,19 @@ def test_a_range_lets_in(wanted: str, inside: list[str], outside: list[str]) -> 
 
 @pytest.mark.parametrize(
     "text",
-    [">", ">=nightly", "~=1", ">=1,", ",", "<<1", "!=", "1.x.y.*", ">=1.4.*", "^" + "9" * 400, ">=" + "9" * 40],
+    [
+        ">",
+        ">=nightly",
+        "~=1",
+        ">=1,",
+        ",",
+        "<<1",
+        "!=",
+        "1.x.y.*",
+        ">=1.4.*",
+        "^" + "9" * 400,
+        ">=" + "9" * 40,
+    ],
 )
 def test_refuses_a_range_that_means_nothing(text: str) -> None:
     with pytest.raises(versions.RangeError):

@@ -23,6 +23,7 @@ class Release(models.Model):
         ARCHIVE = "archive"
         IMAGE = "image"
 
+    #: Of each state, those that it can be reached from.
     LEGAL_MOVES = {
         State.AVAILABLE: (State.QUARANTINED, State.WITHDRAWN),
         State.QUARANTINED: (State.AVAILABLE,),
@@ -33,6 +34,9 @@ class Release(models.Model):
     version = models.CharField(max_length=MAX_NAME_LENGTH, db_collation="C")
     channel = models.CharField(
         max_length=64, blank=True, help_text="Such as stable or nightly; empty for sources without."
+    )
+    is_prerelease = models.BooleanField(
+        default=False, help_text="By its version, or because its source says so."
     )
     artifact_url = models.CharField(
         max_length=MAX_URL_LENGTH, blank=True, help_text="For an image, its reference."

@@ -1,0 +1,71 @@
+"""Rows for tests, with nothing in them that a test should have said itself; grouped by app."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import factory
+from factory import declarations
+
+from registry.models import Service
+from updates import models as updates
+
+NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
+
+# --- Registry -------------------------------------------------------------------------------------
+
+
+class ServiceFactory(factory.django.DjangoModelFactory[Service]):
+    class Meta:
+        model = Service
+
+    name = declarations.Sequence(lambda number: f"service-{number}")
+    status = Service.Status.ACTIVE
+    registered_at = NOW
+    updated_at = NOW
+
+
+# --- Updates --------------------------------------------------------------------------------------
+
+
+class ReleaseFactory(factory.django.DjangoModelFactory[updates.Release]):
+    class Meta:
+        model = updates.Release
+
+    service = declarations.SubFactory(ServiceFactory)
+    version = "1.3.0"
+    artifact_url = declarations.LazyAttribute(
+        lambda own: f"https://ci.example/{own.version}.tar.gz"
+    )
+    checksum = "sha256:" + "a" * 64
+    origin = "announced"
+    published_at = NOW
+    recorded_at = NOW
+
+
+class HistoryEntryFactory(factory.django.DjangoModelFactory[updates.HistoryEntry]):
+    class Meta:
+        model = updates.HistoryEntry
+
+    service_name = "payment-service"
+    kind = updates.HistoryEntry.Kind.DEPLOY
+    status = updates.HistoryEntry.Status.SUCCESS
+    old_version = "1.2.3"
+    new_version = "1.3.0"
+    running_version = declarations.SelfAttribute("new_version")
+    timestamp = NOW
+    duration_seconds = 45
+
+
+class SourceFactory(factory.django.DjangoModelFactory[updates.Source]):
+    class Meta:
+        model = updates.Source
+
+    service = declarations.SubFactory(ServiceFactory)
+
+
+class PolicyFactory(factory.django.DjangoModelFactory[updates.Policy]):
+    class Meta:
+        model = updates.Policy
+
+    service = declarations.SubFactory(ServiceFactory)

@@ -1,0 +1,27 @@
+"""Wake a worker once the transaction has committed; the rows are the truth, this only saves waiting.
+
+Tasks are named, not imported: what enqueues lies below what the task will call.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import celery
+from django.db import transaction
+from kombu import exceptions as kombu_exceptions
+
+logger = logging.getLogger(__name__)
+
+
+def ring(task: str, *ids: int | str) -> None:
+    """Send the task after the commit. A lost message is made good by the sweep that looks for its rows."""
+    transaction.on_commit(partial(_send, task, ids))
+
+
+def _send(task: str, ids: tuple[int | str, ...]) -> None:
+    try:
+        celery.current_app.send_task(task, args=list(ids))
+    except kombu_exceptions.OperationalError:
+        logger.warning("broker unavailable, a sweep will do it", extra={"task": task})

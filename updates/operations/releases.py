@@ -1,0 +1,67 @@
+"""What people and programs may do to releases."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import transaction
+
+from registry import events
+from registry.models import Service
+from updates import audit, doorbell, facts, releases
+from updates.models import Release
+
+
+def announce(service: Service, announcement: releases.Announcement, *, by: str) -> Release:
+    """Put a release on record and let the service's policy decide what follows.
+
+    The same announcement again changes nothing. Raises InvalidRequest, ReleaseDiffers.
+    """
+    releases.judge(announcement)
+    with transaction.atomic(durable=True):
+        release, is_new = releases.record(service, announcement, origin="announced")
+        if is_new:
+            events.publish(
+                facts.release_announced(
+                    service.name,
+                    version=release.version,
+                    origin=release.origin,
+                    channel=release.channel,
+                )
+            )
+            audit.record(
+                "release.announced",
+                actor=by,
+                service_name=service.name,
+                data={"version": release.version, "checksum": release.checksum},
+                at=release.recorded_at,
+            )
+        doorbell.ring("updates.apply_policy", service.pk)
+    return release
+
+
+def quarantine(release: Release, *, by: str, reason: str, at: dt.datetime) -> None:
+    """Keep the release from being installed again, until somebody releases it."""
+    _move(release, to=Release.State.QUARANTINED, by=by, reason=reason, at=at)
+
+
+def withdraw(release: Release, *, by: str, reason: str, at: dt.datetime) -> None:
+    _move(release, to=Release.State.WITHDRAWN, by=by, reason=reason, at=at)
+
+
+def make_available(release: Release, *, by: str, reason: str, at: dt.datetime) -> None:
+    _move(release, to=Release.State.AVAILABLE, by=by, reason=reason, at=at)
+
+
+@transaction.atomic(durable=True)
+def _move(release: Release, *, to: str, by: str, reason: str, at: dt.datetime) -> None:
+    if not releases.move(release, to=to, reason=reason, at=at):
+        return
+    audit.record(
+        f"release.{to}",
+        actor=by,
+        service_name=release.service.name,
+        data={"version": release.version, "reason": reason},
+        at=at,
+    )
+    doorbell.ring("updates.apply_policy", release.service_id)
