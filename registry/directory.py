@@ -38,7 +38,7 @@ _VISIBLE = frozenset(status.value for status in Service.APPROVED)
 
 @dataclass(slots=True)
 class InstanceEntry:
-    """One instance as readers see it; ``deadline_us`` is the end of its life in µs, ``beat_us`` its last heartbeat."""
+    """One instance as readers see it; ``score_us`` is its last heartbeat plus its TTL, in µs."""
 
     instance_id: str
     url: str
@@ -171,7 +171,7 @@ def now_us() -> int:
 
 
 def find(name: str) -> ServiceEntry | None:
-    """Return the service, approved or not, with at least one instance that is alive; raises RedisUnavailable."""
+    """Return the service, approved or not, where an instance is alive; raises RedisUnavailable."""
     if is_whole():
         entry = _state.services.get(name)
         if entry is not None and entry.live(now_us()):
@@ -181,7 +181,7 @@ def find(name: str) -> ServiceEntry | None:
 
 def get(name: str) -> ServiceEntry | None:
     """Return an approved service with at least one live instance, or None; counts hit or miss."""
-    global _hits, _misses
+    global _hits, _misses  # noqa: PLW0603 - figures of the process
     if is_whole():
         entry = _state.services.get(name)
         if entry is not None and entry.is_visible and entry.live(now_us()):
@@ -296,7 +296,7 @@ def start(*, refill: Callable[[], int]) -> None:
 
     ``refill`` is called where Redis turns out to be empty.
     """
-    global _follower
+    global _follower  # noqa: PLW0603 - one follower a process
     if _follower is None or not _follower.is_alive():
         _stop.clear()
         _follower = threading.Thread(target=_follow, args=[refill], name="directory", daemon=True)
@@ -304,7 +304,7 @@ def start(*, refill: Callable[[], int]) -> None:
 
 
 def stop() -> None:
-    global _follower
+    global _follower  # noqa: PLW0603 - one follower a process
     _stop.set()
     if _follower is not None:
         _follower.join(timeout=5)
@@ -350,7 +350,7 @@ def _follow(refill: Callable[[], int]) -> None:
 
 def _follow_once(refill: Callable[[], int]) -> None:
     client = presence.follower_connection()
-    pubsub = client.pubsub()
+    pubsub = client.pubsub()  # type: ignore[no-untyped-call]
     try:
         pubsub.subscribe(presence.CHANGES_CHANNEL)
         if pubsub.get_message(timeout=1.0) is None:
@@ -447,7 +447,7 @@ def _apply(data: bytes) -> None:
         _moved.notify_all()
 
 
-def _apply_beats(words: list[str], tail: bytes) -> None:
+def _apply_beats(words: list[str], _tail: bytes) -> None:
     services = _state.services
     for position in range(0, len(words), 2):
         name, _, instance_id = words[position].partition("/")
@@ -485,7 +485,7 @@ def _forget_name(name: str) -> None:
         del _state.names[position]
 
 
-def _apply_expired(words: list[str], tail: bytes) -> None:
+def _apply_expired(words: list[str], _tail: bytes) -> None:
     for member in words:
         name, _, instance_id = member.partition("/")
         entry = _state.services.get(name)
@@ -493,7 +493,7 @@ def _apply_expired(words: list[str], tail: bytes) -> None:
             entry.instances.pop(instance_id, None)
 
 
-def _apply_hold(words: list[str], tail: bytes) -> None:
+def _apply_hold(words: list[str], _tail: bytes) -> None:
     for position in range(0, len(words), 2):
         name, _, instance_id = words[position].partition("/")
         entry = _state.services.get(name)
@@ -502,7 +502,7 @@ def _apply_hold(words: list[str], tail: bytes) -> None:
             instance.hold_us = int(words[position + 1])
 
 
-def _apply_floor(words: list[str], tail: bytes) -> None:
+def _apply_floor(words: list[str], _tail: bytes) -> None:
     _state.floor_us = int(words[0])
     for entry in _state.services.values():
         entry.floor_us = _state.floor_us

@@ -89,7 +89,7 @@ def _protect(seen: presence.Overdue) -> bool:
     is_protecting = is_mass or any(member in seen.due for member in seen.holds)
     if is_protecting:
         until = seen.now_us + int(HOLD_SECONDS * 1_000_000)
-        presence.hold({member: until for member in seen.due})
+        presence.hold(dict.fromkeys(seen.due, until))
         suspects = [member for member in seen.due if member not in seen.holds]
         events.publish(
             *(
@@ -230,15 +230,15 @@ def _silent(now: dt.datetime) -> ServiceQuerySet:
 def _add_miss(service: Service, *, now: dt.datetime) -> None:
     service.consecutive_misses += 1
     misses = service.consecutive_misses
-    if misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD:
-        if service.status != Service.Status.DEGRADED:
-            service.status = Service.Status.DEGRADED
-            service.health_status = Service.Health.DEGRADED
-            events.publish(events.service_degraded(service.name, misses=misses))
-    if misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD:
-        if service.health_status != Service.Health.UNREACHABLE:
-            service.health_status = Service.Health.UNREACHABLE
-            events.publish(events.service_unreachable(service.name, misses=misses))
+    is_degraded = misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
+    is_unreachable = misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
+    if is_degraded and service.status != Service.Status.DEGRADED:
+        service.status = Service.Status.DEGRADED
+        service.health_status = Service.Health.DEGRADED
+        events.publish(events.service_degraded(service.name, misses=misses))
+    if is_unreachable and service.health_status != Service.Health.UNREACHABLE:
+        service.health_status = Service.Health.UNREACHABLE
+        events.publish(events.service_unreachable(service.name, misses=misses))
     service.revision += 1
     service.updated_at = now
     service.save(

@@ -19,7 +19,7 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -381,8 +381,12 @@ def snapshot() -> tuple[dict[str, bytes], dict[str, int], dict[str, int], int]:
             member.decode(): int(score)
             for member, score in client.zscan_iter(DEADLINES, count=1000)
         }
-        holds = {member.decode(): int(hold) for member, hold in client.hgetall(HOLDS).items()}
+        holds = _numbers(client.hgetall(HOLDS))
     return documents, scores, holds, int(floor_us or 0)
+
+
+def _numbers(raw: Mapping[Any, Any]) -> dict[str, int]:
+    return {member.decode(): int(number) for member, number in raw.items()}
 
 
 def sequence() -> int:
@@ -442,7 +446,7 @@ def overdue(*, within_seconds: float) -> Overdue:
         now_us=now_us,
         total=total,
         due={member: deadline for member, deadline in due.items() if deadline <= horizon},
-        holds={member.decode(): int(hold) for member, hold in holds.items()},
+        holds=_numbers(holds),
         is_anyone_receiving=born is not None
         and tick is not None
         and now_us - int(tick) < AWAY_SECONDS * 1_000_000,
@@ -461,9 +465,7 @@ def take_overdue(members: Sequence[str]) -> list[str]:
 def expiring() -> dict[str, int]:
     """Return what sweeps took and PostgreSQL may not know yet: member → last heartbeat in µs."""
     with breaker.guard():
-        return {
-            member.decode(): int(beat) for member, beat in connection().hgetall(EXPIRING).items()
-        }
+        return _numbers(connection().hgetall(EXPIRING))
 
 
 def forget_expiring(members: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, cast
 
 import orjson
 from django.core import exceptions as django_exceptions
@@ -90,6 +90,11 @@ def read_json_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidJson("The request body must be a JSON object.")
     return document
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """Return the parsed body: always an object, since the parser takes nothing else."""
+    return cast("dict[str, Any]", request.data)
 
 
 class StrictJSONParser(parsers.BaseParser):
@@ -203,7 +208,7 @@ def read_time(request: Request, name: str) -> dt.datetime | None:
 
 def zulu(moment: dt.datetime | None) -> str | None:
     """Seconds with ``Z``, as history, config and cache print their times."""
-    return moment and moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- Errors ---------------------------------------------------------------------------------------
@@ -336,9 +341,8 @@ def _library_words(exc: Exception, code: int) -> tuple[str, str]:
 
 
 def request_id_of(request: Any) -> str:
-    return getattr(request, "saga_request_id", None) or getattr(
-        getattr(request, "_request", None), "saga_request_id", ""
-    )
+    inner = getattr(request, "_request", request)
+    return str(getattr(inner, "saga_request_id", ""))
 
 
 def choose_request_id(offered: str | None) -> str:
@@ -367,15 +371,15 @@ def _json_error(request: HttpRequest, code: int, error: str, message: str) -> Ht
     return HttpResponse(orjson.dumps(body), status=code, content_type="application/json")
 
 
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django calls it so
     return _json_error(request, 404, "Not found", "There is nothing at this address.")
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django calls it so
     return _json_error(request, 400, "Bad request", "The request cannot be read.")
 
 
-def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django calls it so
     return _json_error(request, 403, "Forbidden", "This is not allowed.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -17,9 +16,7 @@ class SagaProjectConfig(AppConfig):
 
 
 @checks.register(checks.Tags.security)
-def open_beyond_loopback(
-    app_configs: Sequence[AppConfig] | None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def open_beyond_loopback(**_: Any) -> list[checks.CheckMessage]:
     if settings.SAGA_AUTH == "open" and not settings.IS_LOOPBACK:
         return [
             checks.Warning(
@@ -33,9 +30,7 @@ def open_beyond_loopback(
 
 
 @checks.register
-def thresholds_in_order(
-    app_configs: Sequence[AppConfig] | None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def thresholds_in_order(**_: Any) -> list[checks.CheckMessage]:
     degraded = settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
     unreachable = settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
     if degraded < unreachable:
@@ -50,24 +45,20 @@ def thresholds_in_order(
 
 
 @checks.register
-def interval_below_ttl(
-    app_configs: Sequence[AppConfig] | None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def interval_below_ttl(**_: Any) -> list[checks.CheckMessage]:
     if settings.HEARTBEAT_INTERVAL < settings.REGISTRATION_TTL:
         return []
     return [
         checks.Warning(
             f"HEARTBEAT_INTERVAL ({settings.HEARTBEAT_INTERVAL}) must be below REGISTRATION_TTL"
-            f" ({settings.REGISTRATION_TTL}), or services that beat at that interval expire between two beats.",
+            f" ({settings.REGISTRATION_TTL}): at that pace services expire between two beats.",
             id="saga.W002",
         )
     ]
 
 
 @checks.register
-def oidc_is_whole(
-    app_configs: Sequence[AppConfig] | None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def oidc_is_whole(**_: Any) -> list[checks.CheckMessage]:
     if settings.SAGA_OIDC_AUDIENCE and not settings.SAGA_OIDC_ISSUER:
         return [
             checks.Error("SAGA_OIDC_AUDIENCE is set, but SAGA_OIDC_ISSUER is not.", id="saga.E003")
@@ -84,9 +75,7 @@ def oidc_is_whole(
 
 
 @checks.register
-def encryption_keys_are_keys(
-    app_configs: Sequence[AppConfig] | None, **kwargs: Any
-) -> list[checks.CheckMessage]:
+def encryption_keys_are_keys(**_: Any) -> list[checks.CheckMessage]:
     for position, key in enumerate(settings.SAGA_ENCRYPTION_KEYS, start=1):
         try:
             Fernet(key)
@@ -94,7 +83,7 @@ def encryption_keys_are_keys(
             return [
                 checks.Error(
                     f"SAGA_ENCRYPTION_KEYS: key {position} is not 32 bytes in url-safe base64.",
-                    hint="python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+                    hint="Fernet.generate_key() of the package cryptography makes one.",
                     id="saga.E005",
                 )
             ]

@@ -59,5 +59,6 @@ def seal(env: Env) -> None:
     try:
         env.seal()
     except EnvValidationError as exc:
-        lines = [f"{name}: {' '.join(texts)}" for name, texts in exc.error_messages.items()]
+        messages: Any = exc.error_messages
+        lines = [f"{name}: {' '.join(texts)}" for name, texts in messages.items()]
         raise ConfigurationError("\n".join(lines)) from exc

@@ -177,7 +177,7 @@ def instance_body(instance: InstanceEntry) -> dict[str, Any]:
     }
 
 
-def _read_registration(body: dict[str, Any]) -> operations.Registration:
+def _read_registration(body: Any) -> operations.Registration:
     shape = RegistrationSerializer(data=body)
     shape.is_valid(raise_exception=True)
     data = {key: value for key, value in shape.validated_data.items() if value is not None}
@@ -440,7 +440,7 @@ class BulkHeartbeatView(api.SagaView):
         responses={200: BulkRefreshedSerializer},
     )
     def post(self, request: Request) -> Response:
-        beats = _read_beats(request.data.get("services"))
+        beats = _read_beats(api.body_of(request).get("services"))
         answer = operations.renew_many(
             beats, by=accounts.caller_of(request.user), now=timezone.now()
         )

@@ -1,0 +1,54 @@
+"""Everything that changes the registry: register, beat, leave, approve, reject, report, drain.
+
+Each operation owns its transaction, writes its facts in it, and shows the result to readers when it
+commits. A heartbeat that tells nothing new touches Redis only. This is the registry's whole command
+surface: the apps above, the API and the admin call ``operations.<verb>``.
+"""
+
+from __future__ import annotations
+
+from registry.operations.heartbeats import Beat, Renewed, renew, renew_many
+from registry.operations.profiles import (
+    Profile,
+    Standing,
+    register_profile,
+    renew_profile,
+    update_profile,
+)
+from registry.operations.registration import Registered, Registration, register
+from registry.operations.reports import (
+    clear_canary,
+    ensure_service,
+    record_health,
+    record_version,
+    set_canary,
+    set_draining,
+)
+from registry.operations.rows import DEFAULT_INSTANCE, HEALTH_OF_REPORT
+from registry.operations.standing import approve, deregister, reject
+
+__all__ = [
+    "DEFAULT_INSTANCE",
+    "HEALTH_OF_REPORT",
+    "Beat",
+    "Profile",
+    "Registered",
+    "Registration",
+    "Renewed",
+    "Standing",
+    "approve",
+    "clear_canary",
+    "deregister",
+    "ensure_service",
+    "record_health",
+    "record_version",
+    "register",
+    "register_profile",
+    "reject",
+    "renew",
+    "renew_many",
+    "renew_profile",
+    "set_canary",
+    "set_draining",
+    "update_profile",
+]

@@ -1,0 +1,220 @@
+"""An instance registers, in the Saga dialect, or renews itself where nothing differs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+
+from registry import accounts, directory, events, presence, projection
+from registry.accounts import Caller
+from registry.models import Instance, Service
+from registry.operations import rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What an instance says of itself."""
+
+    service_name: str
+    url: str
+    capabilities: list[str] = field(default_factory=list)
+    instance_id: str = rows.DEFAULT_INSTANCE
+    version: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    health_check_url: str = ""
+    weight: int = 1
+    zone: str = ""
+    ttl_seconds: int = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """The answer to a registration."""
+
+    service_name: str
+    service_id: str
+    url: str
+    registered_at: str
+    capabilities: list[str]
+    ttl_seconds: int
+
+
+def register(registration: Registration, *, by: Caller | None, now: dt.datetime) -> Registered:
+    """Register an instance, or renew it where nothing differs (then no row is written).
+
+    Raises ServiceOwned where the service belongs to another account.
+    """
+    known = directory.find(registration.service_name)
+    accounts.check_may_change(
+        by, registration.service_name, owner_id=known.account_id if known else None
+    )
+    if known is not None and (same := _renew_if_same(known, registration, by)):
+        return same
+    return _register_anew(registration, by=by, now=now)
+
+
+def _renew_if_same(
+    known: directory.ServiceEntry, registration: Registration, by: Caller | None
+) -> Registered | None:
+    instance = known.instances.get(registration.instance_id)
+    is_taken_over = by is not None and known.account_id is None
+    if instance is None or is_taken_over or known.status != Service.Status.ACTIVE:
+        return None
+    if not _is_same(instance, registration):
+        return None
+    member = presence.member_of(registration.service_name, registration.instance_id)
+    if presence.renew([member]) == [0]:
+        return None
+    return Registered(
+        service_name=known.name,
+        service_id=known.service_id,
+        url=instance.url,
+        registered_at=instance.registered_at,
+        capabilities=instance.capabilities,
+        ttl_seconds=instance.ttl_seconds,
+    )
+
+
+def _is_same(instance: directory.InstanceEntry, registration: Registration) -> bool:
+    return (
+        instance.url == registration.url
+        and instance.capabilities == registration.capabilities
+        and instance.version == registration.version
+        and instance.metadata == registration.metadata
+        and instance.health_check_url == registration.health_check_url
+        and instance.weight == registration.weight
+        and instance.zone == registration.zone
+        and instance.ttl_seconds == registration.ttl_seconds
+        and instance.health == Instance.Health.PASSING
+    )
+
+
+def _register_anew(
+    registration: Registration, *, by: Caller | None, now: dt.datetime
+) -> Registered:
+    with transaction.atomic(durable=True):
+        service = claim(registration.service_name, by=by, now=now, is_saga=True)
+        service.heartbeat_interval_seconds = (
+            service.heartbeat_interval_seconds or settings.HEARTBEAT_INTERVAL
+        )
+        if registration.version:
+            rows.note_version(service, registration.version)
+        service.save()
+        instance = put_instance(service, registration, now=now)
+        projection.schedule(service, renewed=[(instance.instance_id, instance.ttl_seconds)])
+    return Registered(
+        service_name=service.name,
+        service_id=str(service.service_id),
+        url=instance.url,
+        registered_at=projection.iso(instance.registered_at),
+        capabilities=instance.capabilities,
+        ttl_seconds=instance.ttl_seconds,
+    )
+
+
+def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> Service:
+    """Return the locked row of a service that is (again) registered by this caller."""
+    Service.objects.bulk_create(
+        [
+            Service(
+                name=name,
+                status=Service.Status.DEREGISTERED,
+                heartbeat_interval_seconds=settings.HEARTBEAT_INTERVAL,
+                registered_at=now,
+                updated_at=now,
+                revision=0,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    service = Service.objects.select_for_update().get(name=name)
+    accounts.check_may_change(by, name, owner_id=service.account_id)
+    if by is not None and service.account_id is None and by.account.pk:
+        service.account = by.account
+    _enter(service, by=by, now=now, is_saga=is_saga)
+    service.consecutive_misses = 0
+    service.last_heartbeat_at = now
+    service.updated_at = now
+    service.revision += 1
+    return service
+
+
+def _enter(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
+    """Move the status of a service that (again) registers."""
+    if service.status == Service.Status.DEREGISTERED:
+        service.registered_at = now
+        service.health_status = Service.Health.HEALTHY
+        service.status = (
+            Service.Status.ACTIVE if service.approved_at else Service.Status.PENDING_APPROVAL
+        )
+    if service.status == Service.Status.DEGRADED:
+        service.status = Service.Status.ACTIVE
+        service.health_status = Service.Health.HEALTHY
+    if service.status == Service.Status.PENDING_APPROVAL and _is_trusted(
+        service.name, by=by, is_saga=is_saga
+    ):
+        service.status = Service.Status.ACTIVE
+        service.approved_at = now
+        service.is_auto_approved = True
+
+
+def _is_trusted(name: str, *, by: Caller | None, is_saga: bool) -> bool:
+    """Whether a service needs nobody's approval."""
+    if by is not None and by.account.is_internal:
+        return True
+    if any(fnmatch.fnmatchcase(name, glob) for glob in settings.SAGA_INTERNAL_SERVICES):
+        return True
+    return is_saga and settings.SAGA_AUTO_APPROVE
+
+
+def put_instance(service: Service, registration: Registration, *, now: dt.datetime) -> Instance:
+    before = service.instances.filter(instance_id=registration.instance_id).first()
+    if before is not None and before.state == Instance.State.LIVE:
+        _tell_if_expired(service, before)
+    instance, _ = Instance.objects.update_or_create(
+        service=service,
+        instance_id=registration.instance_id,
+        defaults={
+            "url": registration.url,
+            "capabilities": registration.capabilities,
+            "version": registration.version,
+            "metadata": registration.metadata,
+            "health_check_url": registration.health_check_url,
+            "weight": registration.weight,
+            "zone": registration.zone,
+            "ttl_seconds": registration.ttl_seconds,
+            "state": Instance.State.LIVE,
+            "health": Instance.Health.PASSING,
+            "note": "",
+            "registered_at": now,
+            "last_heartbeat_at": now,
+            "gone_at": None,
+        },
+    )
+    events.publish(
+        events.service_registered(
+            service.name,
+            instance_id=instance.instance_id,
+            url=instance.url,
+            version=instance.version,
+            capabilities=instance.capabilities,
+        )
+    )
+    return instance
+
+
+def _tell_if_expired(service: Service, instance: Instance) -> None:
+    """An instance that comes back before the sweep wrote its expiry down did expire all the same."""
+    member = presence.member_of(service.name, instance.instance_id)
+    if member in presence.expiring():
+        events.publish(
+            events.service_expired(
+                service.name,
+                instance_id=instance.instance_id,
+                last_heartbeat_at=projection.iso(instance.last_heartbeat_at),
+            )
+        )

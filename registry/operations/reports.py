@@ -1,0 +1,107 @@
+"""What the apps above tell the registry: health, versions, drains, canaries, services yet to come."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from registry import accounts, names, projection
+from registry.accounts import Caller
+from registry.models import Service
+from registry.operations import rows
+
+
+def ensure_service(name: str, *, by: Caller | None = None) -> Service:
+    """Return the service, known or not yet registered (its first deployment may come before it)."""
+    names.check_service_name(name)
+    now = timezone.now()
+    owner = by.account if by is not None and by.account.pk else None
+    Service.objects.bulk_create(
+        [
+            Service(
+                name=name,
+                status=Service.Status.DEREGISTERED,
+                heartbeat_interval_seconds=settings.HEARTBEAT_INTERVAL,
+                account=owner,
+                registered_at=now,
+                updated_at=now,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    service = Service.objects.get(name=name)
+    accounts.check_may_change(by, name, owner_id=service.account_id)
+    return service
+
+
+def record_health(
+    name: str, *, status: str, at: dt.datetime, note: str = "", instance_id: str | None = None
+) -> None:
+    """Record what a service (or somebody who watches it) says of its health.
+
+    ``status`` is ``healthy``, ``degraded`` or ``unhealthy``; it shows in both dialects.
+    Raises ServiceNotFound.
+    """
+    service_health, health = rows.HEALTH_OF_REPORT[status]
+    with transaction.atomic():
+        service = rows.locked(name)
+        instances = service.instances.live()
+        if instance_id is not None:
+            instances = instances.filter(instance_id=instance_id)
+        for instance in instances:
+            rows.set_health(service, instance, health, note=note)
+            instance.note = note
+            instance.save(update_fields=["health", "note"])
+        service.health_status = service_health
+        rows.save_change(service, now=at)
+        projection.schedule(service)
+
+
+def record_version(
+    name: str, *, version: str, at: dt.datetime, instance_id: str | None = None
+) -> None:
+    """Record which version a service says it runs; raises ServiceNotFound."""
+    names.check_version(version)
+    with transaction.atomic():
+        service = rows.locked(name)
+        instances = service.instances.live()
+        if instance_id is not None:
+            instances = instances.filter(instance_id=instance_id)
+        instances.update(version=version)
+        rows.note_version(service, version, instance_id=instance_id)
+        rows.save_change(service, now=at)
+        projection.schedule(service)
+
+
+def set_draining(name: str, instance_id: str, *, is_draining: bool) -> None:
+    """Take an instance out of lookups while it is worked on, or put it back; absent ones are left."""
+    with transaction.atomic():
+        service = Service.objects.select_for_update().filter(name=name).first()
+        if service is None:
+            return
+        changed = service.instances.filter(instance_id=instance_id).update(is_draining=is_draining)
+        if changed:
+            rows.save_change(service, now=timezone.now())
+            projection.schedule(service)
+
+
+def set_canary(name: str, *, version: str, percent: int) -> None:
+    """Let ``resolve`` give instances of ``version`` that share of its answers."""
+    _write_canary(name, version=version, percent=percent)
+
+
+def clear_canary(name: str) -> None:
+    _write_canary(name, version="", percent=None)
+
+
+def _write_canary(name: str, *, version: str, percent: int | None) -> None:
+    with transaction.atomic():
+        service = Service.objects.select_for_update().filter(name=name).first()
+        if service is None:
+            return
+        service.canary_version, service.canary_percent = version, percent
+        rows.save_change(service, now=timezone.now())
+        projection.schedule(service)

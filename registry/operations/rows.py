@@ -1,0 +1,67 @@
+"""The rows of a service that is being changed, and what every change to them does."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db.models import F
+
+from registry import errors, events
+from registry.models import Instance, Service
+
+DEFAULT_INSTANCE = "default"
+HEALTH_OF_REPORT = {
+    "healthy": (Service.Health.HEALTHY, Instance.Health.PASSING),
+    "degraded": (Service.Health.DEGRADED, Instance.Health.WARNING),
+    # It speaks, so it can be reached, however ill it is.
+    "unhealthy": (Service.Health.DEGRADED, Instance.Health.CRITICAL),
+}
+
+
+def locked(name: str) -> Service:
+    """Return the locked row of a registered service; raises ServiceNotFound."""
+    service = Service.objects.registered().select_for_update().filter(name=name).first()
+    if service is None:
+        raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
+    return service
+
+
+def save_change(service: Service, *, now: dt.datetime) -> None:
+    service.updated_at = now
+    service.revision = F("revision") + 1
+    service.save()
+    service.refresh_from_db(fields=["revision"])
+
+
+def note_version(service: Service, version: str, *, instance_id: str | None = None) -> None:
+    """Record a new version on the locked service, and tell of it where an old one was known."""
+    if service.version == version:
+        return
+    if service.version:
+        service.previous_version = service.version
+        events.publish(
+            events.service_version_changed(
+                service.name, old=service.version, new=version, instance_id=instance_id
+            )
+        )
+    service.version = version
+
+
+def set_version(service: Service, instance: Instance, version: str) -> None:
+    instance.version = version
+    note_version(service, version, instance_id=instance.instance_id)
+
+
+def set_health(service: Service, instance: Instance, health: str, *, note: str) -> None:
+    if instance.health == health:
+        return
+    events.publish(
+        events.health_changed(
+            service.name,
+            instance_id=instance.instance_id,
+            old=instance.health,
+            new=health,
+            note=note,
+        )
+    )
+    instance.health = health

@@ -1,0 +1,103 @@
+"""Whether a service belongs here: it leaves, staff approve it, staff reject it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from registry import accounts, errors, events, projection
+from registry.accounts import Caller
+from registry.models import Instance, Service, Subscription
+from registry.operations import rows
+
+
+def deregister(
+    name: str,
+    *,
+    by: Caller | None,
+    now: dt.datetime,
+    instance_id: str | None = None,
+    reason: str = "",
+    is_blocked_by_subscriptions: bool = False,
+) -> None:
+    """Take a service, or one of its instances, out of the registry.
+
+    Raises ServiceNotFound where it is not registered, HasSubscriptions where those count and there are any.
+    """
+    with transaction.atomic(durable=True):
+        service = rows.locked(name)
+        accounts.check_may_change(by, name, owner_id=service.account_id)
+        if is_blocked_by_subscriptions:
+            _check_no_subscriptions(service)
+        live = service.instances.live()
+        leaving = live if instance_id is None else live.filter(instance_id=instance_id)
+        gone = list(leaving.values_list("instance_id", flat=True))
+        if instance_id is not None and not gone:
+            raise errors.ServiceNotFound(f"Instance '{instance_id}' of service '{name}' not found")
+        leaving.update(state=Instance.State.DEREGISTERED, gone_at=now)
+        if not service.instances.live().exists():
+            service.status = Service.Status.DEREGISTERED
+            service.status_reason = reason
+        rows.save_change(service, now=now)
+        events.publish(events.service_deregistered(name, instance_ids=gone, reason=reason))
+        projection.schedule(service, dropped=gone)
+
+
+def _check_no_subscriptions(service: Service) -> None:
+    count = service.subscriptions.exclude(state=Subscription.State.CANCELLED).count()
+    if count:
+        raise errors.HasSubscriptions(
+            f"Service '{service.name}' has {count} active subscription{'s' if count > 1 else ''};"
+            " cancel them first."
+        )
+
+
+def approve(name: str, *, by: str, now: dt.datetime) -> None:
+    """Let a service into lookups; raises IllegalMove where it is not waiting or rejected."""
+    _decide(
+        name,
+        to=Service.Status.ACTIVE,
+        legal=(Service.Status.PENDING_APPROVAL, Service.Status.REJECTED),
+        changes={"approved_at": now, "approved_by": by, "status_reason": ""},
+        fact=events.service_approved(name, by=by),
+        now=now,
+    )
+
+
+def reject(name: str, *, by: str, reason: str, now: dt.datetime) -> None:
+    """Keep a service out of lookups, with a reason; raises IllegalMove from any other status."""
+    _decide(
+        name,
+        to=Service.Status.REJECTED,
+        legal=(Service.Status.PENDING_APPROVAL, Service.Status.ACTIVE, Service.Status.DEGRADED),
+        changes={"approved_at": None, "approved_by": "", "status_reason": reason},
+        fact=events.service_rejected(name, by=by, reason=reason),
+        now=now,
+    )
+
+
+def _decide(
+    name: str,
+    *,
+    to: Service.Status,
+    legal: Iterable[Service.Status],
+    changes: dict[str, Any],
+    fact: events.Fact,
+    now: dt.datetime,
+) -> None:
+    with transaction.atomic(durable=True):
+        service = rows.locked(name)
+        moved = Service.objects.filter(pk=service.pk, status__in=list(legal)).update(
+            status=to, updated_at=now, revision=F("revision") + 1, **changes
+        )
+        if not moved:
+            raise errors.IllegalMove(
+                f"Service '{name}' is {service.status}; it cannot become {to}."
+            )
+        service.refresh_from_db()
+        events.publish(fact)
+        projection.schedule(service)
