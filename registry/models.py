@@ -121,6 +121,11 @@ class Service(models.Model):
     approved_at = models.DateTimeField(null=True, blank=True)
     approved_by = models.CharField(max_length=255, blank=True)
     last_heartbeat_at = models.DateTimeField(null=True, blank=True)
+    reported_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="What a webhook last reported of it; an older report changes nothing.",
+    )
     registered_at = models.DateTimeField(db_index=True)
     updated_at = models.DateTimeField()
     canary_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)

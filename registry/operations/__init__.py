@@ -19,6 +19,7 @@ from registry.operations.registration import Registered, Registration, register
 from registry.operations.reports import (
     clear_canary,
     ensure_service,
+    note_report,
     record_health,
     record_version,
     set_canary,
@@ -40,6 +41,7 @@ __all__ = [
     "clear_canary",
     "deregister",
     "ensure_service",
+    "note_report",
     "record_health",
     "record_version",
     "register",

@@ -6,6 +6,7 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from registry import accounts, names, projection
@@ -35,6 +36,15 @@ def ensure_service(name: str, *, by: Caller | None = None) -> Service:
     service = Service.objects.get(name=name)
     accounts.check_may_change(by, name, owner_id=service.account_id)
     return service
+
+
+def note_report(name: str, *, at: dt.datetime, now: dt.datetime) -> bool:
+    """Return whether a report of that time is news; an older one than is known is not.
+
+    A clock that runs ahead must not silence its service, so no time later than ``now`` is remembered.
+    """
+    is_news = Q(reported_at=None) | Q(reported_at__lte=at)
+    return bool(Service.objects.filter(is_news, name=name).update(reported_at=min(at, now)))
 
 
 def record_health(
