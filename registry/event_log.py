@@ -134,6 +134,17 @@ def head() -> Cursor:
         return Cursor(cursor.fetchone()[0], 0)
 
 
+def open_transactions() -> tuple[int, int]:
+    """Return the oldest transaction that is still open, and the next one that will begin."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint"
+            " FROM pg_current_snapshot() AS s"
+        )
+        oldest, following_one = cursor.fetchone()
+        return oldest, following_one
+
+
 def newest(selection: Selection, *, limit: int) -> Page:
     """Return the newest matching events, oldest first, and where to go on."""
     edge = head()

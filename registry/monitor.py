@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from registry import events, presence, projection
+from registry import event_log, events, presence, projection
 from registry.models import IdempotencyKey, Instance, Service, ServiceQuerySet
 
 logger = logging.getLogger(__name__)
@@ -340,4 +340,12 @@ def purge_idempotency_keys() -> int:
     deleted, _ = IdempotencyKey.objects.filter(
         created_at__lt=timezone.now() - IDEMPOTENCY_KEPT
     ).delete()
+    return deleted
+
+
+def purge_events() -> int:
+    kept = dt.timedelta(days=settings.SAGA_EVENT_RETENTION_DAYS)
+    deleted = event_log.purge(before=timezone.now() - kept)
+    if deleted:
+        logger.info("old events purged", extra={"count": deleted})
     return deleted

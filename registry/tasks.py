@@ -30,3 +30,4 @@ def reconcile() -> None:
 @shared_task(name="registry.purge")
 def purge() -> None:
     monitor.purge_idempotency_keys()
+    monitor.purge_events()

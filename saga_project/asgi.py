@@ -6,28 +6,32 @@ bounded number of threads, while streams and long polls hold no thread at all.
 
 from __future__ import annotations
 
-import logging
-import os
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 from saga_project import wsgi  # sets Django up, before anything imports its models
 
 # isort: split
 from a2wsgi import WSGIMiddleware
+from django.conf import settings
 
-from saga_project import edge
+from registry import directory, projection
+from saga_project import edge, figures, health, streams
 
-logger = logging.getLogger(__name__)
-
-THREADS = 8
-WAITING_REQUESTS = 512
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
+STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
 
 
 class DjangoThreads:
     """Django behind a bounded number of threads, with a bounded queue before them."""
 
     def __init__(self, *, threads: int, waiting: int) -> None:
-        self._wsgi = WSGIMiddleware(wsgi.application, workers=threads)
+        middleware: Any = WSGIMiddleware
+        self._wsgi: edge.Application = middleware(wsgi.application, workers=threads)
         self._most = threads + waiting
         self._running = 0
 
@@ -44,16 +48,19 @@ class DjangoThreads:
             return
         self._running += 1
         try:
-            await self._wsgi(scope, receive, send)  # type: ignore[arg-type]
+            await self._wsgi(scope, receive, send)
         finally:
             self._running -= 1
 
 
 class Application:
+    """Three pools of threads, so that what waits for a database that is gone holds up nothing else."""
+
     def __init__(self) -> None:
-        self._django = DjangoThreads(threads=THREADS, waiting=WAITING_REQUESTS)
-        # Probes and scrapes must be answered while every other thread waits for a database that is gone.
+        self._streams = streams.Streams()
         self._operational = DjangoThreads(threads=2, waiting=16)
+        self._presence = DjangoThreads(threads=4, waiting=512)
+        self._others = DjangoThreads(threads=6, waiting=256)
 
     async def __call__(self, scope: edge.Scope, receive: edge.Receive, send: edge.Send) -> None:
         if scope["type"] == "lifespan":
@@ -70,26 +77,65 @@ class Application:
             except edge.Disconnected:
                 return
             except edge.TooSlow:
-                await edge.answer_error(
-                    scope,
-                    send,
-                    status=408,
-                    error="Request timeout",
-                    message="The request's body did not arrive in time.",
-                    headers=[(b"connection", b"close")],
-                )
+                await edge.answer_too_slow(scope, send)
                 return
             scope, receive = edge.with_body(scope, receive, body)
-        django = self._operational if scope["path"] in OPERATIONAL_PATHS else self._django
-        await django(scope, receive, send)
+        if scope["path"] in STREAM_PATHS:
+            await self._streams(scope, receive, send, self._others)
+        else:
+            await self._django_for(scope)(scope, receive, send)
+
+    def _django_for(self, scope: edge.Scope) -> DjangoThreads:
+        path: str = scope["path"]
+        if path in OPERATIONAL_PATHS:
+            return self._operational
+        if path.startswith("/api/v1/services") and (
+            scope["method"] == "GET" or path.endswith("/heartbeat")
+        ):
+            return self._presence
+        return self._others
+
+    # --- Beside answering -------------------------------------------------------------------------
 
     async def _live(self, receive: edge.Receive, send: edge.Send) -> None:
         """Run what a web process does beside answering, from the server's start to its stop."""
         await receive()
-        logger.info("web process starts", extra={"pid": os.getpid()})
+        _on_signal(self._streams.tail.close)
+        self._streams.tail.start()
+        figures.share(settings.SAGA_DATA_DIR / "run")
+        directory.start(refill=projection.refill)
+        publishing = asyncio.create_task(_publish_figures())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        publishing.cancel()
+        await self._streams.tail.stop()
+        await asyncio.to_thread(directory.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _publish_figures() -> None:
+    while True:
+        health.publish_figures()
+        await asyncio.sleep(1)
+
+
+def _on_signal(end: Callable[[], None]) -> None:
+    """Call ``end`` as soon as the server is told to stop, before what it does itself.
+
+    The server waits for open requests before it ends the lifespan; streams would never end by themselves.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+
+        def handle(received: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(end)
+            if callable(before):
+                before(received, frame)
+
+        signal.signal(number, handle)
 
 
 application = Application()

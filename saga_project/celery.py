@@ -39,7 +39,7 @@ app.conf.beat_schedule = {
         "schedule": 20.0,
         "options": {"expires": 20},
     },
-    "registry: purge old keys": {
+    "registry: purge old keys and events": {
         "task": "registry.purge",
         "schedule": crontab(minute="17"),
         "options": {"expires": 600},

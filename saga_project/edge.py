@@ -15,6 +15,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_SECONDS = 30.0
 PAUSE_TIMEOUT_SECONDS = 10.0
@@ -132,3 +133,14 @@ async def answer_error(
         }
     )
     await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+async def answer_too_slow(scope: Scope, send: Send) -> None:
+    await answer_error(
+        scope,
+        send,
+        status=408,
+        error="Request timeout",
+        message="The request's body did not arrive in time.",
+        headers=[(b"connection", b"close")],
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import saga
+from registry.api import events, saga
 
 urlpatterns = [
+    path("events", events.EventsView.as_view()),
+    path("events/stream", events.EventStreamView.as_view()),
     path("services/register", saga.RegisterView.as_view()),
     path("services/heartbeat", saga.BulkHeartbeatView.as_view()),
     path("services", saga.ServiceListView.as_view()),

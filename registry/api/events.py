@@ -1,0 +1,141 @@
+"""What happened: pages with cursors, long polls, and a stream of Server-Sent Events.
+
+A view judges who asks and for what, and answers what it can at once. What has to wait it hands to the
+server's event loop (``saga_project.streams``) through the ASGI scope, so that waiting holds no thread.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import errors, event_log, names, seats
+from registry.event_log import Cursor, Selection
+from saga_project import api
+
+HANDED_OVER = "saga.handed_over"
+MAX_WAIT_SECONDS = 60
+MAX_PATTERNS = 50
+_WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9._*-]{1,128}", re.ASCII)
+_TYPE_PATTERN = re.compile(r"[a-z0-9._*]{1,64}", re.ASCII)
+
+stream_seats = seats.Seats(settings.SAGA_DATA_DIR / "streams.lock", total=settings.SAGA_MAX_STREAMS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongPoll:
+    """A page that is empty yet: answer as soon as something comes, or empty after the wait."""
+
+    selection: Selection
+    after: Cursor
+    limit: int
+    wait_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A stream that may begin; its seat is to be given back when it ends."""
+
+    selection: Selection
+    after: Cursor
+    seat: int
+
+
+class EventsView(api.SagaView):
+    required_scopes = {"GET": "services:read"}
+
+    def get(self, request: Request) -> Response:
+        selection = read_selection(request)
+        limit = api.read_limit(request) or 100
+        wait_seconds = _read_wait(request)
+        after = _read_cursor(request.query_params.get("after"))
+        if after is None:
+            page = event_log.newest(selection, limit=limit)
+        else:
+            page = event_log.following(selection, after, limit=limit)
+        if not page.entries and wait_seconds:
+            hand_over(
+                request,
+                LongPoll(
+                    selection=selection, after=page.cursor, limit=limit, wait_seconds=wait_seconds
+                ),
+            )
+        return Response(page.document())
+
+
+class EventStreamView(api.SagaView):
+    required_scopes = {"GET": "services:read"}
+
+    def get(self, request: Request) -> Response:
+        selection = read_selection(request)
+        after = _read_cursor(
+            request.headers.get("Last-Event-ID") or request.query_params.get("after")
+        )
+        if after is None:
+            after = event_log.head()
+        else:
+            event_log.check_is_readable(after)
+        seat = stream_seats.take()
+        if seat is None:
+            raise errors.TooManyStreams(
+                f"At most {settings.SAGA_MAX_STREAMS} streams are served at once. Try again later,"
+                " or poll /api/v1/events.",
+                retry_after_seconds=10,
+            )
+        hand_over(request, Stream(selection=selection, after=after, seat=seat))
+        return Response(status=200)
+
+
+def hand_over(request: Request, work: LongPoll | Stream) -> None:
+    """Leave the rest to the event loop; without one (a plain WSGI server) the answer stands as it is."""
+    scope: dict[str, Any] = request.META.get("asgi.scope", {})
+    scope[HANDED_OVER] = work
+
+
+# --- Parameters -----------------------------------------------------------------------------------
+
+
+def read_selection(request: Request) -> Selection:
+    """Read ``service`` and ``type``: repeated or with commas, ``*`` for anything."""
+    services = _read_patterns(request, "service")
+    for pattern in services:
+        if "*" not in pattern:
+            names.check_service_name(pattern, field="service")
+        elif _NAME_PATTERN.fullmatch(pattern) is None:
+            raise errors.InvalidServiceName(
+                "No service name matches this pattern.", field="service"
+            )
+    types = _read_patterns(request, "type")
+    for pattern in types:
+        if _TYPE_PATTERN.fullmatch(pattern) is None:
+            raise errors.InvalidType("No event type matches this pattern.", field="type")
+    return Selection(services=services, types=types)
+
+
+def _read_patterns(request: Request, name: str) -> tuple[str, ...]:
+    texts = ",".join(request.query_params.getlist(name)).split(",")
+    patterns = tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    if len(patterns) > MAX_PATTERNS:
+        raise api.InvalidParameter(f"'{name}' takes at most {MAX_PATTERNS} patterns.", field=name)
+    return patterns
+
+
+def _read_cursor(text: str | None) -> Cursor | None:
+    return event_log.parse_cursor(text) if text else None
+
+
+def _read_wait(request: Request) -> float:
+    text = request.query_params.get("wait")
+    if text is None:
+        return 0.0
+    if _WAIT.fullmatch(text) is None or float(text) > MAX_WAIT_SECONDS:
+        raise errors.InvalidWait(
+            f"'wait' is a number of seconds from 0 to {MAX_WAIT_SECONDS}.", field="wait"
+        )
+    return float(text)
