@@ -27,6 +27,7 @@ from redis.client import PubSub
 from registry import presence
 from registry.models import Instance, Service
 from saga_project import errors
+from saga_project import figures as shared_figures
 
 logger = logging.getLogger(__name__)
 
@@ -153,8 +154,6 @@ _state = _State()
 _follower: threading.Thread | None = None
 _stop = threading.Event()
 _moved = threading.Condition()
-_hits = 0
-_misses = 0
 
 
 # --- Reading --------------------------------------------------------------------------------------
@@ -181,13 +180,12 @@ def find(name: str) -> ServiceEntry | None:
 
 def get(name: str) -> ServiceEntry | None:
     """Return an approved service with at least one live instance, or None; counts hit or miss."""
-    global _hits, _misses  # noqa: PLW0603 - figures of the process
     if is_whole():
         entry = _state.services.get(name)
         if entry is not None and entry.is_visible and entry.live(now_us()):
-            _hits += 1
+            shared_figures.cells[shared_figures.HITS] += 1
             return entry
-    _misses += 1
+    shared_figures.cells[shared_figures.MISSES] += 1
     entry = _ask_redis(name)
     return entry if entry is not None and entry.is_visible else None
 
@@ -244,8 +242,8 @@ def _was_live(entry: ServiceEntry) -> bool:
 def figures() -> Figures:
     return Figures(
         size=len(_state.services),
-        hits=_hits,
-        misses=_misses,
+        hits=shared_figures.cells[shared_figures.HITS],
+        misses=shared_figures.cells[shared_figures.MISSES],
         last_refresh_at=_state.last_refresh_at,
     )
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from saga_project import health
+
 API = [
+    path("health", health.HealthView.as_view()),
     path("", include("registry.api.urls")),
 ]
 
 urlpatterns = [
+    path("livez", health.LivenessView.as_view()),
+    path("readyz", health.ReadinessView.as_view()),
     path("api/v1/", include(API)),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,62 @@
+"""Figures that web processes share at once and for nothing: a few whole numbers in a mapped file each.
+
+A process writes its own cells, as plain memory; whoever wants the sum maps the files of the others. A file
+is locked as long as its process lives, so that what a killed one left is recognised and removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HITS, MISSES, SIZE, REFRESHED_US = range(4)
+_COUNT = 16
+_BYTES = _COUNT * 8
+
+#: This process's own; private until ``share``. Refer to it as ``figures.cells``: sharing replaces it.
+cells: Any = memoryview(bytearray(_BYTES)).cast("q")
+_own: Path | None = None
+_folder: Path | None = None
+
+
+def share(folder: Path) -> None:
+    """Let the other processes of this server read our cells from now on; keeps what they hold."""
+    global cells, _own, _folder
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{os.getpid()}.figures"
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # held, with the descriptor, until the process ends
+    os.truncate(descriptor, _BYTES)
+    shared = memoryview(mmap.mmap(descriptor, _BYTES)).cast("q")
+    shared[:] = cells
+    cells, _own, _folder = shared, path, folder
+
+
+def of_all_processes() -> list[list[int]]:
+    """Return the cells of every living web process of this server, our own first."""
+    return [cells.tolist(), *_of_the_others()]
+
+
+def _of_the_others() -> Iterator[list[int]]:
+    for path in sorted(_folder.glob("*.figures")) if _folder else []:
+        if path != _own:
+            with contextlib.suppress(FileNotFoundError):
+                yield from _read(path)
+
+
+def _read(path: Path) -> Iterator[list[int]]:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # its process lives
+            content = file.read(_BYTES)
+            if len(content) == _BYTES:
+                yield memoryview(content).cast("q").tolist()
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Real web processes on a free port, for what only a real server shows: streams, disconnects, outages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import requests
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60
+
+
+@dataclass
+class WebServer:
+    port: int
+    processes: list[subprocess.Popen[bytes]]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **options: object) -> requests.Response:
+        return requests.get(self.url + path, timeout=90, **options)  # type: ignore[arg-type]
+
+    def post(self, path: str, **options: object) -> requests.Response:
+        return requests.post(self.url + path, timeout=90, **options)  # type: ignore[arg-type]
+
+    def signal(self, number: signal.Signals) -> None:
+        for process in self.processes:
+            process.send_signal(number)
+
+    def wait(self, seconds: float = 20) -> list[int]:
+        return [process.wait(seconds) for process in self.processes]
+
+
+def database_url(*, host: str | None = None, port: int | None = None) -> str:
+    """Return the address of the database that this test works in, as another process names it."""
+    known = connection.settings_dict
+    user, password = quote(known["USER"] or "", safe=""), quote(known["PASSWORD"] or "", safe="")
+    where = f"{host or known['HOST']}:{port or known['PORT'] or 5432}"
+    if str(known["HOST"]).startswith("/") and host is None:
+        return (
+            f"postgresql://{user}:{password}@/{known['NAME']}?host={quote(known['HOST'], safe='')}"
+        )
+    return f"postgresql://{user}:{password}@{where}/{known['NAME']}"
+
+
+@contextlib.contextmanager
+def serving(*, processes: int = 1, **environment: str) -> Iterator[WebServer]:
+    """Run web processes over this test's database and Redis until the block ends."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    variables = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "saga_project.settings",
+        "DATABASE_URL": database_url(),
+        "REDIS_URL": settings.REDIS_URL,
+        "SAGA_DATA_DIR": str(settings.SAGA_DATA_DIR),
+        "SAGA_DATABASE_POOL": "12",
+        **environment,
+    }
+    command = [
+        *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
+        *("--fd", str(listener.fileno()), "--loop", "uvloop", "--http", "httptools"),
+        *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+    ]
+    server = WebServer(listener.getsockname()[1], [])
+    with listener:
+        try:
+            for _ in range(processes):
+                server.processes.append(
+                    subprocess.Popen(command, cwd=ROOT, env=variables, pass_fds=[listener.fileno()])
+                )
+            _wait_until_up(server)
+            yield server
+        finally:
+            for process in server.processes:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_up(server: WebServer) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert all(process.poll() is None for process in server.processes), "a web process ended"
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(server.url + "/livez", timeout=5).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the web processes did not come up")
