@@ -10,6 +10,8 @@ import pytest
 import redis as redis_library
 from rest_framework.test import APIClient
 
+from registry import presence
+
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
 hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("saga")
@@ -20,6 +22,8 @@ def redis() -> Iterator[redis_library.Redis]:
     """An empty Redis, this worker's own, filled from an empty database."""
     connection = django_redis.get_redis_connection("default")
     connection.flushdb()
+    presence.breaker.close()
+    presence.bear()
     yield connection
     connection.flushdb()
 

@@ -262,9 +262,7 @@ def test_calls_an_inside_address_that_is_allowed(httpserver: HTTPServer, setting
     assert (response.status, response.body) == (200, b"hello")
 
 
-def test_never_speaks_to_its_own_database(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_never_speaks_to_its_own_database(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         monkeypatch.setitem(settings.DATABASES["default"], "PORT", port)
@@ -595,9 +593,7 @@ def test_a_receiver_that_never_reads_ends_with_the_deadline() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
         with pytest.raises(fetch.TookTooLong):
-            fetch.request(
-                "POST", url, purpose="test", body=b"a" * 20_000_000, timeout_seconds=0.3
-            )
+            fetch.request("POST", url, purpose="test", body=b"a" * 20_000_000, timeout_seconds=0.3)
 
 
 def test_a_tls_handshake_that_stalls_ends_with_the_deadline() -> None:

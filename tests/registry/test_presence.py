@@ -1,0 +1,166 @@
+"""The scripts, against a real Redis."""
+
+import pytest
+
+from registry import presence
+from saga_project import errors
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+SECOND = 1_000_000
+
+
+def document(name, *instance_ids):
+    return {
+        "name": name,
+        "revision": 1,
+        "instances": [{"instance_id": instance_id, "ttl": 60} for instance_id in instance_ids],
+    }
+
+
+def put(name="a", *, revision=1, **change):
+    return presence.put(name, revision=revision, document=document(name, "default"), **change)
+
+
+def expire(redis, member, *, seconds_ago=1):
+    now = redis.time()[0] * SECOND
+    redis.hset(presence.META, "floor", 0)
+    redis.zadd(presence.DEADLINES, {member: now - seconds_ago * SECOND})
+
+
+def test_renews_who_is_alive():
+    put(renewed=[("default", 60)])
+
+    deadline, absent = presence.renew(["a/default", "b/default"])
+
+    assert deadline > 0
+    assert absent == 0
+
+
+def test_refuses_to_renew_who_is_past_the_deadline(redis):
+    put(renewed=[("default", 60)])
+    expire(redis, "a/default")
+
+    assert presence.renew(["a/default"]) == [0]
+
+
+def test_the_last_heartbeat_is_exact_to_the_microsecond():
+    put(renewed=[("default", 60)])
+    (deadline,) = presence.renew(["a/default"])
+
+    assert presence.microseconds(presence.last_heartbeat("a", "default")) == deadline - 60 * SECOND
+
+
+def test_an_older_document_never_replaces_a_newer_one(redis):
+    presence.put("a", revision=2, document={**document("a"), "revision": 2})
+
+    assert put(revision=1) == 0
+    assert presence.read("a")[0]["revision"] == 2
+
+
+def test_an_older_document_does_not_bring_a_service_back_that_has_left():
+    put(renewed=[("default", 60)])
+    presence.put("a", revision=3, document=None, dropped=["default"])
+
+    put(revision=2)
+
+    assert presence.read("a") is None
+
+
+def test_takes_only_who_is_overdue_and_only_once(redis):
+    put(renewed=[("default", 60)])
+    put("b", renewed=[("default", 60)])
+    expire(redis, "a/default")
+
+    first = presence.take_overdue(["a/default", "b/default"])
+    second = presence.take_overdue(["a/default", "b/default"])
+
+    assert (first, second) == (["a/default"], [])
+    assert list(presence.expiring()) == ["a/default"]
+
+
+def test_a_heartbeat_wins_over_a_sweep_that_comes_later(redis):
+    put(renewed=[("default", 60)])
+    seen = presence.overdue(within_seconds=3600)
+    presence.renew(["a/default"])
+
+    assert "a/default" in seen.due
+    assert presence.take_overdue(["a/default"]) == []
+
+
+def test_nobody_expires_for_one_ttl_after_nobody_could_beat(redis):
+    put(renewed=[("default", 60)])
+    presence.tick()
+    expire(redis, "a/default")
+    redis.hincrby(presence.META, "tick", -int(presence.AWAY_SECONDS * SECOND) - SECOND)
+
+    presence.tick()
+
+    assert presence.renew(["a/default"]) != [0]
+
+
+def test_a_steady_tick_moves_no_floor(redis):
+    presence.tick()
+    before = redis.hget(presence.META, "floor")
+
+    presence.tick()
+
+    assert redis.hget(presence.META, "floor") == before
+
+
+def test_an_emptied_redis_answers_nothing_before_it_is_refilled(redis):
+    put(renewed=[("default", 60)])
+    redis.flushdb()
+
+    with pytest.raises(errors.RedisUnavailable):
+        presence.renew(["a/default"])
+    with pytest.raises(errors.RedisUnavailable):
+        presence.read("a")
+    with pytest.raises(errors.RedisUnavailable):
+        presence.snapshot()
+
+
+def test_an_emptied_redis_is_refilled_once(redis):
+    redis.flushdb()
+    calls = []
+
+    presence.ensure_filled(lambda: calls.append(1) or 0)
+    presence.ensure_filled(lambda: calls.append(1) or 0)
+
+    assert calls == [1]
+
+
+def test_another_redis_process_is_refilled(redis):
+    redis.hset(presence.META, "run_id", "of-the-one-before")
+    calls = []
+
+    presence.ensure_filled(lambda: calls.append(1) or 0)
+
+    assert calls == [1]
+
+
+def test_what_is_known_from_postgresql_does_not_shorten_a_life(redis):
+    put(renewed=[("default", 60)])
+    (deadline,) = presence.renew(["a/default"])
+
+    put(known=[("default", 60, 1)])
+
+    assert redis.zscore(presence.DEADLINES, "a/default") == deadline
+
+
+def test_a_held_suspect_is_still_renewed(redis):
+    put(renewed=[("default", 60)])
+    expire(redis, "a/default")
+    presence.hold({"a/default": (redis.time()[0] + 10) * SECOND})
+
+    assert presence.renew(["a/default"]) != [0]
+
+
+def test_each_change_takes_the_next_number(redis):
+    before = presence.sequence()
+
+    put(renewed=[("default", 60)])
+    presence.renew(["a/default"])
+    presence.renew(["nobody/default"])
+
+    assert presence.sequence() == before + 2
