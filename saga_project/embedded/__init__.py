@@ -108,11 +108,12 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
         "options": f"{TIMEOUTS} {given_options}".strip(),
     }
     if pool_size:
+        # After a failed attempt a pool waits before the next: at most as long as reconnect_timeout.
         options["pool"] = {
             "min_size": 1,
             "max_size": pool_size,
             "timeout": 1.5,
-            "reconnect_timeout": 5,
+            "reconnect_timeout": 2,
         }
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -80,6 +80,11 @@ class Server:
     def log_file(self) -> Path:
         return self.data_dir / "logs" / f"{self.name}.log"
 
+    @property
+    def exit_status(self) -> int | None:
+        """How the process that we started ended; unknown of one that was adopted."""
+        return self.child.returncode if self.child else None
+
     def find(self) -> psutil.Process | None:
         """Return the running server: the process of the pid file, if it works in our folder.
 
@@ -100,16 +105,20 @@ class Server:
         """Return when the server answers; False says that it ran already and was adopted."""
         is_adopted = self.find() is not None
         if not is_adopted:
+            self._choose_port()
             self.spawn()
         self._wait()
         return not is_adopted
 
-    def spawn(self) -> None:
-        """Start the process on the remembered port, or on a free one where that is taken."""
+    def _choose_port(self) -> None:
         port = embedded.port(self.data_dir, self.name)
-        if not _is_free(port):
-            port = any_free_port()
-        embedded.remember_port(self.data_dir, self.name, port)
+        embedded.remember_port(
+            self.data_dir, self.name, port if _is_free(port) else any_free_port()
+        )
+
+    def spawn(self) -> None:
+        """Start the process on the remembered port, which everybody was told."""
+        port = embedded.port(self.data_dir, self.name)
         self.log_file.parent.mkdir(exist_ok=True)
         _limit(self.log_file)
         with self.log_file.open("ab") as log:

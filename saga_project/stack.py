@@ -1,0 +1,200 @@
+"""The whole of Saga on one machine, in one terminal: ``python -m saga_project.stack``, or ``make run``.
+
+Starts PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), web processes, workers and
+beat; keeps them running; stops what it started on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+
+from saga_project.embedded import postgresql, valkey
+from saga_project.embedded.processes import Server, ServerFailed
+from saga_project.supervisor import Program, Supervisor
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
+BACKLOG = 2048
+WORKER_THREADS = 16
+CELERY = (sys.executable, "-m", "celery", "--app=saga_project.celery", "--quiet")
+
+
+class CannotStart(SystemExit):
+    """Ends the command with its sentence on standard error and exit status 1."""
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        run()
+    except ServerFailed as exc:
+        raise CannotStart(str(exc)) from exc
+    except KeyboardInterrupt:  # before the supervisor took over
+        sys.exit(128 + signal.SIGINT)
+
+
+def run() -> None:
+    """Serve until a stop signal."""
+    started_at = time.monotonic()
+    settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    with _only_here(settings.SAGA_DATA_DIR), _listening_socket() as listener:
+        servers: list[Server] = []
+        try:
+            _start_servers(servers)
+            _say("preparing the database")
+            _prepare_database()
+            _say("starting web, workers and beat")
+            _supervise(listener, servers, started_at)
+        finally:
+            _stop_servers(servers)
+
+
+def _say(text: str) -> None:
+    print(f"saga     | {text}", flush=True)
+
+
+@contextmanager
+def _only_here(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: two launchers would start everything twice over the same data."""
+    with (data_dir / "launcher.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise CannotStart(
+                f"Saga already runs with the data in {data_dir} (process {file.read().strip()});"
+                " stop it there with Ctrl-C first."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
+def _listening_socket() -> Iterator[socket.socket]:
+    """Listen here, for all web processes: connections wait while one of them is started again."""
+    family, _, _, _, address = socket.getaddrinfo(
+        settings.HOST, settings.PORT, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    try:
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as exc:
+        raise CannotStart(
+            f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({exc.strerror}); stop what"
+            " listens there, or set PORT to another number."
+        ) from exc
+    with listener:
+        yield listener
+
+
+def _start_servers(servers: list[Server]) -> None:
+    """Start what is not named elsewhere; appends each before its start, so that it can be stopped."""
+    if not os.environ.get("DATABASE_URL"):
+        _start(postgresql.server(settings.SAGA_DATA_DIR), servers)
+        postgresql.create_database(settings.SAGA_DATA_DIR)
+    if not os.environ.get("REDIS_URL"):
+        _start(valkey.server(settings.SAGA_DATA_DIR), servers)
+
+
+def _start(server: Server, servers: list[Server]) -> None:
+    servers.append(server)
+    is_new = server.start()
+    _say(f"{server.name} {'started' if is_new else 'was still running and is used again'}")
+
+
+def _prepare_database() -> None:
+    """Run in a process of its own, whose memory is free again before the others start."""
+    command = [sys.executable, "manage.py", "prepare"]
+    if subprocess.run(command, check=False, cwd=settings.BASE_DIR).returncode:
+        raise CannotStart("Saga does not start without its database.")
+
+
+def _stop_servers(servers: list[Server]) -> None:
+    for server in reversed(servers):
+        server.stop()
+        _say(f"{server.name} stopped")
+
+
+def _supervise(listener: socket.socket, servers: list[Server], started_at: float) -> None:
+    supervisor = Supervisor(
+        _programs(listener),
+        servers=servers,
+        folder=settings.BASE_DIR,
+        show=partial(print, flush=True),
+    )
+    question = _ask()
+    supervisor.watch(question, lambda: _greet(supervisor, question, started_at))
+    supervisor.run()
+
+
+def _programs(listener: socket.socket) -> list[Program]:
+    fd = listener.fileno()
+    web = [
+        Program(f"web.{n}", _web(fd), pass_fds=[fd])
+        for n in range(1, settings.SAGA_WEB_PROCESSES + 1)
+    ]
+    everything_else = f"updates,webhooks,node.{settings.SAGA_NODE_NAME}"
+    return [
+        *web,
+        # Sweeps have a process of their own: deployments and slow webhooks must never hold them up.
+        Program("sweeps", _worker("sweeps", "--queues=registry", "--pool=solo")),
+        Program(
+            "worker",
+            _worker(
+                "worker",
+                f"--queues={everything_else}",
+                "--pool=threads",
+                f"--concurrency={WORKER_THREADS}",
+            ),
+        ),
+        Program("beat", [*CELERY, "beat", "--loglevel=WARNING"]),
+    ]
+
+
+def _web(fd: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application", f"--fd={fd}"),
+        *("--loop=uvloop", "--http=httptools", "--log-level=warning", "--no-access-log"),
+        *("--no-server-header", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"),
+    ]
+
+
+def _worker(name: str, *options: str) -> list[str]:
+    return [
+        *(*CELERY, "worker", f"--hostname={name}@%h", "--loglevel=INFO"),
+        *("--without-gossip", "--without-mingle"),
+        *options,
+    ]
+
+
+def _ask() -> socket.socket:
+    """Send a first request; it waits in the socket's queue until a web process takes it."""
+    question = socket.create_connection((ANYWHERE.get(settings.HOST, settings.HOST), settings.PORT))
+    question.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return question
+
+
+def _greet(supervisor: Supervisor, question: socket.socket, started_at: float) -> None:
+    has_answer = bool(question.recv(1024))
+    supervisor.forget(question)
+    if has_answer:
+        _say(
+            f"ready after {time.monotonic() - started_at:.1f} s on http://{settings.HOST}:{settings.PORT}"
+        )
+
+
+if __name__ == "__main__":
+    main()
