@@ -10,6 +10,7 @@ from saga_project import health
 API = [
     path("health", health.HealthView.as_view()),
     path("", include("registry.api.urls")),
+    path("", include("updates.api.urls")),
 ]
 
 urlpatterns = [

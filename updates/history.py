@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from django.db import connection
+from django.db.models import QuerySet, Sum
+from django.db.models.fields.tuple_lookups import TupleLessThan
 
-from updates.models import HistoryEntry
+from registry.models import Service
+from updates.models import HistoryEntry, HistoryTally
+
+#: Of an export, as many rows as are read at once.
+CHUNK_ROWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +71,96 @@ def deployed_version(service_name: str) -> str | None:
         .values_list("running_version", flat=True)
         .first()
     )
+
+
+# --- Reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which entries somebody wants: ``since`` is the first moment, ``until`` the first that is too late."""
+
+    service_name: str | None = None
+    status: str | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+
+#: What an answer shows of an entry, in the documented order.
+COLUMNS = (
+    "service_name",
+    "old_version",
+    "new_version",
+    "timestamp",
+    "status",
+    "duration_seconds",
+    "artifact_url",
+    "checksum",
+    "artifact_path",
+    "backup_path",
+)
+Row = tuple[object, ...]
+
+
+def is_known(service_name: str) -> bool:
+    """Whether the name was ever seen, in the registry or in history."""
+    return (
+        Service.objects.filter(name=service_name).exists()
+        or HistoryEntry.objects.filter(service_name=service_name).exists()
+    )
+
+
+def select(selection: Selection) -> QuerySet[HistoryEntry]:
+    """Return the standing entries that are wanted, newest first."""
+    wanted = {
+        "service_name": selection.service_name,
+        "status": selection.status,
+        "timestamp__gte": selection.since,
+        "timestamp__lt": selection.until,
+    }
+    conditions = {name: value for name, value in wanted.items() if value is not None}
+    return HistoryEntry.objects.filter(**conditions).standing().newest_first()
+
+
+def count(selection: Selection) -> int:
+    """Return how many entries there are; without times it is known without counting."""
+    if selection.since is not None or selection.until is not None:
+        return select(selection).count()
+    wanted = {"service_name": selection.service_name, "status": selection.status}
+    conditions = {name: value for name, value in wanted.items() if value is not None}
+    tallies = HistoryTally.objects.filter(**conditions)
+    return tallies.aggregate(total=Sum("entries"))["total"] or 0
+
+
+def rows(selection: Selection, *, limit: int, offset: int = 0) -> list[Row]:
+    return list(select(selection).values_list(*COLUMNS)[offset : offset + limit])
+
+
+def stream(selection: Selection, *, limit: int | None) -> Iterator[list[Row]]:
+    """Yield the rows in chunks, each read by a query of its own.
+
+    No transaction and no connection is held while a slow reader takes its time; rows that are
+    added meanwhile are newer than what was read, and are left out.
+    """
+    left, last = limit, None
+    while left is None or left > 0:
+        size = CHUNK_ROWS if left is None else min(left, CHUNK_ROWS)
+        chunk = list(_after(selection, last).values_list(*COLUMNS, "id")[:size])
+        _lend_connection()
+        if chunk:
+            yield [row[:-1] for row in chunk]
+        if len(chunk) < size:
+            return
+        last = (chunk[-1][COLUMNS.index("timestamp")], chunk[-1][-1])
+        left = None if left is None else left - size
+
+
+def _after(selection: Selection, last: tuple[object, object] | None) -> QuerySet[HistoryEntry]:
+    entries = select(selection)
+    return entries if last is None else entries.filter(TupleLessThan(("timestamp", "id"), last))
+
+
+def _lend_connection() -> None:
+    """Give the connection back to the pool, where there is one, until the next chunk."""
+    if "pool" in connection.settings_dict["OPTIONS"] and not connection.in_atomic_block:
+        connection.close()

@@ -2,7 +2,7 @@
 
 from updates.models.audit import AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow
-from updates.models.history import HistoryEntry
+from updates.models.history import HistoryEntry, HistoryTally
 from updates.models.jobs import Job, Step
 from updates.models.policy import Approval, Hold, Policy
 from updates.models.release import Release
@@ -14,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "Freeze",
     "HistoryEntry",
+    "HistoryTally",
     "Hold",
     "Job",
     "MaintenanceWindow",

@@ -1,0 +1,220 @@
+"""What happened: history, statistics, exports."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import names
+from registry.errors import ServiceNotFound
+from saga_project import api
+from updates import dora, errors, exports, history, statistics
+from updates.models import HistoryEntry
+
+DEFAULT_DORA_WINDOW = "30d"
+MAX_WINDOW = dt.timedelta(days=3660)
+_WINDOW = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    service_name = serializers.CharField()
+    old_version = serializers.CharField(allow_null=True)
+    new_version = serializers.CharField(allow_null=True)
+    timestamp = serializers.DateTimeField(help_text="When it ended.")
+    status = serializers.ChoiceField(choices=HistoryEntry.Status.choices)
+    duration_seconds = serializers.IntegerField(allow_null=True)
+    artifact_url = serializers.CharField(allow_null=True)
+    checksum = serializers.CharField(allow_null=True)
+    artifact_path = serializers.CharField(allow_null=True)
+    backup_path = serializers.CharField(allow_null=True)
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    history = EntrySerializer(many=True)
+    total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
+
+
+class ServiceHistorySerializer(HistorySerializer):
+    service_name = serializers.CharField()
+
+
+class ServiceCountSerializer(serializers.Serializer[Any]):
+    service_name = serializers.CharField()
+    update_count = serializers.IntegerField()
+
+
+class StatisticsSerializer(serializers.Serializer[Any]):
+    total_updates = serializers.IntegerField()
+    successful_updates = serializers.IntegerField()
+    failed_updates = serializers.IntegerField()
+    rolled_back_updates = serializers.IntegerField()
+    success_rate = serializers.FloatField(help_text="Percent.")
+    average_duration_seconds = serializers.FloatField()
+    services_updated = ServiceCountSerializer(many=True)
+
+
+class DoraSerializer(serializers.Serializer[Any]):
+    window = serializers.CharField()
+    deployments = serializers.IntegerField()
+    deployment_frequency_per_day = serializers.FloatField(help_text="Of those that succeeded.")
+    lead_time_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Median, from publication to running."
+    )
+    change_failure_rate = serializers.FloatField(allow_null=True, help_text="Percent.")
+    time_to_restore_seconds = serializers.IntegerField(allow_null=True, help_text="Median.")
+
+
+SELECTION = [
+    OpenApiParameter("status", str, enum=HistoryEntry.Status.values),
+    OpenApiParameter("since", dt.datetime, description="From this moment on."),
+    OpenApiParameter("until", dt.datetime, description="Up to, not including, this moment."),
+]
+PAGE = [
+    OpenApiParameter("limit", int, description="1 to 1000, default 100."),
+    OpenApiParameter("offset", int, description="How many to skip, default 0."),
+]
+WINDOW = OpenApiParameter("window", str, description="Such as 24h, 30d or 12w, back from now.")
+
+
+class HistoryView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(parameters=SELECTION + PAGE, responses=HistorySerializer)
+    def get(self, request: Request) -> Response:
+        """What happened to all services, newest first."""
+        return Response(_page(request, None))
+
+
+class ServiceHistoryView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(parameters=SELECTION + PAGE, responses=ServiceHistorySerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """What happened to one service, newest first."""
+        return Response({"service_name": name, **_page(request, name)})
+
+
+def _page(request: Request, name: str | None) -> dict[str, Any]:
+    limit, offset = api.read_limit(request) or 0, api.read_offset(request)
+    selection = _selection(request, name)
+    rows = history.rows(selection, limit=limit, offset=offset)
+    return {
+        "history": [exports.document(row) for row in rows],
+        "total": history.count(selection),
+    }
+
+
+def _selection(request: Request, name: str | None) -> history.Selection:
+    status = api.read_text(request, "status")
+    if status is not None and status not in HistoryEntry.Status.values:
+        raise errors.InvalidStatus(
+            f"'status' is one of {', '.join(HistoryEntry.Status.values)}.", field="status"
+        )
+    selection = history.Selection(
+        service_name=name,
+        status=status,
+        since=api.read_time(request, "since"),
+        until=api.read_time(request, "until"),
+    )
+    if name is not None and not history.is_known(names.check_service_name(name)):
+        raise ServiceNotFound(f"Service '{name}' not found in registry or history")
+    return selection
+
+
+# --- Exports --------------------------------------------------------------------------------------
+
+
+class ExportView(api.SagaView):
+    """The history of one service, or of all, as an attachment; all of it unless ``limit`` is given."""
+
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(
+        parameters=[
+            *SELECTION,
+            OpenApiParameter("limit", int, description="Default: all rows."),
+            OpenApiParameter("format", str, OpenApiParameter.PATH, enum=["json", "csv"]),
+        ],
+        responses={
+            (200, "application/json"): HistorySerializer,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: Request, format: str, name: str | None = None) -> StreamingHttpResponse:  # noqa: A002 - the documented name
+        """History to keep, newest first: JSON as the history endpoint has it, or CSV by RFC 4180."""
+        if name is not None:
+            names.check_service_name(name)
+        if format not in ("json", "csv"):
+            raise errors.InvalidExportFormat("An export is json or csv.", field="format")
+        limit = api.read_integer(
+            request, "limit", default=None, minimum=1, maximum=2**31 - 1, error=api.InvalidLimit
+        )
+        selection = _selection(request, name)
+        chunks = history.stream(selection, limit=limit)
+        if format == "csv":
+            return _attachment(exports.as_csv(chunks), name, "csv", "text/csv; charset=utf-8")
+        body = exports.as_json(name, history.count(selection), chunks)
+        return _attachment(body, name, "json", "application/json")
+
+
+def _attachment(
+    body: Iterator[bytes], name: str | None, ending: str, content_type: str
+) -> StreamingHttpResponse:
+    filename = f"{name or 'all-services'}-update-history.{ending}"
+    disposition = f'attachment; filename="{filename}"'
+    return StreamingHttpResponse(
+        body, content_type=content_type, headers={"Content-Disposition": disposition}
+    )
+
+
+# --- Statistics -----------------------------------------------------------------------------------
+
+
+class StatisticsView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(parameters=[WINDOW], responses=StatisticsSerializer)
+    def get(self, request: Request) -> Response:
+        """What history adds up to."""
+        text = api.read_text(request, "window")
+        since = timezone.now() - _window(text) if text is not None else None
+        found = dataclasses.asdict(statistics.statistics(since=since))
+        found["services_updated"] = [
+            {"service_name": name, "update_count": count}
+            for name, count in found["services_updated"]
+        ]
+        return Response(found)
+
+
+class DoraView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(parameters=[WINDOW], responses=DoraSerializer)
+    def get(self, request: Request) -> Response:
+        """Deployment frequency, lead time, change failure rate, time to restore (default: of 30 days)."""
+        text = api.read_text(request, "window") or DEFAULT_DORA_WINDOW
+        figures = dora.figures(window=_window(text), now=timezone.now())
+        return Response({"window": text, **dataclasses.asdict(figures)})
+
+
+def _window(text: str) -> dt.timedelta:
+    match = _WINDOW.fullmatch(text)
+    window = dt.timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+    if window is None or window > MAX_WINDOW:
+        raise errors.InvalidWindow(
+            "'window' is a number and s, m, h, d or w, such as 30d, of at most ten years.",
+            field="window",
+        )
+    return window
