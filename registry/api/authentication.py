@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # DRF imports this module before its views exist
     from rest_framework.views import APIView
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST = re.compile(r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(:[0-9]{1,5})?", re.ASCII)
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -121,17 +123,13 @@ def is_open_to(request: HttpRequest | Request) -> bool:
 
 def is_loopback_host(header: str) -> bool:
     """Whether a ``Host`` header names this machine; its port is of no concern."""
-    if header.startswith("["):
-        host, _, rest = header[1:].partition("]")
-        port = rest.removeprefix(":")
-    else:
-        host, _, port = header.partition(":")
-    if port and not port.isdecimal():
+    match = _HOST.fullmatch(header)
+    if match is None:
         return False
-    if host.lower() == "localhost":
+    if match["name"] is not None and match["name"].lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(match["name"] or match["ipv6"]).is_loopback
     except ValueError:
         return False
 

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory
+from pytest_django import Settings
+
+from registry import accounts, errors
+from registry.api import authentication, throttling
+from registry.models import ServiceAccount
+
+pytestmark = pytest.mark.django_db
+
+
+class View:
+    required_scopes = {"GET": "services:read", "POST": "registry:manage"}
+    allowed_methods = ["GET", "HEAD", "POST", "OPTIONS"]
+
+
+class SignedView(View):
+    accepts_signature = True
+
+
+class ServiceAccountView(View):
+    requires_service_account = True
+
+
+class PublicView(View):
+    required_scopes: dict[str, str] = {}
+
+
+def get(
+    authorization: str | None = None, *, host: str = "localhost", **headers: str
+) -> HttpRequest:
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    return RequestFactory(SERVER_NAME=host).get("/api/v1/services", headers=headers)
+
+
+def post(host: str = "localhost") -> HttpRequest:
+    return RequestFactory(SERVER_NAME=host).post("/api/v1/services")
+
+
+def issue(*scopes: str) -> str:
+    account = accounts.ensure_account("ci", scopes=scopes)
+    return accounts.issue_token(account, scopes=scopes)[1]
+
+
+def caller(*scopes: str, **options: Any) -> accounts.Caller:
+    return accounts.Caller(account=ServiceAccount(name="ci"), scopes=frozenset(scopes), **options)
+
+
+@pytest.fixture
+def required(settings: Settings) -> None:
+    settings.SAGA_AUTH = "required"
+
+
+# --- Tokens ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "BEARER   {}", " Bearer {} "])
+def test_takes_a_bearer_token(form: str) -> None:
+    found = authentication.authenticate(get(form.format(issue("services:read"))))
+
+    assert found is not None
+    assert str(found) == "ci"
+
+
+@pytest.mark.parametrize("header", [None, "", "  "])
+def test_takes_a_request_without_a_token_as_anonymous(header: str | None) -> None:
+    assert authentication.authenticate(get(header)) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer unknown",
+        "Basic dXNlcjpwYXNz",
+        "Token {}",
+        "{}",
+        "Bearer {} {}",
+        "Bearer {},Bearer {}",
+        "Bearer {}\x00",
+        "Bearer {}\u00e9",
+        "Bearer \xff\xfe",
+        "Bearer ' OR 1=1 --",
+        "Bearer a.b.c",
+        "Bearer " + "x" * 100_000,
+        "Bearer " + "=" * 100,
+    ],
+)
+def test_refuses_whatever_else_stands_for_a_token(header: str) -> None:
+    with pytest.raises(errors.TokenRefused):
+        authentication.authenticate(get(header.replace("{}", issue("services:read"))))
+
+
+def test_an_address_that_guesses_tokens_is_slowed_down(
+    required: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttling, "_guesses", throttling.Buckets(per_second=0.001, burst=2))
+    for _ in range(2):
+        with pytest.raises(errors.TokenRefused):
+            authentication.authenticate(get("Bearer guess"))
+
+    with pytest.raises(throttling.TooManyRequests) as refusal:
+        authentication.authenticate(get("Bearer guess"))
+
+    assert refusal.value.retry_after_seconds
+
+
+# --- Scopes ---------------------------------------------------------------------------------------
+
+
+def test_asks_for_a_token_where_one_is_required(required: None) -> None:
+    with pytest.raises(errors.TokenMissing):
+        authentication.authorise(get(), View(), caller=None)
+
+
+def test_asks_for_the_scope_of_the_method(required: None) -> None:
+    authentication.authorise(get(), View(), caller=caller("services:read"))
+    authentication.authorise(post(), View(), caller=caller("registry:manage"))
+
+    with pytest.raises(errors.ScopeMissing, match="registry:manage"):
+        authentication.authorise(post(), View(), caller=caller("services:read"))
+
+
+def test_asks_for_nothing_where_a_view_names_no_scope(required: None) -> None:
+    authentication.authorise(get(), PublicView(), caller=None)
+
+
+def test_head_and_options_ask_for_what_get_asks_for() -> None:
+    assert authentication.required_scope(View(), "HEAD") == "services:read"
+    assert authentication.required_scope(View(), "OPTIONS") == "services:read"
+
+
+def test_lets_a_view_that_judges_signatures_judge_a_request_without_a_token(required: None) -> None:
+    authentication.authorise(post(), SignedView(), caller=None)
+
+    with pytest.raises(errors.ScopeMissing):
+        authentication.authorise(post(), SignedView(), caller=caller("services:read"))
+
+
+def test_serves_anyone_in_open_mode() -> None:
+    authentication.authorise(get(), View(), caller=None)
+    authentication.authorise(post(), View(), caller=None)
+
+
+def test_holds_a_change_to_the_tokens_scopes_in_open_mode_too() -> None:
+    authentication.authorise(get(), View(), caller=caller("updates:read"))
+
+    with pytest.raises(errors.ScopeMissing):
+        authentication.authorise(post(), View(), caller=caller("updates:read"))
+
+
+def test_asks_for_a_service_account_in_open_mode_too() -> None:
+    authentication.authorise(post(), ServiceAccountView(), caller=caller("registry:manage"))
+    root = caller(is_super=True, is_service_account=False)
+    authentication.authorise(post(), ServiceAccountView(), caller=root)
+
+    with pytest.raises(errors.TokenMissing):
+        authentication.authorise(post(), ServiceAccountView(), caller=None)
+    with pytest.raises(errors.ScopeMissing):
+        authentication.authorise(post(), ServiceAccountView(), caller=caller("services:read"))
+    person = caller("registry:manage", is_service_account=False)
+    with pytest.raises(errors.ServiceAccountRequired):
+        authentication.authorise(post(), ServiceAccountView(), caller=person)
+
+
+# --- The loopback door ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8030", "127.0.0.1", "127.0.0.1:8030", "127.9.9.9", "[::1]", "[::1]:1"],
+)
+def test_knows_a_loopback_host(host: str) -> None:
+    assert authentication.is_loopback_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "saga.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "0.0.0.0",
+        "[::]",
+        "localhost:80:80",
+        "localhost:evil",
+        "2130706433",
+        "127.1",
+        "evil.example#localhost",
+        "::1",
+        "[::1",
+        "localhost@evil.example",
+    ],
+)
+def test_knows_a_host_that_is_not_loopback(host: str) -> None:
+    assert not authentication.is_loopback_host(host)
+
+
+def test_a_proxy_or_a_rebound_name_does_not_open_a_loopback_server(
+    settings: Settings,
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+
+    with pytest.raises(errors.TokenMissing):
+        authentication.authorise(get(host="saga.example"), View(), caller=None)
+
+
+def test_a_server_that_was_opened_by_hand_beyond_loopback_is_open_under_any_name(
+    settings: Settings,
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.IS_LOOPBACK = False
+
+    authentication.authorise(get(host="saga.example"), View(), caller=None)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from registry import accounts
+from registry.api import throttling
+from registry.models import ServiceAccount, Token
+
+
+def test_lets_a_burst_through_and_then_its_pace() -> None:
+    buckets = throttling.Buckets(per_second=10, burst=3)
+
+    assert [buckets.take("a", now=100.0) for _ in range(3)] == [0, 0, 0]
+    assert buckets.take("a", now=100.0) == pytest.approx(0.1)
+    assert buckets.take("a", now=100.1) == 0
+    assert buckets.take("a", now=100.1) > 0
+
+
+def test_whoever_is_refused_is_let_in_after_the_wait_that_was_named() -> None:
+    buckets = throttling.Buckets(per_second=2, burst=1)
+    buckets.take("a", now=100.0)
+
+    wait = buckets.take("a", now=100.2)
+
+    assert buckets.take("a", now=100.2 + wait) == 0
+
+
+def test_callers_do_not_pay_for_each_other() -> None:
+    buckets = throttling.Buckets(per_second=1, burst=1)
+    buckets.take("a", now=100.0)
+
+    assert buckets.take("a", now=100.0) > 0
+    assert buckets.take("b", now=100.0) == 0
+
+
+def test_forgets_callers_rather_than_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttling, "MAX_CALLERS", 100)
+    buckets = throttling.Buckets(per_second=1, burst=5)
+
+    for number in range(1000):
+        buckets.take(str(number), now=100.0)
+
+    assert len(buckets._full_at) <= 100
+
+
+@given(st.lists(st.floats(min_value=0, max_value=2), max_size=60))
+def test_never_lets_more_through_than_burst_and_pace(pauses: list[float]) -> None:
+    buckets = throttling.Buckets(per_second=5, burst=4)
+    now, passed = 1000.0, 0
+
+    for pause in pauses:
+        now += pause
+        passed += buckets.take("a", now=now) == 0
+
+    assert passed <= 4 + 5 * (now - 1000.0) + 1
+
+
+def test_is_off_in_open_mode(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr(throttling, "_calls", throttling.Buckets(per_second=0.001, burst=1))
+    for _ in range(3):
+        throttling.check("10.0.0.1", None)
+
+    settings.SAGA_AUTH = "required"
+
+    throttling.check("10.0.0.1", None)
+    with pytest.raises(throttling.TooManyRequests) as refusal:
+        throttling.check("10.0.0.1", None)
+    assert refusal.value.retry_after_seconds == 1000
+
+
+def test_counts_by_token_and_not_by_address_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(throttling, "_calls", throttling.Buckets(per_second=0.001, burst=1))
+    settings.SAGA_AUTH = "required"
+    account = ServiceAccount(name="ci")
+    one, two = (
+        accounts.Caller(account=account, token=Token(pk=number), scopes=frozenset())
+        for number in (1, 2)
+    )
+
+    throttling.check("10.0.0.1", one)
+    throttling.check("10.0.0.1", two)
+    with pytest.raises(throttling.TooManyRequests):
+        throttling.check("10.0.0.2", one)
