@@ -130,6 +130,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "axes.middleware.AxesMiddleware",
+    "registry.api.idempotency.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "saga_project.urls"
 APPEND_SLASH = False
