@@ -121,3 +121,11 @@ class InvalidType(InvalidRequest):
 
 class TooManyStreams(Unavailable):
     error = "Too many streams"
+
+
+class SubscriptionOwned(NotAllowed):
+    error = "Subscription belongs to another account"
+
+
+class IllegalSubscriptionMove(Conflict):
+    error = "State does not allow this"

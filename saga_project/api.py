@@ -279,10 +279,15 @@ def error_body(path: str, code: int, error: str, message: str, request_id: str) 
     return {"error": error, "message": message}
 
 
+# ScaiControl's clients know the words of the library that it is built with.
+_FAULT_TYPES = {"required": "missing", "null": "missing"}
+
+
 def validation_body(faults: list[tuple[list[str | int], str, str]]) -> dict[str, Any]:
     return {
         "detail": [
-            {"loc": ["body", *path], "msg": text, "type": kind} for path, text, kind in faults
+            {"loc": ["body", *path], "msg": text, "type": _FAULT_TYPES.get(kind, kind)}
+            for path, text, kind in faults
         ]
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import events, saga
+from registry.api import events, saga, scaicontrol, subscriptions
 
 urlpatterns = [
     path("events", events.EventsView.as_view()),
@@ -16,4 +16,8 @@ urlpatterns = [
     path("services/<str:name>/instances", saga.InstanceListView.as_view()),
     path("services/<str:name>/resolve", saga.ResolveView.as_view()),
     path("services/<str:name>/heartbeat", saga.HeartbeatView.as_view()),
+    path("registry/register", scaicontrol.RegisterView.as_view()),
+    path("registry/heartbeat", scaicontrol.HeartbeatView.as_view()),
+    path("subscriptions", subscriptions.SubscriptionListView.as_view()),
+    path("subscriptions/<str:subscription_id>", subscriptions.SubscriptionView.as_view()),
 ]

@@ -27,6 +27,12 @@ from registry.operations.reports import (
 )
 from registry.operations.rows import DEFAULT_INSTANCE, HEALTH_OF_REPORT
 from registry.operations.standing import approve, deregister, reject
+from registry.operations.subscriptions import (
+    cancel_subscription,
+    find_subscription,
+    move_subscription,
+    subscribe,
+)
 
 __all__ = [
     "DEFAULT_INSTANCE",
@@ -38,9 +44,12 @@ __all__ = [
     "Renewed",
     "Standing",
     "approve",
+    "cancel_subscription",
     "clear_canary",
     "deregister",
     "ensure_service",
+    "find_subscription",
+    "move_subscription",
     "note_report",
     "record_health",
     "record_version",
@@ -52,5 +61,6 @@ __all__ = [
     "renew_profile",
     "set_canary",
     "set_draining",
+    "subscribe",
     "update_profile",
 ]

@@ -1,0 +1,240 @@
+"""The registry in the ScaiControl dialect: a service account registers, updates, beats and leaves."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import accounts, errors, names, operations, projection
+from registry.accounts import Caller
+from registry.api import fields
+from registry.models import Service
+from saga_project import api
+
+REPORTS = ("healthy", "degraded", "unhealthy")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+class RegistrationRequestSerializer(serializers.Serializer[Any]):
+    slug = fields.TextField(allow_blank=True)
+    name = fields.TextField(max_length=255)
+    version = fields.TextField(allow_blank=True)
+    base_url = fields.TextField(allow_blank=True)
+    description = fields.TextField(required=False, allow_blank=True, max_length=10_000)
+    app_id = fields.TextField(required=False, allow_blank=True, max_length=255)
+    health_check_url = fields.TextField(required=False, allow_blank=True)
+    capabilities = serializers.ListField(child=fields.TextField(max_length=128), required=False)
+    endpoints = serializers.DictField(child=fields.TextField(max_length=2048), required=False)
+    metadata = serializers.DictField(required=False)
+    heartbeat_interval_seconds = fields.WholeField(
+        required=False, default=30, min_value=5, max_value=3600
+    )
+    category = fields.TextField(required=False, allow_blank=True, max_length=255)
+    contact_email = fields.TextField(required=False, allow_blank=True, max_length=320)
+
+    def validate_contact_email(self, value: str) -> str:
+        if value and _EMAIL.fullmatch(value) is None:
+            raise serializers.ValidationError("Enter an e-mail address.")
+        return value
+
+
+class HeartbeatRequestSerializer(serializers.Serializer[Any]):
+    slug = fields.TextField(allow_blank=True)
+    status = serializers.ChoiceField(choices=REPORTS, required=False, default="healthy")
+    version = fields.TextField(required=False)
+    uptime_seconds = fields.NumberField(required=False, min_value=0)
+    timestamp = fields.TimeField(required=False)
+    instance_id = fields.TextField(required=False)
+    checks = serializers.DictField(required=False)
+    metrics = serializers.DictField(child=fields.NumberField(), required=False)
+    message = fields.TextField(required=False, allow_blank=True, max_length=10_000)
+
+
+class DeregistrationRequestSerializer(serializers.Serializer[Any]):
+    slug = fields.TextField(allow_blank=True)
+    reason = fields.TextField(required=False, allow_blank=True, max_length=10_000)
+
+
+class MetaSerializer(serializers.Serializer[Any]):
+    request_id = serializers.CharField()
+    timestamp = serializers.DateTimeField()
+
+
+class RegistrationResponseSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    version = serializers.CharField()
+    previous_version = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=Service.Status.choices)
+    health_status = serializers.ChoiceField(choices=Service.Health.choices)
+    auto_approved = serializers.BooleanField()
+    heartbeat_interval_seconds = serializers.IntegerField()
+    registered_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class HeartbeatResponseSerializer(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    slug = serializers.CharField()
+    status = serializers.ChoiceField(choices=Service.Status.choices)
+    health_status = serializers.ChoiceField(choices=Service.Health.choices)
+    heartbeat_interval_seconds = serializers.IntegerField()
+    server_time = serializers.DateTimeField()
+
+
+class ApiResponseRegistrationSerializer(serializers.Serializer[Any]):
+    data = RegistrationResponseSerializer()
+    meta = MetaSerializer()
+
+
+class ApiResponseHeartbeatSerializer(serializers.Serializer[Any]):
+    data = HeartbeatResponseSerializer()
+    meta = MetaSerializer()
+
+
+# --- Shapes ---------------------------------------------------------------------------------------
+
+
+def _envelope(request: Request, data: dict[str, Any], *, now: dt.datetime) -> dict[str, Any]:
+    meta = {"request_id": api.request_id_of(request), "timestamp": projection.iso(now)}
+    return {"data": data, "meta": meta}
+
+
+def registration_body(service: Service) -> dict[str, Any]:
+    return {
+        "id": str(service.service_id),
+        "slug": service.name,
+        "name": service.display_name,
+        "version": service.version,
+        "previous_version": service.previous_version or None,
+        "status": service.status,
+        "health_status": service.health_status,
+        "auto_approved": service.is_auto_approved,
+        "heartbeat_interval_seconds": service.heartbeat_interval_seconds,
+        "registered_at": projection.iso(service.registered_at),
+        "updated_at": projection.iso(service.updated_at),
+    }
+
+
+def _read(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Return the body's known keys; ``null`` is the same as absent."""
+    given = {key: value for key, value in request.data.items() if value is not None}
+    shape = serializer(data=given)
+    shape.is_valid(raise_exception=True)
+    validated: dict[str, Any] = shape.validated_data
+    return validated
+
+
+def _read_profile(request: Request) -> operations.Profile:
+    data = _read(RegistrationRequestSerializer, request)
+    names.check_service_name(data["slug"], field="slug")
+    names.check_version(data["version"])
+    names.check_url(data["base_url"], field="base_url")
+    if data.get("health_check_url"):
+        names.check_url(data["health_check_url"], field="health_check_url")
+    return operations.Profile(**data)
+
+
+def _caller(request: Request) -> Caller:
+    """Return the service account; the permission has seen to it that there is one."""
+    caller = accounts.caller_of(request.user)
+    if caller is None:
+        raise errors.TokenMissing("Authenticate as a service account.")
+    return caller
+
+
+class ScaiControlView(api.SagaView):
+    requires_service_account = True
+
+
+class RegisterView(ScaiControlView):
+    required_scopes = {
+        "POST": "registry:manage",
+        "PUT": "registry:manage",
+        "DELETE": "registry:manage",
+    }
+
+    @extend_schema(
+        operation_id="scaicontrol_register",
+        summary="Register Service",
+        tags=["service registry"],
+        request=RegistrationRequestSerializer,
+        responses={201: ApiResponseRegistrationSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        now = timezone.now()
+        service = operations.register_profile(_read_profile(request), by=_caller(request), now=now)
+        return Response(_envelope(request, registration_body(service), now=now), status=201)
+
+    @extend_schema(
+        operation_id="scaicontrol_reregister",
+        summary="Reregister Service",
+        tags=["service registry"],
+        request=RegistrationRequestSerializer,
+        responses={200: ApiResponseRegistrationSerializer},
+    )
+    def put(self, request: Request) -> Response:
+        now = timezone.now()
+        service = operations.update_profile(_read_profile(request), by=_caller(request), now=now)
+        return Response(_envelope(request, registration_body(service), now=now))
+
+    @extend_schema(
+        operation_id="scaicontrol_deregister",
+        summary="Deregister Service",
+        tags=["service registry"],
+        request=DeregistrationRequestSerializer,
+        responses={204: OpenApiResponse(description="The service is not registered any more.")},
+    )
+    def delete(self, request: Request) -> Response:
+        data = _read(DeregistrationRequestSerializer, request)
+        operations.deregister(
+            names.check_service_name(data["slug"], field="slug"),
+            by=_caller(request),
+            now=timezone.now(),
+            reason=data.get("reason", ""),
+            is_blocked_by_subscriptions=True,
+        )
+        return Response(status=204)
+
+
+class HeartbeatView(ScaiControlView):
+    required_scopes = {"POST": "registry:manage"}
+
+    @extend_schema(
+        operation_id="scaicontrol_heartbeat",
+        summary="Heartbeat",
+        tags=["service registry"],
+        request=HeartbeatRequestSerializer,
+        responses={200: ApiResponseHeartbeatSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        data = _read(HeartbeatRequestSerializer, request)
+        now = timezone.now()
+        standing = operations.renew_profile(
+            names.check_service_name(data["slug"], field="slug"),
+            report=data["status"],
+            by=_caller(request),
+            now=now,
+            instance_id=names.check_instance_id(
+                data.get("instance_id", operations.DEFAULT_INSTANCE)
+            ),
+            version=names.check_version(data["version"]) if "version" in data else None,
+            note=data.get("message"),
+        )
+        body = {
+            "ok": True,
+            "slug": standing.slug,
+            "status": standing.status,
+            "health_status": standing.health_status,
+            "heartbeat_interval_seconds": standing.heartbeat_interval_seconds,
+            "server_time": projection.iso(now),
+        }
+        return Response(_envelope(request, body, now=now))

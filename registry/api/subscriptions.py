@@ -1,0 +1,163 @@
+"""Subscriptions over HTTP, in the Saga dialect."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import accounts, errors, names, operations, projection
+from registry.api import fields
+from registry.models import Subscription
+from saga_project import api, fetch
+
+MAX_TOPICS = 100
+_TOPIC = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,64}", re.ASCII)
+_STATES_TO_BEGIN_WITH = (
+    Subscription.State.ACTIVE,
+    Subscription.State.PENDING,
+    Subscription.State.SUSPENDED,
+)
+
+
+class SubscriptionRequestSerializer(serializers.Serializer[Any]):
+    service_name = fields.TextField(allow_blank=True)
+    subscriber = fields.TextField(max_length=128)
+    callback_url = fields.TextField(required=False, allow_blank=True)
+    topics = serializers.ListField(child=fields.TextField(), required=False, max_length=MAX_TOPICS)
+    state = serializers.ChoiceField(choices=_STATES_TO_BEGIN_WITH, required=False, default="active")
+
+    def validate_topics(self, value: list[str]) -> list[str]:
+        for topic in value:
+            if _TOPIC.fullmatch(topic) is None:
+                raise serializers.ValidationError(
+                    "A topic is an event's type or a glob such as service.*"
+                )
+        return list(dict.fromkeys(value))
+
+
+class SubscriptionSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    service_name = serializers.CharField()
+    subscriber = serializers.CharField()
+    callback_url = serializers.CharField(allow_null=True)
+    topics = serializers.ListField(child=serializers.CharField())
+    state = serializers.ChoiceField(choices=Subscription.State.choices)
+    created_at = serializers.DateTimeField()
+
+
+class NewSubscriptionSerializer(SubscriptionSerializer):
+    secret = serializers.CharField(allow_null=True, help_text="Shown this once.")
+
+
+class SubscriptionListSerializer(serializers.Serializer[Any]):
+    subscriptions = SubscriptionSerializer(many=True)
+    total = serializers.IntegerField()
+
+
+def subscription_body(subscription: Subscription) -> dict[str, Any]:
+    return {
+        "id": str(subscription.pk),
+        "service_name": subscription.service.name,
+        "subscriber": subscription.subscriber,
+        "callback_url": subscription.callback_url or None,
+        "topics": subscription.topics,
+        "state": subscription.state,
+        "created_at": projection.iso(subscription.created_at),
+    }
+
+
+class SubscriptionListView(api.SagaView):
+    required_scopes = {"GET": "services:read", "POST": "registry:manage"}
+
+    @extend_schema(
+        operation_id="list_subscriptions",
+        summary="List subscriptions, oldest first",
+        tags=["subscriptions"],
+        parameters=[
+            fields.parameter("service", "Those of one service."),
+            fields.parameter("state", "Those in one state.", choices=Subscription.State.values),
+            *fields.PAGE,
+        ],
+        responses={200: SubscriptionListSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        limit, offset = api.read_limit(request) or 100, api.read_offset(request)
+        rows = Subscription.objects.select_related("service")
+        if service_name := api.read_text(request, "service"):
+            rows = rows.filter(service__name=names.check_service_name(service_name))
+        if state := api.read_text(request, "state"):
+            rows = rows.filter(state=_check_state(state))
+        page = [subscription_body(row) for row in rows[offset : offset + limit]]
+        return Response({"subscriptions": page, "total": rows.count()})
+
+    @extend_schema(
+        operation_id="subscribe",
+        summary="Depend on a service, and be told of its events",
+        tags=["subscriptions"],
+        request=SubscriptionRequestSerializer,
+        responses={201: NewSubscriptionSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        given = {key: value for key, value in request.data.items() if value is not None}
+        shape = SubscriptionRequestSerializer(data=given)
+        shape.is_valid(raise_exception=True)
+        data = shape.validated_data
+        callback_url = data.get("callback_url", "")
+        if callback_url:
+            fetch.check_url(callback_url, field="callback_url")
+        subscription, secret = operations.subscribe(
+            names.check_service_name(data["service_name"]),
+            subscriber=data["subscriber"],
+            by=accounts.caller_of(request.user),
+            callback_url=callback_url,
+            topics=data.get("topics"),
+            state=data["state"],
+        )
+        return Response({**subscription_body(subscription), "secret": secret}, status=201)
+
+
+class SubscriptionView(api.SagaView):
+    required_scopes = {"GET": "services:read", "DELETE": "registry:manage"}
+
+    @extend_schema(
+        operation_id="get_subscription",
+        summary="See a subscription",
+        tags=["subscriptions"],
+        responses={200: SubscriptionSerializer},
+    )
+    def get(self, request: Request, subscription_id: str) -> Response:
+        return Response(subscription_body(operations.find_subscription(_read_id(subscription_id))))
+
+    @extend_schema(
+        operation_id="cancel_subscription",
+        summary="Cancel a subscription",
+        tags=["subscriptions"],
+        responses={200: SubscriptionSerializer},
+    )
+    def delete(self, request: Request, subscription_id: str) -> Response:
+        subscription = operations.cancel_subscription(
+            _read_id(subscription_id), by=accounts.caller_of(request.user), now=timezone.now()
+        )
+        return Response(subscription_body(subscription))
+
+
+def _check_state(text: str) -> str:
+    if text not in Subscription.State.values:
+        raise api.InvalidParameter(
+            f"'state' is one of {', '.join(Subscription.State.values)}.", field="state"
+        )
+    return text
+
+
+def _read_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise errors.SubscriptionNotFound("There is no such subscription.") from None
