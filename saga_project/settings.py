@@ -85,6 +85,8 @@ SAGA_ARTIFACTS_DIR = Path(env.str("SAGA_ARTIFACTS_DIR", str(SAGA_DATA_DIR / "art
 SAGA_BACKUPS_DIR = Path(env.str("SAGA_BACKUPS_DIR", str(SAGA_DATA_DIR / "backups")))
 SAGA_INSTALL_ROOT = Path(env.str("SAGA_INSTALL_ROOT", str(SAGA_DATA_DIR / "services")))
 SAGA_NODE_NAME = env.str("SAGA_NODE_NAME", "local")
+# Commands that targets may name to restart a service: {"shop": ["/usr/bin/supervisorctl", "restart", "shop"]}
+SAGA_RESTART_COMMANDS: dict[str, list[str]] = dict(env.json("SAGA_RESTART_COMMANDS", {}) or {})
 PRIVATE_NETWORKS = [
     "127.0.0.0/8",
     "::1/128",

@@ -1,0 +1,111 @@
+"""Changes on disk that are there completely or not at all, also after the power failed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+CHUNK = 1024 * 1024
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def rename(source: Path, to: Path) -> None:
+    source.rename(to)
+    sync_folder(to.parent)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put the whole file in place of what was there."""
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    with part.open("wb") as file:
+        file.write(data)
+        sync(file)
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def point(link: Path, to: str) -> None:
+    """Make ``link`` a symbolic link to ``to``. There is no moment without one: replaced, never unlinked."""
+    part = link.with_name(f".part-{os.getpid()}-{link.name}")
+    part.unlink(missing_ok=True)
+    part.symlink_to(to)
+    part.replace(link)
+    sync_folder(link.parent)
+
+
+def share(source: Path, name: Path) -> None:
+    """Give a file a second name, in place of what had that name."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    part = name.with_name(f".part-{os.getpid()}-{name.name}")
+    part.unlink(missing_ok=True)
+    os.link(source, part)
+    part.replace(name)
+    # Renaming a name over another of the same file does nothing, and leaves the first.
+    part.unlink(missing_ok=True)
+    sync_folder(name.parent)
+
+
+def sha256(path: Path, checkpoint: Callable[[], None] = lambda: None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            checkpoint()
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, first from its name, so that nobody ever meets half of it."""
+    if not folder.exists():
+        return
+    trash = folder.with_name(f".trash-{os.getpid()}-{folder.name}")
+    shutil.rmtree(trash, ignore_errors=True)
+    folder.rename(trash)
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed worker left; whoever calls this holds the folder's lock."""
+    for path in [*folder.glob(".part-*"), *folder.glob(".trash-*")]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, is_waited_for: Callable[[], None]) -> Iterator[None]:
+    """Hold an exclusive lock; while somebody else does, call ``is_waited_for``, which may raise."""
+    with path.open("ab") as file:
+        while not _try_lock(file.fileno()):
+            is_waited_for()
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        if exc.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True

@@ -1,0 +1,59 @@
+"""What one step of a deployment is given, and how it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from updates.models import Target
+
+
+class StepFailed(Exception):
+    """The step cannot be done; the text is for the person who must act."""
+
+
+class CannotTell(Exception):
+    """A gate has too little to judge by: the job pauses, it does not fail."""
+
+
+class Interrupted(Exception):
+    """The job was aborted, or another worker took it over, while the step was under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One step for one target. ``previous`` is the release to go back to, None if there was none.
+
+    ``checkpoint`` raises Interrupted where the step must end at once, and is cheap;
+    ``report`` takes the share that is done in percent and a word on it.
+    """
+
+    service_name: str
+    kind: str
+    version: str
+    job_id: str
+    target: Target
+    fence: int
+    deadline_seconds: float
+    artifact_url: str = ""
+    artifact_type: str = "binary"
+    checksum: str = ""
+    artifact_sha256: str = ""
+    signature: str = ""
+    is_signature_required: bool = False
+    signing_keys: tuple[str, ...] = ()
+    previous: str | None = None
+    root: Path = Path()
+    checkpoint: Callable[[], None] = lambda: None
+    report: Callable[[int, str], None] = lambda _percent, _message: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a step ended well; ``result`` is kept in the journal for the steps that follow."""
+
+    message: str
+    result: dict[str, Any] = field(default_factory=dict)
+    is_skipped: bool = False
