@@ -44,4 +44,9 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="17"),
         "options": {"expires": 600},
     },
+    "updates: wake whoever should work on a job": {
+        "task": "updates.sweep_jobs",
+        "schedule": 2.0,
+        "options": {"expires": 4},
+    },
 }

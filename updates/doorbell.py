@@ -15,13 +15,17 @@ from kombu import exceptions as kombu_exceptions
 logger = logging.getLogger(__name__)
 
 
-def ring(task: str, *ids: int | str) -> None:
+#: A message that nobody took for so long is dropped; the sweep rings again.
+EXPIRES_SECONDS = 60
+
+
+def ring(task: str, *ids: int | str, queue: str | None = None) -> None:
     """Send the task after the commit. A lost message is made good by the sweep that looks for its rows."""
-    transaction.on_commit(partial(_send, task, ids))
+    transaction.on_commit(partial(_send, task, ids, queue))
 
 
-def _send(task: str, ids: tuple[int | str, ...]) -> None:
+def _send(task: str, ids: tuple[int | str, ...], queue: str | None) -> None:
     try:
-        celery.current_app.send_task(task, args=list(ids))
+        celery.current_app.send_task(task, args=list(ids), queue=queue, expires=EXPIRES_SECONDS)
     except kombu_exceptions.OperationalError:
         logger.warning("broker unavailable, a sweep will do it", extra={"task": task})

@@ -66,3 +66,31 @@ class SourceUnavailable(Unavailable):
 
 class ReleaseNotFound(NotFound):
     error = "Version not available"
+
+
+class InvalidStrategy(InvalidRequest):
+    error = "Invalid strategy"
+
+
+class JobNotFound(NotFound):
+    error = "Job not found"
+
+
+class JobInProgress(Conflict):
+    """One live job a service; a way back that failed counts until staff acknowledge it."""
+
+    error = "Deployment in progress"
+
+
+class VerbNotAllowed(Conflict):
+    """The job's state does not allow what was asked; the message says what it allows."""
+
+    error = "Job state does not allow this"
+
+
+class ReleaseWithdrawn(Conflict):
+    error = "Release withdrawn"
+
+
+class NoTarget(Conflict):
+    error = "No target"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from registry import events
+from updates.models import Job
 
 
 def release_announced(name: str, *, version: str, origin: str, channel: str) -> events.Fact:
@@ -34,3 +37,17 @@ def check_failed(name: str, *, reason: str) -> events.Fact:
 
 def check_recovered(name: str) -> events.Fact:
     return events.Fact(type="update.check_recovered", service_name=name)
+
+
+def deployment(moment: str, job: Job, **more: Any) -> events.Fact:
+    """``deployment.queued``, ``.started``, ``.paused``, ``.promoted``, or how it ended: its status."""
+    data = {
+        "job_id": job.job_id,
+        "kind": job.kind,
+        "version": job.version,
+        "previous_version": job.previous_version or None,
+        "strategy": job.strategy,
+        "error": job.error or None,
+        **more,
+    }
+    return events.Fact(type=f"deployment.{moment}", service_name=job.service.name, data=data)

@@ -55,8 +55,9 @@ class Job(models.Model):
             Status.FAILED,
             Status.CANCELLED,
         ),
-        Status.PAUSED: (Status.RUNNING, Status.ROLLING_BACK, Status.CANCELLED),
-        Status.ROLLING_BACK: (Status.ROLLED_BACK, Status.FAILED),
+        Status.PAUSED: (Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK, Status.CANCELLED),
+        # Cancelled where it was aborted with instances drained, but nothing switched.
+        Status.ROLLING_BACK: (Status.ROLLED_BACK, Status.FAILED, Status.CANCELLED),
         # Only with needs_attention: staff have the way back tried again.
         Status.FAILED: (Status.ROLLING_BACK,),
         Status.SUCCEEDED: (),
@@ -85,6 +86,10 @@ class Job(models.Model):
     )
     requested_by = models.CharField(max_length=255, blank=True)
 
+    moves: models.JSONField[Any, Any] = models.JSONField(
+        default=list, help_text="The plan of its strategy; steps point into it."
+    )
+
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
     progress = models.PositiveSmallIntegerField(default=0, help_text="Percent.")
     error = models.TextField(blank=True)
@@ -92,6 +97,7 @@ class Job(models.Model):
         default=False,
         help_text="The way back failed; the service is locked until staff acknowledge.",
     )
+    is_aborted = models.BooleanField(default=False)
     is_promoted_fully = models.BooleanField(default=False, help_text="No pause stops it any more.")
     pause_reason = models.TextField(blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
@@ -107,6 +113,7 @@ class Job(models.Model):
     waiting_since = models.DateTimeField(
         null=True, blank=True, help_text="Since when a node has been asked for its step."
     )
+    rang_at = models.DateTimeField(null=True, blank=True, help_text="When it was asked last.")
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -142,6 +149,12 @@ class Job(models.Model):
     def __str__(self) -> str:
         return self.job_id
 
+    def begun_moves(self) -> int:
+        """Return how many of the plan's moves have begun, whether or not they were finished."""
+        begun = self.steps.filter(is_way_back=False, started_at__isnull=False)
+        last = begun.aggregate(last=models.Max("move"))["last"]
+        return 0 if last is None else int(last) + 1
+
 
 class Step(models.Model):
     """One line of the journal: written before it is done, and after."""
@@ -161,7 +174,9 @@ class Step(models.Model):
     target = models.ForeignKey(Target, null=True, blank=True, on_delete=models.SET_NULL)
     target_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     node = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
-    wave = models.PositiveSmallIntegerField(default=0)
+    move = models.PositiveIntegerField(
+        default=0, help_text="Which of its job's moves it is part of."
+    )
     weight = models.PositiveSmallIntegerField(null=True)
     wait_seconds = models.PositiveIntegerField(null=True)
     is_way_back = models.BooleanField(default=False)

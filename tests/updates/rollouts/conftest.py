@@ -1,0 +1,77 @@
+"""A service, a server with its artifacts, and a way to run its jobs as a worker does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+from pytest_httpserver import HTTPServer
+
+from registry.models import Service
+from registry.operations import ensure_service
+from tests.updates.archives import hostile
+from updates import operations, releases, rollout
+from updates.models import Job
+
+Announce = Callable[..., releases.Announcement]
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, settings: Settings) -> None:
+    settings.SAGA_ARTIFACTS_DIR = tmp_path / "artifacts"
+    settings.SAGA_BACKUPS_DIR = tmp_path / "backups"
+    settings.SAGA_INSTALL_ROOT = tmp_path / "services"
+    settings.SAGA_NODE_NAME = "local"
+
+
+@pytest.fixture
+def service(transactional_db: None) -> Service:
+    return ensure_service("shop")
+
+
+@pytest.fixture
+def publish(httpserver: HTTPServer) -> Announce:
+    """Serve an artifact of a version; return its announcement."""
+
+    def publish(version: str, content: bytes | None = None) -> releases.Announcement:
+        files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n"}
+        data = content or hostile.good_tar_gz(files)
+        path = f"/{version}/shop.tar.gz"
+        httpserver.expect_request(path).respond_with_data(data)
+        digest = hashlib.sha256(data).hexdigest()
+        return releases.Announcement(
+            version=version, artifact_url=httpserver.url_for(path), checksum=f"sha256:{digest}"
+        )
+
+    return publish
+
+
+@pytest.fixture
+def deploy(service: Service, publish: Announce) -> Callable[..., Job]:
+    """Deploy a version as far as it goes without waiting."""
+
+    def deploy(version: str, **options: object) -> Job:
+        job = operations.deploy(service, publish(version), by="ci", **options)  # type: ignore[arg-type]
+        return run(job)
+
+    return deploy
+
+
+def run(job: Job) -> Job:
+    rollout.run(job.pk, node="local")
+    job.refresh_from_db()
+    return job
+
+
+def installed(folder: Path) -> str | None:
+    """The version whose files are current."""
+    version = folder / "current" / "VERSION"
+    return version.read_text() if version.exists() else None
+
+
+@pytest.fixture
+def root(settings: Settings) -> Path:
+    return Path(settings.SAGA_INSTALL_ROOT) / "shop"

@@ -1,0 +1,329 @@
+"""Deploy, roll back, and what people may do to a job while it runs; each verb has an answer in each state."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from registry import events, names
+from registry.models import Service
+from updates import audit, endings, errors, facts, history, planning, releases, strategies
+from updates.installers import backups
+from updates.models import Job, Release, Step, Target
+
+Status = Job.Status
+
+#: Which verbs each state allows. ``acknowledge`` and retrying a way back need ``needs_attention``.
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    Status.QUEUED: ("pause", "abort"),
+    Status.RUNNING: ("pause", "promote", "abort"),
+    Status.PAUSED: ("resume", "promote", "abort"),
+    Status.ROLLING_BACK: (),
+    Status.SUCCEEDED: (),
+    Status.FAILED: ("retry",),
+    Status.ROLLED_BACK: ("retry",),
+    Status.CANCELLED: ("retry",),
+}
+
+
+def deploy(
+    service: Service,
+    announcement: releases.Announcement,
+    *,
+    by: str,
+    strategy: str = strategies.ROLLING,
+    options: Mapping[str, Any] | None = None,
+) -> Job:
+    """Queue the deployment of a release, or return the live job of the very same request.
+
+    Without ``artifact_url`` the release must be on record. Raises InvalidStrategy, InvalidRequest,
+    JobInProgress, ReleaseDiffers.
+    """
+    releases.judge(announcement)
+    _check_strategy(strategy, options or {})
+    with transaction.atomic(durable=True):
+        release = _release_of(service, announcement)
+        job = Job(
+            kind=Job.Kind.DEPLOY,
+            service=service,
+            release=release,
+            version=release.version,
+            previous_version=history.deployed_version(service.name) or "",
+            strategy=strategy,
+            strategy_options=dict(options or {}),
+            artifact_url=announcement.artifact_url or release.artifact_url,
+            artifact_type=release.artifact_type,
+            checksum=announcement.checksum or release.checksum,
+            requested_by=by,
+        )
+        return _queue(job)
+
+
+def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
+    if strategy not in strategies.NAMES:
+        known = ", ".join(strategies.NAMES)
+        raise errors.InvalidStrategy(f"'strategy' is one of {known}.", field="strategy")
+    try:
+        strategies.read_options(options)
+    except strategies.InvalidOptions as exc:
+        raise errors.InvalidStrategy(str(exc), field="options") from exc
+
+
+def _release_of(service: Service, announcement: releases.Announcement) -> Release:
+    known = Release.objects.filter(service=service, version=announcement.version).first()
+    if not announcement.artifact_url and (known is None or not known.artifact_url):
+        raise errors.InvalidArtifact(
+            f"'artifact_url' is required: no release {announcement.version} is on record.",
+            field="artifact_url",
+        )
+    if known is not None and known.state == Release.State.WITHDRAWN:
+        raise errors.ReleaseWithdrawn(f"Release {known.version} was withdrawn.")
+    if known is not None and not announcement.artifact_url:
+        return known
+    return releases.record(service, announcement, origin="deployed")[0]
+
+
+def roll_back(service: Service, version: str | None = None, *, by: str) -> Job:
+    """Queue the way back to a release that ran before: the one given, or the one before what runs.
+
+    Raises ReleaseNotFound where there is neither a release nor a backup of it, JobInProgress.
+    """
+    if version is not None:
+        names.check_version(version)
+    with transaction.atomic(durable=True):
+        current = history.deployed_version(service.name)
+        wanted = version or _version_before(service, current)
+        if wanted is None:
+            raise errors.ReleaseNotFound(f"No version of '{service.name}' ran before.")
+        release = Release.objects.filter(service=service, version=wanted).first()
+        if release is None and not backups.path_of(service.name, wanted).is_dir():
+            raise errors.ReleaseNotFound(
+                f"Version {wanted} of '{service.name}' is not available: no release and no backup of it."
+            )
+        job = Job(
+            kind=Job.Kind.ROLLBACK,
+            service=service,
+            release=release,
+            version=wanted,
+            previous_version=current or "",
+            strategy=strategies.ROLLING,
+            artifact_url=release.artifact_url if release else "",
+            artifact_type=release.artifact_type if release else Release.ArtifactType.BINARY,
+            checksum=release.checksum if release else "",
+            requested_by=by,
+        )
+        return _queue(job)
+
+
+def _version_before(service: Service, current: str | None) -> str | None:
+    """Return what ran before the current version was deployed; a rollback does not count as a deployment."""
+    deployed = Job.objects.filter(
+        service=service, kind=Job.Kind.DEPLOY, status=Status.SUCCEEDED, version=current or ""
+    )
+    last = deployed.exclude(previous_version="").order_by("-finished_at", "-id").first()
+    return last.previous_version if last else None
+
+
+def _queue(job: Job) -> Job:
+    """Insert the job with its plan, or find the one that is in its way; inside the caller's transaction."""
+    job.request_digest = _digest(job)
+    job.created_at = timezone.now()
+    job.job_id = _free_id(job)
+    if blocking := _blocking(job):
+        return blocking
+    steps = planning.lay_out(job, _targets(job.service))
+    try:
+        with transaction.atomic():
+            job.save()
+    except IntegrityError:
+        # Somebody else's job was committed since we looked.
+        if blocking := _blocking(job):
+            return blocking
+        raise
+    Step.objects.bulk_create(steps)
+    events.publish(facts.deployment("queued", job))
+    audit.record(
+        f"job.{job.kind}",
+        actor=job.requested_by,
+        service_name=job.service.name,
+        data={"job_id": job.job_id, "version": job.version, "strategy": job.strategy},
+        at=job.created_at,
+    )
+    endings.ring(job)
+    return job
+
+
+def _blocking(job: Job) -> Job | None:
+    """Return the live job of the same request; raises JobInProgress for any other."""
+    blocking = Job.objects.locking().filter(service=job.service).order_by("-id").first()
+    if blocking is None:
+        return None
+    if blocking.request_digest == job.request_digest and blocking.status in Job.LIVE:
+        return blocking
+    if blocking.needs_attention:
+        raise errors.JobInProgress(
+            f"{blocking.job_id} failed and could not be rolled back; staff must acknowledge it first."
+        )
+    raise errors.JobInProgress(
+        f"{blocking.job_id} is {blocking.get_status_display()}; wait for it, or abort it."
+    )
+
+
+def _digest(job: Job) -> str:
+    request = [
+        job.kind,
+        job.version,
+        job.artifact_url,
+        job.artifact_type,
+        job.checksum,
+        job.strategy,
+        job.strategy_options,
+    ]
+    return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _free_id(job: Job) -> str:
+    """Return the documented id; where a job of this second has it already, that of the next free one."""
+    second = int(job.created_at.timestamp())
+    prefix = f"{job.kind}-{job.service.name}-{job.version}"
+    taken = set(
+        Job.objects.filter(job_id__startswith=f"{prefix}-").values_list("job_id", flat=True)
+    )
+    while f"{prefix}-{second}" in taken:
+        second += 1
+    return f"{prefix}-{second}"
+
+
+def _targets(service: Service) -> list[Target]:
+    """Return the enabled targets in their order; a service without any gets one of its own."""
+    targets = list(service.targets.filter(is_automatic=False).order_by("position", "name"))
+    enabled = [target for target in targets if target.is_enabled]
+    if targets and not enabled:
+        raise errors.NoTarget(f"All targets of '{service.name}' are disabled.")
+    if enabled:
+        return enabled
+    automatic, _ = Target.objects.get_or_create(
+        service=service, is_automatic=True, defaults={"name": "local"}
+    )
+    return [automatic]
+
+
+# --- Verbs ------------------------------------------------------------------------------------------
+
+
+def pause(job_id: str, *, by: str) -> Job:
+    """Stop after the step under way, until somebody resumes."""
+    with transaction.atomic(durable=True):
+        job = _locked(job_id, verb="pause")
+        endings.pause(job, reason=f"Paused by {by}", seconds=None, now=timezone.now())
+        return _audited(job, "paused", by)
+
+
+def resume(job_id: str, *, by: str) -> Job:
+    with transaction.atomic(durable=True):
+        job = _locked(job_id, verb="resume")
+        endings.resume(job, now=timezone.now())
+        return _audited(job, "resumed", by)
+
+
+def promote(job_id: str, *, by: str, is_fully: bool = False) -> Job:
+    """End the pause that the job is in; fully: and skip all that would come, now or later."""
+    with transaction.atomic(durable=True):
+        job = _locked(job_id, verb="promote")
+        if job.status == Status.RUNNING and not is_fully:
+            raise errors.VerbNotAllowed(
+                f"{job.job_id} is running and waits for nothing: only a full promotion, pause and abort"
+                " are allowed."
+            )
+        if is_fully:
+            job.is_promoted_fully = True
+            job.save(update_fields=["is_promoted_fully"])
+        if job.status == Status.PAUSED:
+            endings.resume(job, now=timezone.now())
+        events.publish(facts.deployment("promoted", job, is_fully=is_fully))
+        return _audited(job, "promoted", by)
+
+
+def abort(job_id: str, *, by: str) -> Job:
+    """Cancel before the switch; from the switch on, roll back."""
+    with transaction.atomic(durable=True):
+        job = _locked(job_id, verb="abort")
+        endings.stop(job, reason=f"Aborted by {by}.", now=timezone.now(), is_aborted=True)
+        return _audited(job, "aborted", by)
+
+
+def retry(job_id: str, *, by: str) -> Job:
+    """Ask for the same again, as a new job; where the way back failed, go on with that one instead."""
+    with transaction.atomic(durable=True):
+        job = _locked(job_id, verb="retry")
+        if job.needs_attention:
+            _retry_way_back(job)
+            return _audited(job, "retried", by)
+        again = Job(
+            **{name: getattr(job, name) for name in _REQUEST},
+            previous_version=history.deployed_version(job.service.name) or "",
+            requested_by=by,
+        )
+        return _queue(again)
+
+
+_REQUEST = (
+    "kind",
+    "service",
+    "release",
+    "version",
+    "strategy",
+    "strategy_options",
+    "artifact_url",
+    "artifact_type",
+    "checksum",
+)
+
+
+def _retry_way_back(job: Job) -> None:
+    begun = job.begun_moves()
+    endings.move(job, Status.ROLLING_BACK, needs_attention=False, finished_at=None)
+    Step.objects.bulk_create(planning.lay_out_way_back(job, begun=begun))
+    endings.ring(job)
+
+
+def acknowledge(job_id: str, *, by: str) -> Job:
+    """Say that staff have looked after a service whose way back failed; it may be deployed to again."""
+    with transaction.atomic(durable=True):
+        job = _locked(job_id, verb=None)
+        if not job.needs_attention:
+            raise errors.VerbNotAllowed(f"{job.job_id} needs no attention.")
+        job.needs_attention, job.acknowledged_by = False, by
+        job.save(update_fields=["needs_attention", "acknowledged_by"])
+        return _audited(job, "acknowledged", by)
+
+
+def _locked(job_id: str, *, verb: str | None) -> Job:
+    job = (
+        Job.objects.select_for_update(of=("self",))
+        .select_related("service", "release")
+        .filter(job_id=job_id)
+        .first()
+    )
+    if job is None:
+        raise errors.JobNotFound(f"There is no job '{job_id}'.")
+    allowed = ALLOWED[job.status]
+    if verb is not None and verb not in allowed:
+        words = ", ".join(allowed) if allowed else "nothing"
+        raise errors.VerbNotAllowed(
+            f"{job.job_id} is {job.get_status_display()}: cannot {verb}; allowed: {words}."
+        )
+    return job
+
+
+def _audited(job: Job, verb: str, by: str) -> Job:
+    data = {"job_id": job.job_id, "version": job.version}
+    audit.record(
+        f"job.{verb}", actor=by, service_name=job.service.name, data=data, at=timezone.now()
+    )
+    return job
