@@ -27,7 +27,10 @@ from saga_project.supervisor import Program, Supervisor
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 BACKLOG = 2048
 WORKER_THREADS = 16
-CELERY = (sys.executable, "-m", "celery", "--app=saga_project.celery", "--quiet")
+CELERY = (
+    *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
+    *("-m", "celery", "--app=saga_project.celery", "--quiet"),
+)
 
 
 class CannotStart(SystemExit):
@@ -93,7 +96,7 @@ def _listening_socket() -> Iterator[socket.socket]:
         listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as exc:
         raise CannotStart(
-            f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({exc.strerror}); stop what"
+            f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({os.strerror(exc.errno or 0)}); stop what"
             " listens there, or set PORT to another number."
         ) from exc
     with listener:
@@ -174,7 +177,7 @@ def _web(fd: int) -> list[str]:
 
 def _worker(name: str, *options: str) -> list[str]:
     return [
-        *(*CELERY, "worker", f"--hostname={name}@%h", "--loglevel=INFO"),
+        *(*CELERY, "worker", f"--hostname={name}@%h", "--loglevel=WARNING"),
         *("--without-gossip", "--without-mingle"),
         *options,
     ]
