@@ -15,7 +15,7 @@ run: .venv/runtime.stamp ## Install what is missing, then start the whole stack 
 	@exec $(BIN)/python -m saga_project.stack run
 
 test: .venv/development.stamp ## Run the whole test suite, in parallel, with servers of its own
-	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: .venv/development.stamp ## Check format, lint, types, import contracts, migrations and settings
 	$(BIN)/ruff format --check .

@@ -107,7 +107,7 @@ class Server:
         if not is_adopted:
             self._choose_port()
             self.spawn()
-        self._wait()
+        self.wait()
         return not is_adopted
 
     def _choose_port(self) -> None:
@@ -134,7 +134,8 @@ class Server:
                 extra_groups=[] if self.account else None,
             )
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Return when the server answers; raises ServerFailed where it ends or takes too long."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.is_answering():
             has_died = self.child is not None and self.child.poll() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,6 @@ import redis as redis_library
 
 from saga_project import embedded, env
 from saga_project.embedded import postgresql, processes, valkey
-
-
-@pytest.fixture
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("embedded")
-    for name in embedded.PREFERRED_PORTS:
-        embedded.remember_port(folder, name, processes.any_free_port())
-    return folder
 
 
 @pytest.fixture
@@ -78,11 +71,27 @@ def test_a_cluster_is_made_started_and_stopped(data_dir: Path) -> None:
 
 
 def test_a_cluster_of_another_major_version_is_refused(data_dir: Path) -> None:
-    (data_dir / "postgresql").mkdir()
-    (data_dir / "postgresql" / "PG_VERSION").write_text("15\n")
+    old = data_dir / "old"
+    (old / "postgresql").mkdir(parents=True)
+    (old / "postgresql" / "PG_VERSION").write_text("15\n")
 
     with pytest.raises(processes.ServerFailed, match="written by PostgreSQL 15"):
-        postgresql.server(data_dir)
+        postgresql.server(old)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands PostgreSQL to another account")
+def test_root_keeps_the_cluster_where_the_other_account_can_go(data_dir: Path) -> None:
+    hidden = data_dir / "hidden"
+    hidden.mkdir(mode=0o700)
+    server = postgresql.server(hidden, is_durable=False)
+    try:
+        is_new = server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder.parent)
+
+    assert is_new
+    assert (hidden / "postgresql").is_symlink()
 
 
 def test_a_server_that_a_crashed_launcher_left_is_adopted(
