@@ -43,9 +43,7 @@ def standard(secret: str = SECRET, *, at: dt.datetime = NOW, body: bytes = BODY)
 def test_signs_as_githubs_documentation_prints_it() -> None:
     signature = signatures.sign_body(b"Hello, World!", secret="It's a Secret to Everybody")
 
-    assert signature == (
-        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    )
+    assert signature == ("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
 
 
 def test_signs_as_standard_webhooks_prints_it() -> None:
