@@ -254,4 +254,4 @@ def test_refuses_a_prefix_without_a_key(secret: str) -> None:
     header=st.sampled_from(["x-webhook-signature", "x-hub-signature-256", "webhook-signature"]),
 )
 def test_nothing_made_up_is_ever_right_or_an_error(presented: str, header: str) -> None:
-    assert judge({**standard(), header: presented}) in {Proof.WRONG}
+    assert judge({**standard(), header: presented}) is Proof.WRONG
