@@ -11,6 +11,7 @@ API = [
     path("health", health.HealthView.as_view()),
     path("", include("registry.api.urls")),
     path("", include("updates.api.urls")),
+    path("", include("webhooks.api.urls")),
 ]
 
 urlpatterns = [
