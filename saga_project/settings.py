@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import logging
+import os
 from pathlib import Path
 
 from environs import validate
 
-from saga_project import __version__, embedded
+from saga_project import __version__, embedded, logs
 from saga_project import env as configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -40,6 +42,12 @@ SAGA_AUTH = env.str(
 )
 ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
 DEBUG = env.bool("SAGA_DEBUG", False)
+SAGA_LOG_FORMAT = env.str(
+    "SAGA_LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])
+)
+SAGA_LOG_LEVEL = env.str(
+    "SAGA_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
 SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(min=1, max=64))
 SAGA_LANE = env.bool("SAGA_LANE", True)
 SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
@@ -123,6 +131,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "saga_project.api.RequestIdMiddleware",
+    "saga_project.metrics.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -234,6 +243,15 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
     "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
 }
+
+# --- To be seen -----------------------------------------------------------------------------------
+
+LOGGING = logs.configuration(form=SAGA_LOG_FORMAT, level=SAGA_LOG_LEVEL)
+# A sweep a second would be two lines a second.
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
+# prometheus_client reads this when it is imported: counters are kept in files that processes share.
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(SAGA_DATA_DIR / "run" / "metrics"))
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 
 # --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------
 
