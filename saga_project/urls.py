@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from saga_project import health
+from saga_project import health, scrape
 
 API = [
     path("health", health.HealthView.as_view()),
@@ -15,6 +15,7 @@ API = [
 ]
 
 urlpatterns = [
+    path("metrics", scrape.MetricsView.as_view()),
     path("livez", health.LivenessView.as_view()),
     path("readyz", health.ReadinessView.as_view()),
     path("api/v1/", include(API)),
