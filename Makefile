@@ -21,6 +21,7 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/yamllint --strict docker-compose.yml
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING

@@ -5,7 +5,7 @@ The wheel's own launcher trusts every local connection and changes accounts and 
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 import shutil
 import signal
 import subprocess
@@ -95,9 +95,8 @@ def _place(data_dir: Path, account: Account | None) -> Path:
     """
     folder = data_dir / "postgresql"
     if account and not folder.exists() and not account.reaches(data_dir):
-        digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
-        elsewhere = Path("/var/lib") / f"saga-{digest}" / "postgresql"
-        elsewhere.parent.mkdir(exist_ok=True)
+        elsewhere = Path("/var/lib") / f"saga-{secrets.token_hex(6)}" / "postgresql"
+        elsewhere.parent.mkdir()
         elsewhere.parent.chmod(0o711)
         folder.unlink(missing_ok=True)
         folder.symlink_to(elsewhere)

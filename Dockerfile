@@ -1,0 +1,22 @@
+FROM python:3.13-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=saga_project.settings
+RUN useradd --uid 10001 --create-home saga && install --directory --owner=saga /data
+WORKDIR /app
+
+COPY requirements.lock .
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
+
+COPY manage.py .
+COPY saga_project saga_project
+COPY registry registry
+COPY updates updates
+COPY webhooks webhooks
+COPY templates templates
+
+USER saga
+VOLUME /data
+EXPOSE 8030
+CMD ["python", "-m", "uvicorn", "saga_project.asgi:application", "--host=0.0.0.0", "--port=8030", "--workers=2", \
+     "--log-level=warning", "--no-access-log", "--no-server-header", "--timeout-keep-alive=75", \
+     "--timeout-graceful-shutdown=5"]

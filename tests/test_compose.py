@@ -1,0 +1,95 @@
+"""docker-compose.yml cannot be run by the tests, so it is read: it must at least agree with the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "docker-compose.yml").read_text()
+SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "beat"}
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(TEXT)
+    services: dict[str, Any] = document["services"]
+    return services
+
+
+@pytest.fixture(scope="module")
+def settings_variables() -> set[str]:
+    source = (ROOT / "saga_project" / "settings.py").read_text()
+    return set(re.findall(r'\benv\.\w+\(\s*"(\w+)"', source))
+
+
+def _example_variables() -> set[str]:
+    return set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+
+
+def test_every_variable_that_it_sets_is_one_that_the_settings_read(
+    services: dict[str, Any], settings_variables: set[str]
+) -> None:
+    given = {name for service in SAGA_SERVICES for name in services[service]["environment"]}
+
+    assert given - settings_variables == set()
+    assert {"DATABASE_URL", "REDIS_URL", "SAGA_SECRET_KEY", "SAGA_ENCRYPTION_KEYS"} <= given
+
+
+def test_the_example_names_every_variable_that_it_asks_for_and_no_other() -> None:
+    asked = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
+
+    assert _example_variables() == asked
+
+
+def test_secrets_come_from_the_environment_and_have_no_default() -> None:
+    secrets = re.findall(r"\$\{(\w*(?:SECRET|PASSWORD|ENCRYPTION)\w*)(.{2})", TEXT)
+
+    assert len(secrets) >= 4
+    assert {rule for _, rule in secrets} == {":?"}
+
+
+def test_everybody_must_authenticate(services: dict[str, Any]) -> None:
+    assert {services[name]["environment"]["SAGA_AUTH"] for name in SAGA_SERVICES} == {"required"}
+
+
+def test_redis_keeps_the_queues_through_a_restart_and_evicts_nothing(
+    services: dict[str, Any],
+) -> None:
+    command = " ".join(services["redis"]["command"])
+
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+def test_everything_that_stays_has_a_health_check(services: dict[str, Any]) -> None:
+    assert {name for name in services if "healthcheck" not in services[name]} == {"prepare"}
+
+
+def test_the_workers_take_every_queue(services: dict[str, Any]) -> None:
+    options = " ".join(word for name in ("sweeps", "worker") for word in services[name]["command"])
+    queues = {
+        queue for names in re.findall(r"--queues=(\S+)", options) for queue in names.split(",")
+    }
+
+    assert queues == {"registry", "updates", "webhooks", "node.local"}
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+
+    assert lines.index("USER saga") < next(
+        n for n, line in enumerate(lines) if line.startswith("CMD")
+    )
+
+
+def test_the_image_holds_everything_that_it_copies() -> None:
+    copied = re.findall(r"^COPY (\S+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    allowed = set(re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE))
+
+    assert set(copied) == allowed
+    assert [name for name in copied if not (ROOT / name).exists()] == []
