@@ -44,19 +44,19 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="17"),
         "options": {"expires": 600},
     },
+    "updates: check sources that are due": {
+        "task": "updates.enqueue_checks",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    "updates: apply policies": {
+        "task": "updates.apply_policies",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "updates: wake whoever should work on a job": {
         "task": "updates.sweep_jobs",
         "schedule": 2.0,
         "options": {"expires": 4},
-    },
-    "webhooks: deliver what is due": {
-        "task": "webhooks.deliver",
-        "schedule": 5.0,
-        "options": {"expires": 5},
-    },
-    "webhooks: purge old calls and deliveries": {
-        "task": "webhooks.purge",
-        "schedule": crontab(minute="37"),
-        "options": {"expires": 600},
     },
 }

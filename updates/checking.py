@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -69,6 +70,12 @@ def check(service: Service, *, now: dt.datetime) -> CheckResult:
     if source is not None and source.kind in sources.ASK and claim(source, now=now):
         _ask(source, now=now)
     return compare(service)
+
+
+def check_by_schedule(service: Service, *, now: dt.datetime) -> None:
+    """Check, and leave what goes wrong to the source's journal and its event."""
+    with contextlib.suppress(SourceUnavailable):
+        check(service, now=now)
 
 
 def claim(source: Source, *, now: dt.datetime) -> bool:

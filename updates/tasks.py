@@ -1,11 +1,13 @@
-"""The queues ``updates`` and ``node.<name>``: doorbells for the work modules."""
+"""The queues ``updates`` and ``node.<name>``: what the doorbells ring."""
 
 from __future__ import annotations
 
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
-from updates import reaper, rollout
+from registry.models import Service
+from updates import checking, operations, reaper, rollout
 
 
 @shared_task(name="updates.run_job")
@@ -16,3 +18,23 @@ def run_job(job_pk: int) -> None:
 @shared_task(name="updates.sweep_jobs")
 def sweep_jobs() -> None:
     reaper.sweep()
+
+
+@shared_task(name="updates.check")
+def check(service_pk: int) -> None:
+    checking.check_by_schedule(Service.objects.get(pk=service_pk), now=timezone.now())
+
+
+@shared_task(name="updates.enqueue_checks")
+def enqueue_checks() -> None:
+    checking.enqueue_due()
+
+
+@shared_task(name="updates.apply_policy")
+def apply_policy(service_pk: int) -> None:
+    operations.apply_policy(Service.objects.get(pk=service_pk), now=timezone.now())
+
+
+@shared_task(name="updates.apply_policies")
+def apply_policies() -> None:
+    operations.apply_policies(now=timezone.now())

@@ -39,7 +39,7 @@ class Proof(enum.StrEnum):
     """What a call has shown."""
 
     SIGNATURE = "signature"
-    SECRET = "secret"  # noqa: S105
+    SECRET = "secret"
     NOTHING = "nothing"
     WRONG = "wrong"
 

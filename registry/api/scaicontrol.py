@@ -91,12 +91,12 @@ class HeartbeatResponseSerializer(serializers.Serializer[Any]):
 
 
 class ApiResponseRegistrationSerializer(serializers.Serializer[Any]):
-    data = RegistrationResponseSerializer()  # type: ignore[assignment]
+    data = RegistrationResponseSerializer()
     meta = MetaSerializer()
 
 
 class ApiResponseHeartbeatSerializer(serializers.Serializer[Any]):
-    data = HeartbeatResponseSerializer()  # type: ignore[assignment]
+    data = HeartbeatResponseSerializer()
     meta = MetaSerializer()
 
 
@@ -125,7 +125,9 @@ def registration_body(service: Service) -> dict[str, Any]:
 
 
 def _read(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    shape = serializer(data=fields.given(request.data))
+    """Return the body's known keys; ``null`` is the same as absent."""
+    given = {key: value for key, value in request.data.items() if value is not None}
+    shape = serializer(data=given)
     shape.is_valid(raise_exception=True)
     validated: dict[str, Any] = shape.validated_data
     return validated

@@ -12,7 +12,17 @@ from django.utils import timezone
 
 from registry import events, names
 from registry.models import Service
-from updates import audit, endings, errors, facts, history, planning, releases, strategies
+from updates import (
+    audit,
+    clearance,
+    endings,
+    errors,
+    facts,
+    history,
+    planning,
+    releases,
+    strategies,
+)
 from updates.installers import backups
 from updates.models import Job, Release, Step, Target
 
@@ -38,15 +48,16 @@ def deploy(
     by: str,
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
+    override: clearance.Override | None = None,
 ) -> Job:
     """Queue the deployment of a release, or return the live job of the very same request.
 
     Without ``artifact_url`` the release must be on record. Raises InvalidStrategy, InvalidRequest,
-    JobInProgress, ReleaseDiffers.
+    JobInProgress, ReleaseDiffers, and ChangesFrozen without an ``override``.
     """
     releases.judge(announcement)
     _check_strategy(strategy, options or {})
-    with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
+    with transaction.atomic(durable=True):
         release = _release_of(service, announcement)
         job = Job(
             kind=Job.Kind.DEPLOY,
@@ -61,7 +72,7 @@ def deploy(
             checksum=announcement.checksum or release.checksum,
             requested_by=by,
         )
-        return _queue(job)
+        return _queue(job, override=override)
 
 
 def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
@@ -95,7 +106,7 @@ def roll_back(service: Service, version: str | None = None, *, by: str) -> Job:
     """
     if version is not None:
         names.check_version(version)
-    with transaction.atomic():
+    with transaction.atomic(durable=True):
         current = history.deployed_version(service.name)
         wanted = version or _version_before(service, current)
         if wanted is None:
@@ -129,13 +140,15 @@ def _version_before(service: Service, current: str | None) -> str | None:
     return last.previous_version if last else None
 
 
-def _queue(job: Job) -> Job:
+def _queue(job: Job, *, override: clearance.Override | None = None) -> Job:
     """Insert the job with its plan, or find the one that is in its way; inside the caller's transaction."""
     job.request_digest = _digest(job)
     job.created_at = timezone.now()
     job.job_id = _free_id(job)
     if blocking := _blocking(job):
         return blocking
+    if job.kind == Job.Kind.DEPLOY:
+        clearance.require(job.service, override=override, now=job.created_at)
     steps = planning.lay_out(job, _targets(job.service))
     try:
         with transaction.atomic():
@@ -257,7 +270,7 @@ def abort(job_id: str, *, by: str) -> Job:
         return _audited(job, "aborted", by)
 
 
-def retry(job_id: str, *, by: str) -> Job:
+def retry(job_id: str, *, by: str, override: clearance.Override | None = None) -> Job:
     """Ask for the same again, as a new job; where the way back failed, go on with that one instead."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="retry")
@@ -269,7 +282,7 @@ def retry(job_id: str, *, by: str) -> Job:
             previous_version=history.deployed_version(job.service.name) or "",
             requested_by=by,
         )
-        return _queue(again)
+        return _queue(again, override=override)
 
 
 _REQUEST = (

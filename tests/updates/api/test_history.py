@@ -395,15 +395,15 @@ def test_all_services_are_exported_together(api: APIClient) -> None:
 def test_every_selection_reads_along_an_index(selection: history.Selection, index: str) -> None:
     HistoryEntry.objects.bulk_create(
         factories.HistoryEntryFactory.build(
-            service_name="payment-service" if number % 3 == 0 else f"service-{number % 50}",
-            status="failed" if number % 4 == 0 else "success",
+            service_name="payment-service" if number % 20 == 0 else f"service-{number % 50}",
+            status="failed" if number % 20 == 0 else "success",
             timestamp=NOON + dt.timedelta(minutes=number),
         )
         for number in range(5000)
     )
     connection.cursor().execute("ANALYZE updates_historyentry")
 
-    plan = history.select(selection)[:100].explain()
+    plan = history.select(selection)[:20].explain()
 
     assert index in plan
     assert "Sort" not in plan

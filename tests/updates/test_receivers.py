@@ -1,0 +1,112 @@
+"""What services report becomes history, once."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.db import transaction
+
+from registry import events
+from tests import factories
+from tests.factories import NOW
+from updates import operations
+from updates.models import HistoryEntry
+
+pytestmark = pytest.mark.django_db
+
+NAME = "payment-service"
+
+
+def _report(old: str, new: str, *, instance_id: str = "default") -> None:
+    with transaction.atomic():
+        events.publish(
+            events.service_version_changed(NAME, old=old, new=new, instance_id=instance_id)
+        )
+
+
+def _say_deployed(version: str | None) -> None:
+    details = {"details": {"version": version, "pid": 12345}}
+    with transaction.atomic():
+        events.publish(
+            events.Fact(type="lifecycle.deployed", service_name=NAME, data=details, occurred_at=NOW)
+        )
+
+
+def _rows() -> list[tuple[str | None, str | None, str]]:
+    entries = HistoryEntry.objects.order_by("pk")
+    return [(entry.old_version, entry.new_version, entry.kind) for entry in entries]
+
+
+def test_a_heartbeat_with_a_new_version_is_an_update() -> None:
+    _report("1.2.3", "1.3.0")
+
+    entry = HistoryEntry.objects.get()
+    assert (entry.old_version, entry.new_version, entry.status) == ("1.2.3", "1.3.0", "success")
+    assert entry.running_version == "1.3.0"
+    assert entry.duration_seconds is None
+
+
+def test_instances_that_follow_each_other_are_one_update() -> None:
+    _report("1.2.3", "1.3.0", instance_id="a")
+    _report("1.2.3", "1.3.0", instance_id="b")
+
+    assert _rows() == [("1.2.3", "1.3.0", "reported")]
+
+
+def test_a_deployment_that_a_service_tells_of_after_its_heartbeat_is_one_update() -> None:
+    _report("1.2.3", "1.3.0")
+    _say_deployed("1.3.0")
+
+    assert len(_rows()) == 1
+
+
+def test_the_first_deployment_that_a_service_tells_of_has_no_old_version() -> None:
+    _say_deployed("1.0.0")
+
+    assert _rows() == [(None, "1.0.0", "reported")]
+    assert HistoryEntry.objects.get().timestamp == NOW
+
+
+@pytest.mark.parametrize("version", [None, "", 7, "x" * 500])
+def test_a_deployment_without_a_version_is_no_history(version: str | None) -> None:
+    _say_deployed(version)
+
+    assert _rows() == []
+
+
+def test_a_way_back_that_a_service_reports_is_an_update_too() -> None:
+    _report("1.2.3", "1.3.0")
+    _report("1.3.0", "1.2.3")
+
+    assert _rows() == [("1.2.3", "1.3.0", "reported"), ("1.3.0", "1.2.3", "reported")]
+
+
+def test_what_a_job_is_at_work_on_is_left_to_the_job() -> None:
+    service = factories.ServiceFactory.create(name=NAME, version="1.2.3")
+    release = factories.ReleaseFactory.create(service=service, version="1.3.0")
+    operations.deploy(service, operations.Announcement(version=release.version), by="sam")
+
+    _report("1.2.3", "1.3.0")
+
+    assert _rows() == []
+
+
+def test_what_a_job_deployed_is_not_recorded_again() -> None:
+    factories.HistoryEntryFactory.create(service_name=NAME, new_version="1.3.0", job_id="deploy-1")
+
+    _report("1.2.3", "1.3.0")
+
+    assert len(_rows()) == 1
+
+
+def test_a_reported_update_counts_its_lead_time_from_the_release() -> None:
+    service = factories.ServiceFactory.create(name=NAME)
+    release = factories.ReleaseFactory.create(
+        service=service, version="1.3.0", published_at=NOW - dt.timedelta(days=1)
+    )
+
+    _report("1.2.3", "1.3.0")
+
+    entry = HistoryEntry.objects.get()
+    assert (entry.released_at, entry.artifact_url) == (release.published_at, release.artifact_url)

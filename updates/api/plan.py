@@ -1,0 +1,80 @@
+"""What would happen to a service now, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import names
+from registry.errors import ServiceNotFound
+from registry.models import Service
+from saga_project import api, versions
+from updates import plans
+from updates.models import Policy, Release
+from updates.policy import Judgement
+
+
+class JudgementSerializer(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    is_eligible = serializers.BooleanField()
+    reason = serializers.CharField(allow_null=True, help_text="Why it is not.")
+    eligible_at = serializers.DateTimeField(allow_null=True)
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    service_name = serializers.CharField()
+    policy = serializers.ChoiceField(choices=Policy.Kind.choices)
+    current_version = serializers.CharField(allow_null=True)
+    latest_version = serializers.CharField(allow_null=True, help_text="Of all releases on record.")
+    action = serializers.ChoiceField(choices=["none", "wait", "approve", "deploy"])
+    version = serializers.CharField(allow_null=True, help_text="The release that it is about.")
+    reason = serializers.CharField()
+    next_at = serializers.DateTimeField(
+        allow_null=True, help_text="When time may change the answer; null where it will not."
+    )
+    releases = JudgementSerializer(many=True, help_text="All that are newer than what runs.")
+
+
+class PlanView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(
+        parameters=[OpenApiParameter("service", str, required=True)], responses=PlanSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """What policy, releases and calendar would do to a service now; the scheduler does just that."""
+        name = names.check_service_name(api.read_text(request, "service") or "", field="service")
+        service = Service.objects.filter(name=name).order_by("pk").first()
+        if service is None:
+            raise ServiceNotFound(f"Service '{name}' not found in registry")
+        return Response(_document(plans.plan(service, now=timezone.now())))
+
+
+def _document(plan: plans.Plan) -> dict[str, Any]:
+    known = Release.objects.available().filter(service=plan.service)
+    decision = plan.decision
+    return {
+        "service_name": plan.service.name,
+        "policy": plan.policy.kind,
+        "current_version": plan.current_version,
+        "latest_version": versions.latest(known.values_list("version", flat=True)),
+        "action": decision.action,
+        "version": decision.version,
+        "reason": decision.reason,
+        "next_at": api.zulu(decision.next_at),
+        "releases": [_judgement(judgement) for judgement in decision.judgements],
+    }
+
+
+def _judgement(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "version": judgement.version,
+        "is_eligible": judgement.obstacle is None,
+        "reason": judgement.obstacle,
+        "eligible_at": api.zulu(judgement.eligible_at),
+    }

@@ -1,0 +1,77 @@
+"""Do what the plan says: nothing, ask staff, or deploy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from django.db import transaction
+
+from registry import events
+from registry.models import Service
+from updates import facts, plans, releases
+from updates.models import Approval, Policy, Release
+from updates.operations import jobs
+from updates.policy import Decision
+
+logger = logging.getLogger(__name__)
+
+
+def apply_policy(service: Service, *, now: dt.datetime) -> Decision:
+    """Act on what ``plans.plan`` says now; a second time changes nothing more."""
+    plan = plans.plan(service, now=now)
+    if plan.decision.action == "approve":
+        _ask_staff(plan, now=now)
+    elif plan.decision.action == "deploy":
+        _deploy(plan)
+    return plan.decision
+
+
+@transaction.atomic(durable=True)
+def _ask_staff(plan: plans.Plan, *, now: dt.datetime) -> None:
+    """Ask about the one release that the plan names; what was asked before and not answered is moot."""
+    # One at a time a service, so that two sweeps do not both ask.
+    Service.objects.select_for_update(no_key=True).get(pk=plan.service.pk)
+    release = Release.objects.get(service=plan.service, version=plan.decision.version)
+    pending = Approval.objects.filter(service=plan.service, state=Approval.State.PENDING)
+    pending.exclude(release=release).update(state=Approval.State.SUPERSEDED, decided_at=now)
+    _, is_new = Approval.objects.get_or_create(
+        service=plan.service,
+        release=release,
+        state=Approval.State.PENDING,
+        defaults={"requested_at": now},
+    )
+    if is_new:
+        events.publish(facts.update_waits(plan.service.name, version=release.version))
+
+
+def _deploy(plan: plans.Plan) -> None:
+    version = plan.decision.version or ""
+    approval = (
+        Approval.objects.filter(
+            service=plan.service, release__version=version, state=Approval.State.APPROVED
+        )
+        .order_by("-decided_at")
+        .first()
+    )
+    by = f"policy {plan.policy.kind}" + (f", approved by {approval.decided_by}" if approval else "")
+    job = jobs.deploy(
+        plan.service,
+        releases.Announcement(version=version),
+        by=by[:255],
+        strategy=plan.policy.strategy,
+        options=plan.policy.strategy_options,
+    )
+    if approval is not None:
+        Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)
+
+
+def apply_policies(*, now: dt.datetime) -> None:
+    """Apply every policy that acts by itself: windows open, releases come of age, doorbells get lost."""
+    acting = Policy.objects.filter(kind__in=[Policy.Kind.AUTO, Policy.Kind.APPROVE])
+    for each in acting.select_related("service").order_by("service__name").iterator():
+        try:
+            apply_policy(each.service, now=now)
+        except Exception:
+            # One service must not keep the others from their updates.
+            logger.exception("policy not applied", extra={"service": each.service.name})
