@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Case, Count, Exists, F, Func, OuterRef, Q, Value, When
 from django.db.models.functions import Cast
 
 MAX_NAME_LENGTH = 128
@@ -63,6 +63,30 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
     def registered(self) -> ServiceQuerySet:
         return self.exclude(status=Service.Status.DEREGISTERED)
+
+    def with_state(self) -> ServiceQuerySet:
+        """Add ``state``, one word for people: what staff decided, else whether it lives, and how well."""
+        return self.annotate(state=_state())
+
+    def in_state(self, word: str) -> ServiceQuerySet:
+        return self.alias(state=_state()).filter(state=word)
+
+    def count_by_state(self) -> dict[str, int]:
+        rows = self.order_by().annotate(state=_state()).values_list("state")
+        return dict(rows.annotate(count=Count("pk")))
+
+
+def _state() -> Case:
+    is_live = Exists(Instance.objects.live().filter(service=OuterRef("pk")))
+    is_ill = Q(status=Service.Status.DEGRADED) | ~Q(health_status=Service.Health.HEALTHY)
+    return Case(
+        When(status=Service.Status.PENDING_APPROVAL, then=Value("pending")),
+        When(status=Service.Status.REJECTED, then=Value("rejected")),
+        When(status=Service.Status.DEREGISTERED, then=Value("left")),
+        When(~is_live | Q(health_status=Service.Health.UNREACHABLE), then=Value("gone")),
+        When(is_ill, then=Value("degraded")),
+        default=Value("up"),
+    )
 
 
 class Service(models.Model):

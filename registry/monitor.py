@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from registry import event_log, events, presence, projection
 from registry.models import IdempotencyKey, Instance, Service, ServiceQuerySet
+from saga_project import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def sweep() -> Sweep:
         _write_expired(taken)
         _note_protection(seen, is_protecting=is_protecting)
     presence.forget_expiring(list(taken))
+    metrics.expired_total.inc(len(taken))
     return Sweep(len(taken), len(seen.holds), is_protecting=is_protecting)
 
 

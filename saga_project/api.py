@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, ClassVar, cast
 
 import orjson
+import structlog
 from django.core import exceptions as django_exceptions
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -366,7 +367,8 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = choose_request_id(request.headers.get("X-Request-ID"))
         request.saga_request_id = request_id  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
 

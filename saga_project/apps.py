@@ -9,10 +9,15 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+from saga_project import workers
+
 
 class SagaProjectConfig(AppConfig):
     name = "saga_project"
     verbose_name = "Saga"
+
+    def ready(self) -> None:
+        workers.connect()
 
 
 @checks.register(checks.Tags.security)

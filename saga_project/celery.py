@@ -59,4 +59,14 @@ app.conf.beat_schedule = {
         "schedule": 2.0,
         "options": {"expires": 4},
     },
+    "webhooks: deliver what is due": {
+        "task": "webhooks.deliver",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "webhooks: purge old calls and deliveries": {
+        "task": "webhooks.purge",
+        "schedule": crontab(minute="37"),
+        "options": {"expires": 600},
+    },
 }

@@ -19,6 +19,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_SECONDS = 30.0
 PAUSE_TIMEOUT_SECONDS = 10.0
+_SLASHLESS = ("/api/", "/livez", "/readyz", "/metrics")
 MAX_DISCARDED_BYTES = 16 * api.MAX_BODY_BYTES
 
 
@@ -33,11 +34,11 @@ class TooSlow(Exception):
 def normalised(scope: Scope) -> Scope:
     """Return the request with the one spelling that Django is to see.
 
-    A trailing slash under ``/api/`` says nothing. Of two header names that differ in ``_`` and ``-`` only,
+    A trailing slash says nothing, but in the admin, whose addresses have one. Of two header names that differ in ``_`` and ``-`` only,
     WSGI would make one, so that a caller could forge what a proxy sets: names with ``_`` are dropped.
     """
     path: str = scope["path"]
-    if path.startswith("/api/") and scope["raw_path"].endswith(b"/"):
+    if scope["raw_path"].endswith(b"/") and path.startswith(_SLASHLESS):
         path = path[:-1]
     return {
         **scope,

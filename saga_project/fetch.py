@@ -298,6 +298,13 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
+def _bound(connection: ssl.SSLSocket, deadline: _Deadline) -> ssl.SSLSocket:
+    if not isinstance(connection, _BoundedTLSSocket):
+        raise TypeError("The TLS context makes sockets without a deadline.")
+    connection.deadline = deadline
+    return connection
+
+
 def _dial(url: Url, deadline: _Deadline) -> socket.socket:
     """Resolve once, judge every answer, and connect to the first judged one that takes the call."""
     if url.port in _own_ports():
@@ -329,9 +336,7 @@ def _wrap(connection: socket.socket, url: Url, deadline: _Deadline) -> socket.so
         return connection
     connection.settimeout(deadline.left())
     wrapped = _tls().wrap_socket(connection, server_hostname=url.host)
-    assert isinstance(wrapped, _BoundedTLSSocket)
-    wrapped.deadline = deadline
-    return wrapped
+    return _bound(wrapped, deadline)
 
 
 # --- Exchanges ------------------------------------------------------------------------------------
@@ -441,7 +446,7 @@ def _join(here: Url, place: str) -> str:
 def _chunks(
     answer: http.client.HTTPResponse, *, max_bytes: int, purpose: str, size: int
 ) -> Iterator[bytes]:
-    """Yield the body; a body that is longer than allowed or shorter than declared raises, at the latest at its end."""
+    """Yield the body; one that is longer than allowed or shorter than declared raises before its end."""
     declared, received = answer.length, 0
     too_large = AnswerTooLarge(f"The {purpose} URL's answer has more than {max_bytes:,} bytes.")
     if declared is not None and declared > max_bytes:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 HITS, MISSES, SIZE, REFRESHED_US = range(4)
+#: Cells for what is answered before Django, by route.
+LANE = {"lookup": 8, "list": 9, "heartbeat": 10, "bulk_heartbeat": 11}
 _COUNT = 16
 _BYTES = _COUNT * 8
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
+import logging
+import os
 from pathlib import Path
 
 from environs import validate
 
-from saga_project import __version__, embedded
+from saga_project import __version__, embedded, logs
 from saga_project import env as configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -39,6 +42,12 @@ SAGA_AUTH = env.str(
 )
 ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
 DEBUG = env.bool("SAGA_DEBUG", False)
+SAGA_LOG_FORMAT = env.str(
+    "SAGA_LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])
+)
+SAGA_LOG_LEVEL = env.str(
+    "SAGA_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
 SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(min=1, max=64))
 SAGA_LANE = env.bool("SAGA_LANE", True)
 SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
@@ -102,8 +111,8 @@ configuration.seal(env)
 # --- Django ---------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "saga_project.console.apps.ConsoleConfig",  # django.contrib.admin, with a site of ours
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -122,6 +131,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "saga_project.api.RequestIdMiddleware",
+    "saga_project.metrics.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -166,6 +176,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 # Served from where the packages keep them: one step less at the start, and nothing that can be stale.
 WHITENOISE_USE_FINDERS = True
+STATICFILES_DIRS = [BASE_DIR / "static"]
+FORMAT_MODULE_PATH = "saga_project.formats"
 
 DATABASES = {"default": embedded.parse_database_url(DATABASE_URL, pool_size=SAGA_DATABASE_POOL)}
 CACHES = {
@@ -181,6 +193,47 @@ CACHES = {
     }
 }
 
+# --- The console -----------------------------------------------------------------------------------
+
+# No inline script, no inline style, no eval: every page of ours lives with this.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_NAME = "saga_session"
+CSRF_COOKIE_HTTPONLY = True
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = dt.timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "console/locked_out.html"
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+UNFOLD = {
+    "SITE_TITLE": "Saga",
+    "SITE_HEADER": "Saga",
+    "SITE_SUBHEADER": "Registry, updates, webhooks",
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": None,
+    "SHOW_BACK_BUTTON": False,
+    # The colours stand in static/saga/console.css: unfold would write them into the page.
+    "SIDEBAR": {"navigation": "saga_project.console.navigation.sidebar"},
+}
+
 # --- The API --------------------------------------------------------------------------------------
 
 # Parsers and renderers stand on api.SagaView: DRF imports the names below before its views exist.
@@ -190,6 +243,15 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
     "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
 }
+
+# --- To be seen -----------------------------------------------------------------------------------
+
+LOGGING = logs.configuration(form=SAGA_LOG_FORMAT, level=SAGA_LOG_LEVEL)
+# A sweep a second would be two lines a second.
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
+# prometheus_client reads this when it is imported: counters are kept in files that processes share.
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(SAGA_DATA_DIR / "run" / "metrics"))
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 
 # --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,6 +54,8 @@ def run() -> None:
     started_at = time.monotonic()
     settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
     with _only_here(settings.SAGA_DATA_DIR), _listening_socket() as listener:
+        # What processes of an earlier start shared of their figures counts no more.
+        shutil.rmtree(settings.SAGA_DATA_DIR / "run", ignore_errors=True)
         servers: list[Server] = []
         try:
             _start_servers(servers)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from saga_project import health
+from saga_project import health, scrape
 
 API = [
     path("health", health.HealthView.as_view()),
     path("", include("registry.api.urls")),
     path("", include("updates.api.urls")),
+    path("", include("webhooks.api.urls")),
 ]
 
 urlpatterns = [
+    path("metrics", scrape.MetricsView.as_view()),
     path("livez", health.LivenessView.as_view()),
     path("readyz", health.ReadinessView.as_view()),
     path("api/v1/", include(API)),

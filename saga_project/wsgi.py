@@ -7,4 +7,6 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
+# A connection for each thread of asgi.py, at most; settings leave the pool out where Celery works.
+os.environ.setdefault("SAGA_DATABASE_POOL", "20")
 application = get_wsgi_application()

@@ -7,12 +7,18 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 CHUNK = 1024 * 1024
+
+
+def _part_name(path: Path) -> str:
+    """Workers are processes, and threads in one."""
+    return f".part-{threading.get_native_id()}-{path.name}"
 
 
 def sync_folder(folder: Path) -> None:
@@ -35,7 +41,7 @@ def rename(source: Path, to: Path) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Put the whole file in place of what was there."""
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    part = path.with_name(_part_name(path))
     with part.open("wb") as file:
         file.write(data)
         sync(file)
@@ -45,7 +51,7 @@ def write(path: Path, data: bytes) -> None:
 
 def point(link: Path, to: str) -> None:
     """Make ``link`` a symbolic link to ``to``. There is no moment without one: replaced, never unlinked."""
-    part = link.with_name(f".part-{os.getpid()}-{link.name}")
+    part = link.with_name(_part_name(link))
     part.unlink(missing_ok=True)
     part.symlink_to(to)
     part.replace(link)
@@ -55,7 +61,7 @@ def point(link: Path, to: str) -> None:
 def share(source: Path, name: Path) -> None:
     """Give a file a second name, in place of what had that name."""
     name.parent.mkdir(parents=True, exist_ok=True)
-    part = name.with_name(f".part-{os.getpid()}-{name.name}")
+    part = name.with_name(_part_name(name))
     part.unlink(missing_ok=True)
     os.link(source, part)
     part.replace(name)
@@ -77,7 +83,7 @@ def remove_tree(folder: Path) -> None:
     """Remove a folder, first from its name, so that nobody ever meets half of it."""
     if not folder.exists():
         return
-    trash = folder.with_name(f".trash-{os.getpid()}-{folder.name}")
+    trash = folder.with_name(f".trash-{threading.get_native_id()}-{folder.name}")
     shutil.rmtree(trash, ignore_errors=True)
     folder.rename(trash)
     shutil.rmtree(trash, ignore_errors=True)

@@ -6,6 +6,7 @@ a crash it runs again, and the disk says how far it had come.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -52,6 +53,12 @@ def run(job_pk: int, *, node: str) -> None:
                 pass
     except leases.LeaseLost:
         logger.info("job taken over or over", extra={"job": job_pk, "fence": lease.fence})
+    except db.Error:
+        # Whoever comes next need not wait for the lease to run out, if the database is back by now.
+        with contextlib.suppress(db.Error):
+            db.connection.close()
+            leases.release(lease)
+        raise
 
 
 def _advance(lease: leases.Lease, *, node: str) -> bool:

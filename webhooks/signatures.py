@@ -39,7 +39,7 @@ class Proof(enum.StrEnum):
     """What a call has shown."""
 
     SIGNATURE = "signature"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105
     NOTHING = "nothing"
     WRONG = "wrong"
 

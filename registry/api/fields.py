@@ -46,6 +46,11 @@ class TimeField(serializers.DateTimeField):
         return moment
 
 
+def given(body: Any) -> dict[str, Any]:
+    """Return what a body says; ``null`` is the same as absent."""
+    return {key: value for key, value in body.items() if value is not None}
+
+
 def parameter(
     name: str, description: str, *, choices: Sequence[str] | None = None, kind: Any = str
 ) -> OpenApiParameter:

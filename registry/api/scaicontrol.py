@@ -91,12 +91,12 @@ class HeartbeatResponseSerializer(serializers.Serializer[Any]):
 
 
 class ApiResponseRegistrationSerializer(serializers.Serializer[Any]):
-    data = RegistrationResponseSerializer()
+    data = RegistrationResponseSerializer()  # type: ignore[assignment]
     meta = MetaSerializer()
 
 
 class ApiResponseHeartbeatSerializer(serializers.Serializer[Any]):
-    data = HeartbeatResponseSerializer()
+    data = HeartbeatResponseSerializer()  # type: ignore[assignment]
     meta = MetaSerializer()
 
 
@@ -125,9 +125,7 @@ def registration_body(service: Service) -> dict[str, Any]:
 
 
 def _read(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return the body's known keys; ``null`` is the same as absent."""
-    given = {key: value for key, value in request.data.items() if value is not None}
-    shape = serializer(data=given)
+    shape = serializer(data=fields.given(request.data))
     shape.is_valid(raise_exception=True)
     validated: dict[str, Any] = shape.validated_data
     return validated

@@ -105,8 +105,7 @@ class SubscriptionListView(api.SagaView):
         responses={201: NewSubscriptionSerializer},
     )
     def post(self, request: Request) -> Response:
-        given = {key: value for key, value in request.data.items() if value is not None}
-        shape = SubscriptionRequestSerializer(data=given)
+        shape = SubscriptionRequestSerializer(data=fields.given(request.data))
         shape.is_valid(raise_exception=True)
         data = shape.validated_data
         callback_url = data.get("callback_url", "")

@@ -348,7 +348,7 @@ def test_goes_on_to_the_next_address_where_one_is_dead(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/").respond_with_data("second")
-    resolve_to(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+    resolve_to(monkeypatch, ["::1", "127.0.0.1"])
 
     assert get(f"http://rebind.example:{httpserver.port}/").body == b"second"
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
-from updates.api import history, plan
+from updates.api import history, jobs, plan
 
 urlpatterns = [
     path("updates/history", history.HistoryView.as_view()),
     path("updates/history/export/<str:format>", history.ExportView.as_view()),
     path("updates/history/<str:name>", history.ServiceHistoryView.as_view()),
     path("updates/history/<str:name>/export/<str:format>", history.ExportView.as_view()),
+    path("updates/jobs", jobs.JobListView.as_view()),
+    path("updates/jobs/<str:job_id>", jobs.JobView.as_view()),
+    re_path(
+        r"^updates/jobs/(?P<job_id>[^/]+)/(?P<verb>pause|resume|promote|abort|retry)$",
+        jobs.JobVerbView.as_view(),
+    ),
     path("updates/statistics", history.StatisticsView.as_view()),
     path("updates/statistics/dora", history.DoraView.as_view()),
     path("updates/plan", plan.PlanView.as_view()),

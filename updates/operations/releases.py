@@ -18,7 +18,7 @@ def announce(service: Service, announcement: releases.Announcement, *, by: str) 
     The same announcement again changes nothing. Raises InvalidRequest, ReleaseDiffers.
     """
     releases.judge(announcement)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         release, is_new = releases.record(service, announcement, origin="announced")
         if is_new:
             events.publish(

@@ -20,5 +20,5 @@ def render(notification: Notification) -> dict[str, Any]:
     )
 
 
-def envelope(type: str, *, at: dt.datetime, data: dict[str, Any]) -> dict[str, Any]:
-    return {"type": type, "timestamp": at.astimezone(dt.UTC).isoformat(), "data": data}
+def envelope(kind: str, *, at: dt.datetime, data: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "timestamp": at.astimezone(dt.UTC).isoformat(), "data": data}

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from django.db.models import F
 from pytest_django import Settings
-from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from registry import projection
 from registry.models import Event, Service, Subscription
-from tests.registry.api.conftest import Bearer, Headers
+from tests.registry.api.conftest import Answer, Bearer, Headers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -62,7 +61,7 @@ def registered(api: APIClient, internal: Headers) -> dict[str, Any]:
     return data
 
 
-def error_code(answer: Response) -> str:
+def error_code(answer: Answer) -> str:
     body = answer.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "request_id"}
@@ -70,7 +69,7 @@ def error_code(answer: Response) -> str:
     return str(body["error"]["code"])
 
 
-def fault_places(answer: Response) -> list[list[str]]:
+def fault_places(answer: Answer) -> list[list[str]]:
     assert answer.status_code == 422
     body = answer.json()
     assert set(body) == {"detail"}
@@ -322,8 +321,8 @@ CALLS = [
 ]
 
 
-def send(api: APIClient, method: str, path: str, body: Any, headers: Headers) -> Response:
-    answer: Response = getattr(api, method)(path, body, format="json", headers=headers)
+def send(api: APIClient, method: str, path: str, body: Any, headers: Headers) -> Answer:
+    answer: Answer = getattr(api, method)(path, body, format="json", headers=headers)
     return answer
 
 

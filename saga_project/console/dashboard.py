@@ -1,0 +1,189 @@
+"""The first page: how the services are, what needs somebody, what moves, and how well it goes.
+
+Every number comes from a query that an index answers, or that counts the services; every number links to
+the list behind it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from registry.models import Event, Service
+from saga_project.console import fragments, live, protection
+from updates import dora
+from updates.models import Approval, HistoryEntry, Job, Source
+
+DORA_WINDOW = dt.timedelta(days=30)
+CHART_DAYS = 14
+EVENTS_SHOWN = 20
+JOBS_SHOWN = 10
+STATES = ("up", "degraded", "gone", "pending")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something that waits for a person."""
+
+    count: int
+    text: str
+    icon: str
+    tone: str
+    link: str
+
+
+def page(request: HttpRequest, site: dict[str, Any]) -> HttpResponse:
+    now = timezone.now()
+    return fragments.answer(
+        request,
+        page="console/dashboard.html",
+        live="console/dashboard_live.html",
+        context=_live_context() if _is_part(request) else {**_live_context(), **_figures(now)},
+        site={**site, "title": "Dashboard"},
+    )
+
+
+def _is_part(request: HttpRequest) -> bool:
+    return bool(request.headers.get(fragments.FRAGMENT_HEADER))
+
+
+def _live_context() -> dict[str, Any]:
+    states = Service.objects.count_by_state()
+    jobs = list(
+        Job.objects.locking().select_related("service").order_by("-created_at")[:JOBS_SHOWN]
+    )
+    return {
+        "states": [
+            {"word": word, "count": states.get(word, 0), "link": _services(word)} for word in STATES
+        ],
+        "total": sum(states.get(word, 0) for word in STATES),
+        "needs": _needs(states),
+        "jobs": live.with_current_steps(jobs),
+        "events": list(Event.objects.order_by("-transaction", "-id")[:EVENTS_SHOWN]),
+        "protection": protection.state(),
+    }
+
+
+def _services(word: str) -> str:
+    return f"{reverse('admin:registry_service_changelist')}?state={word}"
+
+
+def _needs(states: dict[str, int]) -> list[Need]:
+    jobs = Job.objects.locking().aggregate(
+        paused=Count("pk", filter=Q(status=Job.Status.PAUSED)),
+        stuck=Count("pk", filter=Q(needs_attention=True)),
+    )
+    approvals = Approval.objects.filter(state=Approval.State.PENDING).count()
+    failing = Source.objects.filter(is_enabled=True, failures__gt=0).count()
+    job_list = reverse("admin:updates_job_changelist")
+    needs = [
+        Need(
+            count=states.get("pending", 0),
+            text="waiting to be approved",
+            icon="how_to_reg",
+            tone="warn",
+            link=_services("pending"),
+        ),
+        Need(
+            count=approvals,
+            text="updates waiting for a yes or no",
+            icon="rule",
+            tone="warn",
+            link=f"{reverse('admin:updates_approval_changelist')}?state__exact=pending",
+        ),
+        Need(
+            count=jobs["paused"],
+            text="deployments paused",
+            icon="pause_circle",
+            tone="warn",
+            link=f"{job_list}?status__exact=paused",
+        ),
+        Need(
+            count=jobs["stuck"],
+            text="deployments whose way back failed",
+            icon="report",
+            tone="bad",
+            link=f"{job_list}?needs_attention__exact=1",
+        ),
+        Need(
+            count=states.get("gone", 0),
+            text="services gone",
+            icon="cancel",
+            tone="bad",
+            link=_services("gone"),
+        ),
+        Need(
+            count=failing,
+            text="update sources failing",
+            icon="cloud_off",
+            tone="warn",
+            link=f"{reverse('admin:updates_source_changelist')}?failures__gt=0",
+        ),
+    ]
+    return [need for need in needs if need.count]
+
+
+def _figures(now: dt.datetime) -> dict[str, Any]:
+    """What moves too slowly to be asked for every few seconds."""
+    return {
+        "dora": dora.figures(window=DORA_WINDOW, now=now),
+        "dora_days": DORA_WINDOW.days,
+        **_chart(now),
+    }
+
+
+def _chart(now: dt.datetime) -> dict[str, Any]:
+    first = now.date() - dt.timedelta(days=CHART_DAYS - 1)
+    rows = (
+        HistoryEntry.objects.standing()
+        .filter(timestamp__gte=dt.datetime.combine(first, dt.time(), dt.UTC))
+        .annotate(day=TruncDate("timestamp"))
+        .values_list("day", "status")
+        .annotate(count=Count("pk"))
+        .order_by()
+    )
+    counts = {(day, status): count for day, status, count in rows}
+    days = [first + dt.timedelta(days=offset) for offset in range(CHART_DAYS)]
+    statuses = (
+        (HistoryEntry.Status.SUCCESS, "Succeeded", "var(--sg-good)"),
+        (HistoryEntry.Status.ROLLED_BACK, "Rolled back", "var(--sg-warn)"),
+        (HistoryEntry.Status.FAILED, "Failed", "var(--sg-bad)"),
+    )
+    data = {
+        "labels": [f"{day:%-d %b}" for day in days],
+        "datasets": [
+            {
+                "label": label,
+                "data": [counts.get((day, status), 0) for day in days],
+                "backgroundColor": colour,
+            }
+            for status, label, colour in statuses
+        ],
+    }
+    table = [
+        {"day": day, "counts": [counts.get((day, status), 0) for status, *_ in statuses]}
+        for day in days
+        if any(counts.get((day, status)) for status, *_ in statuses)
+    ]
+    return {"chart_data": json.dumps(data), "chart_options": _CHART_OPTIONS, "chart_table": table}
+
+
+_CHART_OPTIONS = json.dumps(
+    {
+        "animation": False,
+        "maintainAspectRatio": False,
+        "plugins": {"legend": {"position": "bottom", "labels": {"boxWidth": 10, "boxHeight": 10}}},
+        "scales": {
+            "x": {"stacked": True, "grid": {"display": False}},
+            "y": {"stacked": True, "beginAtZero": True, "ticks": {"precision": 0}},
+        },
+    }
+)

@@ -1,0 +1,71 @@
+"""The sidebar: what a person may see, in the order of a working day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+GROUPS = (
+    (
+        "Registry",
+        (
+            ("registry.service", "Services", "dns"),
+            ("registry.instance", "Instances", "memory"),
+            ("registry.subscription", "Subscriptions", "rss_feed"),
+            ("registry.event", "Events", "timeline"),
+        ),
+    ),
+    (
+        "Updates",
+        (
+            ("updates.job", "Deployments", "rocket_launch"),
+            ("updates.approval", "Approvals", "rule"),
+            ("updates.release", "Releases", "inventory_2"),
+            ("updates.historyentry", "History", "history"),
+            ("updates.policy", "Policies", "policy"),
+            ("updates.source", "Sources", "cloud_download"),
+            ("updates.target", "Targets", "lan"),
+            ("updates.maintenancewindow", "Maintenance windows", "event_available"),
+            ("updates.freeze", "Freezes", "ac_unit"),
+            ("updates.hold", "Skips and snoozes", "snooze"),
+        ),
+    ),
+    (
+        "Access",
+        (
+            ("registry.serviceaccount", "Service accounts", "key"),
+            ("updates.auditentry", "Audit trail", "verified_user"),
+            ("auth.user", "People", "person"),
+            ("auth.group", "Roles", "group"),
+            ("django_celery_beat.periodictask", "Schedules", "schedule"),
+        ),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    dashboard = {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")}
+    start = {"title": "Start here", "icon": "flag", "link": reverse("admin:console_start")}
+    groups: list[dict[str, Any]] = [{"title": None, "items": [dashboard, start]}]
+    for title, entries in GROUPS:
+        items = [_item(*entry) for entry in entries if _is_open(request, entry[0])]
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups
+
+
+def _is_open(request: HttpRequest, label: str) -> bool:
+    model = apps.get_model(label)
+    if not admin.site.is_registered(model):
+        return False
+    model_admin = admin.site.get_model_admin(model)
+    return bool(model_admin.has_view_permission(request))
+
+
+def _item(label: str, title: str, icon: str) -> dict[str, Any]:
+    address = reverse(f"admin:{label.replace('.', '_')}_changelist")
+    return {"title": title, "icon": icon, "link": address}

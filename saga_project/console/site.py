@@ -1,0 +1,35 @@
+"""Django's admin site, with the console's pages in front of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver
+from unfold.sites import UnfoldAdminSite
+
+from saga_project.console import dashboard, roles, start, urls
+
+
+class ConsoleSite(UnfoldAdminSite):
+    """The pages of ``urls`` win over the admin's own addresses: a service's row opens its page."""
+
+    enable_nav_sidebar = True
+
+    def extra_urls(self) -> list[URLPattern | URLResolver]:
+        return urls.patterns(self.admin_view)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {
+            **super().each_context(request),
+            "sg_role": roles.name_of(request.user),
+            "sg_environment": settings.SERVICE_NAME,
+        }
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if start.is_needed():
+            return start.page(request, self.each_context(request))
+        return dashboard.page(request, self.each_context(request))

@@ -1,0 +1,144 @@
+"""What the console's templates say again and again: times, states, spans of time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+#: Word → (icon, tone, what to say); never colour alone.
+STATES = {
+    "up": ("check_circle", "good", "up"),
+    "passing": ("check_circle", "good", "passing"),
+    "healthy": ("check_circle", "good", "healthy"),
+    "active": ("check_circle", "good", "active"),
+    "succeeded": ("check_circle", "good", "succeeded"),
+    "success": ("check_circle", "good", "success"),
+    "delivered": ("check_circle", "good", "delivered"),
+    "accepted": ("check_circle", "good", "accepted"),
+    "approved": ("check_circle", "good", "approved"),
+    "available": ("check_circle", "good", "available"),
+    "live": ("check_circle", "good", "live"),
+    "degraded": ("warning", "warn", "degraded"),
+    "warning": ("warning", "warn", "warning"),
+    "paused": ("pause_circle", "warn", "paused"),
+    "pending": ("hourglass_empty", "warn", "pending"),
+    "pending_approval": ("hourglass_empty", "warn", "pending approval"),
+    "suspended": ("pause_circle", "warn", "suspended"),
+    "quarantined": ("gpp_maybe", "bad", "quarantined"),
+    "rolling_back": ("undo", "warn", "rolling back"),
+    "rolled_back": ("undo", "warn", "rolled back"),
+    "gone": ("cancel", "bad", "gone"),
+    "expired": ("cancel", "bad", "expired"),
+    "unreachable": ("cancel", "bad", "unreachable"),
+    "critical": ("error", "bad", "critical"),
+    "failed": ("error", "bad", "failed"),
+    "dead": ("error", "bad", "dead"),
+    "refused": ("block", "bad", "refused"),
+    "rejected": ("block", "bad", "rejected"),
+    "running": ("progress_activity", "busy", "running"),
+    "sending": ("progress_activity", "busy", "sending"),
+    "queued": ("schedule", "busy", "queued"),
+}
+_EVENT_TONES = {
+    "expired": "gone",
+    "unreachable": "unreachable",
+    "suspect": "warning",
+    "failed": "failed",
+    "dead": "dead",
+    "crashed": "failed",
+    "rejected": "rejected",
+    "degraded": "degraded",
+    "rolled_back": "rolled_back",
+    "paused": "paused",
+    "quarantined": "quarantined",
+    "recovered": "up",
+    "succeeded": "succeeded",
+    "approved": "approved",
+}
+_EVENT_ICONS = {
+    "service": "dns",
+    "health": "monitor_heart",
+    "lifecycle": "autorenew",
+    "release": "inventory_2",
+    "update": "upgrade",
+    "deployment": "rocket_launch",
+    "webhook": "webhook",
+    "delivery": "send",
+}
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@register.simple_tag
+def state(word: str, text: str = "") -> SafeString:
+    """Draw a state as a badge: icon, word and tone."""
+    icon, tone, label = STATES.get(word, ("radio_button_unchecked", "mute", word.replace("_", " ")))
+    return format_html(
+        '<span class="sg-badge sg-{}">'
+        '<span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
+        tone,
+        icon,
+        text or label,
+    )
+
+
+@register.simple_tag
+def at(moment: dt.datetime | None, how: str = "absolute") -> SafeString | str:
+    """Draw a time: UTC as it stands, the reader's zone by console.js."""
+    if moment is None:
+        return "–"
+    utc = moment.astimezone(dt.UTC)
+    return format_html(
+        '<time datetime="{}" data-as="{}" title="{} UTC">{} UTC</time>',
+        utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        how,
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """Say a span of time with at most two units."""
+    if value is None:
+        return "–"
+    rest, words = int(value), []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            words.append(f"{count} {unit}")
+    return " ".join(words[:2]) or "0 s"
+
+
+@register.filter
+def event_icon(type_: str) -> str:
+    return _EVENT_ICONS.get(type_.partition(".")[0], "circle")
+
+
+@register.filter
+def event_tone(type_: str) -> str:
+    word = _EVENT_TONES.get(type_.partition(".")[2], "")
+    return STATES[word][1] if word else "mute"
+
+
+@register.filter
+def facts(data: Any) -> list[tuple[str, str]]:
+    """Return what an event's data says, without what is unknown, as pairs for people."""
+    if not isinstance(data, dict):
+        return []
+    return [
+        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
+        for key, value in data.items()
+        if value not in (None, "", [], {})
+    ]
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

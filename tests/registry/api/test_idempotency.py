@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from rest_framework.test import APIClient
+
+from registry.api import idempotency
+from registry.models import Event, IdempotencyKey, Service, Subscription
+from tests.factories import ServiceFactory
+from tests.registry.api.conftest import Answer, Bearer, Headers
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+SUBSCRIBE = "/api/v1/subscriptions"
+BODY = {"service_name": "billing", "subscriber": "mail", "callback_url": "http://127.0.0.1/hook"}
+
+
+def subscribe(
+    api: APIClient,
+    key: str,
+    body: dict[str, Any] = BODY,
+    path: str = SUBSCRIBE,
+    headers: Headers | None = None,
+) -> Answer:
+    sent = {"Idempotency-Key": key, **(headers or {})}
+    return api.post(path, body, format="json", headers=sent)
+
+
+@pytest.fixture(autouse=True)
+def billing() -> None:
+    ServiceFactory.create(name="billing")
+
+
+def test_gives_the_first_answer_again_and_acts_once(api: APIClient) -> None:
+    first = subscribe(api, "k1")
+
+    again = subscribe(api, "k1")
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert again["Content-Type"] == first["Content-Type"]
+    assert Subscription.objects.count() == 1
+
+
+def test_acts_again_under_another_key(api: APIClient) -> None:
+    assert subscribe(api, "k1").json()["id"] != subscribe(api, "k2").json()["id"]
+
+
+def test_refuses_another_body_under_the_same_key(api: APIClient) -> None:
+    subscribe(api, "k1")
+
+    answer = subscribe(api, "k1", {**BODY, "subscriber": "other"})
+
+    assert answer.status_code == 409
+    assert set(answer.json()) == {"error", "message"}
+    assert Subscription.objects.count() == 1
+
+
+def test_a_key_counts_for_one_route_only(api: APIClient) -> None:
+    subscribe(
+        api, "k1", {"service_name": "mail", "service_url": "http://a"}, "/api/v1/services/register"
+    )
+
+    answer = subscribe(api, "k1", {}, "/api/v1/services/mail/heartbeat")
+
+    assert answer.status_code == 200
+
+
+def test_a_key_counts_for_one_account_only(api: APIClient, bearer: Bearer) -> None:
+    one, two = bearer("registry:manage", account="one"), bearer("registry:manage", account="two")
+
+    ids = {subscribe(api, "k1", headers=headers).json()["id"] for headers in ({}, one, two)}
+
+    assert len(ids) == 3
+
+
+def test_two_tokens_of_an_account_share_its_keys(api: APIClient, bearer: Bearer) -> None:
+    first = subscribe(api, "k1", headers=bearer("registry:manage"))
+
+    again = subscribe(api, "k1", headers=bearer("registry:manage"))
+
+    assert again.json() == first.json()
+
+
+def test_answers_nobody_who_may_not_ask(api: APIClient, bearer: Bearer) -> None:
+    subscribe(api, "k1", headers=bearer("registry:manage", "services:read"))
+
+    refused = subscribe(api, "k1", headers=bearer("services:read"))
+    unknown = subscribe(api, "k1", headers={"Authorization": "Bearer unknown"})
+
+    assert refused.status_code == 403
+    assert unknown.status_code == 401
+
+
+def test_a_refused_request_may_be_sent_again(api: APIClient) -> None:
+    body = {**BODY, "service_name": "later"}
+    assert subscribe(api, "k1", body).status_code == 404
+    ServiceFactory.create(name="later")
+
+    assert subscribe(api, "k1", body).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", " ", "two words", "k" * 256, "ü", "a\x01"])
+def test_refuses_a_key_that_is_none(api: APIClient, key: str) -> None:
+    answer = subscribe(api, key)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "Invalid Idempotency-Key"
+    assert not Subscription.objects.exists()
+
+
+def test_refuses_in_the_words_of_the_dialect(api: APIClient, bearer: Bearer) -> None:
+    headers = bearer("registry:manage")
+    path = "/api/v1/registry/heartbeat"
+
+    bad = subscribe(api, "two words", {"slug": "billing"}, path, headers)
+    subscribe(api, "k1", {"slug": "billing"}, path, headers)
+    conflict = subscribe(api, "k1", {"slug": "billing", "status": "degraded"}, path, headers)
+
+    assert "detail" in bad.json()
+    assert conflict.json()["error"]["code"] == "conflict"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/unknown", "/api/v1/services/a%00b/heartbeat", "/api/v1/services/" + "x" * 3000],
+)
+def test_leaves_strange_routes_to_those_who_refuse_them(api: APIClient, path: str) -> None:
+    assert 400 <= subscribe(api, "k1", {}, path).status_code < 500
+
+
+def test_an_answer_is_forgotten_after_24_hours(api: APIClient) -> None:
+    first = subscribe(api, "k1")
+    IdempotencyKey.objects.update(created_at=F("created_at") - dt.timedelta(hours=25))
+
+    again = subscribe(api, "k1", {**BODY, "subscriber": "other"})
+
+    assert again.status_code == 201
+    assert again.json()["id"] != first.json()["id"]
+
+
+def test_keeps_no_secret_in_clear(api: APIClient) -> None:
+    secret = subscribe(api, "k1").json()["secret"]
+
+    assert secret.removeprefix("whsec_") not in str(list(IdempotencyKey.objects.values()))
+
+
+def test_a_claim_whose_process_died_is_free_again_after_a_minute(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(api, "k1")
+    IdempotencyKey.objects.update(status=None, body="")
+    monkeypatch.setattr(idempotency, "TWIN_WAITS_SECONDS", 0.0)
+
+    waiting = subscribe(api, "k1")
+    IdempotencyKey.objects.update(created_at=F("created_at") - dt.timedelta(minutes=2))
+    freed = subscribe(api, "k1")
+
+    assert waiting.status_code == 409
+    assert waiting["Retry-After"] == "1"
+    assert freed.status_code == 201
+
+
+def test_an_unsigned_call_gets_no_answer_that_a_signed_one_got(api: APIClient) -> None:
+    signed = subscribe(api, "k1", headers={"X-Webhook-Signature": "sha256=00"})
+
+    unsigned = subscribe(api, "k1")
+
+    assert signed.json()["id"] != unsigned.json()["id"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twins_that_come_at_once_act_once() -> None:
+    barrier = threading.Barrier(6)
+
+    def send() -> tuple[int, str]:
+        barrier.wait()
+        try:
+            answer = subscribe(APIClient(SERVER_NAME="localhost"), "k1")
+            return answer.status_code, answer.content.decode()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = [job.result() for job in [pool.submit(send) for _ in range(6)]]
+
+    assert {status for status, _ in answers} == {201}
+    assert len({body for _, body in answers}) == 1
+    assert Subscription.objects.count() == 1
+
+
+def test_a_registration_under_a_key_is_told_once(api: APIClient) -> None:
+    body = {"service_name": "mail", "service_url": "http://10.0.0.1"}
+
+    for _ in range(2):
+        subscribe(api, "k1", body, "/api/v1/services/register")
+
+    assert Service.objects.filter(name="mail").count() == 1
+    assert Event.objects.filter(type="service.registered", service_name="mail").count() == 1

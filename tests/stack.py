@@ -1,0 +1,151 @@
+"""The whole stack, as ``make run`` starts it, in processes and a data folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from saga_project.embedded import processes
+from tests import waiting
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_INHERITED = {"DATABASE_URL", "REDIS_URL", "PYTEST_ADDOPTS", "SAGA_DATA_DIR"}
+
+
+class Stack:
+    """A launcher and its children; ``call`` speaks to the web processes."""
+
+    def __init__(self, folder: Path, *, variables: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.port = processes.any_free_port()
+        inherited = {key: text for key, text in os.environ.items() if key not in NOT_INHERITED}
+        self._environment = {
+            **inherited,
+            "SAGA_DATA_DIR": str(folder / "var"),
+            "PORT": str(self.port),
+            **variables,
+        }
+        self._log = (folder / "stack.log").open("ab")
+        self.launcher: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.launcher = subprocess.Popen(
+            [sys.executable, "-m", "saga_project.stack", "run"],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        waiting.until(self._is_ready, seconds=120)
+
+    def _is_ready(self) -> bool:
+        assert self.launcher is not None
+        assert self.launcher.poll() is None, self.log()
+        return self.call("GET", "/readyz")[0] == 200 and b"ready after" in self.log()
+
+    def log(self) -> bytes:
+        return (self.folder / "stack.log").read_bytes()
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command against this stack and return what it prints."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+    ) -> tuple[int, Any]:
+        """Return status and JSON of one answer; status 0 where there was none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        raw = None if body is None else json.dumps(body)
+        try:
+            sent = {"Content-Type": "application/json"} if raw else {}
+            connection.request(method, path, body=raw, headers={**sent, **(headers or {})})
+            response = connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            connection.close()
+        is_json = response.headers.get_content_type() == "application/json"
+        return response.status, json.loads(text) if is_json and text else None
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Return the processes of this stack whose command line holds all the words."""
+        return [
+            each for each in self._all() if all(word in " ".join(each.cmdline()) for word in words)
+        ]
+
+    def _all(self) -> list[psutil.Process]:
+        marker = str(self.folder)
+        servers = self._server_pids()
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                variable = process.environ().get("SAGA_DATA_DIR", "")
+                if process.pid in servers or variable.startswith(marker):
+                    found.append(process)
+        return found
+
+    def _server_pids(self) -> set[int]:
+        """PostgreSQL and Valkey write their own title and have an environment of their own."""
+        files = (
+            self.folder / "var" / "valkey" / "valkey.pid",
+            self.folder / "var" / "postgresql" / "postmaster.pid",
+        )
+        return {int(file.read_text().split()[0]) for file in files if file.exists()}
+
+    def kill(self, *words: str) -> int:
+        """Kill -9 those processes and return how many there were."""
+        victims = self.processes(*words)
+        for victim in victims:
+            victim.kill()
+        psutil.wait_procs(victims, timeout=10)
+        return len(victims)
+
+    def stop(self) -> None:
+        if self.launcher is None:
+            return
+        self.launcher.send_signal(signal.SIGINT)
+        try:
+            self.launcher.wait(timeout=60)
+        finally:
+            self.kill()
+            self._log.close()
+
+
+@contextmanager
+def running(**variables: str) -> Iterator[Stack]:
+    """Start the stack in an empty folder, and leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="saga-stack-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        # PostgreSQL of a root user runs as another account, which must get through.
+        folder.chmod(0o711)
+        stack = Stack(folder, variables=variables)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()

@@ -1,0 +1,198 @@
+"""Jobs as the contract describes them: the list, one, and every verb in every state."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from registry.models import Service
+from registry.operations import ensure_service
+from updates import errors, operations, releases
+from updates.models import Job, Step
+
+pytestmark = pytest.mark.django_db
+
+KEYS = [
+    *("job_id", "kind", "service_name", "version", "previous_version", "strategy", "status"),
+    *("progress", "steps", "created_at", "started_at", "finished_at", "duration_seconds", "error"),
+]
+ALLOWED = {
+    "queued": {"pause", "abort"},
+    "running": {"pause", "promote", "abort"},
+    "paused": {"resume", "promote", "abort"},
+    "rolling_back": set(),
+    "succeeded": set(),
+    "failed": {"retry"},
+    "rolled_back": {"retry"},
+    "cancelled": {"retry"},
+}
+VERBS = ("pause", "resume", "promote", "abort", "retry")
+
+
+@pytest.fixture
+def service() -> Service:
+    return ensure_service("shop")
+
+
+def deploy(service: Service, version: str = "1.0.0", strategy: str = "rolling") -> Job:
+    announcement = releases.Announcement(
+        version=version, artifact_url=f"https://ci.example/{version}.tar.gz"
+    )
+    return operations.deploy(service, announcement, by="ci", strategy=strategy)
+
+
+def put_in(job: Job, status: str) -> None:
+    now = timezone.now()
+    has_begun = status not in ("queued", "cancelled")
+    Job.objects.filter(pk=job.pk).update(
+        status=status,
+        started_at=now if has_begun else None,
+        paused_at=now if status == "paused" else None,
+    )
+
+
+def test_a_job_has_exactly_the_documented_keys(api: APIClient, service: Service) -> None:
+    job = deploy(service)
+
+    answer = api.get(f"/api/v1/updates/jobs/{job.job_id}")
+
+    assert answer.status_code == 200
+    assert list(answer.json()) == KEYS
+    assert answer.json()["status"] == "queued"
+    assert answer.json()["steps"][0] == {
+        "name": "fetch",
+        "target": "local",
+        "status": "pending",
+        "started_at": None,
+        "finished_at": None,
+        "message": "",
+    }
+
+
+def test_a_job_id_has_the_documented_form(service: Service) -> None:
+    job = deploy(service, "1.3.0")
+
+    assert job.job_id == f"deploy-shop-1.3.0-{int(job.created_at.timestamp())}"
+
+
+def test_lists_jobs_newest_first(api: APIClient, service: Service) -> None:
+    first = deploy(service, "1.0.0")
+    put_in(first, "succeeded")
+    second = deploy(service, "2.0.0")
+
+    answer = api.get("/api/v1/updates/jobs").json()
+
+    assert [job["job_id"] for job in answer["jobs"]] == [second.job_id, first.job_id]
+    assert answer["total"] == 2
+
+
+def test_selects_jobs_by_service_and_status(api: APIClient, service: Service) -> None:
+    job = deploy(service)
+    deploy(ensure_service("other"))
+    put_in(job, "rolling_back")
+
+    answer = api.get("/api/v1/updates/jobs", {"service": "shop", "status": "running"}).json()
+
+    assert [found["job_id"] for found in answer["jobs"]] == [job.job_id]
+    assert answer["jobs"][0]["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"status": "rolling_back"}, "Invalid status"),
+        ({"service": "a b"}, "Invalid service name"),
+        ({"limit": "0"}, "Invalid limit"),
+    ],
+)
+def test_refuses_selections_that_make_no_sense(
+    api: APIClient, query: dict[str, str], error: str
+) -> None:
+    answer = api.get("/api/v1/updates/jobs", query)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+def test_the_list_asks_as_often_for_many_as_for_one(api: APIClient) -> None:
+    deploy(ensure_service("one"))
+    with CaptureQueriesContext(connection) as for_one:
+        api.get("/api/v1/updates/jobs")
+    for number in range(5):
+        deploy(ensure_service(f"service-{number}"))
+
+    with CaptureQueriesContext(connection) as for_six:
+        api.get("/api/v1/updates/jobs")
+
+    assert len(for_six) == len(for_one) <= 4
+
+
+@pytest.mark.parametrize("job_id", ["deploy-nothing-1-1", "%00", "x" * 500])
+def test_an_unknown_job_is_404(api: APIClient, job_id: str) -> None:
+    answer = api.get(f"/api/v1/updates/jobs/{job_id}")
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "Job not found")
+
+
+@pytest.mark.parametrize(("status", "verb"), list(itertools.product(ALLOWED, VERBS)), ids=str)
+def test_each_verb_has_an_answer_in_each_state(
+    api: APIClient, service: Service, status: str, verb: str
+) -> None:
+    job = deploy(service, strategy="canary")
+    put_in(job, status)
+
+    answer = api.post(f"/api/v1/updates/jobs/{job.job_id}/{verb}", {"full": True}, format="json")
+
+    if verb in ALLOWED[status]:
+        assert answer.status_code == 202, answer.content
+        assert list(answer.json()) == KEYS
+    else:
+        assert answer.status_code == 409
+        assert all(allowed in answer.json()["message"] for allowed in ALLOWED[status])
+
+
+def test_only_a_full_promotion_has_a_meaning_while_nothing_waits(
+    api: APIClient, service: Service
+) -> None:
+    job = deploy(service, strategy="canary")
+    put_in(job, "running")
+
+    answer = api.post(f"/api/v1/updates/jobs/{job.job_id}/promote")
+
+    assert answer.status_code == 409
+    assert "full promotion" in answer.json()["message"]
+
+
+def test_a_retry_is_a_new_job(api: APIClient, service: Service) -> None:
+    job = deploy(service)
+    put_in(job, "failed")
+
+    answer = api.post(f"/api/v1/updates/jobs/{job.job_id}/retry").json()
+
+    assert answer["job_id"] != job.job_id
+    assert (answer["version"], answer["status"]) == ("1.0.0", "queued")
+
+
+def test_an_abort_before_anything_began_cancels_at_once(api: APIClient, service: Service) -> None:
+    job = deploy(service)
+
+    answer = api.post(f"/api/v1/updates/jobs/{job.job_id}/abort").json()
+
+    assert answer["status"] == "cancelled"
+    assert {step["status"] for step in answer["steps"]} == {"skipped"}
+    assert Step.objects.filter(job=job, is_way_back=True).count() == 0
+
+
+def test_the_same_request_again_answers_with_the_running_job(service: Service) -> None:
+    assert deploy(service).pk == deploy(service).pk
+
+
+def test_another_request_meanwhile_is_refused(service: Service) -> None:
+    deploy(service, "1.0.0")
+
+    with pytest.raises(errors.JobInProgress, match="deploy-shop-1"):
+        deploy(service, "2.0.0")

@@ -1,0 +1,185 @@
+"""Deployments: what is under way, and the verbs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import accounts, names
+from saga_project import api, strict_json
+from updates import endings, errors, operations
+from updates.models import Job, Step
+
+#: A job on its way back is still at work; its error says why it turned around.
+SHOWN_AS = {Job.Status.ROLLING_BACK: Job.Status.RUNNING}
+STATUSES = [status for status in Job.Status.values if status != Job.Status.ROLLING_BACK]
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    target = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=Step.Status.choices)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    message = serializers.CharField()
+
+
+class JobSerializer(serializers.Serializer[Any]):
+    job_id = serializers.CharField()
+    kind = serializers.ChoiceField(choices=Job.Kind.choices)
+    service_name = serializers.CharField()
+    version = serializers.CharField()
+    previous_version = serializers.CharField(allow_null=True)
+    strategy = serializers.CharField()
+    status = serializers.ChoiceField(choices=STATUSES)
+    progress = serializers.IntegerField(help_text="Percent.")
+    steps = StepSerializer(many=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    duration_seconds = serializers.IntegerField(
+        allow_null=True, help_text="The time that it was paused left out."
+    )
+    error = serializers.CharField(allow_null=True)
+
+
+class JobListSerializer(serializers.Serializer[Any]):
+    jobs = JobSerializer(many=True)
+    total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
+
+
+class VerbSerializer(serializers.Serializer[Any]):
+    full = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        help_text="Of promote: skip all pauses that would come, not only this one.",
+    )
+
+
+def document(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "kind": job.kind,
+        "service_name": job.service.name,
+        "version": job.version,
+        "previous_version": job.previous_version or None,
+        "strategy": job.strategy,
+        "status": SHOWN_AS.get(Job.Status(job.status), job.status),
+        "progress": job.progress,
+        "steps": [_step(step) for step in job.steps.all()],
+        "created_at": api.zulu(job.created_at),
+        "started_at": api.zulu(job.started_at),
+        "finished_at": api.zulu(job.finished_at),
+        "duration_seconds": endings.duration_seconds(job),
+        "error": job.error or None,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "target": step.target_name or None,
+        "status": step.status,
+        "started_at": api.zulu(step.started_at),
+        "finished_at": api.zulu(step.finished_at),
+        "message": step.message,
+    }
+
+
+class JobListView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("service", str),
+            OpenApiParameter("status", str, enum=STATUSES),
+            OpenApiParameter("limit", int, description="1 to 1000, default 100."),
+            OpenApiParameter("offset", int, description="How many to skip, default 0."),
+        ],
+        responses=JobListSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Deployments and rollbacks, newest first."""
+        limit, offset = api.read_limit(request) or 0, api.read_offset(request)
+        jobs = _selected(request)
+        page = jobs.select_related("service").prefetch_related("steps")[offset : offset + limit]
+        return Response({"jobs": [document(job) for job in page], "total": jobs.count()})
+
+
+def _selected(request: Request) -> Any:
+    jobs = Job.objects.order_by("-created_at", "-id")
+    if service := api.read_text(request, "service"):
+        jobs = jobs.filter(service__name=names.check_service_name(service))
+    if status := api.read_text(request, "status"):
+        if status not in STATUSES:
+            raise errors.InvalidStatus(f"'status' is one of {', '.join(STATUSES)}.", field="status")
+        hidden = [inner for inner, shown in SHOWN_AS.items() if shown == status]
+        jobs = jobs.filter(status__in=[status, *hidden])
+    return jobs
+
+
+class JobView(api.SagaView):
+    required_scopes = {"GET": "updates:read"}
+
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, job_id: str) -> Response:
+        """One deployment with the journal of its steps."""
+        return Response(document(_job(job_id)))
+
+
+def _job(job_id: str) -> Job:
+    job = (
+        Job.objects.select_related("service")
+        .prefetch_related("steps")
+        .filter(job_id=job_id)
+        .order_by("pk")
+        .first()
+        if strict_json.is_clean(job_id)
+        else None
+    )
+    if job is None:
+        raise errors.JobNotFound(f"There is no job {job_id[:300]!r}.")
+    return job
+
+
+class JobVerbView(api.SagaView):
+    required_scopes = {"POST": "updates:deploy"}
+    verbs: dict[str, Callable[..., Job]] = {
+        "pause": operations.pause,
+        "resume": operations.resume,
+        "abort": operations.abort,
+        "retry": operations.retry,
+    }
+
+    @extend_schema(
+        request=VerbSerializer,
+        responses={202: JobSerializer},
+        parameters=[
+            OpenApiParameter(
+                "verb",
+                str,
+                OpenApiParameter.PATH,
+                enum=["pause", "resume", "promote", "abort", "retry"],
+            )
+        ],
+    )
+    def post(self, request: Request, job_id: str, verb: str) -> Response:
+        """Pause, resume, promote, abort or retry a deployment; 409 where its state does not allow that."""
+        shape = VerbSerializer(data=api.body_of(request))
+        shape.is_valid(raise_exception=True)
+        job = _job(job_id)
+        caller = accounts.caller_of(request.user)
+        accounts.check_may_change(caller, job.service.name, owner_id=job.service.account_id)
+        by = str(caller) if caller else "anonymous"
+        if verb == "promote":
+            after = operations.promote(
+                job_id, by=by, is_fully=bool(shape.validated_data.get("full"))
+            )
+        else:
+            after = self.verbs[verb](job_id, by=by)
+        return Response(document(_job(after.job_id)), status=202)

@@ -1,0 +1,267 @@
+"""The webhook routes: size, strict JSON, the service's name, the signature, and only then the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any, ClassVar
+
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import accounts, names
+from registry.api import authentication
+from saga_project import api, errors
+from webhooks import calls, operations, shapes
+from webhooks.calls import Answer, Call
+from webhooks.errors import ConfigurationNotFound
+from webhooks.models import GLOBAL
+from webhooks.signatures import Proof
+
+logger = logging.getLogger(__name__)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _service_name(document: dict[str, Any], *, is_optional: bool) -> str:
+    name = document.get("service_name")
+    if name is None and is_optional:
+        return GLOBAL
+    if name is None:
+        raise errors.InvalidRequest("service_name: This field is required.", field="service_name")
+    if not isinstance(name, str):
+        raise errors.InvalidRequest("service_name: Not a valid string.", field="service_name")
+    return names.check_service_name(name)
+
+
+class WebhookView(api.SagaView):
+    """One route; what is wrong with a call is kept as well as what came of it."""
+
+    route: ClassVar[str]
+    accepts_signature: ClassVar[bool] = True
+    is_name_optional: ClassVar[bool] = False
+    call: Call | None = None
+
+    def receive(self, request: Request) -> Response:
+        now = timezone.now()
+        call = self._judged(request)
+        if call.proof is not Proof.SIGNATURE and call.caller is None:
+            scope = authentication.required_scope(self, "POST")
+            authentication.demand(request, None, scope or "")
+        calls.check_may_change(call)
+        answer = operations.receive(call, now=now)
+        return Response(answer.body, status=answer.status)
+
+    def _judged(self, request: Request) -> Call:
+        """Read the call step by step; what is known of it is kept if a step refuses it."""
+        call = self.call = Call(
+            route=self.route,
+            raw=request.body,
+            headers=_headers(request),
+            caller=accounts.caller_of(request.user),
+            request_id=api.request_id_of(request),
+        )
+        document: Any = request.data
+        call = self.call = dataclasses.replace(call, document=document)
+        name = _service_name(document, is_optional=self.is_name_optional)
+        call = self.call = dataclasses.replace(call, service_name=name)
+        if self.accepts_signature:
+            proof = calls.judge(call, now=timezone.now())
+            call = self.call = dataclasses.replace(call, proof=proof)
+        message_id = calls.read_message_id(call.headers)
+        call = self.call = dataclasses.replace(call, message_id=message_id)
+        return call
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        if self.call is not None:
+            self._keep(self.call, Answer(response.status_code, response.data))
+        return response
+
+    def _keep(self, call: Call, answer: Answer) -> None:
+        try:
+            calls.refuse(call, answer, now=timezone.now())
+        except (OperationalError, InterfaceError):
+            logger.warning("refused call not kept", extra={"route": call.route})
+
+
+class AcceptedSerializer(serializers.Serializer[Any]):
+    status = serializers.CharField()
+    message = serializers.CharField()
+    service_name = serializers.CharField()
+    version = serializers.CharField()
+
+
+class JobAcceptedSerializer(AcceptedSerializer):
+    job_id = serializers.CharField()
+
+
+class CheckedSerializer(serializers.Serializer[Any]):
+    status = serializers.CharField()
+    service_name = serializers.CharField()
+    current_version = serializers.CharField(allow_null=True)
+    latest_version = serializers.CharField(allow_null=True)
+    update_available = serializers.BooleanField()
+
+
+class ReceivedSerializer(serializers.Serializer[Any]):
+    status = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ConfigurationSerializer(serializers.Serializer[Any]):
+    service_name = serializers.CharField(allow_null=True)
+    endpoints = serializers.DictField(child=serializers.CharField())
+    configured_at = serializers.DateTimeField(allow_null=True)
+
+
+class UpdateView(WebhookView):
+    route = "update"
+    required_scopes = {"POST": "updates:deploy"}
+
+    @extend_schema(
+        operation_id="webhook_update",
+        summary="Announce a release; the service's policy decides what follows",
+        tags=["webhooks"],
+        request=shapes.UpdateShape,
+        responses={202: AcceptedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class CheckUpdatesView(WebhookView):
+    route = "check-updates"
+    required_scopes = {"POST": "updates:deploy"}
+
+    @extend_schema(
+        operation_id="webhook_check_updates",
+        summary="Ask the service's source for updates now",
+        tags=["webhooks"],
+        request=shapes.CheckShape,
+        responses={200: CheckedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class HealthView(WebhookView):
+    route = "health"
+    required_scopes = {"POST": "webhooks:send"}
+
+    @extend_schema(
+        operation_id="webhook_health",
+        summary="Report a service's health",
+        tags=["webhooks"],
+        request=shapes.HealthShape,
+        responses={200: ReceivedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class LifecycleView(WebhookView):
+    route = "lifecycle"
+    required_scopes = {"POST": "webhooks:send"}
+
+    @extend_schema(
+        operation_id="webhook_lifecycle",
+        summary="Report that a service started, stopped, crashed, ...",
+        tags=["webhooks"],
+        request=shapes.LifecycleShape,
+        responses={200: ReceivedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class DeployView(WebhookView):
+    route = "deploy"
+    required_scopes = {"POST": "updates:deploy"}
+
+    @extend_schema(
+        operation_id="webhook_deploy",
+        summary="Deploy a version; the same request again answers with the running job",
+        tags=["webhooks"],
+        request=shapes.DeployShape,
+        responses={202: JobAcceptedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class RollbackView(WebhookView):
+    route = "rollback"
+    required_scopes = {"POST": "updates:deploy"}
+
+    @extend_schema(
+        operation_id="webhook_rollback",
+        summary="Go back to a version that ran before",
+        tags=["webhooks"],
+        request=shapes.RollbackShape,
+        responses={202: JobAcceptedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class NotifyView(WebhookView):
+    route = "notify"
+    required_scopes = {"POST": "webhooks:send"}
+
+    @extend_schema(
+        operation_id="webhook_notify",
+        summary="Send a notification via a configured channel",
+        tags=["webhooks"],
+        request=shapes.NotifyShape,
+        responses={200: ReceivedSerializer, 202: ReceivedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+class ConfigView(WebhookView):
+    """A signature of the secret does not allow to change the secret: that takes a token."""
+
+    route = "config"
+    accepts_signature = False
+    is_name_optional = True
+    required_scopes = {"GET": "webhooks:manage", "POST": "webhooks:manage"}
+
+    @extend_schema(
+        operation_id="webhook_configure",
+        summary="Configure a service's endpoints and secret, or the global ones",
+        tags=["webhooks"],
+        request=shapes.ConfigShape,
+        responses={200: ReceivedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+    @extend_schema(
+        operation_id="webhook_configuration",
+        summary="Read a service's configuration, or the global one; secrets are never shown",
+        tags=["webhooks"],
+        responses={200: ConfigurationSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        name = request.query_params.get("service_name")
+        if name is not None:
+            names.check_service_name(name)
+        row = operations.find_configuration(name or GLOBAL)
+        if row is None and name is not None:
+            raise ConfigurationNotFound(f"Service '{name}' has no webhook configuration.")
+        endpoints = row.endpoints.all() if row is not None else []
+        return Response(
+            {
+                "service_name": name,
+                "endpoints": {endpoint.channel: endpoint.url for endpoint in endpoints},
+                "configured_at": api.zulu(row.configured_at) if row is not None else None,
+            }
+        )

@@ -1,0 +1,63 @@
+"""What the edge refuses, named as the state that it reports."""
+
+from __future__ import annotations
+
+from saga_project.errors import (
+    Conflict,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    Unavailable,
+)
+
+
+class InvalidSignature(NotAuthenticated):
+    """The same words for every way to fail: they must not tell which it was."""
+
+    error = "Invalid signature"
+
+    def __init__(self) -> None:
+        super().__init__("The call carries no valid signature of the service's secret.")
+
+
+class InvalidMessageId(InvalidRequest):
+    error = "Invalid message id"
+
+
+class InvalidTimestamp(InvalidRequest):
+    error = "Invalid timestamp"
+
+
+class InvalidSecret(InvalidRequest):
+    error = "Invalid secret"
+
+
+class InvalidChannel(InvalidRequest):
+    error = "Invalid channel"
+
+
+class ChannelNotConfigured(InvalidRequest):
+    error = "Channel not configured"
+
+
+class NothingToConfigure(InvalidRequest):
+    error = "Nothing to configure"
+
+
+class ConfigurationNotFound(NotFound):
+    error = "Webhook configuration not found"
+
+
+class MessageDiffers(Conflict):
+    """A message id acts once; this body is not the one that came with it first."""
+
+    error = "Message id already used"
+
+
+class NotReplayable(Conflict):
+    error = "Call cannot be replayed"
+
+
+class NotificationRejected(Unavailable):
+    error = "Notification rejected"
+    status = 502

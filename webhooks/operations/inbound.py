@@ -1,0 +1,255 @@
+"""Being told: what each webhook route does, once, in one transaction with the call and its event."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import registry.operations
+import updates.operations
+from registry import events, names
+from registry.errors import InvalidVersion, ServiceNotFound
+from registry.models import Service
+from saga_project import api
+from updates.models import Job
+from webhooks import calls, errors, facts, shapes
+from webhooks.calls import Answer, Call
+from webhooks.operations import configuration, notifications
+
+Data = dict[str, Any]
+MAX_AHEAD = dt.timedelta(days=1)
+REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
+
+
+def receive(call: Call, *, now: dt.datetime) -> Answer:
+    """Act on a call whose signature was judged; raises what its route refuses."""
+    data = shapes.read(call.route, call.document or {})
+    return ROUTES[call.route](call, data, now)
+
+
+def known_service(name: str) -> Service:
+    service = Service.objects.filter(name=name).first()
+    if service is None:
+        raise ServiceNotFound(f"Service '{name}' not found in registry")
+    return service
+
+
+def _service_to_be(call: Call) -> Service:
+    """Return the service, made where nobody has heard of it; whose it is was judged before."""
+    known = Service.objects.filter(name=call.service_name).first()
+    return known or registry.operations.ensure_service(call.service_name, by=call.caller)
+
+
+# --- Updates --------------------------------------------------------------------------------------
+
+
+def _announcement(data: Data) -> updates.operations.Announcement:
+    fields = ("version", "artifact_url", "artifact_type", "checksum")
+    return updates.operations.Announcement(**{key: data[key] for key in fields if key in data})
+
+
+def _update(call: Call, data: Data, now: dt.datetime) -> Answer:
+    names.check_version(data["version"])
+    return calls.act_once(call, partial(_announce, call, data), now=now)
+
+
+def _announce(call: Call, data: Data) -> Answer:
+    service = _service_to_be(call)
+    updates.operations.announce(service, _announcement(data), by=call.actor)
+    return Answer(
+        202,
+        {
+            "status": "accepted",
+            "message": f"Update notification received for {service.name}",
+            "service_name": service.name,
+            "version": data["version"],
+        },
+    )
+
+
+def _check_updates(call: Call, _: Data, now: dt.datetime) -> Answer:
+    """Ask the source, which is a call over the network, and only then open the transaction."""
+    if calls.first_of(call) is not None:
+        return calls.repeat(call, now=now)
+    result = updates.operations.check(known_service(call.service_name))
+    return calls.act_once(call, partial(_checked, result), now=now)
+
+
+def _checked(result: updates.operations.CheckResult) -> Answer:
+    return Answer(
+        200,
+        {
+            "status": "checked",
+            "service_name": result.service_name,
+            "current_version": result.current_version,
+            "latest_version": result.latest_version,
+            "update_available": result.is_update_available,
+        },
+    )
+
+
+# --- Jobs -----------------------------------------------------------------------------------------
+
+
+def _deploy(call: Call, data: Data, now: dt.datetime) -> Answer:
+    names.check_version(data["version"])
+    return calls.act_once(call, partial(_queue_deployment, call, data), now=now)
+
+
+def _queue_deployment(call: Call, data: Data) -> Answer:
+    job = updates.operations.deploy(
+        _service_to_be(call),
+        _announcement(data),
+        by=call.actor,
+        **({"strategy": data["strategy"]} if "strategy" in data else {}),
+    )
+    return _job_answer(job, f"Deployment process started for service {call.service_name}")
+
+
+def _rollback(call: Call, data: Data, now: dt.datetime) -> Answer:
+    return calls.act_once(call, partial(_queue_rollback, call, data), now=now)
+
+
+def _queue_rollback(call: Call, data: Data) -> Answer:
+    service = known_service(call.service_name)
+    job = updates.operations.roll_back(service, data.get("version"), by=call.actor)
+    return _job_answer(job, f"Rollback process started for service {service.name}")
+
+
+def _job_answer(job: Job, message: str) -> Answer:
+    return Answer(
+        202,
+        {
+            "status": "accepted",
+            "job_id": job.job_id,
+            "message": message,
+            "service_name": job.service.name,
+            "version": job.version,
+        },
+    )
+
+
+# --- Reports --------------------------------------------------------------------------------------
+
+
+def _read_time(data: Data, now: dt.datetime) -> dt.datetime:
+    if "timestamp" not in data:
+        return now
+    moment = api.parse_time(data["timestamp"]) if len(data["timestamp"]) <= 64 else None
+    if moment is None:
+        raise errors.InvalidTimestamp("'timestamp' must be an RFC 3339 time.", field="timestamp")
+    if moment > now + MAX_AHEAD:
+        raise errors.InvalidTimestamp(
+            "'timestamp' is more than a day ahead of this server's clock.", field="timestamp"
+        )
+    return moment
+
+
+def _version_in(details: Data) -> str | None:
+    """Return the version that the details name; they are free-form, so anything else is no version."""
+    version = details.get("version")
+    return version if isinstance(version, str) and _is_version(version) else None
+
+
+def _is_version(text: str) -> bool:
+    try:
+        names.check_version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _health(call: Call, data: Data, now: dt.datetime) -> Answer:
+    at = _read_time(data, now)
+    return calls.act_once(call, partial(_record_health, call, data, at, now), now=now)
+
+
+def _record_health(call: Call, data: Data, at: dt.datetime, now: dt.datetime) -> Answer:
+    service, details = known_service(call.service_name), data.get("details", {})
+    if registry.operations.note_report(service.name, at=at, now=now):
+        note = details.get("message")
+        registry.operations.record_health(
+            service.name,
+            status=data["status"],
+            at=now,
+            note=note[:1000] if isinstance(note, str) else "",
+        )
+        _record_version(service, details, now)
+    return Answer(
+        200, {"status": "received", "message": f"Health status updated for {service.name}"}
+    )
+
+
+def _record_version(service: Service, details: Data, now: dt.datetime) -> None:
+    version = _version_in(details)
+    if version is not None and version != service.version:
+        registry.operations.record_version(service.name, version=version, at=now)
+
+
+def _lifecycle(call: Call, data: Data, now: dt.datetime) -> Answer:
+    at = _read_time(data, now)
+    return calls.act_once(call, partial(_record_lifecycle, call, data, at, now), now=now)
+
+
+def _record_lifecycle(call: Call, data: Data, at: dt.datetime, now: dt.datetime) -> Answer:
+    service, details = known_service(call.service_name), data.get("details", {})
+    if service.status == Service.Status.DEREGISTERED:
+        raise ServiceNotFound(f"Service '{service.name}' not found in registry")
+    is_news = registry.operations.note_report(service.name, at=at, now=now)
+    if is_news and data["event"] in REPORTS_ITS_VERSION:
+        _record_version(service, details, now)
+    events.publish(facts.lifecycle(service.name, event=data["event"], details=details, at=at))
+    return Answer(
+        200, {"status": "received", "message": f"Lifecycle event processed for {service.name}"}
+    )
+
+
+# --- Telling and configuring ----------------------------------------------------------------------
+
+
+def _notify(call: Call, data: Data, now: dt.datetime) -> Answer:
+    known_service(call.service_name)
+    return notifications.notify(
+        call,
+        channel=data["channel"],
+        message=data["message"],
+        severity=data.get("severity", "info"),
+        now=now,
+    )
+
+
+def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
+    document = call.document or {}
+    is_removal = "secret" in document and document["secret"] is None
+    endpoints = data.get("endpoints")
+    secret = None if is_removal else data.get("secret", configuration.KEEP)
+    configuration.judge(endpoints=endpoints, secret=secret)
+    return calls.act_once(call, partial(_configure, call, endpoints, secret, now), now=now)
+
+
+def _configure(
+    call: Call, endpoints: dict[str, str] | None, secret: configuration.Secret, now: dt.datetime
+) -> Answer:
+    if call.service_name:
+        _service_to_be(call)
+    configuration.put(call.service_name, endpoints=endpoints, secret=secret, now=now)
+    what = (
+        f"Webhook configuration updated for {call.service_name}"
+        if call.service_name
+        else "Global webhook configuration updated"
+    )
+    return Answer(200, {"status": "configured", "message": what})
+
+
+ROUTES: dict[str, Callable[[Call, Data, dt.datetime], Answer]] = {
+    "update": _update,
+    "check-updates": _check_updates,
+    "health": _health,
+    "lifecycle": _lifecycle,
+    "deploy": _deploy,
+    "rollback": _rollback,
+    "notify": _notify,
+    "config": _config,
+}

@@ -1,0 +1,120 @@
+"""Telling people: a notification is sent before the answer where its receiver is quick."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+from django.db import transaction
+
+from updates import doorbell
+from webhooks import calls, channels, errors
+from webhooks.calls import Answer, Call
+from webhooks.channels.notification import Notification
+from webhooks.delivery import claims, records, sender
+from webhooks.models import GLOBAL, Attempt, Delivery, Endpoint, InboundCall, receiver_of
+from webhooks.schedule import Fate, Judgement
+
+QUICK_SECONDS = 5.0
+
+
+def notify(call: Call, *, channel: str, message: str, severity: str, now: dt.datetime) -> Answer:
+    """Send a message via one of the service's channels; raises ChannelNotConfigured.
+
+    The answer is ``sent`` only when the receiver took it, ``queued`` where it will be tried again.
+    """
+    endpoint = find_endpoint(call.service_name, channel)
+    queued = Answer(
+        202, {"status": "queued", "message": f"Notification will be sent via {channel}"}
+    )
+    with transaction.atomic(durable=True):
+        row = calls.store(call, now=now)
+        if row is None:
+            return calls.repeat(call, now=now)
+        calls.keep_answer(row, queued)
+        notification = Notification(call.service_name, message, severity, now)
+        delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
+        parcel = claims.claim_one(delivery)
+        if parcel is None:
+            doorbell.ring("webhooks.deliver")
+            return queued
+    sent = sender.send(parcel, timeout_seconds=QUICK_SECONDS)
+    judgement = records.record([sent]).get(delivery.pk)
+    return _conclude(row, queued, judgement, channel=channel)
+
+
+def find_endpoint(service_name: str, channel: str) -> Endpoint:
+    """Return the service's own endpoint for the channel, else the global one."""
+    rows = Endpoint.objects.select_related("configuration").filter(
+        configuration__service_name__in={service_name, GLOBAL}, channel=channel
+    )
+    by_name = {row.configuration.service_name: row for row in rows}
+    endpoint = by_name.get(service_name) or by_name.get(GLOBAL)
+    if endpoint is None:
+        raise errors.ChannelNotConfigured(
+            f"No endpoint is configured for channel '{channel[:64]}'.", field="channel"
+        )
+    if endpoint.disabled_at is not None:
+        raise errors.ChannelNotConfigured(
+            f"Channel '{channel}' is switched off since its receiver answered 410; configure it again.",
+            field="channel",
+        )
+    return endpoint
+
+
+def make_delivery(endpoint: Endpoint, notification: Notification, *, kind: str) -> Delivery:
+    return Delivery.objects.create(
+        kind=kind,
+        endpoint=endpoint,
+        service_name=notification.service_name,
+        topic=endpoint.channel,
+        url=endpoint.url,
+        receiver=receiver_of(endpoint.url),
+        payload=channels.render(endpoint.channel, notification),
+        next_attempt_at=notification.created_at,
+        created_at=notification.created_at,
+    )
+
+
+def _conclude(
+    row: InboundCall, queued: Answer, judgement: Judgement | None, *, channel: str
+) -> Answer:
+    if judgement is None or judgement.fate is Fate.RETRY:
+        return queued
+    if judgement.fate is Fate.DELIVERED:
+        answer = Answer(200, {"status": "sent", "message": f"Notification sent via {channel}"})
+    else:
+        rejection = errors.NotificationRejected(
+            f"The receiver behind channel '{channel}' did not take it. {judgement.reason}"
+        )
+        answer = Answer(rejection.status, {"error": rejection.error, "message": rejection.message})
+    calls.keep_answer(row, answer)
+    return answer
+
+
+@dataclasses.dataclass(frozen=True)
+class TestResult:
+    """What a test message came to, for the one who sent it."""
+
+    is_delivered: bool
+    reason: str
+    attempt: Attempt | None
+
+
+def send_test(endpoint: Endpoint, *, now: dt.datetime) -> TestResult:
+    """Send a test message once, without retries, and return what the receiver answered."""
+    name = endpoint.configuration.service_name or "saga"
+    notification = Notification(name, "This is a test of the channel's configuration.", "info", now)
+    with transaction.atomic(durable=True):
+        delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.TEST)
+        parcel = claims.claim_one(delivery)
+        if parcel is None:
+            delivery.delete()
+            return TestResult(False, "The receiver is busy with two other deliveries.", None)
+    records.record([sender.send(parcel)])
+    delivery.refresh_from_db()
+    return TestResult(
+        delivery.status == Delivery.Status.DELIVERED,
+        delivery.reason,
+        delivery.attempts.order_by("-pk").first(),
+    )

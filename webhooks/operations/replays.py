@@ -1,0 +1,82 @@
+"""Doing again what staff want done again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from saga_project import api
+from updates import doorbell
+from webhooks import errors
+from webhooks.calls import Answer, Call
+from webhooks.models import Delivery, InboundCall, receiver_of
+from webhooks.operations import inbound
+from webhooks.signatures import Proof
+
+logger = logging.getLogger(__name__)
+
+
+def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) -> int:
+    """Queue dead deliveries again, with a fresh set of attempts, and return how many.
+
+    They go where their endpoint or subscription leads now, which may have been mended since.
+    """
+    count = 0
+    with transaction.atomic(durable=True):
+        dead = Delivery.objects.dead().filter(pk__in=list(ids)).order_by("pk")
+        rows = dead.select_related("endpoint", "subscription").select_for_update(of=("self",))
+        for row in rows:
+            url = _url_now(row)
+            count += (
+                Delivery.objects.dead()
+                .filter(pk=row.pk)
+                .update(
+                    status=Delivery.Status.PENDING,
+                    url=url,
+                    receiver=receiver_of(url),
+                    attempt_count=0,
+                    next_attempt_at=now,
+                    finished_at=None,
+                    reason=f"Replayed by {by}.",
+                )
+            )
+        doorbell.ring("webhooks.deliver")
+    logger.info("deliveries replayed", extra={"by": by, "count": count})
+    return count
+
+
+def _url_now(row: Delivery) -> str:
+    if row.endpoint is not None:
+        return row.endpoint.url
+    if row.subscription is not None and row.subscription.callback_url:
+        return row.subscription.callback_url
+    return row.url
+
+
+def replay_call(call_id: uuid.UUID, *, by: str, now: dt.datetime) -> Answer:
+    """Act on a kept call once more, in the name of staff; raises NotReplayable.
+
+    It carries no message id, since the point of it is to act again.
+    """
+    row = InboundCall.objects.filter(pk=call_id).first()
+    if row is None or not row.is_whole:
+        raise errors.NotReplayable(
+            "The call was refused, cut, or holds a secret that was not kept."
+        )
+    raw = row.body.encode()
+    call = Call(
+        route=row.route,
+        raw=raw,
+        headers={},
+        document=api.read_json_object(raw),
+        request_id=f"replay-{row.pk.hex}",
+        service_name=row.service_name,
+        proof=Proof(row.proof),
+        replay_of_id=row.pk,
+    )
+    logger.info("call replayed", extra={"call_id": str(row.pk), "by": by})
+    return inbound.receive(call, now=now)

@@ -1,0 +1,56 @@
+"""An event becomes deliveries in the transaction that published it: both are told, or neither."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+from django.dispatch import receiver
+from django.utils import timezone
+
+from registry.events import published
+from registry.models import Event, Subscription
+from updates import doorbell
+from webhooks.channels import standard
+from webhooks.models import Delivery, receiver_of
+
+
+@receiver(published, dispatch_uid="webhooks.enqueue")
+def enqueue(events: Sequence[Event], **_: Any) -> None:
+    subscriptions = Subscription.objects.filter(
+        service__name__in={event.service_name for event in events},
+        state=Subscription.State.ACTIVE,
+    ).exclude(callback_url="")
+    rows = [
+        _delivery(event, subscription)
+        for subscription in subscriptions.select_related("service")
+        for event in events
+        if event.service_name == subscription.service.name and matches(subscription, event.type)
+    ]
+    if rows:
+        Delivery.objects.bulk_create(rows)
+        doorbell.ring("webhooks.deliver")
+
+
+def matches(subscription: Subscription, kind: str) -> bool:
+    """Whether a subscriber wants events of this type; one that names no topics wants all."""
+    topics = subscription.topics or ["*"]
+    return any(fnmatch.fnmatchcase(kind, topic) for topic in topics)
+
+
+def _delivery(event: Event, subscription: Subscription) -> Delivery:
+    now = timezone.now()
+    data = {**event.data, "event_id": event.pk, "service_name": event.service_name}
+    return Delivery(
+        kind=Delivery.Kind.EVENT,
+        event_id=event.pk,
+        subscription=subscription,
+        service_name=event.service_name,
+        topic=event.type,
+        url=subscription.callback_url,
+        receiver=receiver_of(subscription.callback_url),
+        payload=standard.envelope(event.type, at=event.occurred_at, data=data),
+        next_attempt_at=now,
+        created_at=now,
+    )

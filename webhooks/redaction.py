@@ -1,0 +1,46 @@
+"""What is kept of a call, without what must not be kept; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+REDACTED = "[redacted]"
+SECRET_KEYS = frozenset({"webhook_secret", "secret", "password", "token", "authorization"})
+MAX_HEADERS = 64
+MAX_HEADER_LENGTH = 512
+_SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|signature|api-?key|password")
+
+
+def headers(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers, bounded; a signature is redacted too, since it could be sent again."""
+    kept = {}
+    for name, value in sorted(given.items())[:MAX_HEADERS]:
+        is_secret = _SECRET_HEADER.search(name.lower()) is not None
+        # WSGI hands over latin-1, and PostgreSQL takes no NUL.
+        kept[name] = REDACTED if is_secret else value[:MAX_HEADER_LENGTH].replace("\x00", "")
+    return kept
+
+
+def body(raw: bytes, document: Any) -> str:
+    """Return the body as it came, or, where it holds secrets, the same document without them."""
+    clean = without_secrets(document)
+    if clean == document:
+        return raw.decode()
+    return orjson.dumps(clean).decode()
+
+
+def without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: REDACTED
+            if key.lower() in SECRET_KEYS and inner is not None
+            else without_secrets(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return value

@@ -1,0 +1,91 @@
+"""What a receiver's answer means, and when to try again; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import email.utils
+import enum
+from collections.abc import Mapping
+
+RETRY_SECONDS = (60, 300, 1_800, 7_200, 43_200, 86_400)
+JITTER_SHARE = 0.1
+MAX_RETRY_AFTER_SECONDS = 86_400
+GONE = 410
+CONFLICT = 409
+RETRIED = frozenset({408, 429})
+
+
+class Fate(enum.StrEnum):
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one attempt: a status, or the reason why there is none."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    answer: str = ""
+    error: str = ""
+    is_refused: bool = False
+    duration_ms: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    fate: Fate
+    reason: str
+    retry_in_seconds: float = 0.0
+    is_gone: bool = False
+
+
+def judge(
+    outcome: Outcome, *, attempt_count: int, now: dt.datetime, chance: float = 0.5
+) -> Judgement:
+    """Return what follows from the ``attempt_count``-th attempt; ``chance`` (0-1) spreads the retries."""
+    if outcome.is_refused:
+        return Judgement(Fate.DEAD, outcome.error)
+    if outcome.status is None:
+        return _retry(outcome, outcome.error, attempt_count, now, chance)
+    if 200 <= outcome.status < 300 or outcome.status == CONFLICT:
+        return Judgement(Fate.DELIVERED, f"The receiver answered {outcome.status}.")
+    if outcome.status == GONE:
+        reason = "The receiver answered 410: it is gone, and is not called again."
+        return Judgement(Fate.DEAD, reason, is_gone=True)
+    if outcome.status in RETRIED or outcome.status >= 500:
+        reason = f"The receiver answered {outcome.status}."
+        return _retry(outcome, reason, attempt_count, now, chance)
+    if 300 <= outcome.status < 400:
+        reason = f"The receiver answered {outcome.status}; redirects are not followed."
+        return Judgement(Fate.DEAD, reason)
+    return Judgement(Fate.DEAD, f"The receiver answered {outcome.status}: it refuses for good.")
+
+
+def _retry(
+    outcome: Outcome, reason: str, attempt_count: int, now: dt.datetime, chance: float
+) -> Judgement:
+    if attempt_count > len(RETRY_SECONDS):
+        return Judgement(Fate.DEAD, f"{reason} That was the last of {attempt_count} attempts.")
+    wait = _retry_after(outcome.headers, now)
+    if wait is None:
+        wait = RETRY_SECONDS[attempt_count - 1] * (1 + JITTER_SHARE * (2 * chance - 1))
+    return Judgement(Fate.RETRY, reason, retry_in_seconds=wait)
+
+
+def _retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+    """Return the seconds that the receiver asks for, from 1 to a day; None where it asks for nothing."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:9])
+    else:
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=dt.UTC)
+            seconds = (moment - now).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 1.0), MAX_RETRY_AFTER_SECONDS)

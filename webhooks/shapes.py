@@ -1,0 +1,125 @@
+"""The shapes of the bodies that the webhook routes take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from webhooks.channels.notification import SEVERITIES
+
+HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
+LIFECYCLE_EVENTS = (
+    "starting",
+    "started",
+    "stopping",
+    "stopped",
+    "restarting",
+    "restarted",
+    "crashed",
+    "deployed",
+)
+MAX_MESSAGE_LENGTH = 65_536
+
+
+class TextField(serializers.CharField):
+    """A string as it came, and nothing that merely could be read as one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class OptionalTextField(TextField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "allow_null": True, **kwargs})
+
+
+class DetailsField(serializers.DictField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+
+class NamedShape(serializers.Serializer[Any]):
+    service_name = TextField(allow_blank=True)
+
+
+class SecretShape(NamedShape):
+    webhook_secret = OptionalTextField(
+        allow_blank=True, help_text="The secret itself, instead of a signature."
+    )
+
+
+class UpdateShape(SecretShape):
+    version = TextField()
+    artifact_url = TextField()
+    artifact_type = OptionalTextField()
+    checksum = OptionalTextField(allow_blank=True)
+
+
+class CheckShape(NamedShape):
+    pass
+
+
+class HealthShape(SecretShape):
+    status = serializers.ChoiceField(choices=HEALTH_STATUSES)
+    timestamp = OptionalTextField()
+    details = DetailsField()
+
+
+class LifecycleShape(SecretShape):
+    event = serializers.ChoiceField(choices=LIFECYCLE_EVENTS)
+    timestamp = OptionalTextField()
+    details = DetailsField()
+
+
+class DeployShape(SecretShape):
+    version = TextField()
+    artifact_url = OptionalTextField(allow_blank=True)
+    artifact_type = OptionalTextField()
+    checksum = OptionalTextField(allow_blank=True)
+    strategy = OptionalTextField()
+
+
+class RollbackShape(SecretShape):
+    version = OptionalTextField()
+
+
+class NotifyShape(NamedShape):
+    channel = TextField()
+    message = TextField(max_length=MAX_MESSAGE_LENGTH)
+    severity = serializers.ChoiceField(choices=SEVERITIES, required=False, allow_null=True)
+
+
+class ConfigShape(serializers.Serializer[Any]):
+    service_name = OptionalTextField(help_text="Absent for the global configuration.")
+    endpoints = serializers.DictField(
+        child=TextField(),
+        required=False,
+        allow_null=True,
+        help_text="Channel to URL; replaces the whole map.",
+    )
+    secret = OptionalTextField(help_text="Kept when absent, removed when null.")
+
+
+SHAPES: dict[str, type[serializers.Serializer[Any]]] = {
+    "update": UpdateShape,
+    "check-updates": CheckShape,
+    "health": HealthShape,
+    "lifecycle": LifecycleShape,
+    "deploy": DeployShape,
+    "rollback": RollbackShape,
+    "notify": NotifyShape,
+    "config": ConfigShape,
+}
+
+
+def read(route: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a body, without those that are null; raises DRF's ValidationError."""
+    shape = SHAPES[route](data=document)
+    shape.is_valid(raise_exception=True)
+    return {key: value for key, value in shape.validated_data.items() if value is not None}

@@ -1,0 +1,19 @@
+"""The webhooks' queue: doorbells for ``delivery`` and upkeep."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from webhooks import upkeep
+from webhooks.delivery import drain
+
+
+@shared_task(name="webhooks.deliver")
+def deliver() -> None:
+    drain.run()
+
+
+@shared_task(name="webhooks.purge")
+def purge() -> None:
+    upkeep.purge(now=timezone.now())

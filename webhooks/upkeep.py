@@ -1,0 +1,44 @@
+"""Work: nothing is kept for ever."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.db.models import Model, QuerySet
+
+from webhooks.models import Delivery, InboundCall
+
+BATCH = 1000
+MAX_REFUSED = 10_000
+
+
+def purge(*, now: dt.datetime) -> int:
+    """Delete calls and settled deliveries past their time, and refused calls beyond a number."""
+    before = now - dt.timedelta(days=settings.SAGA_EVENT_RETENTION_DAYS)
+    settled = Delivery.objects.filter(created_at__lt=before, finished_at__isnull=False)
+    return (
+        _delete(InboundCall.objects.filter(received_at__lt=before))
+        + _delete(settled)
+        + _purge_refused()
+    )
+
+
+def _purge_refused() -> int:
+    """Whoever floods us with nonsense must not fill the disk: the newest refusals are enough."""
+    refused = InboundCall.objects.filter(verdict=InboundCall.Verdict.REFUSED)
+    oldest_kept = refused.order_by("-received_at").values_list("received_at", flat=True)[
+        MAX_REFUSED - 1 :
+    ][:1]
+    for received_at in oldest_kept:
+        return _delete(refused.filter(received_at__lt=received_at))
+    return 0
+
+
+def _delete(rows: QuerySet[Model]) -> int:
+    """In batches, so that no transaction is long."""
+    count = 0
+    while batch := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        rows.filter(pk__in=batch).delete()
+        count += len(batch)
+    return count
