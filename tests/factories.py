@@ -7,8 +7,9 @@ import datetime as dt
 import factory
 from factory import declarations
 
-from registry.models import Service
+from registry.models import Service, Subscription
 from updates import models as updates
+from webhooks import models as webhooks
 
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 
@@ -69,3 +70,48 @@ class PolicyFactory(factory.django.DjangoModelFactory[updates.Policy]):
         model = updates.Policy
 
     service = declarations.SubFactory(ServiceFactory)
+
+
+# --- Webhooks -------------------------------------------------------------------------------------
+
+
+class SubscriptionFactory(factory.django.DjangoModelFactory[Subscription]):
+    class Meta:
+        model = Subscription
+
+    service = declarations.SubFactory(ServiceFactory)
+    subscriber = "billing"
+    callback_url = "http://127.0.0.1:1/hook"
+
+
+class ConfigurationFactory(factory.django.DjangoModelFactory[webhooks.Configuration]):
+    class Meta:
+        model = webhooks.Configuration
+
+    service_name = "payment-service"
+    configured_at = NOW
+
+
+class EndpointFactory(factory.django.DjangoModelFactory[webhooks.Endpoint]):
+    class Meta:
+        model = webhooks.Endpoint
+
+    configuration = declarations.SubFactory(ConfigurationFactory)
+    channel = "pager"
+    url = "http://127.0.0.1:1/hook"
+
+
+class DeliveryFactory(factory.django.DjangoModelFactory[webhooks.Delivery]):
+    """Something for a receiver that is nobody's subscription, due since long."""
+
+    class Meta:
+        model = webhooks.Delivery
+
+    kind = webhooks.Delivery.Kind.NOTIFICATION
+    service_name = "payment-service"
+    topic = "pager"
+    url = "http://127.0.0.1:1/hook"
+    receiver = declarations.LazyAttribute(lambda own: webhooks.receiver_of(own.url))
+    payload = declarations.Sequence(lambda number: {"number": number})
+    next_attempt_at = NOW
+    created_at = NOW

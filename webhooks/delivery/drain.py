@@ -88,10 +88,9 @@ class Drain:
 
     def is_hungry(self) -> bool:
         now = time.monotonic()
-        is_idle = now - self.claimed_at >= POLL_SECONDS or any(
-            lane.wanted for lane in self.lanes.values()
-        )
-        return is_idle and now < self.ends_at
+        is_time = now - self.claimed_at >= POLL_SECONDS
+        has_room = not self.lanes or any(lane.wanted for lane in self.lanes.values())
+        return (is_time or has_room) and now < self.ends_at
 
     def claim(self) -> None:
         wanted = {receiver: lane.wanted for receiver, lane in self.lanes.items()}
