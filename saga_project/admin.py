@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -15,6 +19,7 @@ from django_celery_beat.models import (
 )
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 for model in (
     User,
@@ -42,8 +47,20 @@ class RoleAdmin(GroupAdmin, ModelAdmin):
     pass
 
 
+class TaskSelectWidget(UnfoldAdminSelectWidget, beat_admin.TaskSelectWidget):
+    pass
+
+
+class ScheduleForm(beat_admin.PeriodicTaskForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["task"].widget = UnfoldAdminTextInputWidget()
+        self.fields["regtask"].widget = TaskSelectWidget()
+
+
 @admin.register(PeriodicTask)
 class ScheduleAdmin(beat_admin.PeriodicTaskAdmin, ModelAdmin):
+    form = ScheduleForm
     list_display = ["name", "enabled", "scheduler", "last_run_at", "total_run_count"]
 
 
@@ -54,4 +71,19 @@ class IntervalAdmin(ModelAdmin):
 
 @admin.register(CrontabSchedule)
 class CrontabAdmin(beat_admin.CrontabScheduleAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(AccessAttempt)
+class LoginAttemptAdmin(AccessAttemptAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(AccessFailureLog)
+class LoginFailureAdmin(AccessFailureLogAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(AccessLog)
+class LoginAdmin(AccessLogAdmin, ModelAdmin):
     pass

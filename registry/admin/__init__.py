@@ -1,0 +1,5 @@
+"""The registry in the admin: state is read-only, and moves by actions that call operations."""
+
+from registry.admin import accounts, events, services, subscriptions
+
+__all__ = ["accounts", "events", "services", "subscriptions"]

@@ -1,0 +1,97 @@
+"""Who depends on which service."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action, display
+
+from registry import accounts, operations
+from registry.admin import verbs
+from registry.models import Subscription
+
+
+def _activate(_request: HttpRequest, subscription: Subscription, _reason: str) -> None:
+    operations.move_subscription(subscription.pk, to=Subscription.State.ACTIVE, now=timezone.now())
+
+
+def _suspend(_request: HttpRequest, subscription: Subscription, _reason: str) -> None:
+    operations.move_subscription(
+        subscription.pk, to=Subscription.State.SUSPENDED, now=timezone.now()
+    )
+
+
+def _cancel(request: HttpRequest, subscription: Subscription, _reason: str) -> None:
+    by = accounts.staff(request.user.get_username())
+    operations.cancel_subscription(subscription.pk, by=by, now=timezone.now())
+
+
+ACTIVATE = verbs.Verb(
+    action="activate_subscriptions",
+    title="Activate",
+    consequence="These subscribers are told of events from now on.",
+    done="Activated",
+    do=_activate,
+)
+SUSPEND = verbs.Verb(
+    action="suspend_subscriptions",
+    title="Suspend",
+    consequence="These subscribers are told of nothing until they are activated again.",
+    done="Suspended",
+    do=_suspend,
+)
+CANCEL = verbs.Verb(
+    action="cancel_subscriptions",
+    title="Cancel for good",
+    consequence="These subscriptions end for good, and no longer keep their service from deregistering.",
+    done="Cancelled",
+    do=_cancel,
+)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(verbs.ReadOnly):
+    list_display = ("subscriber", "service", "state_label", "callback_url", "topics", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("service",)
+    list_per_page = 50
+    search_fields = ("subscriber", "service__name", "callback_url")
+    date_hierarchy = "created_at"
+    actions = ("activate_subscriptions", "suspend_subscriptions", "cancel_subscriptions")
+    exclude = ("sealed_secret",)
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("registry.change_subscription"))
+
+    @display(
+        description="State",
+        ordering="state",
+        label={
+            "Active": "success",
+            "Pending": "info",
+            "Suspended": "warning",
+            "Cancelled": "danger",
+        },
+    )
+    def state_label(self, subscription: Subscription) -> str:
+        return Subscription.State(subscription.state).label
+
+    @action(description="Activate", permissions=["steer"])
+    def activate_subscriptions(
+        self, request: HttpRequest, queryset: QuerySet[Subscription]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, ACTIVATE)
+
+    @action(description="Suspend", permissions=["steer"])
+    def suspend_subscriptions(
+        self, request: HttpRequest, queryset: QuerySet[Subscription]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, SUSPEND)
+
+    @action(description="Cancel for good", permissions=["steer"])
+    def cancel_subscriptions(
+        self, request: HttpRequest, queryset: QuerySet[Subscription]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, CANCEL)
