@@ -215,7 +215,7 @@ class _Breaker:
     """Keeps requests fast while Redis is gone: three failures in a row open it for a while."""
 
     failures_to_open = 3
-    open_seconds = 2.0
+    open_seconds = 1.0
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -262,7 +262,7 @@ def connection() -> Redis:
 def follower_connection() -> Redis:
     """Return a client of its own for the change channel; a dead one is noticed within a second."""
     client: Redis = Redis.from_url(
-        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=0.5, protocol=2
+        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=0.5, protocol=2, retry=None
     )
     return client
 

@@ -9,6 +9,9 @@ import os
 from pathlib import Path
 
 from environs import validate
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 from saga_project import __version__, embedded, logs
 from saga_project import env as configuration
@@ -185,9 +188,17 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": 0.5,
-            "SOCKET_TIMEOUT": 0.8,
-            "CONNECTION_POOL_KWARGS": {"max_connections": 200},
+            "SOCKET_CONNECT_TIMEOUT": 0.4,
+            "SOCKET_TIMEOUT": 0.4,
+            "CONNECTION_POOL_KWARGS": {
+                "max_connections": 200,
+                # One connection that died idle is replaced; a Redis that does not answer is not asked again.
+                "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+                # Nothing is said before the first command: each word costs a timeout with Redis frozen.
+                "protocol": 2,
+                "lib_name": None,
+                "lib_version": None,
+            },
         },
         "KEY_PREFIX": "saga",
     }
