@@ -289,5 +289,4 @@ def _numbers_that_stay(symbol: str, numbers: list[int]) -> int:
         return len(numbers) - 2
     if symbol == "~":
         return min(1, len(numbers) - 1)
-    nonzero = next((place for place, number in enumerate(numbers) if number), len(numbers) - 1)
-    return nonzero
+    return next((place for place, number in enumerate(numbers) if number), len(numbers) - 1)

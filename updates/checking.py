@@ -242,8 +242,10 @@ def _follow_withdrawal(release: Release, *, is_withdrawn: bool) -> None:
 def next_check(source: Source, *, now: dt.datetime) -> dt.datetime:
     """Return the next regular time, with a tenth of the interval (at most an hour) left to chance."""
     if source.crontab is not None:
-        wait: dt.timedelta = source.crontab.schedule.remaining_estimate(now)
-        return now + wait + _chance(60)
+        schedule = source.crontab.schedule
+        here, until_next, _ = schedule.remaining_delta(now.astimezone(schedule.tz))
+        coming: dt.datetime = here + until_next
+        return coming.astimezone(dt.UTC) + _chance(60)
     wait = dt.timedelta(seconds=source.interval_seconds)
     return now + wait + _chance(min(source.interval_seconds / 10, 3600))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,7 +88,7 @@ def get(
 
 
 def send(
-    url: str, headers: Mapping[str, str], *, timeout_seconds: float = TIMEOUT_SECONDS
+    url: str, headers: Mapping[str, str], *, at_most_seconds: float = math.inf
 ) -> fetch.Response:
     """Return the answer, whatever its status."""
     try:
@@ -96,7 +97,7 @@ def send(
             url,
             purpose="source",
             headers=headers,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=min(TIMEOUT_SECONDS, at_most_seconds),
             max_bytes=MAX_DOCUMENT_BYTES,
             follow_redirects=3,
         )

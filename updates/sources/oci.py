@@ -64,7 +64,9 @@ class _Registry:
             if answer is None:
                 break
             page = exchange.expect_object(exchange.read(answer.body), "list of tags")
-            tags += [tag for tag in page.get("tags") or [] if isinstance(tag, str)]
+            # An image without tags has null there.
+            listed = exchange.expect_list(page.get("tags") or [], "list of tags")
+            tags += [tag for tag in listed if isinstance(tag, str)]
             more = _NEXT.search(answer.headers.get("link", ""))
             url = urllib.parse.urljoin(f"{self._base}/", more[1]) if more else None
             if url and not url.startswith(f"{self._base}/"):
@@ -119,8 +121,7 @@ class _Registry:
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise SourceUnavailable("The source did not answer in time.")
-        timeout_seconds = min(left, exchange.TIMEOUT_SECONDS)
-        return exchange.send(url, headers, timeout_seconds=timeout_seconds)
+        return exchange.send(url, headers, at_most_seconds=left)
 
     def _headers(self, accept: str) -> dict[str, str]:
         own = {"Authorization": self._authorization} if self._authorization else {}
