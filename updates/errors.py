@@ -39,6 +39,16 @@ class ApprovalDecided(Conflict):
     error = "Approval already decided"
 
 
+class OwnRequest(NotAllowed):
+    """Two persons are asked for, and this is one of them twice."""
+
+    error = "Own request"
+
+
+class ApprovalPending(Conflict):
+    error = "Approval already asked for"
+
+
 class ChangesFrozen(Conflict):
     """A freeze, or no maintenance window: nobody changes the service now without an override."""
 

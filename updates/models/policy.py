@@ -39,6 +39,10 @@ class Policy(models.Model):
     )
     strategy = models.CharField(max_length=10, choices=Strategy.choices, default=Strategy.ROLLING)
     strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    requires_second_person = models.BooleanField(
+        default=False,
+        help_text="What staff ask for in the console, somebody else must approve first.",
+    )
     requires_signature = models.BooleanField(default=False)
     signing_keys = ArrayField(
         models.CharField(max_length=128),
@@ -95,6 +99,10 @@ class Approval(models.Model):
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="approvals")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     requested_at = models.DateTimeField()
+    requested_by = models.CharField(
+        max_length=255, blank=True, help_text="Empty where the policy asked."
+    )
+    strategy = models.CharField(max_length=10, blank=True, help_text="Empty: the policy's.")
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.CharField(max_length=255, blank=True)
     reason = models.TextField(blank=True)

@@ -3,6 +3,7 @@
 from updates.checking import CheckResult
 from updates.clearance import Override, override_of
 from updates.operations.approvals import approve, reject
+from updates.operations.approvals import request as request_approval
 from updates.operations.checks import check
 from updates.operations.corrections import correct
 from updates.operations.jobs import (
@@ -38,6 +39,7 @@ __all__ = [
     "promote",
     "quarantine",
     "reject",
+    "request_approval",
     "resume",
     "retry",
     "roll_back",

@@ -1,4 +1,4 @@
-"""Staff's word on releases that policy asked about."""
+"""Staff's word on releases that policy, or one of them, asked about."""
 
 from __future__ import annotations
 
@@ -6,21 +6,51 @@ import datetime as dt
 
 from django.db import transaction
 
-from updates import audit, doorbell, errors
-from updates.models import Approval
+from registry import events
+from registry.models import Service
+from updates import audit, doorbell, errors, facts, plans, releases
+from updates.models import Approval, Release
+from updates.operations import jobs
+
+
+def request(release: Release, *, by: str, strategy: str, now: dt.datetime) -> Approval:
+    """Ask for a release to be deployed once somebody else approved it. Raises ApprovalPending."""
+    with transaction.atomic(durable=True):
+        # One at a time a service, so that two people do not both ask.
+        service = Service.objects.select_for_update(no_key=True).get(pk=release.service_id)
+        pending = Approval.objects.filter(service=service, state=Approval.State.PENDING)
+        if pending.exclude(requested_by="").exists():
+            raise errors.ApprovalPending("Somebody asked already; that waits for an answer.")
+        pending.update(state=Approval.State.SUPERSEDED, decided_at=now)
+        approval = Approval.objects.create(
+            service=service, release=release, requested_at=now, requested_by=by, strategy=strategy
+        )
+        events.publish(facts.update_waits(service.name, version=release.version))
+        data = {"version": release.version, "strategy": strategy}
+        audit.record("update.requested", actor=by, service_name=service.name, data=data, at=now)
+    return approval
 
 
 def approve(approval: Approval, *, by: str, reason: str = "", now: dt.datetime) -> None:
-    """Let the release be deployed as soon as the calendar allows. Raises ApprovalDecided."""
-    _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
+    """Let the release be deployed: at once where a person asked, else when policy and calendar allow.
+
+    Raises ApprovalDecided, OwnRequest where two persons are asked for, and what deploying raises.
+    """
+    with transaction.atomic(durable=True):
+        is_for_two = plans.policy_of(approval.service).requires_second_person
+        if is_for_two and approval.requested_by == by:
+            raise errors.OwnRequest("You asked for it yourself; somebody else must approve it.")
+        _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
+        if approval.requested_by:
+            _deploy(approval)
 
 
 def reject(approval: Approval, *, by: str, reason: str, now: dt.datetime) -> None:
     """Keep the release from being deployed by policy, for good. Raises ApprovalDecided."""
-    _decide(approval, to=Approval.State.REJECTED, by=by, reason=reason, now=now)
+    with transaction.atomic(durable=True):
+        _decide(approval, to=Approval.State.REJECTED, by=by, reason=reason, now=now)
 
 
-@transaction.atomic(durable=True)
 def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.datetime) -> None:
     decided = Approval.objects.filter(pk=approval.pk, state=Approval.State.PENDING).update(
         state=to, decided_at=now, decided_by=by, reason=reason
@@ -36,3 +66,16 @@ def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.dateti
         at=now,
     )
     doorbell.ring("updates.apply_policy", approval.service_id)
+
+
+def _deploy(approval: Approval) -> None:
+    policy = plans.policy_of(approval.service)
+    by = f"{approval.requested_by}, approved by {approval.decided_by}"
+    job = jobs.deploy(
+        approval.service,
+        releases.Announcement(version=approval.release.version),
+        by=by[:255],
+        strategy=approval.strategy or policy.strategy,
+        options=policy.strategy_options,
+    )
+    Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)

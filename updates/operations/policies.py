@@ -34,6 +34,8 @@ def _ask_staff(plan: plans.Plan, *, now: dt.datetime) -> None:
     Service.objects.select_for_update(no_key=True).get(pk=plan.service.pk)
     release = Release.objects.get(service=plan.service, version=plan.decision.version)
     pending = Approval.objects.filter(service=plan.service, state=Approval.State.PENDING)
+    if pending.exclude(requested_by="").exists():
+        return  # a person asked, and waits for an answer
     pending.exclude(release=release).update(state=Approval.State.SUPERSEDED, decided_at=now)
     _, is_new = Approval.objects.get_or_create(
         service=plan.service,
