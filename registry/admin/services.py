@@ -17,6 +17,7 @@ from registry.directory import InstanceEntry, ServiceEntry
 from registry.models import Instance, Service
 from saga_project.errors import RedisUnavailable
 
+STATES = ("up", "degraded", "gone", "pending", "rejected", "left")
 UNKNOWN = "unknown (Redis is not available)"
 
 
@@ -89,6 +90,20 @@ class InstanceInline(TabularInline):
     tab = True
 
 
+class StateFilter(admin.SimpleListFilter):
+    """The word that the dashboard counts by."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(word, word.capitalize()) for word in STATES]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        word = self.value()
+        return queryset.in_state(word) if word else queryset
+
+
 @admin.register(Service)
 class ServiceAdmin(ModelAdmin):
     list_display = (
@@ -101,7 +116,7 @@ class ServiceAdmin(ModelAdmin):
         "last_heartbeat",
         "registered_at",
     )
-    list_filter = ("status", "health_status", "is_auto_approved", "category")
+    list_filter = (StateFilter, "status", "health_status", "is_auto_approved", "category")
     list_select_related = ("account",)
     list_per_page = 50
     search_fields = ("name", "display_name", "description", "app_id", "contact_email", "version")

@@ -1,0 +1,94 @@
+"""Where services are installed; whoever edits this decides what runs on those machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from saga_project import crypto
+from updates.models import Target
+
+WHERE_IT_RUNS = "updates.change_where_it_runs"
+
+
+class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
+    deployer_key = forms.CharField(
+        required=False,
+        max_length=512,
+        widget=UnfoldAdminPasswordWidget(render_value=False),
+        help_text="Signs the calls to the deployer. Kept encrypted and never shown; empty keeps it.",
+    )
+
+
+@admin.register(Target)
+class TargetAdmin(ModelAdmin):
+    form = TargetForm
+    list_display = [
+        "name",
+        "service",
+        "node",
+        "zone",
+        "installer",
+        "restart",
+        "current_version",
+        "is_enabled",
+    ]
+    list_select_related = ["service"]
+    list_filter = ["installer", "restart", "is_enabled"]
+    search_fields = ["=service__name", "name", "node"]
+    autocomplete_fields = ["service"]
+    readonly_fields = ["current_version"]
+    fieldsets = [
+        (None, {"fields": ["service", "name", "position", "zone", "node", "is_enabled"]}),
+        (
+            "How it is installed",
+            {
+                "fields": [
+                    "installer",
+                    "install_root",
+                    "keep_releases",
+                    "deployer_url",
+                    "deployer_key",
+                    "current_version",
+                ]
+            },
+        ),
+        ("How it is restarted", {"fields": ["restart", "restart_with", "restart_signal"]}),
+        (
+            "How we know that it runs",
+            {
+                "fields": [
+                    "instance_id",
+                    "is_registry_gate",
+                    "health_url",
+                    "health_successes",
+                    "health_interval_seconds",
+                    "min_healthy_seconds",
+                    "healthy_deadline_seconds",
+                    "metric_url",
+                    "metric_query",
+                    "metric_minimum",
+                    "metric_maximum",
+                    "metric_samples_query",
+                    "metric_min_samples",
+                ]
+            },
+        ),
+    ]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(WHERE_IT_RUNS)) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = super().has_change_permission(request, obj)
+        return bool(request.user.has_perm(WHERE_IT_RUNS)) and allowed
+
+    def save_model(self, request: HttpRequest, obj: Target, form: Any, change: bool) -> None:
+        if key := form.cleaned_data.get("deployer_key"):
+            obj.sealed_deployer_secret = crypto.encrypt(key)
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,5 @@
+"""Webhooks in the admin: lists; the console's pages show the single call, delivery and configuration."""
+
+from webhooks.admin import lists
+
+__all__ = ["lists"]

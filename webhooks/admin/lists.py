@@ -1,0 +1,91 @@
+"""What we were told, what we tell, and where it leads; secrets are nowhere among it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from webhooks.models import Configuration, Delivery, InboundCall
+
+
+class Journal(ModelAdmin):
+    """A table that programs write and that grows: its rows are never counted."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Configuration)
+class ConfigurationAdmin(ModelAdmin):
+    list_display = ["__str__", "channels", "has_secret", "configured_at"]
+    search_fields = ["service_name"]
+
+    @display(description="Channels")
+    def channels(self, configuration: Configuration) -> str:
+        return ", ".join(endpoint.channel for endpoint in configuration.endpoints.all()) or "none"
+
+    @display(description="Secret", boolean=True)
+    def has_secret(self, configuration: Configuration) -> bool:
+        return bool(configuration.sealed_secret)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("endpoints")
+
+
+@admin.register(InboundCall)
+class InboundCallAdmin(Journal):
+    list_display = [
+        "route",
+        "service_name",
+        "shown_verdict",
+        "status",
+        "proof",
+        "caller",
+        "received_at",
+    ]
+    list_filter = ["verdict", "route"]
+    search_fields = ["=service_name", "=message_id", "=request_id"]
+    search_help_text = "A service, a message id or a request id, in full."
+
+    @display(description="Verdict", label={"accepted": "success", "refused": "danger"})
+    def shown_verdict(self, call: InboundCall) -> str:
+        return call.verdict
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(Journal):
+    list_display = [
+        "topic",
+        "service_name",
+        "kind",
+        "shown_status",
+        "attempt_count",
+        "reason",
+        "next_attempt_at",
+        "created_at",
+    ]
+    list_filter = ["status", "kind"]
+    search_fields = ["=service_name", "=topic"]
+    search_help_text = "A service or a topic, in full."
+
+    @display(
+        description="Status",
+        label={"delivered": "success", "dead": "danger", "pending": "warning", "sending": "info"},
+    )
+    def shown_status(self, delivery: Delivery) -> str:
+        return delivery.status
