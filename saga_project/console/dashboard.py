@@ -21,6 +21,7 @@ from registry.models import Event, Service
 from saga_project.console import fragments, live, protection
 from updates import dora
 from updates.models import Approval, HistoryEntry, Job, Source
+from webhooks.models import Delivery
 
 DORA_WINDOW = dt.timedelta(days=30)
 CHART_DAYS = 14
@@ -82,6 +83,7 @@ def _needs(states: dict[str, int]) -> list[Need]:
         stuck=Count("pk", filter=Q(needs_attention=True)),
     )
     approvals = Approval.objects.filter(state=Approval.State.PENDING).count()
+    dead = Delivery.objects.dead().count()
     failing = Source.objects.filter(is_enabled=True, failures__gt=0).count()
     job_list = reverse("admin:updates_job_changelist")
     needs = [
@@ -119,6 +121,13 @@ def _needs(states: dict[str, int]) -> list[Need]:
             icon="cancel",
             tone="bad",
             link=_services("gone"),
+        ),
+        Need(
+            count=dead,
+            text="dead deliveries",
+            icon="unsubscribe",
+            tone="bad",
+            link=f"{reverse('admin:webhooks_delivery_changelist')}?status__exact=dead",
         ),
         Need(
             count=failing,

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 
 FRAGMENT_HEADER = "X-Saga-Fragment"
 DIGEST_HEADER = "X-Saga-Digest"
+ONWARD_HEADER = "X-Saga-Onward"
 
 
 def answer(

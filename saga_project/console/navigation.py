@@ -35,12 +35,22 @@ GROUPS = (
         ),
     ),
     (
+        "Webhooks",
+        (
+            ("webhooks.configuration", "Configuration", "tune"),
+            ("webhooks.inboundcall", "Inbound calls", "call_received"),
+            ("webhooks.delivery", "Deliveries", "send"),
+        ),
+    ),
+    (
         "Access",
         (
             ("registry.serviceaccount", "Service accounts", "key"),
+            ("registry.token", "Tokens", "vpn_key"),
             ("updates.auditentry", "Audit trail", "verified_user"),
             ("auth.user", "People", "person"),
             ("auth.group", "Roles", "group"),
+            ("axes.accessattempt", "Failed logins", "lock_clock"),
             ("django_celery_beat.periodictask", "Schedules", "schedule"),
         ),
     ),

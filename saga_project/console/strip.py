@@ -9,6 +9,7 @@ from typing import Any
 
 UP, DEGRADED, GONE = "up", "degraded", "gone"
 _WORST_FIRST = (GONE, DEGRADED, UP)
+_HEIGHTS = {UP: 40, DEGRADED: 26, GONE: 10}
 WINDOW = dt.timedelta(hours=24)
 CELLS = 96
 
@@ -49,6 +50,19 @@ class Cell:
     start: dt.datetime
     end: dt.datetime
     position: int
+
+    #: The strip is drawn 960 wide and 40 high; the state shows in the height, too.
+    @property
+    def x(self) -> int:
+        return self.position * 10
+
+    @property
+    def height(self) -> int:
+        return _HEIGHTS[self.state]
+
+    @property
+    def y(self) -> int:
+        return 40 - self.height
 
 
 @dataclass

@@ -46,6 +46,7 @@ STATES = {
     "sending": ("progress_activity", "busy", "sending"),
     "queued": ("schedule", "busy", "queued"),
 }
+_NEUTRAL = ("radio_button_unchecked", "mute", "")
 _EVENT_TONES = {
     "expired": "gone",
     "unreachable": "unreachable",
@@ -78,7 +79,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 @register.simple_tag
 def state(word: str, text: str = "") -> SafeString:
     """Draw a state as a badge: icon, word and tone."""
-    icon, tone, label = STATES.get(word, ("radio_button_unchecked", "mute", word.replace("_", " ")))
+    icon, tone, label = STATES.get(word, (*_NEUTRAL[:2], word.replace("_", " ")))
     return format_html(
         '<span class="sg-badge sg-{}">'
         '<span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
@@ -114,6 +115,24 @@ def seconds(value: float | None) -> str:
         if count:
             words.append(f"{count} {unit}")
     return " ".join(words[:2]) or "0 s"
+
+
+@register.filter
+def took(record: Any) -> float | None:
+    """Return how long something with a start and an end lasted, in seconds."""
+    if record.started_at is None or record.finished_at is None:
+        return None
+    return float((record.finished_at - record.started_at).total_seconds())
+
+
+@register.filter
+def tone(word: str) -> str:
+    return STATES.get(word, _NEUTRAL)[1]
+
+
+@register.filter
+def icon(word: str) -> str:
+    return STATES.get(word, _NEUTRAL)[0]
 
 
 @register.filter

@@ -97,6 +97,8 @@ async function refresh(region) {
     cache: "no-store",
   });
   if (answer.type === "opaqueredirect" || answer.status === 403) return "out";
+  const onward = answer.headers.get("X-Saga-Onward");
+  if (onward) window.location.assign(onward);
   if (answer.status === 204) return "live";
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   swap(region, await answer.text(), answer.headers.get("X-Saga-Digest"));

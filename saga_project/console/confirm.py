@@ -1,0 +1,88 @@
+"""Buttons that change something: one page says what will happen and asks once, a POST does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+
+from saga_project.console import roles
+from saga_project.errors import SagaError
+
+Form = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A field to fill in before the button: a list where ``options`` are given, else a line of text."""
+
+    name: str
+    label: str
+    hint: str = ""
+    options: Sequence[tuple[str, str]] = ()
+    value: str = ""
+    is_long: bool = False
+    is_required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """One button. ``does`` gets what was filled in and returns what to tell, and where to go on."""
+
+    name: str
+    label: str
+    icon: str
+    permission: str
+    consequences: Sequence[str]
+    does: Callable[[Form], tuple[str, str | None]]
+    choices: Sequence[Choice] = field(default_factory=tuple)
+    is_primary: bool = False
+    is_danger: bool = False
+    link: str = ""
+
+
+def allowed(request: HttpRequest, verbs: Sequence[Verb]) -> list[Verb]:
+    """Return the buttons that this person may see."""
+    return [verb for verb in verbs if request.user.has_perm(verb.permission)]
+
+
+def ask(
+    request: HttpRequest,
+    verbs: Sequence[Verb],
+    name: str,
+    *,
+    subject: str,
+    back: str,
+    site: dict[str, Any],
+) -> HttpResponse:
+    """Show the question, or do what was confirmed; a verb that the state does not offer is 404."""
+    verb = next((verb for verb in verbs if verb.name == name), None)
+    if verb is None:
+        if request.method == "POST":
+            messages.warning(request, f"“{subject}” has moved on: that is no longer possible.")
+            return HttpResponseRedirect(back)
+        raise Http404
+    roles.demand(request, verb.permission)
+    if request.method == "POST":
+        return _do(request, verb, back=back)
+    context = {**site, "title": f"{verb.label}?", "verb": verb, "subject": subject, "back": back}
+    return TemplateResponse(request, "console/confirm.html", context)
+
+
+def _do(request: HttpRequest, verb: Verb, *, back: str) -> HttpResponse:
+    form = {choice.name: request.POST.get(choice.name, "").strip() for choice in verb.choices}
+    missing = [choice for choice in verb.choices if choice.is_required and not form[choice.name]]
+    if missing:
+        messages.error(request, f"“{missing[0].label}” is needed.")
+        return HttpResponseRedirect(request.get_full_path())
+    try:
+        told, onward = verb.does(form)
+    except SagaError as exc:
+        messages.error(request, str(exc))
+        return HttpResponseRedirect(back)
+    messages.success(request, told)
+    return HttpResponseRedirect(onward or back)

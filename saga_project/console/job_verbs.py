@@ -1,0 +1,152 @@
+"""What staff can do to a deployment in its state, and what each of it will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+import updates.operations
+from saga_project.console import roles
+from saga_project.console.confirm import Form, Verb
+from updates.models import Job
+from updates.operations import jobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Word:
+    label: str
+    icon: str
+    told: str
+    consequences: Sequence[str] = ()
+    permission: str = roles.OPERATE_JOB
+    is_primary: bool = False
+    is_danger: bool = False
+
+
+def _of_abort(job: Job) -> list[str]:
+    if not _has_switched(job):
+        return ["Nothing was switched yet: the deployment ends, and everything stays as it is."]
+    return [
+        f"Every target that was switched goes back to {job.previous_version or 'what ran before'},"
+        " a few at a time.",
+        f"Version {job.version} is not installed again by itself.",
+    ]
+
+
+def _has_switched(job: Job) -> bool:
+    return job.steps.filter(name="switch", started_at__isnull=False, is_way_back=False).exists()
+
+
+def _of_retry(job: Job) -> list[str]:
+    if job.needs_attention:
+        return ["The way back is tried again, from where it stopped."]
+    return [f"A new deployment of {job.version} begins from the start, asked for by you."]
+
+
+_WORDS = {
+    "resume": _Word(
+        label="Resume",
+        icon="play_arrow",
+        told="goes on",
+        is_primary=True,
+        consequences=["The deployment goes on with its next step."],
+    ),
+    "promote": _Word(
+        label="Promote",
+        icon="skip_next",
+        told="goes on",
+        is_primary=True,
+        consequences=[
+            "This pause ends now, and the next wave begins.",
+            "Later pauses still wait.",
+        ],
+    ),
+    "promote-fully": _Word(
+        label="Promote fully",
+        icon="fast_forward",
+        told="goes on to the end",
+        consequences=[
+            "No pause stops the deployment any more; it goes on to the end.",
+            "Its health gates still count: an unhealthy target sends all of it back.",
+        ],
+    ),
+    "pause": _Word(
+        label="Pause",
+        icon="pause",
+        told="pauses after the step under way",
+        consequences=[
+            "The step under way is finished; then the deployment waits until somebody resumes it.",
+            "Targets that were switched already keep running the new version.",
+        ],
+    ),
+    "abort": _Word(
+        label="Abort",
+        icon="stop_circle",
+        told="is being stopped",
+        is_danger=True,
+    ),
+    "retry": _Word(
+        label="Retry",
+        icon="replay",
+        told="is tried again",
+        is_primary=True,
+    ),
+    "acknowledge": _Word(
+        label="Acknowledge",
+        icon="done_all",
+        told="is acknowledged",
+        permission=roles.ACKNOWLEDGE_JOB,
+        consequences=[
+            "You say that you have looked after the service by hand.",
+            "It may be deployed to again; this deployment stays failed.",
+        ],
+    ),
+}
+
+
+#: Of the verbs whose effect depends on what was done already.
+_CONSEQUENCES: Mapping[str, Callable[[Job], list[str]]] = {"abort": _of_abort, "retry": _of_retry}
+
+
+def of(job: Job, *, by: str) -> list[Verb]:
+    return [_verb(job, name, by) for name in _names(job)]
+
+
+def _names(job: Job) -> list[str]:
+    allowed = jobs.ALLOWED[job.status]
+    names = [name for name in allowed if name != "promote" or job.status == Job.Status.PAUSED]
+    if "promote" in allowed and not job.is_promoted_fully:
+        names.insert(names.index("abort"), "promote-fully")
+    if job.needs_attention:
+        names.append("acknowledge")
+    return names
+
+
+def _verb(job: Job, name: str, by: str) -> Verb:
+    word = _WORDS[name]
+
+    def does(_: Form) -> tuple[str, str | None]:
+        changed = _act(job.job_id, name, by)
+        onward = reverse("admin:console_job", args=[changed.job_id])
+        return f"{changed.job_id} {word.told}.", onward
+
+    return Verb(
+        name=name,
+        label=word.label,
+        icon=word.icon,
+        permission=word.permission,
+        link=reverse("admin:console_job_verb", args=[job.job_id, name]),
+        consequences=_CONSEQUENCES[name](job) if name in _CONSEQUENCES else word.consequences,
+        is_primary=word.is_primary,
+        is_danger=word.is_danger,
+        does=does,
+    )
+
+
+def _act(job_id: str, name: str, by: str) -> Job:
+    if name == "promote-fully":
+        return updates.operations.promote(job_id, by=by, is_fully=True)
+    does: Callable[..., Job] = getattr(updates.operations, name)
+    return does(job_id, by=by)

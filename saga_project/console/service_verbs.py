@@ -1,0 +1,202 @@
+"""What staff can do to a service now, and what each of it will do."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.urls import reverse
+
+import registry.operations
+import updates.operations
+from registry import accounts
+from registry.models import Service
+from saga_project.console import roles
+from saga_project.console.confirm import Choice, Form, Verb
+from updates import strategies
+from updates.models import Job, Release
+
+RELEASES_OFFERED = 20
+Done = tuple[str, str | None]
+
+
+def of(service: Service, *, by: str, now: dt.datetime) -> list[Verb]:
+    status = Service.Status(service.status)
+    verbs = []
+    if status in (Service.Status.PENDING_APPROVAL, Service.Status.REJECTED):
+        verbs.append(_approve(service, by, now))
+    if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
+        verbs.append(_reject(service, by, now))
+    if not Job.objects.filter(service=service).locking().exists():
+        verbs += _updates(service, by)
+    verbs.append(_check(service))
+    if status != Service.Status.DEREGISTERED:
+        verbs.append(_deregister(service, by, now))
+    return verbs
+
+
+def _link(service: Service, verb: str) -> str:
+    return reverse("admin:console_service_verb", args=[service.name, verb])
+
+
+def _approve(service: Service, by: str, now: dt.datetime) -> Verb:
+    def does(_: Form) -> Done:
+        registry.operations.approve(service.name, by=by, now=now)
+        return f"{service.name} is approved: lookups find it.", None
+
+    return Verb(
+        name="approve",
+        label="Approve",
+        icon="check",
+        permission=roles.APPROVE_SERVICE,
+        link=_link(service, "approve"),
+        is_primary=True,
+        consequences=[
+            "Lookups, lists and Prometheus find the service from now on, while it beats.",
+            "Those who listen are told (service.approved).",
+        ],
+        does=does,
+    )
+
+
+def _reject(service: Service, by: str, now: dt.datetime) -> Verb:
+    def does(form: Form) -> Done:
+        registry.operations.reject(service.name, by=by, reason=form["reason"], now=now)
+        return f"{service.name} is rejected.", None
+
+    return Verb(
+        name="reject",
+        label="Reject",
+        icon="block",
+        permission=roles.APPROVE_SERVICE,
+        link=_link(service, "reject"),
+        is_danger=True,
+        consequences=[
+            "No lookup finds the service any more; its heartbeats are still recorded.",
+            "Its owner sees the reason in the answers to its heartbeats and on this page.",
+        ],
+        choices=[Choice(name="reason", label="Reason", is_long=True, is_required=True)],
+        does=does,
+    )
+
+
+def _updates(service: Service, by: str) -> list[Verb]:
+    releases = list(
+        Release.objects.filter(service=service)
+        .available()
+        .exclude(artifact_url="")
+        .order_by("-recorded_at", "-id")[:RELEASES_OFFERED]
+    )
+    verbs = [_deploy(service, by, releases)] if releases else []
+    if service.jobs.exists():
+        verbs.append(_roll_back(service, by))
+    return verbs
+
+
+def _deploy(service: Service, by: str, releases: list[Release]) -> Verb:
+    def does(form: Form) -> Done:
+        job = updates.operations.deploy(
+            service,
+            updates.operations.Announcement(version=form["version"]),
+            by=by,
+            strategy=form["strategy"],
+        )
+        return f"{job.job_id} is queued.", reverse("admin:console_job", args=[job.job_id])
+
+    return Verb(
+        name="deploy",
+        label="Deploy",
+        icon="rocket_launch",
+        permission=roles.DEPLOY,
+        link=_link(service, "deploy"),
+        is_primary=service.status in Service.APPROVED,
+        consequences=[
+            "The chosen release is fetched and verified on every target, then switched to, wave by wave.",
+            "Each target must be healthy before the next wave begins; else all of it goes back by itself.",
+        ],
+        choices=[
+            Choice(
+                name="version",
+                label="Version",
+                options=[(release.version, release.version) for release in releases],
+                is_required=True,
+            ),
+            Choice(
+                name="strategy",
+                label="Strategy",
+                options=[(name, name) for name in strategies.NAMES],
+                value=strategies.ROLLING,
+                is_required=True,
+            ),
+        ],
+        does=does,
+    )
+
+
+def _roll_back(service: Service, by: str) -> Verb:
+    def does(form: Form) -> Done:
+        job = updates.operations.roll_back(service, form["version"] or None, by=by)
+        return f"{job.job_id} is queued.", reverse("admin:console_job", args=[job.job_id])
+
+    return Verb(
+        name="roll-back",
+        label="Roll back",
+        icon="undo",
+        permission=roles.DEPLOY,
+        link=_link(service, "roll-back"),
+        consequences=[
+            "Every target switches back to a release that it still keeps, wave by wave.",
+            "Freezes and maintenance windows do not stop it.",
+        ],
+        choices=[
+            Choice(
+                name="version",
+                label="Version",
+                hint="Empty: the one before what runs now.",
+            )
+        ],
+        does=does,
+    )
+
+
+def _check(service: Service) -> Verb:
+    def does(_: Form) -> Done:
+        result = updates.operations.check(service)
+        if result.is_update_available:
+            return f"Version {result.latest_version} is available.", None
+        return "There is nothing newer.", None
+
+    return Verb(
+        name="look",
+        label="Look for updates",
+        icon="refresh",
+        permission=roles.DEPLOY,
+        link=_link(service, "look"),
+        consequences=[
+            "The service's source is asked now; what it offers is put on record.",
+            "Nothing is deployed by this, unless the service's policy says so.",
+        ],
+        does=does,
+    )
+
+
+def _deregister(service: Service, by: str, now: dt.datetime) -> Verb:
+    def does(form: Form) -> Done:
+        registry.operations.deregister(
+            service.name, by=accounts.staff(by), now=now, reason=form["reason"]
+        )
+        return f"{service.name} is deregistered.", None
+
+    return Verb(
+        name="deregister",
+        label="Deregister",
+        icon="delete",
+        permission=roles.DEREGISTER_SERVICE,
+        link=_link(service, "deregister"),
+        is_danger=True,
+        consequences=[
+            "All its instances leave the lookups at once; history, releases and targets stay.",
+            "It may register again whenever it likes.",
+        ],
+        choices=[Choice(name="reason", label="Reason", is_long=True)],
+        does=does,
+    )

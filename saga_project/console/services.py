@@ -1,0 +1,186 @@
+"""A service's page: how it is and was, what runs and what could, who depends on it, what to copy."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Case, IntegerField, Value, When
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from registry import directory, presence
+from registry.models import Event, Instance, Service, Subscription
+from saga_project.console import confirm, day, fragments, live, roles, service_verbs, snippets
+from saga_project.errors import RedisUnavailable
+from updates import plans
+from updates.models import HistoryEntry, Job, Release
+from webhooks.models import Configuration
+
+INSTANCES_SHOWN = 100
+EVENTS_SHOWN = 25
+HISTORY_SHOWN = 10
+RELEASES_SHOWN = 5
+MAX_NOTES = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presence:
+    """An instance as its row knows it, and as it lives now."""
+
+    row: Instance
+    state: str
+    health: str
+    last_heartbeat_at: dt.datetime
+    deadline_at: dt.datetime | None
+
+
+def page(request: HttpRequest, name: str) -> HttpResponse:
+    roles.demand(request, "registry.view_service")
+    service = _find(name)
+    now = timezone.now()
+    context = _live_context(request, service, now=now)
+    if not request.headers.get(fragments.FRAGMENT_HEADER):
+        context.update(_slow_context(request, service))
+    return fragments.answer(
+        request,
+        page="console/service.html",
+        live="console/service_live.html",
+        context=context,
+        site={**admin.site.each_context(request), "title": "Service", "opts": None},
+    )
+
+
+def _find(name: str) -> Service:
+    service = Service.objects.with_state().select_related("account").filter(name=name).first()
+    if service is None:
+        raise Http404(f"No service is called {name}.")
+    return service
+
+
+def _live_context(request: HttpRequest, service: Service, *, now: dt.datetime) -> dict[str, Any]:
+    rows = list(_instances(service))
+    seen, is_known = _presences(service, rows)
+    verbs = service_verbs.of(service, by=request.user.get_username(), now=now)
+    jobs = list(Job.objects.filter(service=service).locking()[:1])
+    return {
+        "service": service,
+        "instances": seen,
+        "is_presence_known": is_known,
+        "day": day.of(service, rows, now=now),
+        "verbs": confirm.allowed(request, verbs),
+        "jobs": live.with_current_steps(jobs),
+        "events": Event.objects.filter(service_name=service.name).order_by("-transaction", "-id")[
+            :EVENTS_SHOWN
+        ],
+    }
+
+
+def _instances(service: Service) -> Any:
+    is_first = Case(
+        When(state=Instance.State.LIVE, then=Value(0)),
+        default=Value(1),
+        output_field=IntegerField(),
+    )
+    return service.instances.order_by(is_first, "instance_id")[:INSTANCES_SHOWN]
+
+
+def _presences(service: Service, rows: list[Instance]) -> tuple[list[Presence], bool]:
+    """Pair the rows with who lives; also whether Redis could be asked."""
+    try:
+        entry = directory.find(service.name)
+    except RedisUnavailable:
+        return [_as_recorded(row) for row in rows], False
+    return [_as_it_lives(row, entry) for row in rows], True
+
+
+def _as_recorded(row: Instance) -> Presence:
+    return Presence(
+        row=row,
+        state=row.state,
+        health=row.health,
+        last_heartbeat_at=row.last_heartbeat_at,
+        deadline_at=None,
+    )
+
+
+def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presence:
+    known = entry.instances.get(row.instance_id) if entry is not None else None
+    deadline_us = known.deadline_us(entry.floor_us) if known and entry else 0
+    if known is None or deadline_us <= directory.now_us():
+        gone = Instance.State.EXPIRED if row.state == Instance.State.LIVE else row.state
+        return Presence(
+            row=row,
+            state=gone,
+            health=row.health,
+            last_heartbeat_at=row.last_heartbeat_at,
+            deadline_at=None,
+        )
+    return Presence(
+        row=row,
+        state=Instance.State.LIVE,
+        health=known.health,
+        last_heartbeat_at=known.last_heartbeat_at,
+        deadline_at=presence.moment(deadline_us),
+    )
+
+
+def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
+    """What a person changes, or what changes with a deployment."""
+    live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
+    return {
+        "plan": plans.plan(service, now=timezone.now()),
+        "releases": Release.objects.filter(service=service).order_by("-recorded_at", "-id")[
+            :RELEASES_SHOWN
+        ],
+        "dependants": service.subscriptions.exclude(state=Subscription.State.CANCELLED),
+        "history": HistoryEntry.objects.filter(service_name=service.name)
+        .standing()
+        .newest_first()[:HISTORY_SHOWN],
+        "configuration": Configuration.objects.filter(service_name=service.name).first(),
+        "snippets": snippets.of(
+            service.name,
+            version=service.version,
+            base=snippets.base_of(request),
+            url=live_url.first() or "",
+        ),
+        "may_note": request.user.has_perm(roles.CHANGE_SERVICE),
+        "max_notes": MAX_NOTES,
+    }
+
+
+def by_number(request: HttpRequest, number: str) -> HttpResponse:
+    """Open the page of the row that the admin's lists link to."""
+    roles.demand(request, "registry.view_service")
+    if not number.isdecimal():
+        raise Http404
+    service = get_object_or_404(Service, pk=int(number))
+    return redirect("admin:console_service", service.name)
+
+
+@require_POST
+def note(request: HttpRequest, name: str) -> HttpResponse:
+    roles.demand(request, roles.CHANGE_SERVICE)
+    service = _find(name)
+    notes = request.POST.get("notes", "").replace("\x00", "")[:MAX_NOTES]
+    Service.objects.filter(pk=service.pk).update(notes=notes)
+    messages.success(request, "The notes are kept.")
+    return HttpResponseRedirect(reverse("admin:console_service", args=[name]))
+
+
+def act(request: HttpRequest, name: str, verb: str) -> HttpResponse:
+    roles.demand(request, "registry.view_service")
+    service = _find(name)
+    return confirm.ask(
+        request,
+        service_verbs.of(service, by=request.user.get_username(), now=timezone.now()),
+        verb,
+        subject=service.name,
+        back=reverse("admin:console_service", args=[name]),
+        site=admin.site.each_context(request),
+    )
