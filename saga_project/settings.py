@@ -196,8 +196,7 @@ CACHES = {
                 "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
                 # Nothing is said before the first command: each word costs a timeout with Redis frozen.
                 "protocol": 2,
-                "lib_name": None,
-                "lib_version": None,
+                "driver_info": None,
             },
         },
         "KEY_PREFIX": "saga",
