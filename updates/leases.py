@@ -60,6 +60,11 @@ class Lease:
                 raise LeaseLost
             yield job
 
+    def check(self) -> None:
+        """Raise LeaseLost unless the job is still ours."""
+        if not Job.objects.filter(pk=self.job_pk, fence=self.fence, status__in=Job.LIVE).exists():
+            raise LeaseLost
+
     def checkpoint(self) -> None:
         """Raise Interrupted where the step under way should end; cheap, for use between chunks."""
         is_late = time.monotonic() - self.renewed_at > LEASE.total_seconds()
@@ -120,7 +125,7 @@ def kept(lease: Lease) -> Iterator[None]:
 
 def _keep(lease: Lease, is_done: threading.Event) -> None:
     try:
-        while not is_done.wait(WATCHED_EVERY_SECONDS) and not lease.is_over.is_set():
+        while not is_done.wait(WATCHED_EVERY_SECONDS):
             _watch(lease)
     finally:
         db.connections.close_all()
@@ -135,13 +140,14 @@ def _watch(lease: Lease) -> None:
         else:
             renewed = mine.update(lease_expires_at=Now() + LEASE)
             status = lease.status if renewed else None
-            lease.renewed_at = asked_at
+            lease.renewed_at = asked_at if renewed else lease.renewed_at
     except db.Error:
         # The database may be back before the lease is over; checkpoint() judges by the clock.
         db.connections.close_all()
         logger.warning("lease not renewed", extra={"job": lease.job_pk}, exc_info=True)
         return
-    if status != lease.status:
+    has_turned = status == Job.Status.ROLLING_BACK != lease.status
+    if status not in Job.LIVE or has_turned:
         lease.is_over.set()
 
 

@@ -69,10 +69,9 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             return False
         if job.status == Status.QUEUED:
             endings.begin(job, now=timezone.now())
-        if job.status != lease.status:
-            # Somebody aborted it while we worked: from here on we do what it has become.
-            lease.status = job.status
-            lease.is_over.clear()
+        # Somebody may have aborted it while we worked: from here on we do what it has become.
+        lease.status = job.status
+        lease.is_over.clear()
         step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
         if step is None:
             _finish(job)
@@ -224,11 +223,8 @@ def _perform(task: _Task) -> Outcome:
     name = task.step.name
     if name in (Action.PAUSE, Action.HOLD):
         return _analyse(task)
-    if name == Action.SHARE:
-        return _set_share(task.job, task.step.weight or 0)
-    if name == Action.CLEAR_SHARE:
-        registry.clear_canary(task.job.service.name)
-        return Outcome(message="Lookups go to all instances alike.")
+    if name in (Action.SHARE, Action.CLEAR_SHARE):
+        return _set_share(task)
     target = task.step.target
     if target is None:
         raise StepFailed(f"The target {task.step.target_name} was removed while the job ran.")
@@ -239,6 +235,8 @@ def _perform(task: _Task) -> Outcome:
         return Outcome(message="Nothing ran here before.", is_skipped=True)
     if name == Action.HEALTH:
         return _check_health(task, target)
+    # What follows leaves traces elsewhere: be sure once more that the job is ours.
+    task.lease.check()
     return _installing(target, name)(_work(task, target))
 
 
@@ -292,13 +290,22 @@ class _Reporter:
         )
 
 
-def _set_share(job: Job, percent: int) -> Outcome:
-    registry.set_canary(job.service.name, version=job.version, percent=percent)
-    return Outcome(message=f"{job.version} gets {percent} % of the lookups.")
+def _set_share(task: _Task) -> Outcome:
+    """Like draining: in a transaction that holds our fence, so that no late worker does it."""
+    name, version = task.job.service.name, task.job.version
+    with task.lease.writing():
+        if task.step.name == Action.CLEAR_SHARE:
+            registry.clear_canary(name)
+            return Outcome(message="Lookups go to all instances alike.")
+        percent = task.step.weight or 0
+        registry.set_canary(name, version=version, percent=percent)
+    return Outcome(message=f"{version} gets {percent} % of the lookups.")
 
 
 def _drain(task: _Task, target: Target, *, is_draining: bool) -> Outcome:
-    registry.set_draining(task.job.service.name, target.instance_id, is_draining=is_draining)
+    name = task.job.service.name
+    with task.lease.writing():
+        registry.set_draining(name, target.instance_id, is_draining=is_draining)
     where = "is out of" if is_draining else "is in"
     return Outcome(message=f"Instance {target.instance_id} {where} the lookups.")
 
