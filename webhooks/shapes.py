@@ -6,7 +6,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from saga_project import api
 from webhooks.channels.notification import SEVERITIES
 
 HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
@@ -120,10 +119,7 @@ SHAPES: dict[str, type[serializers.Serializer[Any]]] = {
 
 
 def read(route: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a body, without those that are null; raises InvalidRequest."""
+    """Return the fields of a body, without those that are null; raises DRF's ValidationError."""
     shape = SHAPES[route](data=document)
-    try:
-        shape.is_valid(raise_exception=True)
-    except serializers.ValidationError as exc:
-        raise api.invalid_fields(exc) from exc
+    shape.is_valid(raise_exception=True)
     return {key: value for key, value in shape.validated_data.items() if value is not None}

@@ -1,0 +1,196 @@
+"""Workers that die at a chosen moment, and what must be true whenever they do.
+
+A moment is a change of the file system or a query, before or after it: whatever can be seen from outside
+happens between two of them. The worker is a forked child that kills itself with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django import db
+from django.db import connection
+
+from updates import leases, reaper, rollout
+from updates.installers import manifests
+from updates.models import HistoryEntry, Job, Step, Target
+
+CHANGES = {"os.rename", "os.symlink", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
+MAX_LIVES = 40
+
+
+def run_in_child(work: Callable[[], None]) -> int:
+    """Return the number of the signal that ended it, 0 if none did."""
+    _, status = os.waitpid(_fork(work), 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the child failed; see above"
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+
+def _fork(work: Callable[[], None]) -> int:
+    db.connections.close_all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the parent serves HTTP in a thread
+        pid = os.fork()
+    if pid == 0:
+        _live_and_leave(work)
+    return pid
+
+
+def _live_and_leave(work: Callable[[], None]) -> None:
+    try:
+        work()
+        db.connections.close_all()
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 (a forked child must never come back)
+        traceback.print_exc()
+        os._exit(1)
+
+
+@contextmanager
+def _moments(tick: Callable[[], None]) -> Iterator[None]:
+    """Call ``tick`` at each moment of this process; its audit hook stays, so use it in a child only."""
+
+    def see(event: str, args: tuple[Any, ...]) -> None:
+        is_written = event == "open" and isinstance(args[1], str) and set("wax+") & set(args[1])
+        if event in CHANGES or is_written:
+            tick()
+
+    def query(execute: Callable[..., Any], *args: Any) -> Any:
+        tick()
+        result = execute(*args)
+        tick()
+        return result
+
+    sys.addaudithook(see)
+    with connection.execute_wrapper(query):
+        yield
+
+
+def count_moments(job: Job) -> int:
+    """Run the job to where it waits or ends; return how many moments that had."""
+    reader, writer = os.pipe()
+    seen = 0
+
+    def tick() -> None:
+        nonlocal seen
+        seen += 1
+
+    def work() -> None:
+        with _moments(tick):
+            rollout.run(job.pk, node="local")
+        os.write(writer, str(seen).encode())
+
+    run_in_child(work)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        return int(file.read())
+
+
+def start_and_freeze(job: Job, *, moment: int) -> int:
+    """Start a worker that stops itself (SIGSTOP) at a moment without a transaction; return its process id."""
+    left = moment
+
+    def tick() -> None:
+        nonlocal left
+        left -= not connection.in_atomic_block
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def work() -> None:
+        with _moments(tick):
+            rollout.run(job.pk, node="local")
+
+    pid = _fork(work)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), "it was over before it froze"
+    return pid
+
+
+@contextmanager
+def frozen(job: Job, *, moment: int) -> Iterator[None]:
+    """Let a worker freeze at the moment; after the block it wakes up and does what it still may."""
+    pid = start_and_freeze(job, moment=moment)
+    try:
+        yield
+        os.kill(pid, signal.SIGCONT)
+        os.waitpid(pid, 0)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+
+
+def everything_that_counts(job: Job, folder: Path) -> tuple[Any, ...]:
+    rows = [
+        list(model.objects.order_by("pk").values())  # type: ignore[attr-defined]
+        for model in (Job, Step, HistoryEntry, Target)
+    ]
+    paths = sorted(folder.rglob("*"))
+    files = [(str(path), path.lstat().st_ino, path.lstat().st_mtime_ns) for path in paths]
+    return rows, files
+
+
+def run_until(job: Job, moment: int) -> bool:
+    """Work on the job until the given moment, then die; False if it was over before."""
+    left = moment
+
+    def tick() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        with _moments(tick):
+            rollout.run(job.pk, node="local")
+
+    return run_in_child(work) == signal.SIGKILL
+
+
+def bring_to_an_end(job: Job) -> Job:
+    """Sweep and work, as beat and a healthy worker do, until nothing is left to do."""
+    for _ in range(MAX_LIVES):
+        job.refresh_from_db()
+        if job.status not in Job.LIVE:
+            return job
+        Job.objects.filter(pk=job.pk, status=Job.Status.PAUSED).update(resume_at=job.created_at)
+        leases.free_the_dead()
+        reaper.sweep()
+        run_in_child(lambda: rollout.run(job.pk, node="local"))
+    raise AssertionError(f"stuck: {job.status}, {job.error}")
+
+
+def current(root: Path) -> str | None:
+    link = root / "current"
+    return link.readlink().name if link.is_symlink() else None
+
+
+def check_current_is_whole(target: Target, *, allowed: set[str]) -> None:
+    """``current`` is there, and each file of the release that it names is as its manifest says."""
+    root = Path(target.install_root)
+    version = current(root)
+    assert version in allowed, f"{target.name} has {version}"
+    fault = manifests.fault(
+        manifests.read(root / "manifests" / f"{version}.json"), root / "current", lambda: None
+    )
+    assert fault is None, f"{target.name}: {fault}"
+
+
+def check_end(job: Job, targets: list[Target], *, status: str, version: str) -> None:
+    assert job.status == status, f"{job.status}: {job.error}"
+    for target in targets:
+        check_current_is_whole(target, allowed={version})
+        leftovers = [
+            path
+            for path in Path(target.install_root).rglob(".*")
+            if path.name.startswith((".part", ".trash"))
+        ]
+        assert not leftovers
+    assert HistoryEntry.objects.filter(job_id=job.job_id).count() == 1

@@ -1,0 +1,113 @@
+"""A service on three targets, with a server that has its artifacts and says how its instances are."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from registry.models import Service
+from registry.operations import ensure_service
+from tests.updates.archives import hostile
+from updates import operations, releases
+from updates.models import Job, Target
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "rolling": {"max_unavailable": 1},
+    "blue-green": {"scale_down_delay_seconds": 1},
+    "canary": {"steps": [{"weight": 34, "pause_seconds": 1}]},
+}
+
+
+@dataclass
+class Scene:
+    folder: Path
+    base_url: str = ""
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def add_service(self, name: str, *, targets: int = 3) -> Service:
+        service = ensure_service(name)
+        for number in range(targets):
+            root = self.folder / name / str(number)
+            root.mkdir(parents=True)
+            Target.objects.create(
+                service=service,
+                name=f"target-{number}",
+                position=number,
+                install_root=str(root),
+                instance_id=f"instance-{number}",
+                restart=Target.Restart.HTTP,
+                restart_with=f"{self.base_url}/restart/{name}/{number}",
+                health_url=f"{self.base_url}/health/{name}/{number}",
+                health_successes=1,
+                healthy_deadline_seconds=0,
+            )
+        return service
+
+    def announce(self, version: str) -> releases.Announcement:
+        """A version that begins with ``bad`` is unhealthy wherever it is current."""
+        files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n" * 20}
+        data = hostile.good_tar_gz(files)
+        self.artifacts[f"/artifacts/{version}.tar.gz"] = data
+        return releases.Announcement(
+            version=version,
+            artifact_url=f"{self.base_url}/artifacts/{version}.tar.gz",
+            checksum=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        )
+
+    def deploy(self, service: Service, version: str, *, strategy: str = "rolling") -> Job:
+        return operations.deploy(
+            service,
+            self.announce(version),
+            by="ci",
+            strategy=strategy,
+            options=OPTIONS[strategy],
+        )
+
+    def is_healthy(self, name: str, number: str) -> bool:
+        current = self.folder / name / number / "current" / "VERSION"
+        return current.is_file() and not current.read_text().startswith("bad")
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Scene]:
+    scene = Scene(folder=folder)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/health/"):
+                _, _, name, number = self.path.split("/")
+                self._answer(200 if scene.is_healthy(name, number) else 500, b"")
+            elif self.path in scene.artifacts:
+                self._answer(200, scene.artifacts[self.path])
+            else:
+                self._answer(404, b"")
+
+        def do_POST(self) -> None:
+            scene.calls.append(self.path)
+            self._answer(200, b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        scene.base_url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield scene
+        finally:
+            server.shutdown()
+            thread.join()
