@@ -15,8 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -61,14 +60,20 @@ def run() -> None:
             _start_servers(servers)
             _say("preparing the database")
             _prepare_database()
-            _say("starting web, workers and beat")
+            _say("starting the web processes")
             _supervise(listener, servers, started_at)
         finally:
             _stop_servers(servers)
 
 
 def _say(text: str) -> None:
-    print(f"saga     | {text}", flush=True)
+    _show(f"saga     | {text}")
+
+
+def _show(line: str) -> None:
+    """Print it; a terminal that was closed must not keep us from stopping the rest."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 @contextmanager
@@ -99,8 +104,8 @@ def _listening_socket() -> Iterator[socket.socket]:
         listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as exc:
         raise CannotStart(
-            f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({os.strerror(exc.errno or 0)}); stop what"
-            " listens there, or set PORT to another number."
+            f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({os.strerror(exc.errno or 0)});"
+            " stop what listens there, or set PORT to another number."
         ) from exc
     with listener:
         yield listener
@@ -135,37 +140,40 @@ def _stop_servers(servers: list[Server]) -> None:
 
 
 def _supervise(listener: socket.socket, servers: list[Server], started_at: float) -> None:
+    """Start the web processes, and the others once those answer: each has the machine for its start."""
     supervisor = Supervisor(
-        _programs(listener),
-        servers=servers,
-        folder=settings.BASE_DIR,
-        show=partial(print, flush=True),
+        _web_programs(listener), servers=servers, folder=settings.BASE_DIR, show=_show
     )
     question = _ask()
-    supervisor.watch(question, lambda: _greet(supervisor, question, started_at))
+
+    def greet() -> None:
+        is_answered = bool(question.recv(1024))
+        supervisor.forget(question)
+        if is_answered:
+            seconds = time.monotonic() - started_at
+            _say(f"ready after {seconds:.1f} s on http://{settings.HOST}:{settings.PORT}")
+        for program in _background_programs():
+            supervisor.add(program)
+
+    supervisor.watch(question, greet)
     supervisor.run()
 
 
-def _programs(listener: socket.socket) -> list[Program]:
+def _web_programs(listener: socket.socket) -> list[Program]:
     fd = listener.fileno()
-    web = [
-        Program(f"web.{n}", _web(fd), pass_fds=[fd])
-        for n in range(1, settings.SAGA_WEB_PROCESSES + 1)
-    ]
-    everything_else = f"updates,webhooks,node.{settings.SAGA_NODE_NAME}"
     return [
-        *web,
-        # Sweeps have a process of their own: deployments and slow webhooks must never hold them up.
+        Program(f"web.{number}", _web(fd), pass_fds=[fd])
+        for number in range(1, settings.SAGA_WEB_PROCESSES + 1)
+    ]
+
+
+def _background_programs() -> list[Program]:
+    """Sweeps have a process of their own: deployments and slow webhooks must never hold them up."""
+    queues = f"--queues=updates,webhooks,node.{settings.SAGA_NODE_NAME}"
+    threads = f"--concurrency={WORKER_THREADS}"
+    return [
         Program("sweeps", _worker("sweeps", "--queues=registry", "--pool=solo")),
-        Program(
-            "worker",
-            _worker(
-                "worker",
-                f"--queues={everything_else}",
-                "--pool=threads",
-                f"--concurrency={WORKER_THREADS}",
-            ),
-        ),
+        Program("worker", _worker("worker", queues, "--pool=threads", threads)),
         Program("beat", [*CELERY, "beat", "--loglevel=WARNING"]),
     ]
 
@@ -191,15 +199,6 @@ def _ask() -> socket.socket:
     question = socket.create_connection((ANYWHERE.get(settings.HOST, settings.HOST), settings.PORT))
     question.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     return question
-
-
-def _greet(supervisor: Supervisor, question: socket.socket, started_at: float) -> None:
-    has_answer = bool(question.recv(1024))
-    supervisor.forget(question)
-    if has_answer:
-        _say(
-            f"ready after {time.monotonic() - started_at:.1f} s on http://{settings.HOST}:{settings.PORT}"
-        )
 
 
 if __name__ == "__main__":

@@ -114,7 +114,8 @@ class Supervisor:
         folder: Path,
         show: Callable[[str], None],
     ) -> None:
-        self._programs = programs
+        self._first = list(programs)
+        self._programs: list[Program] = []
         self._servers = [(server, Pause()) for server in servers]
         self._folder = folder
         self._show = show
@@ -129,12 +130,17 @@ class Supervisor:
         self._selector.unregister(file)
         file.close()
 
+    def add(self, program: Program) -> None:
+        """Start one program more, and keep it running like the others."""
+        self._programs.append(program)
+        self._spawn(program)
+
     def run(self) -> None:
         """Keep all running; return after a stop signal, once the programs have ended."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
-        for program in self._programs:
-            self._spawn(program)
+        for program in self._first:
+            self.add(program)
         while not self._is_stopping:
             self._pump()
             now = time.monotonic()

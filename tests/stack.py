@@ -31,7 +31,7 @@ class Stack:
         self.folder = folder
         self.port = processes.any_free_port()
         inherited = {key: text for key, text in os.environ.items() if key not in NOT_INHERITED}
-        self._environment = {
+        self.environment = {
             **inherited,
             "SAGA_DATA_DIR": str(folder / "var"),
             "PORT": str(self.port),
@@ -44,7 +44,7 @@ class Stack:
         self.launcher = subprocess.Popen(
             [sys.executable, "-m", "saga_project.stack", "run"],
             cwd=ROOT,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -64,7 +64,7 @@ class Stack:
         """Run a management command against this stack and return what it prints."""
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(
-            command, cwd=ROOT, env=self._environment, check=True, capture_output=True, text=True
+            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
         )
         return done.stdout.strip()
 

@@ -34,7 +34,7 @@ supervisor.Supervisor(
 for server in servers:
     server.stop()
 """
-WAIT = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
+WAIT = r"import os, signal; os.write(1, b'%d\n' % os.getpid()); signal.pause()"
 WAIT_WITH_CHILD = f"import os; os.fork(); {WAIT}"
 WAIT_STUBBORNLY = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
 
