@@ -64,6 +64,11 @@ app.conf.beat_schedule = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "webhooks: fetch what GitHub could not deliver": {
+        "task": "webhooks.recover",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "webhooks: purge old calls and deliveries": {
         "task": "webhooks.purge",
         "schedule": crontab(minute="37"),

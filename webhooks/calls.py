@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,9 +13,10 @@ from typing import Any
 
 from django.db import transaction
 
-from registry import accounts
+from registry import accounts, names
 from registry.accounts import Caller
-from webhooks import errors, redaction, secrets, signatures
+from saga_project.errors import InvalidRequest
+from webhooks import errors, github, redaction, secrets, signatures
 from webhooks.models import InboundCall
 from webhooks.signatures import Proof
 
@@ -55,8 +57,21 @@ class Call:
         return "webhook (signed)" if self.has_proof else "webhook"
 
     @property
+    def fields(self) -> dict[str, Any]:
+        """The body's fields, in our words where it is GitHub's."""
+        document = self.document or {}
+        is_foreign = self.route == "update" and github.is_native(self.headers, document)
+        return github.read(self.headers, document) if is_foreign else document
+
+    @property
     def digest(self) -> str:
-        return hashlib.sha256(self.route.encode() + b"\n" + self.raw).hexdigest()
+        """What makes two bodies the same: what they say, since GitHub's API does not keep the bytes."""
+        said = self.raw if self.document is None else _canonical(self.document)
+        return hashlib.sha256(self.route.encode() + b"\n" + said).hexdigest()
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,16 +115,28 @@ def _demand_signature_by(shown: str, call: Call, *, now: dt.datetime) -> None:
         raise errors.InvalidSignature
 
 
-def read_message_id(headers: Mapping[str, str]) -> str:
-    """Return the id that makes the call act once, empty where it has none."""
+def named(call: Call, *, is_optional: bool = False) -> Call:
+    """Return the call with the name that its body gives; it decides which secret counts."""
+    name = call.fields.get("service_name")
+    if name is None and is_optional:
+        return call
+    if name is None:
+        raise InvalidRequest("service_name: This field is required.", field="service_name")
+    if not isinstance(name, str):
+        raise InvalidRequest("service_name: Not a valid string.", field="service_name")
+    return dataclasses.replace(call, service_name=names.check_service_name(name))
+
+
+def identified(call: Call) -> Call:
+    """Return the call with the id that makes it act once, if it has one."""
     for header, prefix in (("webhook-id", ""), ("x-github-delivery", "github:")):
-        if header in headers:
-            if _MESSAGE_ID.fullmatch(headers[header]) is None:
+        if header in call.headers:
+            if _MESSAGE_ID.fullmatch(call.headers[header]) is None:
                 raise errors.InvalidMessageId(
                     f"'{header}' has 1-200 printable ASCII characters without spaces."
                 )
-            return prefix + headers[header]
-    return ""
+            return dataclasses.replace(call, message_id=prefix + call.headers[header])
+    return call
 
 
 def check_may_change(call: Call) -> None:

@@ -58,6 +58,11 @@ class NotReplayable(Conflict):
     error = "Call cannot be replayed"
 
 
+class RecoveryFailed(Unavailable):
+    error = "GitHub's deliveries could not be read"
+    status = 502
+
+
 class NotificationRejected(Unavailable):
     error = "Notification rejected"
     status = 502

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from saga_project import api
 from webhooks.channels.notification import SEVERITIES
 
 HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
@@ -119,7 +120,10 @@ SHAPES: dict[str, type[serializers.Serializer[Any]]] = {
 
 
 def read(route: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a body, without those that are null; raises DRF's ValidationError."""
+    """Return the fields of a body, without those that are null; raises InvalidRequest."""
     shape = SHAPES[route](data=document)
-    shape.is_valid(raise_exception=True)
+    try:
+        shape.is_valid(raise_exception=True)
+    except serializers.ValidationError as exc:
+        raise api.invalid_fields(exc) from exc
     return {key: value for key, value in shape.validated_data.items() if value is not None}

@@ -1,17 +1,22 @@
-"""The webhooks' queue: doorbells for ``delivery`` and upkeep."""
+"""The webhooks' queue: doorbells for deliveries, recovery and upkeep."""
 
 from __future__ import annotations
 
 from celery import shared_task
 from django.utils import timezone
 
-from webhooks import upkeep
+from webhooks import operations, upkeep
 from webhooks.delivery import drain
 
 
 @shared_task(name="webhooks.deliver")
 def deliver() -> None:
     drain.run()
+
+
+@shared_task(name="webhooks.recover")
+def recover() -> None:
+    operations.recover_all(now=timezone.now())
 
 
 @shared_task(name="webhooks.purge")

@@ -20,8 +20,10 @@ def publish(kind: str, name: str = "payment-service") -> None:
 
 
 def subscribe(*topics: str, **fields: str) -> Subscription:
-    service = ServiceFactory(name="payment-service")
-    subscription: Subscription = SubscriptionFactory(service=service, topics=list(topics), **fields)
+    service = ServiceFactory.create(name="payment-service")
+    subscription: Subscription = SubscriptionFactory.create(
+        service=service, topics=list(topics), **fields
+    )
     return subscription
 
 
@@ -101,7 +103,7 @@ def test_what_is_rolled_back_is_not_told() -> None:
 
 
 def test_many_subscribers_cost_two_queries_more(django_assert_num_queries: object) -> None:
-    service = ServiceFactory(name="payment-service")
+    service = ServiceFactory.create(name="payment-service")
     SubscriptionFactory.create_batch(20, service=service)
 
     with django_assert_num_queries(5):  # type: ignore[operator]  # savepoint, event, two of ours

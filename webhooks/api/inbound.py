@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from registry import accounts, names
 from registry.api import authentication
-from saga_project import api, errors
+from saga_project import api
 from webhooks import calls, operations, shapes
 from webhooks.calls import Answer, Call
 from webhooks.errors import ConfigurationNotFound
@@ -27,17 +27,6 @@ logger = logging.getLogger(__name__)
 
 def _headers(request: Request) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
-
-
-def _service_name(document: dict[str, Any], *, is_optional: bool) -> str:
-    name = document.get("service_name")
-    if name is None and is_optional:
-        return GLOBAL
-    if name is None:
-        raise errors.InvalidRequest("service_name: This field is required.", field="service_name")
-    if not isinstance(name, str):
-        raise errors.InvalidRequest("service_name: Not a valid string.", field="service_name")
-    return names.check_service_name(name)
 
 
 class WebhookView(api.SagaView):
@@ -69,13 +58,11 @@ class WebhookView(api.SagaView):
         )
         document: Any = request.data
         call = self.call = dataclasses.replace(call, document=document)
-        name = _service_name(document, is_optional=self.is_name_optional)
-        call = self.call = dataclasses.replace(call, service_name=name)
+        call = self.call = calls.named(call, is_optional=self.is_name_optional)
         if self.accepts_signature:
             proof = calls.judge(call, now=timezone.now())
             call = self.call = dataclasses.replace(call, proof=proof)
-        message_id = calls.read_message_id(call.headers)
-        call = self.call = dataclasses.replace(call, message_id=message_id)
+        call = self.call = calls.identified(call)
         return call
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from webhooks.operations.configuration import KEEP, configure, find_configuration, rotate_secrets
 from webhooks.operations.inbound import receive
 from webhooks.operations.notifications import TestResult, send_test
+from webhooks.operations.recovery import recover, recover_all
 from webhooks.operations.replays import replay_call, replay_deliveries
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "configure",
     "find_configuration",
     "receive",
+    "recover",
+    "recover_all",
     "replay_call",
     "replay_deliveries",
     "rotate_secrets",

@@ -13,7 +13,7 @@ from registry import events
 from registry.models import Subscription
 from saga_project import crypto, fetch
 from webhooks import errors, facts, secrets, signatures
-from webhooks.models import MAX_CHANNEL_LENGTH, Configuration, Endpoint
+from webhooks.models import MAX_CHANNEL_LENGTH, Configuration, Endpoint, GitHubHook
 
 MAX_ENDPOINTS = 100
 MAX_SECRET_LENGTH = 512
@@ -135,12 +135,14 @@ def rotate_secrets() -> int:
     with transaction.atomic(durable=True):
         for row in Configuration.objects.select_for_update().order_by("pk"):
             count += _rotate(row, "sealed_secret", "sealed_previous_secret")
+        for hook in GitHubHook.objects.select_for_update().order_by("pk"):
+            count += _rotate(hook, "sealed_token")
         for subscription in Subscription.objects.select_for_update().order_by("pk"):
             count += _rotate(subscription, "sealed_secret")
     return count
 
 
-def _rotate(row: Configuration | Subscription, *fields: str) -> int:
+def _rotate(row: Configuration | GitHubHook | Subscription, *fields: str) -> int:
     sealed = {name: getattr(row, name) for name in fields if getattr(row, name)}
     for name, text in sealed.items():
         setattr(row, name, crypto.rotate(text))

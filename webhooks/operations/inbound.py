@@ -14,7 +14,7 @@ from registry.errors import InvalidVersion, ServiceNotFound
 from registry.models import Service
 from saga_project import api
 from updates.models import Job
-from webhooks import calls, errors, facts, shapes
+from webhooks import calls, errors, facts, github, shapes
 from webhooks.calls import Answer, Call
 from webhooks.operations import configuration, notifications
 
@@ -25,8 +25,14 @@ REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
 
 def receive(call: Call, *, now: dt.datetime) -> Answer:
     """Act on a call whose signature was judged; raises what its route refuses."""
-    data = shapes.read(call.route, call.document or {})
+    if github.IGNORED in call.fields and call.route == "update":
+        return calls.act_once(call, partial(_ignore, call), now=now)
+    data = shapes.read(call.route, call.fields)
     return ROUTES[call.route](call, data, now)
+
+
+def _ignore(call: Call) -> Answer:
+    return Answer(202, {"status": "ignored", "message": call.fields[github.IGNORED]})
 
 
 def known_service(name: str) -> Service:

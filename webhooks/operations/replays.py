@@ -71,7 +71,7 @@ def replay_call(call_id: uuid.UUID, *, by: str, now: dt.datetime) -> Answer:
     call = Call(
         route=row.route,
         raw=raw,
-        headers={},
+        headers=row.headers,
         document=api.read_json_object(raw),
         request_id=f"replay-{row.pk.hex}",
         service_name=row.service_name,

@@ -40,7 +40,7 @@ def answer_with(httpserver: HTTPServer, status: int, **headers: str) -> str:
 
 def deliver(url: str, **fields: Any) -> Delivery:
     """Make a delivery to ``url``, send what is due, and return the row as it is then."""
-    row = DeliveryFactory(url=url, **fields)
+    row = DeliveryFactory.create(url=url, **fields)
     drain.run()
     row.refresh_from_db()
     return row
@@ -130,7 +130,7 @@ def test_every_attempt_carries_the_same_message(httpserver: HTTPServer) -> None:
 
 
 def test_an_event_is_signed_for_its_subscriber(httpserver: HTTPServer) -> None:
-    subscription = SubscriptionFactory(sealed_secret=crypto.encrypt(SECRET))
+    subscription = SubscriptionFactory.create(sealed_secret=crypto.encrypt(SECRET))
 
     row = deliver(
         answer_with(httpserver, 200),
@@ -148,7 +148,7 @@ def test_an_event_is_signed_for_its_subscriber(httpserver: HTTPServer) -> None:
 
 def test_a_notification_is_signed_with_both_live_secrets(httpserver: HTTPServer) -> None:
     other = "whsec_" + "b" * 32
-    ConfigurationFactory(
+    ConfigurationFactory.create(
         sealed_secret=crypto.encrypt(SECRET),
         sealed_previous_secret=crypto.encrypt(other),
         previous_secret_until=timezone.now() + dt.timedelta(hours=1),
@@ -162,7 +162,7 @@ def test_a_notification_is_signed_with_both_live_secrets(httpserver: HTTPServer)
 
 
 def test_a_platforms_own_format_carries_no_signature(httpserver: HTTPServer) -> None:
-    ConfigurationFactory(sealed_secret=crypto.encrypt(SECRET))
+    ConfigurationFactory.create(sealed_secret=crypto.encrypt(SECRET))
 
     deliver(answer_with(httpserver, 200), topic="slack")
 
@@ -171,7 +171,7 @@ def test_a_platforms_own_format_carries_no_signature(httpserver: HTTPServer) -> 
 
 
 def test_a_subscription_that_ended_is_not_called_again(httpserver: HTTPServer) -> None:
-    subscription = SubscriptionFactory(state=Subscription.State.CANCELLED)
+    subscription = SubscriptionFactory.create(state=Subscription.State.CANCELLED)
 
     row = deliver(answer_with(httpserver, 200), kind="event", subscription=subscription)
 
@@ -181,8 +181,8 @@ def test_a_subscription_that_ended_is_not_called_again(httpserver: HTTPServer) -
 
 def test_a_secret_that_cannot_be_read_holds_up_only_its_own(httpserver: HTTPServer) -> None:
     url = answer_with(httpserver, 200)
-    broken = SubscriptionFactory(sealed_secret="not ours", callback_url=url)
-    other = DeliveryFactory(url=httpserver.url_for("/hook"))
+    broken = SubscriptionFactory.create(sealed_secret="not ours", callback_url=url)
+    other = DeliveryFactory.create(url=httpserver.url_for("/hook"))
 
     row = deliver(url, kind="event", subscription=broken)
 
@@ -195,7 +195,7 @@ def test_a_secret_that_cannot_be_read_holds_up_only_its_own(httpserver: HTTPServ
 
 
 def test_gone_switches_the_endpoint_off(httpserver: HTTPServer) -> None:
-    endpoint = EndpointFactory(url=answer_with(httpserver, 410))
+    endpoint = EndpointFactory.create(url=answer_with(httpserver, 410))
 
     row = deliver(endpoint.url, endpoint=endpoint)
 
@@ -205,7 +205,7 @@ def test_gone_switches_the_endpoint_off(httpserver: HTTPServer) -> None:
 
 
 def test_gone_suspends_the_subscription(httpserver: HTTPServer) -> None:
-    subscription = SubscriptionFactory(callback_url=answer_with(httpserver, 410))
+    subscription = SubscriptionFactory.create(callback_url=answer_with(httpserver, 410))
 
     deliver(subscription.callback_url, kind="event", subscription=subscription)
 
@@ -232,7 +232,7 @@ def test_the_death_of_such_news_is_not_told(httpserver: HTTPServer) -> None:
 
 
 def test_what_a_killed_worker_had_in_hand_is_sent_again(httpserver: HTTPServer) -> None:
-    row = DeliveryFactory(url=answer_with(httpserver, 200))
+    row = DeliveryFactory.create(url=answer_with(httpserver, 200))
     claims.claim(lanes={}, room=1)
     age_lease(row)
 
@@ -243,14 +243,14 @@ def test_what_a_killed_worker_had_in_hand_is_sent_again(httpserver: HTTPServer) 
 
 
 def test_what_is_in_hand_is_nobody_elses() -> None:
-    DeliveryFactory()
+    DeliveryFactory.create()
     claims.claim(lanes={}, room=1)
 
     assert claims.claim(lanes={}, room=1) == []
 
 
 def test_a_result_whose_lease_is_gone_is_dropped(httpserver: HTTPServer) -> None:
-    row = DeliveryFactory(url=answer_with(httpserver, 404))
+    row = DeliveryFactory.create(url=answer_with(httpserver, 404))
     ((_, (late,)),) = claims.claim(lanes={}, room=1)
     age_lease(row)
     claims.claim(lanes={}, room=1)

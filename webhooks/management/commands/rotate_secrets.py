@@ -1,0 +1,20 @@
+"""Encrypt every stored secret anew with the newest of SAGA_ENCRYPTION_KEYS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from webhooks import operations
+
+
+class Command(BaseCommand):
+    help = (
+        "Encrypt every stored secret with the first of SAGA_ENCRYPTION_KEYS. Put the new key first, run"
+        " this, and take the old key out."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        count = operations.rotate_secrets()
+        self.stdout.write(f"{count} secrets are encrypted with the newest key.")
