@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -45,12 +46,12 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
                 ],
             }
         },
+        "filters": {"unexpected": {"()": Unexpected}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "saga"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"level": "INFO", "propagate": True, "handlers": []},
-            # Every answer of 400 and above would be a line of its own; ours are told where decided.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["unexpected"]},
             "uvicorn": {"level": "WARNING", "propagate": True, "handlers": []},
             "uvicorn.access": {"level": "WARNING", "propagate": True, "handlers": []},
             "axes": {"level": "WARNING"},
@@ -60,6 +61,13 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
             "celery.app.trace": {"level": "WARNING"},
         },
     }
+
+
+class Unexpected(logging.Filter):
+    """Keeps answers of 500: what else Django would tell of an answer was told where it was decided."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", 500) == 500
 
 
 def _described() -> list[Any]:

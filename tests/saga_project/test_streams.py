@@ -55,7 +55,7 @@ class Reader:
 
     def __init__(self, response: requests.Response) -> None:
         self.response = response
-        self._lines = response.iter_lines(chunk_size=None)
+        self._lines = response.iter_lines(chunk_size=64 * 1024)
 
     def frames(self) -> Iterator[dict[str, str]]:
         """Yield every block: fields by name, comments under an empty name."""

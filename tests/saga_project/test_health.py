@@ -1,0 +1,175 @@
+"""Health of real web processes whose Redis and PostgreSQL fail in every way, and come back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from django.conf import settings
+from django.db import connection
+
+from tests import faults, waiting, webserver
+from tests.webserver import WebServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HEALTH = "/api/v1/health"
+SERVICE = {"service_name": "pay", "service_url": "http://localhost:8001"}
+#: The promise is one second (two for what needs the database); the rest is for a busy machine.
+REDIS_GONE_SECONDS, DATABASE_GONE_SECONDS = 3.0, 5.0
+
+
+@dataclass
+class Stack:
+    """A web server that reaches its servers through proxies that can fail."""
+
+    web: WebServer
+    redis: faults.FaultProxy
+    database: faults.FaultProxy
+
+    def health(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.web.get(HEALTH).json()
+        return document
+
+    def is_healthy(self) -> bool:
+        """Whether every process says so: which of them answers is the kernel's choice."""
+        return all(self.web.get(HEALTH).status_code == 200 for _ in range(10))
+
+
+@pytest.fixture(scope="module")
+def running(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stack]:
+    with django_db_blocker.unblock():
+        known = connection.settings_dict
+        url = urlsplit(settings.REDIS_URL)
+        with (
+            faults.FaultProxy(url.hostname or "", url.port or 6379).running() as redis,
+            faults.FaultProxy(known["HOST"], int(known["PORT"])).running() as database,
+            webserver.serving(
+                processes=2,
+                REDIS_URL=url._replace(
+                    netloc=f":{url.password or ''}@127.0.0.1:{redis.port}"
+                ).geturl(),
+                DATABASE_URL=webserver.database_url(host="127.0.0.1", port=database.port),
+            ) as web,
+        ):
+            yield Stack(web, redis, database)
+
+
+@pytest.fixture
+def stack(running: Stack, redis: Any) -> Iterator[Stack]:
+    waiting.until(running.is_healthy, seconds=30)
+    yield running
+    running.redis.serve()
+    running.database.serve()
+    waiting.until(running.is_healthy, seconds=30)
+
+
+def test_health_is_as_documented(stack: Stack) -> None:
+    response = stack.web.get(HEALTH + "/")
+
+    document = response.json()
+    cache, protection = document.pop("cache"), document.pop("protection")
+    assert response.status_code == 200
+    assert document == {
+        "status": "healthy",
+        "service": "saga",
+        "version": settings.SAGA_VERSION,
+        "redis": "connected",
+        "database": "connected",
+    }
+    assert list(cache) == ["size", "hits", "misses", "hit_ratio", "last_refresh"]
+    assert set(protection) == {"mode", "suspects", "instances", "sweep_lag_seconds"}
+
+
+def test_the_cache_figures_are_those_of_all_processes(stack: Stack) -> None:
+    stack.web.post("/api/v1/services/register", json=SERVICE)
+    before = stack.health()["cache"]
+
+    for _ in range(20):  # each over a connection of its own, to whichever process takes it
+        assert stack.web.get("/api/v1/services/pay").status_code == 200
+        assert stack.web.get("/api/v1/services/nobody").status_code == 404
+    after = stack.health()["cache"]
+
+    assert after["hits"] - before["hits"] == 20
+    assert after["misses"] - before["misses"] == 20
+    assert after["hit_ratio"] == round(after["hits"] / (after["hits"] + after["misses"]), 4)
+    assert after["size"] == 1
+    assert dt.datetime.fromisoformat(after["last_refresh"]).tzinfo is dt.UTC
+
+
+@pytest.mark.parametrize("fault", ["refuse", "freeze"])
+def test_without_redis_it_says_so_in_time_and_recovers(stack: Stack, fault: str) -> None:
+    stack.web.post("/api/v1/services/register", json=SERVICE)
+    getattr(stack.redis, fault)()
+
+    health = refusal(stack.web, HEALTH)
+    assert health.json()["status"] == "unhealthy"
+    assert health.json()["redis"] == "disconnected"
+    assert health.json()["database"] == "connected"
+    assert health.elapsed.total_seconds() < REDIS_GONE_SECONDS
+    lookup = refusal(stack.web, "/api/v1/services/pay")
+    assert lookup.json()["error"] == "Redis is not available"
+    assert lookup.elapsed.total_seconds() < REDIS_GONE_SECONDS
+    assert stack.web.get("/readyz").status_code == 503
+    assert stack.web.get("/livez").status_code == 200
+
+    stack.redis.serve()
+    waiting.until(stack.is_healthy, seconds=30)
+    waiting.until(lambda: stack.web.get("/api/v1/services/pay").ok, seconds=30)
+
+
+def refusal(web: WebServer, path: str) -> requests.Response:
+    """Return the first 503; a process may take a moment to notice that Redis is gone."""
+    return waiting.until(
+        lambda: [answer for answer in [web.get(path)] if answer.status_code == 503]
+    )[0]
+
+
+@pytest.mark.parametrize("fault", ["refuse", "freeze"])
+def test_without_the_database_lookups_and_heartbeats_go_on(stack: Stack, fault: str) -> None:
+    stack.web.post("/api/v1/services/register", json=SERVICE)
+    getattr(stack.database, fault)()
+
+    health = stack.web.get(HEALTH)
+    assert health.status_code == 503
+    assert health.json()["database"] == "disconnected"
+    assert health.json()["redis"] == "connected"
+    assert health.elapsed.total_seconds() < REDIS_GONE_SECONDS
+    assert stack.web.get("/api/v1/services/pay").status_code == 200
+    assert stack.web.post("/api/v1/services/pay/heartbeat").status_code == 200
+    assert stack.web.get("/readyz").status_code == 200
+
+    stack.database.serve()
+    waiting.until(stack.is_healthy, seconds=30)
+    assert stack.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
+
+
+def test_without_the_database_the_rest_says_so_in_time(stack: Stack) -> None:
+    stack.database.refuse()
+
+    for path in ("/api/v1/events", "/api/v1/events/stream", "/api/v1/updates/history"):
+        response = stack.web.get(path)
+
+        assert response.status_code == 503
+        assert response.json()["error"] == "Database is not available"
+        assert response.elapsed.total_seconds() < DATABASE_GONE_SECONDS
+
+
+def test_a_stream_outlives_both_outages(stack: Stack) -> None:
+    with requests.get(stack.web.url + "/api/v1/events/stream", stream=True, timeout=60) as response:
+        lines = response.iter_lines(chunk_size=1)
+        assert next(lines) == b"retry: 3000"
+        stack.redis.refuse()
+        stack.database.refuse()
+        waiting.until(lambda: stack.health()["database"] == "disconnected")
+        stack.redis.serve()
+        stack.database.serve()
+        waiting.until(stack.is_healthy, seconds=30)
+
+        stack.web.post("/api/v1/services/register", json=SERVICE)
+
+        assert b"event: service.registered" in lines
