@@ -142,6 +142,7 @@ class _State:
     services: dict[str, ServiceEntry] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     sequence: int = 0
+    born_us: int = 0
     floor_us: int = 0
     clock_skew_us: int = 0
     lease_until: float = 0.0
@@ -370,6 +371,7 @@ def _fill(refill: Callable[[], int]) -> None:
 
 def _load() -> None:
     """Take a snapshot; every change after its sequence number is still to come over the channel."""
+    _state.born_us = presence.tick().born_us
     sequence = presence.sequence()
     documents, scores, holds, floor_us = presence.snapshot()
     services = {name: _assemble(raw, scores, holds, floor_us) for name, raw in documents.items()}
@@ -419,7 +421,8 @@ def _listen(pubsub: PubSub) -> None:
 
 def _tick() -> None:
     tick = presence.tick()
-    if not tick.is_born:
+    if tick.born_us != _state.born_us:
+        # Perhaps another process has refilled it already: its sequence numbers began again.
         raise _OutOfStep("Redis lost its data")
     _state.clock_skew_us = tick.now_us - time.time_ns() // 1000
 

@@ -486,15 +486,21 @@ def hold(members: dict[str, int]) -> None:
 
 @dataclass(frozen=True)
 class Tick:
+    """``born_us``: when Redis was filled last, by whichever process; 0 where it is empty."""
+
     now_us: int
-    is_born: bool
+    born_us: int
     run_id: str
+
+    @property
+    def is_born(self) -> bool:
+        return self.born_us != 0
 
 
 def tick() -> Tick:
     """Say that heartbeats can be received now; a gap moves the floor for everybody."""
     now_us, born, run_id = _run(_TICK, [int(AWAY_SECONDS * 1_000_000)])
-    return Tick(now_us=int(now_us), is_born=bool(born), run_id=run_id.decode())
+    return Tick(now_us=int(now_us), born_us=int(born or 0), run_id=run_id.decode())
 
 
 def bear() -> None:

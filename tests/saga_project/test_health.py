@@ -13,6 +13,7 @@ import requests
 from django.conf import settings
 from django.db import connection
 
+from registry import presence
 from tests import faults, waiting, webserver
 from tests.webserver import WebServer
 
@@ -99,6 +100,25 @@ def test_the_cache_figures_are_those_of_all_processes(stack: Stack) -> None:
     assert after["hit_ratio"] == round(after["hits"] / (after["hits"] + after["misses"]), 4)
     assert after["size"] == 1
     assert dt.datetime.fromisoformat(after["last_refresh"]).tzinfo is dt.UTC
+
+
+def test_a_process_notices_that_another_one_refilled_redis(stack: Stack, redis: Any) -> None:
+    for number in range(5):  # so that a new sequence begins below the number that is known
+        stack.web.post("/api/v1/services/register", json={**SERVICE, "service_name": f"s{number}"})
+
+    redis.flushdb()
+    presence.bear()
+    stack.web.post("/api/v1/services/register", json={**SERVICE, "service_name": "late"})
+
+    waiting.until(
+        lambda: all(_listed(stack.web) == ["late"] for _ in range(10)),
+        seconds=30,
+    )
+
+
+def _listed(web: WebServer) -> list[str]:
+    rows = web.get("/api/v1/services").json().get("services", [])
+    return [row["service_name"] for row in rows]
 
 
 @pytest.mark.parametrize("fault", ["refuse", "freeze"])
