@@ -51,7 +51,7 @@ class TaskSelectWidget(UnfoldAdminSelectWidget, beat_admin.TaskSelectWidget):
     pass
 
 
-class ScheduleForm(beat_admin.PeriodicTaskForm):  # type: ignore[misc]
+class ScheduleForm(beat_admin.PeriodicTaskForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["task"].widget = UnfoldAdminTextInputWidget()

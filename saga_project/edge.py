@@ -34,8 +34,9 @@ class TooSlow(Exception):
 def normalised(scope: Scope) -> Scope:
     """Return the request with the one spelling that Django is to see.
 
-    A trailing slash says nothing, but in the admin, whose addresses have one. Of two header names that differ in ``_`` and ``-`` only,
-    WSGI would make one, so that a caller could forge what a proxy sets: names with ``_`` are dropped.
+    A trailing slash says nothing, but in the admin, whose addresses have one. Of two header names that
+    differ in ``_`` and ``-`` only, WSGI would make one, so that a caller could forge what a proxy sets:
+    names with ``_`` are dropped.
     """
     path: str = scope["path"]
     if scope["raw_path"].endswith(b"/") and path.startswith(_SLASHLESS):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from saga_project import health, scrape
 
-API = [
+API: list[URLPattern | URLResolver] = [
     path("health", health.HealthView.as_view()),
     path("", include("registry.api.urls")),
     path("", include("updates.api.urls")),

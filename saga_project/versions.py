@@ -191,8 +191,7 @@ class Comparator:
         return _ORDER[self.symbol](key(text), key(self.version))
 
     def _has_prefix(self, text: str) -> bool:
-        assert self.release is not None
-        if not is_version(text):
+        if self.release is None or not is_version(text):
             return False
         found = key(text)[2]
         padded = (*found, *(0 for _ in self.release))[: len(self.release)]
@@ -229,7 +228,7 @@ class Range:
 
 @functools.lru_cache(maxsize=1024)
 def parse_range(text: str) -> Range:
-    """Read ``>=1.4,<2``, ``^1.4``, ``~1.4.2``, ``~=1.4``, ``1.4.*``, ``!=1.5.1``; a bare version means itself.
+    """Read ``>=1.4,<2``, ``^1.4``, ``~1.4.2``, ``~=1.4``, ``1.4.*``, ``!=1.5.1``; a bare one means itself.
 
     Conditions are separated by commas or spaces, and all must hold. Raises RangeError.
     """
@@ -248,11 +247,13 @@ def parse_range(text: str) -> Range:
 
 
 def _skip_separator(text: str, position: int) -> int:
-    separator = re.compile(r"\s*,\s*|\s*").match(text, position)
-    assert separator is not None
-    if "," in separator[0] and separator.end() == len(text):
+    end = position + len(text[position:]) - len(text[position:].lstrip())
+    if not text.startswith(",", end):
+        return end
+    end += 1 + len(text[end + 1 :]) - len(text[end + 1 :].lstrip())
+    if end == len(text):
         raise RangeError("A range does not end with a comma.")
-    return separator.end()
+    return end
 
 
 def _comparators(symbol: str, version: str) -> list[Comparator]:
@@ -276,8 +277,7 @@ def _comparators(symbol: str, version: str) -> list[Comparator]:
 def _ceiling(symbol: str, version: str) -> str:
     """The first version that ``^``, ``~`` or ``~=`` no longer lets in."""
     written = re.match(r"[0-9]+(?:\.[0-9]+)*", _bare(version))
-    assert written is not None
-    numbers = [int(part) for part in written[0].split(".")]
+    numbers = [int(part) for part in written[0].split(".")] if written else [0]
     if symbol == "~=" and len(numbers) < 2:
         raise RangeError("~= needs at least two numbers, such as ~=1.4.")
     kept = _numbers_that_stay(symbol, numbers)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import Any
 
 from hypothesis import given
@@ -107,7 +108,7 @@ def test_spans_fill_the_day_without_gaps(rows: list[tuple[str, float, str, str]]
 
     assert found[0].start == START
     assert found[-1].end == END
-    assert all(left.end == right.start for left, right in zip(found, found[1:], strict=False))
-    assert all(left.state != right.state for left, right in zip(found, found[1:], strict=False))
+    assert all(left.end == right.start for left, right in itertools.pairwise(found))
+    assert all(left.state != right.state for left, right in itertools.pairwise(found))
     assert round(sum(strip.shares(found).values()), 6) == 100
     assert len(strip.cells(found, start=START)) == strip.CELLS

@@ -1,0 +1,32 @@
+import pytest
+from django.core import checks
+
+
+def ids(messages):
+    return {message.id for message in messages if message.id.startswith("saga.")}
+
+
+def found():
+    return ids(checks.run_checks(include_deployment_checks=False))
+
+
+def test_the_defaults_are_in_order():
+    assert found() == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"SAGA_AUTH": "open", "IS_LOOPBACK": False}, "saga.W001"),
+        ({"REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD": 10}, "saga.E001"),
+        ({"HEARTBEAT_INTERVAL": 60}, "saga.W002"),
+        ({"SAGA_OIDC_AUDIENCE": "saga"}, "saga.E003"),
+        ({"SAGA_OIDC_ISSUER": "https://id.example"}, "saga.W004"),
+        ({"SAGA_ENCRYPTION_KEYS": ["short"]}, "saga.E005"),
+    ],
+)
+def test_combinations_that_cannot_work_are_told(settings, changes, expected):
+    for name, value in changes.items():
+        setattr(settings, name, value)
+
+    assert expected in found()
