@@ -1,4 +1,4 @@
-"""Data folders for servers that a test starts itself."""
+"""Servers that tests start themselves, and web processes over the servers of all tests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from saga_project import embedded
 from saga_project.embedded import processes
+from tests import webserver
+from tests.webserver import WebServer
+
+
+@pytest.fixture(scope="session")
+def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[WebServer]:
+    """Two web processes as they are served, for all tests that only talk to them."""
+    with django_db_blocker.unblock(), webserver.serving(processes=2) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

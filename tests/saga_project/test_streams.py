@@ -25,12 +25,6 @@ EVENTS = "/api/v1/events"
 STREAM = "/api/v1/events/stream"
 
 
-@pytest.fixture(scope="module")
-def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[WebServer]:
-    with django_db_blocker.unblock(), webserver.serving(processes=2) as started:
-        yield started
-
-
 def publish(*names: str, kind: str = "service.approved", **data: Any) -> None:
     with transaction.atomic():
         events.publish(*(events.Fact(type=kind, service_name=name, data=data) for name in names))
