@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0001_create_the_webhook_tables'),
+        ('webhooks', '0002_make_roles'),
     ]
 
     operations = [
