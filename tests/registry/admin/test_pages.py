@@ -121,7 +121,6 @@ def test_lists_open_while_redis_is_gone(
 
 
 def test_shows_no_digest_and_no_sealed_secret(login: Login) -> None:
-    fill(1)
     service = ServiceFactory.create()
     row = Subscription.objects.create(service=service, subscriber="s", sealed_secret="SEALED")
     token = accounts.issue_token(
