@@ -59,6 +59,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
             # It says the same as our own lines about a task, once more.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
         },
     }
 
