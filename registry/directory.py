@@ -108,14 +108,17 @@ class Figures:
     last_refresh_at: dt.datetime | None
 
 
-def entry_of(document: dict[str, Any], scores: dict[str, int], *, floor_us: int) -> ServiceEntry:
+def entry_of(
+    document: dict[str, Any], scores: dict[str, int], holds: dict[str, int], *, floor_us: int
+) -> ServiceEntry:
     """Build an entry from a document; an instance without a score is not alive."""
     canary = document["canary"]
     instances = {}
     for row in document["instances"]:
         row["ttl_seconds"] = row.pop("ttl")
-        instances[row["instance_id"]] = InstanceEntry(
-            **row, score_us=scores.get(row["instance_id"], 0)
+        instance_id = row["instance_id"]
+        instances[instance_id] = InstanceEntry(
+            **row, score_us=scores.get(instance_id, 0), hold_us=holds.get(instance_id, 0)
         )
     return ServiceEntry(
         name=document["name"],
@@ -195,8 +198,7 @@ def _ask_redis(name: str) -> ServiceEntry | None:
     found = presence.read(name)
     if found is None:
         return None
-    document, scores, floor_us = found
-    entry = entry_of(document, scores, floor_us=floor_us)
+    entry = entry_of(found.document, found.scores, found.holds, floor_us=found.floor_us)
     return entry if entry.live(now_us()) else None
 
 
@@ -385,15 +387,16 @@ def _assemble(
     raw: bytes, scores: dict[str, int], holds: dict[str, int], floor_us: int
 ) -> ServiceEntry:
     document = orjson.loads(raw)
-    name = document["name"]
-    own = {
-        row["instance_id"]: scores.get(f"{name}/{row['instance_id']}", 0)
+    members = {
+        row["instance_id"]: f"{document['name']}/{row['instance_id']}"
         for row in document["instances"]
     }
-    entry = entry_of(document, own, floor_us=floor_us)
-    for instance_id, instance in entry.instances.items():
-        instance.hold_us = holds.get(f"{name}/{instance_id}", 0)
-    return entry
+    return entry_of(
+        document,
+        {own: scores[member] for own, member in members.items() if member in scores},
+        {own: holds[member] for own, member in members.items() if member in holds},
+        floor_us=floor_us,
+    )
 
 
 def _listen(pubsub: PubSub) -> None:
@@ -472,9 +475,7 @@ def _apply_put(words: list[str], tail: bytes) -> None:
         instance_id = rest[position].partition("/")[2]
         scores[instance_id] = int(rest[position + 1])
         holds[instance_id] = 0
-    entry = entry_of(document, scores, floor_us=_state.floor_us)
-    for instance_id, instance in entry.instances.items():
-        instance.hold_us = holds.get(instance_id, 0)
+    entry = entry_of(document, scores, holds, floor_us=_state.floor_us)
     if before is None:
         bisect.insort(_state.names, name)
     _state.services[name] = entry

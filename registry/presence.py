@@ -334,11 +334,18 @@ def put(
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def read(name: str) -> tuple[dict[str, Any], dict[str, int], int] | None:
-    """Return a service's document, its instances' deadlines and the floor, in µs, from Redis.
+@dataclass(frozen=True)
+class Found:
+    """A service as Redis holds it: its document, and for each instance deadline and hold, in µs."""
 
-    A suspect's hold is part of its deadline here. Two round trips; raises RedisUnavailable.
-    """
+    document: dict[str, Any]
+    scores: dict[str, int]
+    holds: dict[str, int]
+    floor_us: int
+
+
+def read(name: str) -> Found | None:
+    """Return a service from Redis, in two round trips; raises RedisUnavailable."""
     with breaker.guard():
         client = connection()
         pipeline = client.pipeline(transaction=False)
@@ -350,20 +357,25 @@ def read(name: str) -> tuple[dict[str, Any], dict[str, int], int] | None:
         if raw is None:
             return None
         document: dict[str, Any] = orjson.loads(raw)
-        return document, _scores_of(client, document), int(floor_us or 0)
+        scores, holds = _lives_of(client, document)
+    return Found(document=document, scores=scores, holds=holds, floor_us=int(floor_us or 0))
 
 
-def _scores_of(client: Redis, document: dict[str, Any]) -> dict[str, int]:
+def _lives_of(client: Redis, document: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
     instance_ids = [instance["instance_id"] for instance in document["instances"]]
     if not instance_ids:
-        return {}
+        return {}, {}
     members = [member_of(document["name"], instance_id) for instance_id in instance_ids]
-    scores = client.zmscore(DEADLINES, members)
-    return {
-        instance_id: int(score)
-        for instance_id, score in zip(instance_ids, scores, strict=True)
-        if score is not None
-    }
+    pipeline = client.pipeline(transaction=False)
+    pipeline.zmscore(DEADLINES, members)
+    pipeline.hmget(HOLDS, members)
+    scores, holds = pipeline.execute()
+    return _known_of(instance_ids, scores), _known_of(instance_ids, holds)
+
+
+def _known_of(instance_ids: list[str], numbers: list[Any]) -> dict[str, int]:
+    pairs = zip(instance_ids, numbers, strict=True)
+    return {instance_id: int(number) for instance_id, number in pairs if number is not None}
 
 
 def snapshot() -> tuple[dict[str, bytes], dict[str, int], dict[str, int], int]:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -47,9 +50,50 @@ class Stream:
     seat: int
 
 
+SELECTION = [
+    OpenApiParameter(
+        "service", str, many=True, description="Service names; `*` stands for anything."
+    ),
+    OpenApiParameter(
+        "type",
+        str,
+        many=True,
+        description="Event types such as `service.*`; `*` stands for anything.",
+    ),
+    OpenApiParameter(
+        "after", str, description="A cursor, or an event's id: what came after it, oldest first."
+    ),
+]
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(help_text="Also the cursor that continues after this event.")
+    type = serializers.CharField()
+    service_name = serializers.CharField(allow_null=True)
+    occurred_at = serializers.DateTimeField()
+    data = serializers.DictField()  # type: ignore[assignment]
+
+
+class EventPageSerializer(serializers.Serializer[Any]):
+    events = EventSerializer(many=True)
+    cursor = serializers.CharField()
+
+
 class EventsView(api.SagaView):
     required_scopes = {"GET": "services:read"}
 
+    @extend_schema(
+        operation_id="list_events",
+        summary="What happened: the newest events, or those after a cursor",
+        description="With `wait`, an answer that would be empty waits for the next matching event.",
+        tags=["events"],
+        parameters=[
+            *SELECTION,
+            OpenApiParameter("limit", int, description="1-1000, default 100."),
+            OpenApiParameter("wait", float, description="Seconds to wait, 0-60, default 0."),
+        ],
+        responses={200: EventPageSerializer},
+    )
     def get(self, request: Request) -> Response:
         selection = read_selection(request)
         limit = api.read_limit(request) or 100
@@ -72,6 +116,20 @@ class EventsView(api.SagaView):
 class EventStreamView(api.SagaView):
     required_scopes = {"GET": "services:read"}
 
+    @extend_schema(
+        operation_id="stream_events",
+        summary="What happens, as Server-Sent Events",
+        description=(
+            "Begins now, or after `Last-Event-ID` (which wins) or `after`. An event's `event` is its type,"
+            " its `data` the same object as in the list."
+        ),
+        tags=["events"],
+        parameters=[
+            *SELECTION,
+            OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER),
+        ],
+        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+    )
     def get(self, request: Request) -> Response:
         selection = read_selection(request)
         after = _read_cursor(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import events, saga, scaicontrol, subscriptions
+from registry.api import discovery, events, saga, scaicontrol, subscriptions
 
 urlpatterns = [
+    path("discovery/prometheus", discovery.PrometheusView.as_view()),
     path("events", events.EventsView.as_view()),
     path("events/stream", events.EventStreamView.as_view()),
     path("services/register", saga.RegisterView.as_view()),

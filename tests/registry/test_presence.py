@@ -55,7 +55,7 @@ def test_an_older_document_never_replaces_a_newer_one(redis):
     presence.put("a", revision=2, document={**document("a"), "revision": 2})
 
     assert put(revision=1) == 0
-    assert presence.read("a")[0]["revision"] == 2
+    assert presence.read("a").document["revision"] == 2
 
 
 def test_an_older_document_does_not_bring_a_service_back_that_has_left():
