@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help run test check format lock
+.PHONY: help run demo test check format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -13,6 +13,9 @@ help: ## List the targets
 
 run: .venv/runtime.stamp ## Install what is missing, then start the whole stack on http://127.0.0.1:8030
 	@exec $(BIN)/python -m saga_project.stack run
+
+demo: .venv/runtime.stamp ## Watch a canary, a bad release that is rolled back by itself, and a client that never notices
+	@exec $(BIN)/python -m demo
 
 test: .venv/development.stamp ## Run the whole test suite, in parallel, with servers of its own
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)

@@ -306,6 +306,8 @@ def _drain(task: _Task, target: Target, *, is_draining: bool) -> Outcome:
     name = task.job.service.name
     with task.lease.writing():
         registry.set_draining(name, target.instance_id, is_draining=is_draining)
+    if is_draining:
+        task.lease.wait(target.drain_seconds)
     where = "is out of" if is_draining else "is in"
     return Outcome(message=f"Instance {target.instance_id} {where} the lookups.")
 
@@ -337,7 +339,7 @@ def _analyse(task: _Task) -> Outcome:
     ).select_related("target")
     targets = [step.target for step in switched if step.target and step.target.metric_query]
     if task.job.is_promoted_fully or not targets:
-        return Outcome(message="Went on.")
+        return Outcome(message="The wait is over.")
     return Outcome(message=" ".join(_measure(task, target) for target in targets))
 
 

@@ -117,9 +117,9 @@ def _blue_green(targets: Sequence[str], size: int, options: Options) -> Iterator
 
 
 def _canary(targets: Sequence[str], size: int, options: Options) -> Iterator[Move]:
+    """Once nobody has to wait any more, all instances share the load alike while the rest follows."""
     done = 0
-    last = CanaryStep(weight=100, pause_seconds=0)
-    for wave, step in enumerate((*options.canary_steps, last), start=1):
+    for wave, step in enumerate(options.canary_steps, start=1):
         yield Move(action=Action.SHARE, weight=step.weight, wave=wave)
         wanted = max(1, len(targets) * step.weight // 100)
         for batch in _batches(targets[done:wanted], size):
@@ -128,6 +128,8 @@ def _canary(targets: Sequence[str], size: int, options: Options) -> Iterator[Mov
         if step.pause_seconds != 0:
             yield Move(action=Action.PAUSE, seconds=step.pause_seconds, wave=wave)
     yield Move(action=Action.CLEAR_SHARE)
+    for batch in _batches(targets[done:], size):
+        yield from _each(batch, _IN_PLACE, len(options.canary_steps) + 1)
 
 
 def undo(begun: Sequence[Move], options: Options, *, targets: int) -> list[Move]:

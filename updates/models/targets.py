@@ -65,6 +65,9 @@ class Target(models.Model):
         blank=True,
         help_text="As it registers; it leaves lookups while it is worked on.",
     )
+    drain_seconds = models.PositiveSmallIntegerField(
+        default=1, help_text="For callers that have just looked it up, before it is touched."
+    )
     is_registry_gate = models.BooleanField(
         default=False, help_text="It must beat again, passing, with the expected version."
     )

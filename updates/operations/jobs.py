@@ -24,7 +24,7 @@ from updates import (
     strategies,
 )
 from updates.installers import backups
-from updates.models import Job, Release, Step, Target
+from updates.models import Job, Policy, Release, Step, Target
 
 Status = Job.Status
 
@@ -52,11 +52,14 @@ def deploy(
 ) -> Job:
     """Queue the deployment of a release, or return the live job of the very same request.
 
-    Without ``artifact_url`` the release must be on record. Raises InvalidStrategy, InvalidRequest,
+    Without ``artifact_url`` the release must be on record, without ``options`` those of the service's
+    policy hold, where it has the same strategy. Raises InvalidStrategy, InvalidRequest,
     JobInProgress, ReleaseDiffers, and ChangesFrozen without an ``override``.
     """
     releases.judge(announcement)
-    _check_strategy(strategy, options or {})
+    if options is None:
+        options = _options_of_policy(service, strategy)
+    _check_strategy(strategy, options)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         release = _release_of(service, announcement)
         job = Job(
@@ -66,13 +69,18 @@ def deploy(
             version=release.version,
             previous_version=history.deployed_version(service.name) or "",
             strategy=strategy,
-            strategy_options=dict(options or {}),
+            strategy_options=dict(options),
             artifact_url=announcement.artifact_url or release.artifact_url,
             artifact_type=release.artifact_type,
             checksum=announcement.checksum or release.checksum,
             requested_by=by,
         )
         return _queue(job, override=override)
+
+
+def _options_of_policy(service: Service, strategy: str) -> Mapping[str, Any]:
+    policy = Policy.objects.filter(service=service, strategy=strategy).order_by("pk").first()
+    return dict(policy.strategy_options) if policy else {}
 
 
 def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:

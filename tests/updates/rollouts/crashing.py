@@ -129,7 +129,7 @@ def frozen(job: Job, *, moment: int) -> Iterator[None]:
 
 def everything_that_counts(job: Job, folder: Path) -> tuple[Any, ...]:
     rows = [
-        list(model.objects.order_by("pk").values())  # type: ignore[attr-defined]
+        list(model.objects.order_by("pk").values())
         for model in (Job, Step, HistoryEntry, Target)
     ]
     paths = sorted(folder.rglob("*"))

@@ -42,6 +42,7 @@ class Scene:
                 position=number,
                 install_root=str(root),
                 instance_id=f"instance-{number}",
+                drain_seconds=0,
                 restart=Target.Restart.HTTP,
                 restart_with=f"{self.base_url}/restart/{name}/{number}",
                 health_url=f"{self.base_url}/health/{name}/{number}",

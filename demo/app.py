@@ -1,0 +1,81 @@
+"""The service that the demo deploys: registers, beats, answers; each release holds a copy of this file.
+
+Started by ``runner.py`` from the release that is current. Standard library only, as strangers write it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+RELEASE = json.loads((Path(__file__).parent / "release.json").read_text())
+HEARTBEAT_SECONDS = 1.0
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        is_fit = not RELEASE["is_broken"]
+        body = json.dumps({"version": RELEASE["version"], "is_fit": is_fit}).encode()
+        self.send_response(200 if is_fit else 500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing: the demo tells the story."""
+
+
+def call_saga(url: str, body: dict[str, Any]) -> None:
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=5):
+        pass
+
+
+def keep_registered(
+    saga: str, name: str, instance: str, url: str, is_over: threading.Event
+) -> None:
+    """Register, then beat every second; register again where Saga does not know us any more."""
+    registration = {
+        "service_name": name,
+        "service_url": url,
+        "capabilities": ["rest"],
+        "instance_id": instance,
+        "version": RELEASE["version"],
+        "ttl": 30,
+    }
+    beat = {"instance_id": instance, "status": "passing", "version": RELEASE["version"]}
+    is_registered = False
+    while not is_over.is_set():
+        try:
+            if is_registered:
+                call_saga(f"{saga}/services/{name}/heartbeat", beat)
+            else:
+                call_saga(f"{saga}/services/register", registration)
+            is_registered = True
+        except OSError:
+            is_registered = False
+        is_over.wait(HEARTBEAT_SECONDS)
+
+
+def main(saga: str, name: str, instance: str, port: int) -> None:
+    is_over = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    url = f"http://127.0.0.1:{port}"
+    beating = threading.Thread(target=keep_registered, args=(saga, name, instance, url, is_over))
+    beating.start()
+    server.serve_forever(poll_interval=0.05)
+    is_over.set()
+    server.server_close()  # waits for the calls under way
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
