@@ -1,5 +1,5 @@
-"""Updates in the admin: what is journal is read-only, what is policy is edited by those who may."""
+"""Updates in the admin: people set policies, sources and the calendar; the rest moves by actions."""
 
-from updates.admin import approvals, policies, records, releases, sources, targets
+from updates.admin import approvals, calendar, policies, records, releases, sources, targets
 
-__all__ = ["approvals", "policies", "records", "releases", "sources", "targets"]
+__all__ = ["approvals", "calendar", "policies", "records", "releases", "sources", "targets"]

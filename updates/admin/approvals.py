@@ -1,33 +1,95 @@
-"""Updates that wait for a yes or no."""
+"""What policy asks staff."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from unfold.decorators import display
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action, display
 
+from registry.admin import verbs
+from updates import operations
 from updates.admin.readonly import Journal
 from updates.models import Approval
 
 
+def _approve(request: HttpRequest, approval: Approval, reason: str) -> None:
+    by = request.user.get_username()
+    operations.approve(approval, by=by, reason=reason, now=timezone.now())
+
+
+def _reject(request: HttpRequest, approval: Approval, reason: str) -> None:
+    by = request.user.get_username()
+    operations.reject(approval, by=by, reason=reason, now=timezone.now())
+
+
+APPROVE = verbs.Verb(
+    action="approve_updates",
+    title="Approve",
+    consequence="These releases are deployed as soon as the calendar allows.",
+    done="Approved",
+    do=_approve,
+    has_reason=True,
+)
+REJECT = verbs.Verb(
+    action="reject_updates",
+    title="Reject",
+    consequence="No policy deploys these releases any more.",
+    done="Rejected",
+    do=_reject,
+    has_reason=True,
+    is_reason_needed=True,
+)
+
+
 @admin.register(Approval)
 class ApprovalAdmin(Journal):
-    list_display = [
-        "release",
-        "shown_state",
+    list_display = (
+        "service",
+        "version",
+        "state_label",
         "requested_at",
         "requested_by",
-        "decided_at",
         "decided_by",
+        "decided_at",
         "reason",
-    ]
-    list_select_related = ["release__service", "service"]
-    list_filter = ["state"]
-    search_fields = ["=service__name"]
-    search_help_text = "A service's whole name."
+        "job_id",
+    )
+    list_filter = ("state",)
+    list_select_related = ("service", "release", "release__service")
+    search_fields = ("service__name", "release__version", "decided_by", "reason")
+    date_hierarchy = "requested_at"
+    actions = ("approve_updates", "reject_updates")
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("updates.decide_approval"))
+
+    @display(description="Version", ordering="release__version")
+    def version(self, approval: Approval) -> str:
+        return approval.release.version
 
     @display(
         description="State",
-        label={"pending": "warning", "approved": "success", "rejected": "danger"},
+        ordering="state",
+        label={
+            "Pending": "info",
+            "Approved": "success",
+            "Rejected": "danger",
+            "Superseded": "default",
+        },
     )
-    def shown_state(self, approval: Approval) -> str:
-        return approval.state
+    def state_label(self, approval: Approval) -> str:
+        return Approval.State(approval.state).label
+
+    @action(description="Approve", permissions=["decide"])
+    def approve_updates(
+        self, request: HttpRequest, queryset: QuerySet[Approval]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, APPROVE)
+
+    @action(description="Reject, with a reason", permissions=["decide"])
+    def reject_updates(
+        self, request: HttpRequest, queryset: QuerySet[Approval]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, REJECT)

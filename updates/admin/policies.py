@@ -1,4 +1,4 @@
-"""What each service wants to happen with new releases, and when changes are welcome."""
+"""What a service wants to happen with new releases, and the exceptions to it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.utils import timezone
+from unfold.decorators import display
 
 from saga_project import versions
-from updates import strategies
-from updates.models import Freeze, Hold, MaintenanceWindow, Policy
+from updates import plans, strategies
+from updates.admin.audited import AuditedAdmin
+from updates.models import Hold, Policy
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -23,7 +25,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(str(exc)) from exc
         return text
 
-    def clean_strategy_options(self) -> dict[str, Any]:
+    def clean_strategy_options(self) -> Any:
         options = self.cleaned_data["strategy_options"] or {}
         if not isinstance(options, dict):
             raise forms.ValidationError('Write an object, such as {"max_unavailable": 1}.')
@@ -35,39 +37,55 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Policy)
-class PolicyAdmin(ModelAdmin):
+class PolicyAdmin(AuditedAdmin):
+    audited_as = "policy"
     form = PolicyForm
-    list_display = ["service", "kind", "version_range", "strategy", "channel", "updated_at"]
-    list_select_related = ["service"]
-    list_filter = ["kind", "strategy"]
-    search_fields = ["=service__name"]
-    search_help_text = "A service's whole name."
-    autocomplete_fields = ["service"]
+    list_display = ("service", "kind_label", "version_range", "strategy", "next_step", "updated_at")
+    list_filter = ("kind", "strategy", "allows_prereleases")
+    search_fields = ("service__name",)
+    ordering = ("service__name",)
+    autocomplete_fields = ("service",)
+    readonly_fields = ("next_step",)
+    fieldsets = (
+        (None, {"fields": ("service", "kind", "requires_second_person", "next_step")}),
+        (
+            "Which releases",
+            {"fields": ("version_range", "channel", "allows_prereleases", "minimum_age_seconds")},
+        ),
+        ("How", {"fields": ("strategy", "strategy_options")}),
+        ("Signatures", {"fields": ("requires_signature", "signing_keys")}),
+    )
+
+    @display(
+        description="Kind",
+        ordering="kind",
+        label={"Auto": "success", "Approve": "info", "Manual": "default", "Pinned": "warning"},
+    )
+    def kind_label(self, policy: Policy) -> str:
+        return Policy.Kind(policy.kind).label
+
+    @display(description="What would happen now")
+    def next_step(self, policy: Policy) -> str:
+        if policy.pk is None:
+            return "Save it to see."
+        decision = plans.plan(policy.service, now=timezone.now()).decision
+        return f"{decision.action}: {decision.reason}"
 
 
 @admin.register(Hold)
-class HoldAdmin(ModelAdmin):
-    list_display = ["service", "version", "expires_at", "reason", "created_by"]
-    list_select_related = ["service"]
-    search_fields = ["=service__name"]
-    autocomplete_fields = ["service"]
+class HoldAdmin(AuditedAdmin):
+    audited_as = "hold"
+    list_display = ("service", "what", "expires_at", "reason", "created_by", "created_at")
+    search_fields = ("service__name", "version", "reason")
+    date_hierarchy = "created_at"
+    autocomplete_fields = ("service",)
+    fields = ("service", "version", "expires_at", "reason")
 
     def save_model(self, request: HttpRequest, obj: Hold, form: Any, change: bool) -> None:
         if not change:
             obj.created_by = request.user.get_username()
         super().save_model(request, obj, form, change)
 
-
-@admin.register(MaintenanceWindow)
-class WindowAdmin(ModelAdmin):
-    list_display = ["name", "service", "opens_at", "duration_minutes", "time_zone", "is_enabled"]
-    list_select_related = ["service"]
-    list_filter = ["is_enabled"]
-    autocomplete_fields = ["service"]
-
-
-@admin.register(Freeze)
-class FreezeAdmin(ModelAdmin):
-    list_display = ["name", "service", "starts_on", "ends_on", "time_zone", "reason"]
-    list_select_related = ["service"]
-    autocomplete_fields = ["service"]
+    @display(description="Holds back")
+    def what(self, hold: Hold) -> str:
+        return hold.version or "every version"

@@ -1,71 +1,142 @@
-"""Jobs, history and the audit trail: read, never edited."""
+"""Jobs, history and the audit trail: nobody edits them; a correction is a row of its own."""
 
 from __future__ import annotations
 
-from django.contrib import admin
-from unfold.decorators import display
+from collections.abc import Callable
 
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action, display
+
+from registry.admin import verbs
+from updates import operations
 from updates.admin.readonly import Journal
 from updates.models import AuditEntry, HistoryEntry, Job
 
-STATUS_LABELS = {
-    Job.Status.SUCCEEDED: "success",
-    Job.Status.FAILED: "danger",
-    Job.Status.ROLLED_BACK: "warning",
-    Job.Status.ROLLING_BACK: "warning",
-    Job.Status.PAUSED: "warning",
-    Job.Status.RUNNING: "info",
-    Job.Status.QUEUED: "info",
-    HistoryEntry.Status.SUCCESS: "success",
-}
+
+def _correct_to(status: str) -> Callable[[HttpRequest, HistoryEntry, str], None]:
+    def correct(request: HttpRequest, entry: HistoryEntry, reason: str) -> None:
+        operations.correct(
+            entry,
+            changes={"status": status},
+            by=request.user.get_username(),
+            reason=reason,
+            now=timezone.now(),
+        )
+
+    return correct
+
+
+def _correction(status: HistoryEntry.Status) -> verbs.Verb:
+    return verbs.Verb(
+        action=f"correct_to_{status.value}",
+        title=f"Correct to {status.label.lower()}",
+        consequence="A new row takes the place of each of these; the old ones stay on record.",
+        done=f"Corrected to {status.label.lower()}",
+        do=_correct_to(status.value),
+        has_reason=True,
+        is_reason_needed=True,
+    )
+
+
+CORRECTIONS = {status: _correction(status) for status in HistoryEntry.Status}
 
 
 @admin.register(Job)
 class JobAdmin(Journal):
-    list_display = [
+    list_display = (
         "job_id",
         "service",
         "version",
         "previous_version",
         "strategy",
-        "shown_status",
+        "status_label",
         "progress",
         "created_at",
         "requested_by",
-    ]
-    list_select_related = ["service"]
-    list_filter = ["status", "needs_attention", "kind", "strategy"]
-    search_fields = ["job_id", "=service__name"]
+    )
+    list_select_related = ("service",)
+    list_filter = ("status", "needs_attention", "kind", "strategy")
+    search_fields = ("job_id", "=service__name")
     search_help_text = "A part of the deployment's name, or a service's whole name."
 
-    @display(description="Status", label=STATUS_LABELS)
-    def shown_status(self, job: Job) -> tuple[str, str]:
+    @display(
+        description="Status",
+        label={
+            "succeeded": "success",
+            "failed": "danger",
+            "rolled_back": "warning",
+            "rolling_back": "warning",
+            "paused": "warning",
+            "running": "info",
+            "queued": "info",
+        },
+    )
+    def status_label(self, job: Job) -> tuple[str, str]:
         return job.status, job.get_status_display()
 
 
 @admin.register(HistoryEntry)
-class HistoryAdmin(Journal):
-    list_display = [
+class HistoryEntryAdmin(Journal):
+    list_display = (
+        "timestamp",
         "service_name",
         "old_version",
         "new_version",
-        "shown_status",
+        "status_label",
         "kind",
-        "timestamp",
         "duration_seconds",
-        "recorded_by",
-    ]
-    list_filter = ["status", "kind"]
-    search_fields = ["=service_name"]
-    search_help_text = "A service's whole name."
+        "is_corrected",
+    )
+    list_filter = ("status", "kind")
+    list_select_related = ("correction",)
+    search_fields = ("=service_name", "=new_version", "=job_id")
+    search_help_text = "A service's name, a version, or a job's id, written out."
+    ordering = ("-timestamp", "-pk")
+    actions = ("correct_to_success", "correct_to_failed", "correct_to_rolled_back")
 
-    @display(description="Status", label=STATUS_LABELS)
-    def shown_status(self, entry: HistoryEntry) -> tuple[str, str]:
-        return entry.status, entry.get_status_display()
+    def has_correct_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("updates.correct_historyentry"))
+
+    @display(
+        description="Status",
+        ordering="status",
+        label={"Success": "success", "Failed": "danger", "Rolled Back": "warning"},
+    )
+    def status_label(self, entry: HistoryEntry) -> str:
+        return HistoryEntry.Status(entry.status).label
+
+    @display(description="Corrected", boolean=True)
+    def is_corrected(self, entry: HistoryEntry) -> bool:
+        return hasattr(entry, "correction")
+
+    @action(description="Correct to success, with a reason", permissions=["correct"])
+    def correct_to_success(
+        self, request: HttpRequest, queryset: QuerySet[HistoryEntry]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, CORRECTIONS[HistoryEntry.Status.SUCCESS])
+
+    @action(description="Correct to failed, with a reason", permissions=["correct"])
+    def correct_to_failed(
+        self, request: HttpRequest, queryset: QuerySet[HistoryEntry]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, CORRECTIONS[HistoryEntry.Status.FAILED])
+
+    @action(description="Correct to rolled back, with a reason", permissions=["correct"])
+    def correct_to_rolled_back(
+        self, request: HttpRequest, queryset: QuerySet[HistoryEntry]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(
+            self, request, queryset, CORRECTIONS[HistoryEntry.Status.ROLLED_BACK]
+        )
 
 
 @admin.register(AuditEntry)
-class AuditAdmin(Journal):
-    list_display = ["sequence", "at", "actor", "action", "service_name", "data"]
-    search_fields = ["=service_name", "=actor", "=action"]
+class AuditEntryAdmin(Journal):
+    list_display = ("sequence", "at", "actor", "action", "service_name", "data")
+    list_filter = ("action",)
+    search_fields = ("=service_name", "=actor", "=action")
     search_help_text = "A service, a person or an action, in full."
+    ordering = ("-sequence",)

@@ -1,35 +1,168 @@
-"""Releases: what could run, and what must not."""
+"""What could run: releases move by actions, each with its reason."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from unfold.decorators import display
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action, display
 
+from registry.admin import verbs
+from updates import operations, plans
 from updates.admin.readonly import Journal
 from updates.models import Release
 
 
+def _quarantine(request: HttpRequest, release: Release, reason: str) -> None:
+    by = request.user.get_username()
+    operations.quarantine(release, by=by, reason=reason, at=timezone.now())
+
+
+def _withdraw(request: HttpRequest, release: Release, reason: str) -> None:
+    by = request.user.get_username()
+    operations.withdraw(release, by=by, reason=reason, at=timezone.now())
+
+
+def _make_available(request: HttpRequest, release: Release, reason: str) -> None:
+    by = request.user.get_username()
+    operations.make_available(release, by=by, reason=reason, at=timezone.now())
+
+
+def _deploy(request: HttpRequest, release: Release, _reason: str) -> None:
+    _queue(request, release, override=None)
+
+
+def _deploy_anyway(request: HttpRequest, release: Release, reason: str) -> None:
+    override = operations.Override(by=request.user.get_username(), reason=reason)
+    _queue(request, release, override=override)
+
+
+def _queue(request: HttpRequest, release: Release, *, override: operations.Override | None) -> None:
+    policy = plans.policy_of(release.service)
+    operations.deploy(
+        release.service,
+        operations.Announcement(version=release.version),
+        by=request.user.get_username(),
+        strategy=policy.strategy,
+        options=policy.strategy_options,
+        override=override,
+    )
+
+
+QUARANTINE = verbs.Verb(
+    action="quarantine_releases",
+    title="Quarantine",
+    consequence="No policy deploys these releases until somebody makes them available again.",
+    done="Quarantined",
+    do=_quarantine,
+    has_reason=True,
+    is_reason_needed=True,
+)
+WITHDRAW = verbs.Verb(
+    action="withdraw_releases",
+    title="Withdraw",
+    consequence="Nobody can deploy these releases until somebody makes them available again.",
+    done="Withdrawn",
+    do=_withdraw,
+    has_reason=True,
+    is_reason_needed=True,
+)
+RELEASE = verbs.Verb(
+    action="make_releases_available",
+    title="Make available again",
+    consequence="Policies may deploy these releases again, also those that failed before.",
+    done="Available",
+    do=_make_available,
+    has_reason=True,
+)
+DEPLOY = verbs.Verb(
+    action="deploy_releases",
+    title="Deploy",
+    consequence="Each of these releases is deployed to its service, by the strategy of its policy.",
+    done="Deployment queued",
+    do=_deploy,
+)
+DEPLOY_ANYWAY = verbs.Verb(
+    action="deploy_releases_anyway",
+    title="Deploy despite the calendar",
+    consequence="Freezes and maintenance windows are overridden; your reason goes on the audit trail.",
+    done="Deployment queued despite the calendar",
+    do=_deploy_anyway,
+    has_reason=True,
+    is_reason_needed=True,
+)
+
+
 @admin.register(Release)
 class ReleaseAdmin(Journal):
-    list_display = [
-        "__str__",
-        "shown_state",
-        "state_reason",
+    list_display = (
+        "version",
+        "service",
+        "state_label",
         "channel",
-        "is_prerelease",
         "origin",
         "published_at",
         "recorded_at",
-    ]
-    list_select_related = ["service"]
-    list_filter = ["state", "origin", "is_prerelease", "artifact_type"]
-    search_fields = ["=service__name", "=version"]
-    search_help_text = "A service's whole name, or a version."
-    ordering = ["-recorded_at", "-id"]
+    )
+    list_filter = ("state", "origin", "artifact_type", "is_prerelease")
+    list_select_related = ("service",)
+    search_fields = ("service__name", "version", "checksum")
+    date_hierarchy = "recorded_at"
+    ordering = ("-recorded_at", "-pk")
+    actions = (
+        "deploy_releases",
+        "deploy_releases_anyway",
+        "quarantine_releases",
+        "withdraw_releases",
+        "make_releases_available",
+    )
+
+    def has_move_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("updates.move_release"))
+
+    def has_deploy_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("updates.add_job"))
+
+    def has_override_permission(self, request: HttpRequest) -> bool:
+        return self.has_deploy_permission(request) and bool(
+            request.user.has_perm("updates.override_calendar")
+        )
 
     @display(
         description="State",
-        label={"available": "success", "quarantined": "danger", "withdrawn": "warning"},
+        ordering="state",
+        label={"Available": "success", "Quarantined": "danger", "Withdrawn": "warning"},
     )
-    def shown_state(self, release: Release) -> str:
-        return release.state
+    def state_label(self, release: Release) -> str:
+        return Release.State(release.state).label
+
+    @action(description="Deploy", permissions=["deploy"])
+    def deploy_releases(
+        self, request: HttpRequest, queryset: QuerySet[Release]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, DEPLOY)
+
+    @action(description="Deploy despite the calendar, with a reason", permissions=["override"])
+    def deploy_releases_anyway(
+        self, request: HttpRequest, queryset: QuerySet[Release]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, DEPLOY_ANYWAY)
+
+    @action(description="Quarantine, with a reason", permissions=["move"])
+    def quarantine_releases(
+        self, request: HttpRequest, queryset: QuerySet[Release]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, QUARANTINE)
+
+    @action(description="Withdraw, with a reason", permissions=["move"])
+    def withdraw_releases(
+        self, request: HttpRequest, queryset: QuerySet[Release]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, WITHDRAW)
+
+    @action(description="Make available again", permissions=["move"])
+    def make_releases_available(
+        self, request: HttpRequest, queryset: QuerySet[Release]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, RELEASE)

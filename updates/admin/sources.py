@@ -1,4 +1,4 @@
-"""Where releases are published."""
+"""Where releases are published, how the last check went, and when the next one is."""
 
 from __future__ import annotations
 
@@ -6,43 +6,130 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from saga_project import crypto
+from registry.admin import verbs
+from saga_project import crypto, fetch
+from updates import operations
+from updates.admin.audited import AuditedAdmin
 from updates.models import Source
+
+
+def _check_now(_request: HttpRequest, source: Source, _reason: str) -> None:
+    operations.check(source.service)
+
+
+CHECK = verbs.Verb(
+    action="check_now",
+    title="Check now",
+    consequence="These sources are asked for new releases now, one after the other.",
+    done="Checked",
+    do=_check_now,
+)
 
 
 class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     token = forms.CharField(
         required=False,
-        max_length=1024,
         widget=UnfoldAdminPasswordWidget(render_value=False),
-        help_text="Kept encrypted and never shown; empty keeps the one that is there.",
+        help_text="Stored encrypted, never shown. For OCI: user:password. Empty keeps what is stored.",
     )
+    forgets_token = forms.BooleanField(required=False, label="Forget the stored token")
+
+    class Meta:
+        model = Source
+        fields = (
+            "service",
+            "kind",
+            "location",
+            "base_url",
+            "options",
+            "is_enabled",
+            "interval_seconds",
+            "crontab",
+        )
+
+    def clean_base_url(self) -> str:
+        return self._checked("base_url")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        kind = cleaned.get("kind")
+        if kind != Source.Kind.ANNOUNCED and not cleaned.get("location"):
+            self.add_error("location", "This kind of source needs a location.")
+        if kind == Source.Kind.JSON and cleaned.get("location"):
+            try:
+                fetch.check_url(cleaned["location"], field="location")
+            except fetch.InvalidUrl as exc:
+                self.add_error("location", exc.message)
+        if not isinstance(cleaned.get("options"), dict):
+            self.add_error("options", "Options are a JSON object.")
+        return cleaned
+
+    def _checked(self, name: str) -> str:
+        text: str = self.cleaned_data[name]
+        if text:
+            try:
+                fetch.check_url(text, field=name)
+            except fetch.InvalidUrl as exc:
+                raise forms.ValidationError(exc.message) from exc
+        return text
 
 
 @admin.register(Source)
-class SourceAdmin(ModelAdmin):
+class SourceAdmin(AuditedAdmin):
+    audited_as = "source"
     form = SourceForm
-    list_display = [
+    list_display = (
         "service",
         "kind",
         "location",
-        "is_enabled",
-        "last_checked_at",
+        "state",
         "last_version",
-        "failures",
-        "last_error",
-    ]
-    list_select_related = ["service"]
-    list_filter = ["kind", "is_enabled"]
-    search_fields = ["=service__name", "location"]
-    autocomplete_fields = ["service"]
-    readonly_fields = ["last_checked_at", "last_version", "last_error", "failures"]
+        "last_checked_at",
+        "next_check_at",
+    )
+    list_filter = ("kind", "is_enabled")
+    search_fields = ("service__name", "location")
+    autocomplete_fields = ("service",)
+    actions = ("check_now",)
+    readonly_fields = ("state", "last_version", "last_checked_at", "next_check_at", "last_error")
+    fieldsets = (
+        (None, {"fields": ("service", ("kind", "location"), "base_url", "options")}),
+        ("Token", {"fields": ("token", "forgets_token")}),
+        ("When", {"fields": ("is_enabled", "interval_seconds", "crontab")}),
+        ("Checks", {"fields": readonly_fields}),
+    )
 
     def save_model(self, request: HttpRequest, obj: Source, form: Any, change: bool) -> None:
-        if token := form.cleaned_data.get("token"):
-            obj.sealed_token = crypto.encrypt(token)
+        if form.cleaned_data["forgets_token"]:
+            obj.sealed_token = ""
+        elif form.cleaned_data["token"]:
+            obj.sealed_token = crypto.encrypt(form.cleaned_data["token"])
+        # What changed is tried soon.
+        obj.next_check_at = None
         super().save_model(request, obj, form, change)
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("updates.change_source"))
+
+    @display(
+        description="State",
+        label={"checking": "info", "failing": "danger", "well": "success", "off": "default"},
+    )
+    def state(self, source: Source) -> str:
+        if source.lease_expires_at and source.lease_expires_at > timezone.now():
+            return "checking"
+        if not source.is_enabled:
+            return "off"
+        if source.last_error:
+            return "failing"
+        return "well" if source.last_checked_at else "not yet"
+
+    @action(description="Check now", permissions=["run"])
+    def check_now(self, request: HttpRequest, queryset: QuerySet[Source]) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset.select_related("service"), CHECK)

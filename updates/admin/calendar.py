@@ -1,0 +1,79 @@
+"""When changes are welcome."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from updates.admin.audited import AuditedAdmin
+from updates.models import Freeze, MaintenanceWindow
+
+EVERYBODY = "every service"
+
+
+class WindowForm(forms.ModelForm):  # type: ignore[type-arg]
+    weekdays = forms.TypedMultipleChoiceField(
+        choices=MaintenanceWindow.Weekday.choices,
+        coerce=int,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="On which it opens; none means every day.",
+    )
+
+
+@admin.register(MaintenanceWindow)
+class MaintenanceWindowAdmin(AuditedAdmin):
+    audited_as = "window"
+    form = WindowForm
+    list_display = (
+        "name",
+        "whose",
+        "days",
+        "opens_at",
+        "duration_minutes",
+        "time_zone",
+        "is_enabled",
+    )
+    list_filter = ("is_enabled", "time_zone")
+    search_fields = ("name", "service__name")
+    autocomplete_fields = ("service",)
+
+    @display(description="Of", ordering="service__name")
+    def whose(self, window: MaintenanceWindow) -> str:
+        return window.service.name if window.service else EVERYBODY
+
+    @display(description="Days")
+    def days(self, window: MaintenanceWindow) -> str:
+        names = [MaintenanceWindow.Weekday(day).label[:3] for day in sorted(window.weekdays)]
+        return ", ".join(names) or "every day"
+
+
+@admin.register(Freeze)
+class FreezeAdmin(AuditedAdmin):
+    audited_as = "freeze"
+    list_display = ("name", "whose", "begins", "ends", "time_zone", "reason")
+    search_fields = ("name", "service__name", "reason")
+    date_hierarchy = "starts_on"
+    autocomplete_fields = ("service",)
+    fields = (
+        "service",
+        "name",
+        ("starts_on", "starts_at"),
+        ("ends_on", "ends_at"),
+        "time_zone",
+        "reason",
+    )
+
+    @display(description="Of", ordering="service__name")
+    def whose(self, freeze: Freeze) -> str:
+        return freeze.service.name if freeze.service else EVERYBODY
+
+    @display(description="Begins", ordering="starts_on")
+    def begins(self, freeze: Freeze) -> str:
+        return f"{freeze.starts_on} {freeze.starts_at:%H:%M}"
+
+    @display(description="Ends", ordering="ends_on")
+    def ends(self, freeze: Freeze) -> str:
+        return f"{freeze.ends_on} {freeze.ends_at:%H:%M}"
