@@ -8,7 +8,7 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Service
-from updates import audit, doorbell, errors, facts, plans, releases
+from updates import audit, clearance, doorbell, errors, facts, plans, releases
 from updates.models import Approval, Release
 from updates.operations import jobs
 
@@ -31,7 +31,14 @@ def request(release: Release, *, by: str, strategy: str, now: dt.datetime) -> Ap
     return approval
 
 
-def approve(approval: Approval, *, by: str, reason: str = "", now: dt.datetime) -> None:
+def approve(
+    approval: Approval,
+    *,
+    by: str,
+    reason: str = "",
+    override: clearance.Override | None = None,
+    now: dt.datetime,
+) -> None:
     """Let the release be deployed: at once where a person asked, else when policy and calendar allow.
 
     Raises ApprovalDecided, OwnRequest where two persons are asked for, and what deploying raises.
@@ -42,7 +49,7 @@ def approve(approval: Approval, *, by: str, reason: str = "", now: dt.datetime) 
             raise errors.OwnRequest("You asked for it yourself; somebody else must approve it.")
         _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
         if approval.requested_by:
-            _deploy(approval)
+            _deploy(approval, override)
 
 
 def reject(approval: Approval, *, by: str, reason: str, now: dt.datetime) -> None:
@@ -68,7 +75,7 @@ def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.dateti
     doorbell.ring("updates.apply_policy", approval.service_id)
 
 
-def _deploy(approval: Approval) -> None:
+def _deploy(approval: Approval, override: clearance.Override | None) -> None:
     policy = plans.policy_of(approval.service)
     by = f"{approval.requested_by}, approved by {approval.decided_by}"
     job = jobs.deploy(
@@ -77,5 +84,6 @@ def _deploy(approval: Approval) -> None:
         by=by[:255],
         strategy=approval.strategy or policy.strategy,
         options=policy.strategy_options,
+        override=override,
     )
     Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)
