@@ -22,7 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "saga_project.api.bad_request"
-handler403 = "saga_project.api.permission_denied"
-handler404 = "saga_project.api.not_found"
-handler500 = "saga_project.api.server_error"
+handler400 = "saga_project.console.failures.bad_request"
+handler403 = "saga_project.console.failures.permission_denied"
+handler404 = "saga_project.console.failures.not_found"
+handler500 = "saga_project.console.failures.server_error"

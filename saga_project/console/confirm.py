@@ -47,7 +47,7 @@ class Verb:
 
 def allowed(request: HttpRequest, verbs: Sequence[Verb]) -> list[Verb]:
     """Return the buttons that this person may see."""
-    return [verb for verb in verbs if request.user.has_perm(verb.permission)]
+    return [verb for verb in verbs if roles.person(request).has_perm(verb.permission)]
 
 
 def ask(

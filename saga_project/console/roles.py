@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-#: From the most to the least, as the registry's migration makes them.
-GROUPS = ("administrators", "approvers", "operators", "viewers")
+from registry import roles as groups
 
 APPROVE_SERVICE = "registry.approve_service"
 DEREGISTER_SERVICE = "registry.deregister_service"
@@ -17,6 +15,7 @@ CHANGE_SERVICE = "registry.change_service"
 DEPLOY = "updates.add_job"
 OPERATE_JOB = "updates.operate_job"
 ACKNOWLEDGE_JOB = "updates.acknowledge_job"
+OVERRIDE_CALENDAR = "updates.override_calendar"
 DECIDE_APPROVAL = "updates.decide_approval"
 REPLAY_CALL = "webhooks.replay_inboundcall"
 REPLAY_DELIVERY = "webhooks.replay_delivery"
@@ -25,13 +24,23 @@ CONFIGURE_WEBHOOKS = "webhooks.change_configuration"
 
 def name_of(user: AbstractBaseUser | AnonymousUser) -> str:
     """Return the role to show beside the name; it decides nothing."""
-    if getattr(user, "is_superuser", False):
+    if not isinstance(user, AbstractUser):
+        return ""
+    if user.is_superuser:
         return "superuser"
-    groups: Any = getattr(user, "groups", None)
-    names = set(groups.values_list("name", flat=True)) if groups is not None else set()
-    return next((role.removesuffix("s") for role in GROUPS if role in names), "staff")
+    names = set(user.groups.values_list("name", flat=True))
+    return next(
+        (role.removesuffix("s") for role in reversed(groups.GROUPS) if role in names), "staff"
+    )
+
+
+def person(request: HttpRequest) -> AbstractUser:
+    """Return who is logged in; the site's guard has seen to it that somebody is."""
+    if not isinstance(request.user, AbstractUser):
+        raise PermissionDenied
+    return request.user
 
 
 def demand(request: HttpRequest, permission: str) -> None:
-    if not request.user.has_perm(permission):
+    if not person(request).has_perm(permission):
         raise PermissionDenied("Your role does not allow this.")

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
+from django.contrib.auth.models import AbstractUser
 from django.urls import reverse
+from django.utils import timezone
 
 import registry.operations
 import updates.operations
 from registry import accounts
 from registry.models import Service
-from saga_project.console import roles
+from saga_project.console import overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
-from updates import strategies
+from updates import plans, strategies
+from updates.errors import ReleaseNotFound
 from updates.models import Job, Release
 
 RELEASES_OFFERED = 20
 Done = tuple[str, str | None]
 
 
-def of(service: Service, *, by: str, now: dt.datetime) -> list[Verb]:
+def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:
+    """Return every button that the service's state offers, whoever may press it."""
+    by = user.get_username()
     status = Service.Status(service.status)
     verbs = []
     if status in (Service.Status.PENDING_APPROVAL, Service.Status.REJECTED):
@@ -27,7 +33,7 @@ def of(service: Service, *, by: str, now: dt.datetime) -> list[Verb]:
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
     if not Job.objects.filter(service=service).locking().exists():
-        verbs += _updates(service, by)
+        verbs += _updates(service, user, now)
     verbs.append(_check(service))
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
@@ -79,39 +85,43 @@ def _reject(service: Service, by: str, now: dt.datetime) -> Verb:
     )
 
 
-def _updates(service: Service, by: str) -> list[Verb]:
+def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[Verb]:
     releases = list(
         Release.objects.filter(service=service)
         .available()
         .exclude(artifact_url="")
         .order_by("-recorded_at", "-id")[:RELEASES_OFFERED]
     )
-    verbs = [_deploy(service, by, releases)] if releases else []
+    verbs = [_deploy(service, releases, user, now)] if releases else []
     if service.jobs.exists():
-        verbs.append(_roll_back(service, by))
+        verbs.append(_roll_back(service, user.get_username()))
     return verbs
 
 
-def _deploy(service: Service, by: str, releases: list[Release]) -> Verb:
-    def does(form: Form) -> Done:
-        job = updates.operations.deploy(
-            service,
-            updates.operations.Announcement(version=form["version"]),
-            by=by,
-            strategy=form["strategy"],
-        )
-        return f"{job.job_id} is queued.", reverse("admin:console_job", args=[job.job_id])
-
+def _deploy(
+    service: Service, releases: list[Release], user: AbstractUser, now: dt.datetime
+) -> Verb:
+    is_for_two = plans.policy_of(service).requires_second_person
+    verdict = plans.calendar_of(service).judge(now)
+    does = partial(_ask if is_for_two else _queue, service, user)
     return Verb(
         name="deploy",
-        label="Deploy",
+        label="Ask to deploy" if is_for_two else "Deploy",
         icon="rocket_launch",
         permission=roles.DEPLOY,
         link=_link(service, "deploy"),
         is_primary=service.status in Service.APPROVED,
         consequences=[
+            *(["Somebody else must approve it first."] if is_for_two else []),
             "The chosen release is fetched and verified on every target, then switched to, wave by wave.",
             "Each target must be healthy before the next wave begins; else all of it goes back by itself.",
+            *(
+                []
+                if verdict.is_open
+                else [
+                    f"Changes are not welcome now: {verdict.reason} It is refused without an override."
+                ]
+            ),
         ],
         choices=[
             Choice(
@@ -124,12 +134,40 @@ def _deploy(service: Service, by: str, releases: list[Release]) -> Verb:
                 name="strategy",
                 label="Strategy",
                 options=[(name, name) for name in strategies.NAMES],
-                value=strategies.ROLLING,
+                value=plans.policy_of(service).strategy,
                 is_required=True,
             ),
+            *overrides.choices(user, is_open=verdict.is_open or is_for_two),
         ],
         does=does,
     )
+
+
+def _queue(service: Service, user: AbstractUser, form: Form) -> Done:
+    job = updates.operations.deploy(
+        service,
+        updates.operations.Announcement(version=form["version"]),
+        by=user.get_username(),
+        strategy=form["strategy"],
+        override=overrides.read(user, form),
+    )
+    return f"{job.job_id} is queued.", reverse("admin:console_job", args=[job.job_id])
+
+
+def _ask(service: Service, user: AbstractUser, form: Form) -> Done:
+    release = (
+        Release.objects.filter(service=service, version=form["version"])
+        .available()
+        .order_by("pk")
+        .first()
+    )
+    if release is None:
+        raise ReleaseNotFound(f"Version {form['version']} is not available.")
+    approval = updates.operations.request_approval(
+        release, by=user.get_username(), strategy=form["strategy"], now=timezone.now()
+    )
+    onward = reverse("admin:console_approval", args=[approval.pk])
+    return f"Somebody else is asked to approve {release.version}.", onward
 
 
 def _roll_back(service: Service, by: str) -> Verb:

@@ -66,7 +66,7 @@ def _find(name: str) -> Service:
 def _live_context(request: HttpRequest, service: Service, *, now: dt.datetime) -> dict[str, Any]:
     rows = list(_instances(service))
     seen, is_known = _presences(service, rows)
-    verbs = service_verbs.of(service, by=request.user.get_username(), now=now)
+    verbs = service_verbs.of(service, user=roles.person(request), now=now)
     jobs = list(Job.objects.filter(service=service).locking()[:1])
     return {
         "service": service,
@@ -178,7 +178,7 @@ def act(request: HttpRequest, name: str, verb: str) -> HttpResponse:
     service = _find(name)
     return confirm.ask(
         request,
-        service_verbs.of(service, by=request.user.get_username(), now=timezone.now()),
+        service_verbs.of(service, user=roles.person(request), now=timezone.now()),
         verb,
         subject=service.name,
         back=reverse("admin:console_service", args=[name]),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 UP, DEGRADED, GONE = "up", "degraded", "gone"
-_WORST_FIRST = (GONE, DEGRADED, UP)
-_HEIGHTS = {UP: 40, DEGRADED: 26, GONE: 10}
+ABSENT = "absent"  # it had not registered yet
+_WORST_FIRST = (GONE, DEGRADED, UP, ABSENT)
+_HEIGHTS = {UP: 40, DEGRADED: 26, GONE: 10, ABSENT: 2}
 WINDOW = dt.timedelta(hours=24)
 CELLS = 96
 
@@ -70,11 +71,14 @@ class _Service:
     """What is known of a service while its events are read, oldest first."""
 
     live: dict[str, bool] = field(default_factory=dict)
+    was_seen: bool = False
     is_unreachable: bool = False
     is_degraded: bool = False
 
     @property
     def state(self) -> str:
+        if not self.was_seen:
+            return ABSENT
         if self.is_unreachable or not self.live:
             return GONE
         if self.is_degraded or not all(self.live.values()):
@@ -82,6 +86,7 @@ class _Service:
         return UP
 
     def take(self, happening: Happening) -> None:
+        self.was_seen = True
         instance_id = happening.data.get("instance_id")
         match happening.type:
             case "service.registered":
@@ -119,7 +124,7 @@ def spans(
 
     ``live_before`` are the instances that lived already before the first event (oldest first) that we have.
     """
-    service = _Service(live=dict.fromkeys(live_before, True))
+    service = _Service(live=dict.fromkeys(live_before, True), was_seen=bool(live_before))
     found: list[Span] = []
     since, state = start, service.state
     for happening in happenings:
@@ -145,9 +150,10 @@ def cells(found: Sequence[Span], *, start: dt.datetime) -> list[Cell]:
 
 
 def shares(found: Sequence[Span]) -> dict[str, float]:
-    """Return how many percent of the time were spent in each state."""
-    total = sum((span.end - span.start).total_seconds() for span in found) or 1
+    """Return how many percent of the time since it first registered were spent in each state."""
     seconds = dict.fromkeys(_WORST_FIRST, 0.0)
     for span in found:
         seconds[span.state] += (span.end - span.start).total_seconds()
-    return {state: 100 * seconds[state] / total for state in (UP, DEGRADED, GONE)}
+    known = {state: seconds[state] for state in (UP, DEGRADED, GONE)}
+    total = sum(known.values()) or 1
+    return {state: 100 * spent / total for state, spent in known.items()}

@@ -7,7 +7,14 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, path
 
-from saga_project.console import deployments, services, start
+from saga_project.console import (
+    approvals,
+    configurations,
+    deployments,
+    services,
+    start,
+    webhooks,
+)
 
 Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -26,6 +33,50 @@ def patterns(guard: Guard) -> list[URLPattern | URLResolver]:
             "deployments/<str:job_id>/do/<slug:verb>/",
             guard(deployments.act),
             name="console_job_verb",
+        ),
+        path(
+            "updates/approval/<int:number>/change/", guard(approvals.page), name="console_approval"
+        ),
+        path(
+            "approvals/<int:number>/do/<slug:verb>/",
+            guard(approvals.act),
+            name="console_approval_verb",
+        ),
+        path(
+            "webhooks/inboundcall/<uuid:number>/change/",
+            guard(webhooks.call_page),
+            name="console_call",
+        ),
+        path(
+            "calls/<uuid:number>/do/<slug:verb>/",
+            guard(webhooks.call_act),
+            name="console_call_verb",
+        ),
+        path(
+            "webhooks/delivery/<uuid:number>/change/",
+            guard(webhooks.delivery_page),
+            name="console_delivery",
+        ),
+        path(
+            "deliveries/<uuid:number>/do/<slug:verb>/",
+            guard(webhooks.delivery_act),
+            name="console_delivery_verb",
+        ),
+        path("deliveries/replay/", guard(webhooks.replay_page), name="console_replay"),
+        path(
+            "webhooks/configuration/add/",
+            guard(configurations.add),
+            name="console_configuration_add",
+        ),
+        path(
+            "webhooks/configuration/<int:number>/change/",
+            guard(configurations.page),
+            name="console_configuration",
+        ),
+        path(
+            "webhooks/configuration/<int:number>/test/<str:channel>/",
+            guard(configurations.test),
+            name="console_configuration_test",
         ),
         # Where the admin's own lists lead.
         path("registry/service/<str:number>/change/", guard(services.by_number)),

@@ -44,6 +44,8 @@ STATES = {
     "rejected": ("block", "bad", "rejected"),
     "running": ("progress_activity", "busy", "running"),
     "sending": ("progress_activity", "busy", "sending"),
+    "draining": ("logout", "warn", "draining"),
+    "skipped": ("remove", "mute", "skipped"),
     "queued": ("schedule", "busy", "queued"),
 }
 _NEUTRAL = ("radio_button_unchecked", "mute", "")
@@ -73,6 +75,7 @@ _EVENT_ICONS = {
     "webhook": "webhook",
     "delivery": "send",
 }
+FACTS_SHOWN = 3
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -148,14 +151,19 @@ def event_tone(type_: str) -> str:
 
 @register.filter
 def facts(data: Any) -> list[tuple[str, str]]:
-    """Return what an event's data says, without what is unknown, as pairs for people."""
+    """Return the first things that an event's data says, without what is unknown, as pairs for people."""
     if not isinstance(data, dict):
         return []
-    return [
-        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
-        for key, value in data.items()
-        if value not in (None, "", [], {})
-    ]
+    known = [(key, value) for key, value in data.items() if value not in (None, "", [], {})]
+    return [(key.replace("_", " "), _spoken(value)) for key, value in known[:FACTS_SHOWN]]
+
+
+def _spoken(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ", ".join(_spoken(item) for item in value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 @register.filter

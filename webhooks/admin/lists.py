@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 
 from webhooks.models import Configuration, Delivery, InboundCall
@@ -82,6 +83,14 @@ class DeliveryAdmin(Journal):
     list_filter = ["status", "kind"]
     search_fields = ["=service_name", "=topic"]
     search_help_text = "A service or a topic, in full."
+    actions_list = ["replay_dead"]
+
+    @action(description="Send dead ones again", permissions=["replay"], url_path="replay-dead")
+    def replay_dead(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:console_replay")
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("webhooks.replay_delivery"))
 
     @display(
         description="Status",

@@ -1,0 +1,39 @@
+"""What people see when a page fails; programs keep getting JSON."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from saga_project import api
+
+PREFIX = "/admin/"
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if not request.path.startswith(PREFIX):
+        return api.not_found(request, exception)
+    return _page(request, 404, "Not here", "There is nothing at this address, or not any more.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if not request.path.startswith(PREFIX):
+        return api.permission_denied(request, exception)
+    return _page(request, 403, "Not yours to do", "Your role does not allow this.")
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if not request.path.startswith(PREFIX):
+        return api.bad_request(request, exception)
+    return _page(request, 400, "Unreadable", "This request cannot be read.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if not request.path.startswith(PREFIX):
+        return api.server_error(request)
+    return _page(request, 500, "Saga failed", "The log says why, under this request id.")
+
+
+def _page(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
+    context = {"title": title, "text": text, "request_id": getattr(request, "saga_request_id", "")}
+    return render(request, "console/failure.html", context, status=status)

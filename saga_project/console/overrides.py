@@ -1,0 +1,34 @@
+"""Changing a service although the calendar says no: with a permission, and a reason that goes on record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.contrib.auth.models import AbstractUser
+
+from saga_project.console import roles
+from saga_project.console.confirm import Choice, Form
+from updates.operations import Override
+
+FIELD = "override_reason"
+
+
+def choices(user: AbstractUser, *, is_open: bool) -> Sequence[Choice]:
+    """Return the field for the reason, where one is needed and this person may give it."""
+    if is_open or not user.has_perm(roles.OVERRIDE_CALENDAR):
+        return []
+    return [
+        Choice(
+            name=FIELD,
+            label="Override the calendar because",
+            hint="It goes into the audit trail.",
+            is_long=True,
+        )
+    ]
+
+
+def read(user: AbstractUser, form: Form) -> Override | None:
+    reason = form.get(FIELD, "")
+    if not reason or not user.has_perm(roles.OVERRIDE_CALENDAR):
+        return None
+    return Override(by=user.get_username(), reason=reason)
