@@ -1,0 +1,227 @@
+"""The stories that the console is for, told by a browser against a real server."""
+
+from __future__ import annotations
+
+import re
+
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_httpserver import HTTPServer
+
+import webhooks.operations
+from registry.models import Service
+from tests.browser import stage
+from tests.browser.conftest import LogIn
+from tests.browser.stage import Artifacts
+from tests.webserver import WebServer
+from updates.models import Approval, Job, Policy
+from webhooks.models import Configuration, Delivery
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button, read what it will do, and confirm."""
+    page.get_by_role("link", name=name, exact=True).click()
+    expect(page.get_by_text("What will happen:")).to_be_visible()
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def test_the_first_run_page_gives_way_to_the_dashboard_once_a_service_registered(
+    log_in: LogIn, server: WebServer
+) -> None:
+    page = log_in("vera")
+    expect(page.get_by_role("heading", name="Start here")).to_be_visible()
+
+    command = page.locator("#snippet-register").inner_text()
+    assert f"{server.url}/api/v1/services/register" in command
+    answer = server.post(
+        "/api/v1/services/register",
+        json={
+            "service_name": "hello",
+            "service_url": "http://127.0.0.1:9000",
+            "capabilities": ["rest"],
+        },
+    )
+
+    assert answer.status_code == 200, answer.text
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    expect(page.get_by_role("link", name="hello").first).to_be_visible()
+
+
+def test_an_approver_approves_a_service(log_in: LogIn) -> None:
+    stage.service("reports", status=Service.Status.PENDING_APPROVAL)
+    page = log_in("anna")
+
+    page.get_by_role("link", name=re.compile("waiting to be approved")).click()
+    page.get_by_role("link", name="reports", exact=True).click()
+    expect(page.get_by_text("Waiting to be approved.")).to_be_visible()
+    press(page, "Approve")
+
+    expect(page.get_by_text("reports is approved")).to_be_visible()
+    expect(page.get_by_text("Waiting to be approved.")).to_have_count(0)
+    assert Service.objects.get(name="reports").approved_by == "anna"
+
+
+def test_an_operator_watches_a_canary_and_promotes_it(log_in: LogIn, artifacts: Artifacts) -> None:
+    stage.service("shop", instances=2)
+    stage.targets("shop", 2)
+    for version in ("1.0.0", "1.1.0"):
+        artifacts.announce("shop", version)
+    stage.deploy("shop", "1.0.0")
+    page = log_in("otto")
+    page.goto("/admin/services/shop/")
+
+    page.get_by_role("link", name="Deploy", exact=True).click()
+    page.get_by_label("Version").select_option("1.1.0")
+    page.get_by_label("Strategy").select_option("canary")
+    page.get_by_role("button", name="Deploy").click()
+    expect(page.get_by_text("waits for a worker")).to_be_visible()
+    job = Job.objects.get(version="1.1.0")
+    stage.work(job)
+
+    # Nobody reloads the page.
+    expect(page.get_by_text("Paused.", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Wave 1")).to_be_visible()
+    press(page, "Promote")
+    expect(page.get_by_text(f"{job.job_id} goes on.")).to_be_visible()
+    stage.work(job)
+    expect(page.locator(".sg-head .sg-badge", has_text="succeeded")).to_be_visible()
+    expect(page.get_by_role("link", name="Promote")).to_have_count(0)
+
+
+def test_a_bad_release_is_seen_to_roll_back(
+    log_in: LogIn, artifacts: Artifacts, httpserver: HTTPServer
+) -> None:
+    stage.service("shop", instances=2)
+    httpserver.expect_request("/health").respond_with_data("ok")
+    stage.targets("shop", 2, health_url=httpserver.url_for("/health"))
+    for version in ("1.0.0", "1.1.0"):
+        artifacts.announce("shop", version)
+    stage.deploy("shop", "1.0.0", max_unavailable=1)
+    httpserver.clear()
+    artifacts.announce("shop", "1.1.0")
+    httpserver.expect_request("/health").respond_with_data("ill", status=500)
+    page = log_in("otto")
+    job = stage.deploy("shop", "1.1.0", by="otto", max_unavailable=1)
+
+    page.goto(f"/admin/deployments/{job.job_id}/")
+
+    expect(page.get_by_role("heading", name="The way back")).to_be_visible()
+    expect(page.locator(".sg-step", has_text="health").first).to_contain_text("500")
+
+
+def test_an_administrator_configures_a_channel_and_sends_a_test(
+    log_in: LogIn, httpserver: HTTPServer
+) -> None:
+    stage.service("shop")
+    httpserver.expect_request("/ops").respond_with_data("thank you")
+    page = log_in("adam")
+
+    page.goto("/admin/webhooks/configuration/add/?service=shop")
+    page.get_by_label("Channel 1").fill("ops")
+    page.get_by_label("URL 1").fill(httpserver.url_for("/ops"))
+    page.get_by_label("Replace it with").check()
+    page.get_by_label("New secret").fill("whisper it to nobody")
+    page.get_by_role("button", name="Keep this").click()
+    expect(page.get_by_text("secret set")).to_be_visible()
+    page.get_by_role("link", name="Send a test to ops").click()
+    page.get_by_role("button", name="Send a test").click()
+
+    expect(page.get_by_text("The receiver took it.")).to_be_visible()
+    expect(page.locator(".sg-badge", has_text="delivered")).to_be_visible()
+    assert "whisper" not in page.content()
+    assert Configuration.objects.get(service_name="shop").sealed_secret
+
+
+def test_an_operator_sends_dead_deliveries_again_after_a_preview(log_in: LogIn) -> None:
+    rows = [stage.dead_delivery("http://127.0.0.1:9/ops") for _ in range(3)]
+    stage.service("billing")
+    page = log_in("otto")
+
+    page.get_by_role("link", name=re.compile("dead deliveries")).click()
+    page.get_by_role("link", name="Send dead ones again").click()
+    expect(page.get_by_role("heading", name="3 dead deliveries")).to_be_visible()
+    expect(page.get_by_text("3 to http://127.0.0.1:9")).to_be_visible()
+    page.get_by_role("button", name="Send 3 again").click()
+
+    expect(page.get_by_text("3 deliveries are on their way again.")).to_be_visible()
+    states = Delivery.objects.filter(pk__in=[row.pk for row in rows]).values_list(
+        "status", flat=True
+    )
+    assert set(states) == {"pending"}
+
+
+def test_an_inbound_call_shows_its_verdict_and_is_replayed(
+    log_in: LogIn, server: WebServer
+) -> None:
+    stage.service("shop")
+    answer = server.post(
+        "/api/v1/webhooks/health", json={"service_name": "shop", "status": "degraded"}
+    )
+    assert answer.status_code == 200, answer.text
+    page = log_in("otto")
+
+    page.goto("/admin/webhooks/inboundcall/")
+    page.get_by_role("link", name="health").first.click()
+    expect(page.get_by_text('"status": "degraded"')).to_be_visible()
+    press(page, "Replay")
+
+    expect(page.get_by_text("The call was acted on again: 200.")).to_be_visible()
+
+
+def test_two_persons_decide_on_a_deployment(log_in: LogIn, artifacts: Artifacts) -> None:
+    shop = stage.service("shop")
+    artifacts.announce("shop", "1.1.0")
+    Policy.objects.create(service=shop, requires_second_person=True)
+    asker = log_in("anna")
+    asker.goto("/admin/services/shop/")
+    press(asker, "Ask to deploy")
+    expect(asker.get_by_text("somebody else must approve it")).to_be_visible()
+    expect(asker.get_by_role("link", name="Approve")).to_have_count(0)
+
+    other = log_in("adam")
+    other.goto(f"/admin/updates/approval/{Approval.objects.get().pk}/change/")
+    press(other, "Approve")
+
+    expect(other.get_by_text("shop 1.1.0 is approved.")).to_be_visible()
+    job = Job.objects.get(version="1.1.0")
+    assert job.requested_by == "anna, approved by adam"
+
+
+def test_a_viewer_finds_no_button(log_in: LogIn, artifacts: Artifacts) -> None:
+    stage.service("shop", instances=2)
+    stage.targets("shop", 2)
+    artifacts.announce("shop", "1.0.0")
+    job = stage.deploy("shop", "1.0.0", strategy="canary", auto_promote=False)
+    delivery = stage.dead_delivery("http://127.0.0.1:9/ops", name="shop")
+    webhooks.operations.configure(
+        "shop",
+        endpoints={"ops": "http://127.0.0.1:9/a-secret-path"},
+        secret="s",
+        now=timezone.now(),
+    )
+    page = log_in("vera")
+
+    for address in (
+        "/admin/services/shop/",
+        f"/admin/deployments/{job.job_id}/",
+        f"/admin/webhooks/delivery/{delivery.pk}/change/",
+        f"/admin/webhooks/configuration/{Configuration.objects.get().pk}/change/",
+    ):
+        page.goto(address)
+        expect(page.locator("#content")).to_be_visible()
+        expect(page.locator("#content .sg-actions")).to_have_count(0)
+        expect(page.locator("#content form")).to_have_count(0)
+        assert "a-secret-path" not in page.content()
+
+
+def test_a_page_survives_a_restart_of_the_server_and_rests_while_hidden(
+    log_in: LogIn, server: WebServer
+) -> None:
+    stage.service("shop")
+    page = log_in("vera")
+    page.goto("/admin/services/shop/")
+    page.route("**/admin/services/shop/", lambda route: route.abort())
+    expect(page.get_by_text("Saga does not answer; trying again")).to_be_visible()
+    page.unroute("**/admin/services/shop/")
+
+    expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
