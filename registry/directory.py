@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+import itertools
 import logging
 import random
 import threading
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 0.8
 PING_SECONDS = 0.2
 TICK_SECONDS = 0.5
+# Several threads count changes: two that add one to the same number would count one change.
+_numbers = itertools.count(1)
 _VISIBLE = frozenset(status.value for status in Service.APPROVED)
 
 
@@ -88,6 +91,26 @@ class ServiceEntry:
     revision: int
     instances: dict[str, InstanceEntry]
     floor_us: int = 0
+    changes: int = 0
+    #: What readers are shown, ready to be sent, and for how long; None from each change on.
+    ready: bytes | None = None
+    ready_until_us: int = 0
+
+    def touch(self) -> None:
+        """Say that something about it changed; called after the change, by whoever made it."""
+        self.changes = next(_numbers)
+        self.ready = None
+
+    def keep_ready(self, content: bytes, *, until_us: int, changes: int) -> None:
+        """Keep what was made while ``changes`` stood where they stand, unless a change came meanwhile.
+
+        The order matters: stored first, compared after. A change that lands in between takes it away
+        again; compared first, it could be stored over the change and stay.
+        """
+        self.ready_until_us = until_us
+        self.ready = content
+        if self.changes != changes:
+            self.ready = None
 
     @property
     def is_visible(self) -> bool:
@@ -168,6 +191,31 @@ def is_whole() -> bool:
     return time.monotonic() < _state.lease_until
 
 
+def is_following() -> bool:
+    """Whether this process keeps a replica at all."""
+    return _follower is not None
+
+
+def version() -> int:
+    """Return a number that is another one after every change of anything."""
+    return _state.version
+
+
+def peek(name: str) -> ServiceEntry | None:
+    """Return what memory holds of the service, live or not; only for who asked ``is_whole`` before."""
+    return _state.services.get(name)
+
+
+def peek_all() -> list[ServiceEntry]:
+    """Return everything in memory, sorted by name; only for who asked ``is_whole`` before."""
+    services = _state.services  # the names are copied in one step: the follower changes them
+    return [services[name] for name in _state.names.copy() if name in services]
+
+
+def size() -> int:
+    return len(_state.services)
+
+
 def now_us() -> int:
     """Return the time in µs on Redis' clock, as far as this process knows it."""
     return time.time_ns() // 1000 + _state.clock_skew_us
@@ -205,11 +253,7 @@ def _ask_redis(name: str) -> ServiceEntry | None:
 def all_services() -> list[ServiceEntry]:
     """Return every approved service that has a live instance, sorted by name; raises RedisUnavailable."""
     now = now_us()
-    if is_whole():
-        services, names = _state.services, _state.names
-        entries: Iterable[ServiceEntry] = [services[name] for name in names if name in services]
-    else:
-        entries = _read_everything()
+    entries = peek_all() if is_whole() else _read_everything()
     return [entry for entry in entries if entry.is_visible and entry.live(now)]
 
 
@@ -232,8 +276,7 @@ def stale(name: str) -> ServiceEntry | None:
 
 
 def all_stale() -> list[ServiceEntry]:
-    entries = (_state.services[name] for name in _state.names if name in _state.services)
-    return [entry for entry in entries if entry.is_visible and _was_live(entry)]
+    return [entry for entry in peek_all() if entry.is_visible and _was_live(entry)]
 
 
 def _was_live(entry: ServiceEntry) -> bool:
@@ -329,8 +372,10 @@ def note_beats(members: Iterable[str], deadlines: Iterable[int]) -> None:
         name, _, instance_id = member.partition("/")
         entry = _state.services.get(name)
         instance = entry.instances.get(instance_id) if entry is not None else None
-        if instance is not None and deadline > instance.score_us:
+        if entry is not None and instance is not None and deadline > instance.score_us:
             instance.score_us = deadline
+            entry.touch()
+    _state.version = next(_numbers)
 
 
 def _follow(refill: Callable[[], int]) -> None:
@@ -431,7 +476,7 @@ def _tick() -> None:
 
 
 def _touch() -> None:
-    _state.version += 1
+    _state.version = next(_numbers)
     _state.last_refresh_at = dt.datetime.now(dt.UTC)
 
 
@@ -445,8 +490,8 @@ def _apply(data: bytes) -> None:
     if number != _state.sequence + 1:
         raise _OutOfStep("a change was missed")
     _APPLY[kind](words, tail)
-    _state.sequence = number
     _touch()
+    _state.sequence = number
     with _moved:
         _moved.notify_all()
 
@@ -457,8 +502,9 @@ def _apply_beats(words: list[str], _tail: bytes) -> None:
         name, _, instance_id = words[position].partition("/")
         entry = services.get(name)
         instance = entry.instances.get(instance_id) if entry is not None else None
-        if instance is not None:
+        if entry is not None and instance is not None:
             instance.score_us = int(words[position + 1])
+            entry.touch()
 
 
 def _apply_put(words: list[str], tail: bytes) -> None:
@@ -492,7 +538,9 @@ def _apply_expired(words: list[str], _tail: bytes) -> None:
         name, _, instance_id = member.partition("/")
         entry = _state.services.get(name)
         if entry is not None:
-            entry.instances.pop(instance_id, None)
+            # A dictionary of its own: readers in other threads walk through the old one.
+            entry.instances = {i: row for i, row in entry.instances.items() if i != instance_id}
+            entry.touch()
 
 
 def _apply_hold(words: list[str], _tail: bytes) -> None:
@@ -500,14 +548,16 @@ def _apply_hold(words: list[str], _tail: bytes) -> None:
         name, _, instance_id = words[position].partition("/")
         entry = _state.services.get(name)
         instance = entry.instances.get(instance_id) if entry is not None else None
-        if instance is not None:
+        if entry is not None and instance is not None:
             instance.hold_us = int(words[position + 1])
+            entry.touch()
 
 
 def _apply_floor(words: list[str], _tail: bytes) -> None:
     _state.floor_us = int(words[0])
     for entry in _state.services.values():
         entry.floor_us = _state.floor_us
+        entry.touch()
 
 
 _APPLY = {
