@@ -161,6 +161,25 @@ def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]
     }
 
 
+def registered_body(registered: operations.Registered) -> dict[str, Any]:
+    return {
+        "service_name": registered.service_name,
+        "service_url": registered.url,
+        "service_id": registered.service_id,
+        "registered_at": registered.registered_at,
+        "capabilities": registered.capabilities,
+        "ttl": registered.ttl_seconds,
+    }
+
+
+def refreshed_body(name: str, *, ttl_seconds: int) -> dict[str, Any]:
+    return {"service_name": name, "message": "Service registration refreshed", "ttl": ttl_seconds}
+
+
+def bulk_refreshed_body(answer: operations.Renewed) -> dict[str, Any]:
+    return {"refreshed": answer.refreshed, "ttl": answer.ttl_seconds, "missing": answer.missing}
+
+
 def instance_body(instance: InstanceEntry) -> dict[str, Any]:
     return {
         "instance_id": instance.instance_id,
@@ -256,16 +275,7 @@ class RegisterView(api.SagaView):
         registration = _read_registration(request.data)
         caller = accounts.caller_of(request.user)
         registered = operations.register(registration, by=caller, now=timezone.now())
-        return Response(
-            {
-                "service_name": registered.service_name,
-                "service_url": registered.url,
-                "service_id": registered.service_id,
-                "registered_at": registered.registered_at,
-                "capabilities": registered.capabilities,
-                "ttl": registered.ttl_seconds,
-            }
-        )
+        return Response(registered_body(registered))
 
 
 class ServiceListView(api.SagaView):
@@ -424,9 +434,7 @@ class HeartbeatView(api.SagaView):
         shape.is_valid(raise_exception=True)
         beat = _read_beat(name, shape.validated_data)
         ttl = operations.renew(beat, by=accounts.caller_of(request.user), now=timezone.now())
-        return Response(
-            {"service_name": name, "message": "Service registration refreshed", "ttl": ttl}
-        )
+        return Response(refreshed_body(name, ttl_seconds=ttl))
 
 
 class BulkHeartbeatView(api.SagaView):
@@ -444,9 +452,7 @@ class BulkHeartbeatView(api.SagaView):
         answer = operations.renew_many(
             beats, by=accounts.caller_of(request.user), now=timezone.now()
         )
-        return Response(
-            {"refreshed": answer.refreshed, "ttl": answer.ttl_seconds, "missing": answer.missing}
-        )
+        return Response(bulk_refreshed_body(answer))
 
 
 def _read_beats(items: Any) -> list[operations.Beat]:

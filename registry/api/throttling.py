@@ -38,6 +38,7 @@ class Buckets:
         self._interval = 1 / per_second
         self._capacity = burst / per_second
         self._full_at: dict[str, float] = {}
+        self._latest = 0.0
 
     def wait_seconds(self, key: str, *, now: float) -> float:
         """Return how long ``key`` must wait before its next call, 0 if it need not."""
@@ -48,10 +49,15 @@ class Buckets:
         wait = self.wait_seconds(key, now=now)
         if wait > 0:
             return wait
-        self._full_at[key] = max(now, self._full_at.pop(key, 0.0)) + self._interval
+        full_at = max(now, self._full_at.pop(key, 0.0)) + self._interval
+        self._full_at[key] = full_at
+        self._latest = max(self._latest, full_at)
         if len(self._full_at) > MAX_CALLERS:
             self._forget(now)
         return 0.0
+
+    def must_anyone_wait(self, *, now: float) -> bool:
+        return self._latest + self._interval - now - self._capacity > 0
 
     def _forget(self, now: float) -> None:
         self._full_at = {key: moment for key, moment in self._full_at.items() if moment > now}
@@ -85,6 +91,11 @@ def check_guesses(address: str) -> None:
     if settings.SAGA_AUTH == "open":
         return
     _refuse_for(_guesses.wait_seconds(address, now=time.monotonic()))
+
+
+def is_anyone_barred() -> bool:
+    """Whether there is an address from which no token is heard for now."""
+    return _guesses.must_anyone_wait(now=time.monotonic())
 
 
 def note_guess(address: str) -> None:

@@ -7,7 +7,7 @@ surface: the apps above, the API and the admin call ``operations.<verb>``.
 
 from __future__ import annotations
 
-from registry.operations.heartbeats import Beat, Renewed, renew, renew_many
+from registry.operations.heartbeats import Beat, Renewed, is_news, renew, renew_many
 from registry.operations.profiles import (
     Profile,
     Standing,
@@ -15,7 +15,13 @@ from registry.operations.profiles import (
     renew_profile,
     update_profile,
 )
-from registry.operations.registration import Registered, Registration, register
+from registry.operations.registration import (
+    Registered,
+    Registration,
+    as_registered,
+    register,
+    same_instance,
+)
 from registry.operations.reports import (
     clear_canary,
     ensure_service,
@@ -44,11 +50,13 @@ __all__ = [
     "Renewed",
     "Standing",
     "approve",
+    "as_registered",
     "cancel_subscription",
     "clear_canary",
     "deregister",
     "ensure_service",
     "find_subscription",
+    "is_news",
     "move_subscription",
     "note_report",
     "record_health",
@@ -59,6 +67,7 @@ __all__ = [
     "renew",
     "renew_many",
     "renew_profile",
+    "same_instance",
     "set_canary",
     "set_draining",
     "subscribe",

@@ -52,23 +52,24 @@ def register(registration: Registration, *, by: Caller | None, now: dt.datetime)
     accounts.check_may_change(
         by, registration.service_name, owner_id=known.account_id if known else None
     )
-    if known is not None and (same := _renew_if_same(known, registration, by)):
-        return same
+    same = known and same_instance(known, registration, by=by)
+    if known and same and presence.renew([presence.member_of(known.name, same.instance_id)]) != [0]:
+        return as_registered(known, same)
     return _register_anew(registration, by=by, now=now)
 
 
-def _renew_if_same(
-    known: directory.ServiceEntry, registration: Registration, by: Caller | None
-) -> Registered | None:
+def same_instance(
+    known: directory.ServiceEntry, registration: Registration, *, by: Caller | None
+) -> directory.InstanceEntry | None:
+    """Return the instance that is registered so already, so that renewing it is all there is to do."""
     instance = known.instances.get(registration.instance_id)
     is_taken_over = by is not None and known.account_id is None
     if instance is None or is_taken_over or known.status != Service.Status.ACTIVE:
         return None
-    if not _is_same(instance, registration):
-        return None
-    member = presence.member_of(registration.service_name, registration.instance_id)
-    if presence.renew([member]) == [0]:
-        return None
+    return instance if _is_same(instance, registration) else None
+
+
+def as_registered(known: directory.ServiceEntry, instance: directory.InstanceEntry) -> Registered:
     return Registered(
         service_name=known.name,
         service_id=known.service_id,

@@ -1,0 +1,277 @@
+"""The calls that make up nearly all of a registry's traffic, judged without Django's handler.
+
+The views in ``saga`` define what is right. What is here is sure to say the same, or raises HandOn, and then
+Django answers. So nothing is refused here: whatever would be, is unusual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.utils import timezone
+
+from registry import accounts, directory, names, operations, presence
+from registry.accounts import Caller
+from registry.api import authentication, saga, throttling
+from registry.directory import ServiceEntry
+from registry.models import Instance
+from saga_project import api, errors
+
+RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good.
+MAX_HOSTS = 1000
+MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
+_STATUSES = frozenset(Instance.Health.values)
+_hosts: dict[bytes, bool] = {}
+
+
+class HandOn(Exception):
+    """Not sure of the answer: Django is to give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a usual request has beside its address."""
+
+    host: bytes
+    address: str
+    authorization: bytes | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Members to renew, and the body to answer with once their new deadlines are known.
+
+    ``answer`` raises HandOn too.
+    """
+
+    members: Sequence[str]
+    answer: Callable[[Sequence[int]], bytes]
+
+
+# --- Who asks -------------------------------------------------------------------------------------
+
+
+def admit(asked: Asked, scope: str) -> Caller | None:
+    """Return who asks, None for anonymous in open mode; whoever is not sure to be let in is handed on."""
+    is_loopback = _hosts.get(asked.host)
+    if is_loopback is None:
+        is_loopback = _judge_host(asked.host)
+    if asked.authorization is None:
+        if settings.SAGA_AUTH != "open" or (settings.IS_LOOPBACK and not is_loopback):
+            raise HandOn
+        return None
+    return _recall(asked, scope)
+
+
+def _judge_host(host: bytes) -> bool:
+    """Return whether an allowed ``Host`` names this machine; remembers what was sent before."""
+    text = host.decode("ascii", "replace")
+    domain, _ = split_domain_port(text)
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        raise HandOn
+    if len(_hosts) >= MAX_HOSTS:
+        _hosts.clear()
+    return _hosts.setdefault(host, authentication.is_loopback_host(text))
+
+
+def _recall(asked: Asked, scope: str) -> Caller:
+    """Return the caller whom Django recognised by the same token less than a second ago."""
+    text = (asked.authorization or b"").decode("ascii", "replace")
+    if not text.startswith("Bearer "):
+        raise HandOn
+    caller = accounts.recall(text[7:], now=timezone.now(), within_seconds=RECALL_SECONDS)
+    if caller is None or not caller.has_scope(scope):
+        raise HandOn
+    if throttling.is_anyone_barred():
+        raise HandOn
+    return caller
+
+
+def count(asked: Asked, caller: Caller | None) -> None:
+    """Count a call that is about to be answered here; one that must wait is Django's to refuse."""
+    try:
+        throttling.check(asked.address, caller)
+    except throttling.TooManyRequests:
+        raise HandOn from None
+
+
+# --- Heartbeats -----------------------------------------------------------------------------------
+
+
+def heartbeat(name: str, asked: Asked) -> Renewal:
+    beat = _beat(name, _object(asked.body))
+    caller = admit(asked, "registry:manage")
+    entry = _known(name, caller)
+    instance = entry.instances.get(beat.instance_id) if entry is not None else None
+    if instance is None or operations.is_news(beat, instance):
+        raise HandOn
+    count(asked, caller)
+    content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
+
+    def answer(deadlines: Sequence[int]) -> bytes:
+        if not deadlines[0]:
+            raise HandOn
+        return content
+
+    return Renewal([presence.member_of(name, beat.instance_id)], answer)
+
+
+def bulk_heartbeat(asked: Asked) -> Renewal:
+    """The same for many; who is not there is named, so that the rest is not handed on for their sake."""
+    items = _object(asked.body).get("services")
+    if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
+        raise HandOn
+    caller = admit(asked, "registry:manage")
+    members: list[str] = []
+    ttls: list[int] = []
+    for item in items:
+        beat = _bulk_beat(item)
+        entry = _known(beat.service_name, caller)
+        instance = entry.instances.get(beat.instance_id) if entry is not None else None
+        if instance is not None and operations.is_news(beat, instance):
+            raise HandOn
+        members.append(presence.member_of(beat.service_name, beat.instance_id))
+        ttls.append(instance.ttl_seconds if instance is not None else 0)
+    count(asked, caller)
+
+    def answer(deadlines: Sequence[int]) -> bytes:
+        refreshed: list[int] = []
+        missing: list[str] = []
+        for member, ttl, deadline in zip(members, ttls, deadlines, strict=True):
+            if not deadline:
+                missing.append(presence.split_member(member)[0])
+            elif ttl:
+                refreshed.append(ttl)
+            else:
+                raise HandOn  # Redis knows who we have not heard of yet.
+        renewed = operations.Renewed(
+            refreshed=len(refreshed),
+            ttl_seconds=min(refreshed, default=settings.REGISTRATION_TTL),
+            missing=missing,
+        )
+        return orjson.dumps(saga.bulk_refreshed_body(renewed))
+
+    return Renewal(members, answer)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        return api.read_json_object(body)
+    except errors.SagaError:
+        raise HandOn from None
+
+
+def _bulk_beat(item: Any) -> operations.Beat:
+    if isinstance(item, str):
+        name, item = item, {}
+    elif isinstance(item, dict) and isinstance(item.get("service_name"), str):
+        name = item["service_name"]
+    else:
+        raise HandOn
+    if not names.is_name(name) or name in names.RESERVED_NAMES:
+        raise HandOn
+    return _beat(name, item)
+
+
+def _beat(name: str, data: dict[str, Any]) -> operations.Beat:
+    """Return the heartbeat that ``data`` is; whatever would be checked more closely is handed on."""
+    instance_id = data.get("instance_id")
+    if instance_id is None:
+        instance_id = operations.DEFAULT_INSTANCE
+    elif not isinstance(instance_id, str) or not names.is_name(instance_id):
+        raise HandOn
+    health = data.get("status")
+    if health is not None and (not isinstance(health, str) or health not in _STATUSES):
+        raise HandOn
+    if data.get("version") is not None or data.get("note") is not None:
+        raise HandOn
+    return operations.Beat(service_name=name, instance_id=instance_id, health=health)
+
+
+def _known(name: str, caller: Caller | None) -> ServiceEntry | None:
+    """Return the live service as memory has it, which the caller may change."""
+    if not directory.is_whole():
+        raise HandOn
+    entry = directory.peek(name)
+    if entry is not None and not entry.live(directory.now_us()):
+        entry = None
+    try:
+        accounts.check_may_change(caller, name, owner_id=entry.account_id if entry else None)
+    except errors.SagaError:
+        raise HandOn from None
+    return entry
+
+
+# --- Registering the same again -------------------------------------------------------------------
+
+
+def registration(asked: Asked) -> Renewal:
+    """Renew an instance that registers as we know it already."""
+    wanted = _registration(_object(asked.body))
+    caller = admit(asked, "registry:manage")
+    entry = _known(wanted.service_name, caller)
+    instance = operations.same_instance(entry, wanted, by=caller) if entry is not None else None
+    if entry is None or instance is None:
+        raise HandOn
+    count(asked, caller)
+    content = orjson.dumps(saga.registered_body(operations.as_registered(entry, instance)))
+
+    def answer(deadlines: Sequence[int]) -> bytes:
+        if not deadlines[0]:
+            raise HandOn
+        return content
+
+    return Renewal([presence.member_of(entry.name, instance.instance_id)], answer)
+
+
+def _registration(data: dict[str, Any]) -> operations.Registration:
+    """Return the registration that ``data`` is, as ``saga.read_registration`` would; in doubt, hand it on."""
+    given = {key: value for key, value in data.items() if value is not None}
+    capabilities, metadata = given.get("capabilities", []), given.get("metadata", {})
+    if not isinstance(capabilities, list) or not isinstance(metadata, dict):
+        raise HandOn
+    if not all(isinstance(word, str) and word in saga.CAPABILITIES for word in capabilities):
+        raise HandOn
+    if not all(isinstance(text, str) and len(text) <= MAX_TEXT for text in metadata.values()):
+        raise HandOn
+    try:
+        return operations.Registration(
+            service_name=names.check_service_name(_text(given, "service_name")),
+            url=names.check_url(_text(given, "service_url")),
+            capabilities=list(dict.fromkeys(capabilities)),
+            instance_id=names.check_instance_id(
+                _text(given, "instance_id", default=operations.DEFAULT_INSTANCE)
+            ),
+            version=names.check_version(_text(given, "version")) if "version" in given else "",
+            metadata=metadata,
+            health_check_url=names.check_url(_text(given, "health_check_url"))
+            if "health_check_url" in given
+            else "",
+            weight=_number(given, "weight", default=1, least=0, most=65535),
+            zone=_text(given, "zone", default=""),
+            ttl_seconds=_number(
+                given, "ttl", default=settings.REGISTRATION_TTL, least=5, most=3600
+            ),
+        )
+    except errors.SagaError:
+        raise HandOn from None
+
+
+def _text(given: dict[str, Any], key: str, *, default: str | None = None) -> str:
+    text = given.get(key, default)
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise HandOn
+    return text
+
+
+def _number(given: dict[str, Any], key: str, *, default: int, least: int, most: int) -> int:
+    number = given.get(key, default)
+    if type(number) is not int or not least <= number <= most:
+        raise HandOn
+    return number
