@@ -20,7 +20,7 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
 from registry import directory, projection
-from saga_project import edge, figures, health, streams
+from saga_project import edge, figures, health, lane, streams
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
@@ -109,6 +109,7 @@ class Application:
         await receive()
         publishing.cancel()
         await self._streams.tail.stop()
+        await lane.LaneProtocol.pulse.close()
         await asyncio.to_thread(directory.stop)
         await send({"type": "lifespan.shutdown.complete"})
 

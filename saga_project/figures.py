@@ -16,7 +16,7 @@ from typing import Any
 
 HITS, MISSES, SIZE, REFRESHED_US = range(4)
 #: Cells for what is answered before Django, by route.
-LANE = {"lookup": 8, "list": 9, "heartbeat": 10, "bulk_heartbeat": 11}
+LANE = {"lookup": 8, "list": 9, "heartbeat": 10, "bulk_heartbeat": 11, "registration": 12}
 _COUNT = 16
 _BYTES = _COUNT * 8
 

@@ -27,6 +27,7 @@ from saga_project.supervisor import Program, Supervisor
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 BACKLOG = 2048
 WORKER_THREADS = 16
+LANE = "saga_project.lane:LaneProtocol"
 CELERY = (
     *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
     *("-m", "celery", "--app=saga_project.celery", "--quiet"),
@@ -179,9 +180,10 @@ def _background_programs() -> list[Program]:
 
 
 def _web(fd: int) -> list[str]:
+    http = LANE if settings.SAGA_LANE else "httptools"
     return [
         *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application", f"--fd={fd}"),
-        *("--loop=uvloop", "--http=httptools", "--log-level=warning", "--no-access-log"),
+        *("--loop=uvloop", f"--http={http}", "--log-level=warning", "--no-access-log"),
         *("--no-server-header", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"),
     ]
 

@@ -18,6 +18,8 @@ import requests
 from django.conf import settings
 from django.db import connection
 
+from saga_project import stack
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 
@@ -61,6 +63,7 @@ def database_url(*, host: str | None = None, port: int | None = None) -> str:
 def serving(*, processes: int = 1, **environment: str) -> Iterator[WebServer]:
     """Run web processes over this test's database and Redis until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    http = "httptools" if environment.get("SAGA_LANE") == "false" else stack.LANE
     variables = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "saga_project.settings",
@@ -72,7 +75,7 @@ def serving(*, processes: int = 1, **environment: str) -> Iterator[WebServer]:
     }
     command = [
         *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
-        *("--fd", str(listener.fileno()), "--loop", "uvloop", "--http", "httptools"),
+        *("--fd", str(listener.fileno()), "--loop", "uvloop", "--http", http),
         *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
     ]
     server = WebServer(listener.getsockname()[1], [])
