@@ -48,7 +48,7 @@ class DjangoThreads:
             return
         self._running += 1
         try:
-            await self._wsgi(scope, receive, send)
+            await self._wsgi(scope, receive, edge.impatient(send))
         finally:
             self._running -= 1
 
@@ -102,7 +102,7 @@ class Application:
         await receive()
         _on_signal(self._streams.tail.close)
         self._streams.tail.start()
-        figures.share(settings.SAGA_DATA_DIR / "run")
+        figures.share(settings.RUN_DIR)
         directory.start(refill=projection.refill)
         publishing = asyncio.create_task(_publish_figures())
         await send({"type": "lifespan.startup.complete"})

@@ -19,6 +19,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_SECONDS = 30.0
 PAUSE_TIMEOUT_SECONDS = 10.0
+SEND_TIMEOUT_SECONDS = 30.0
 _SLASHLESS = ("/api/", "/livez", "/readyz", "/metrics")
 MAX_DISCARDED_BYTES = 16 * api.MAX_BODY_BYTES
 
@@ -102,6 +103,26 @@ def with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Recei
         return await receive()
 
     return {**scope, "headers": headers}, replay
+
+
+def impatient(send: Send, *, timeout_seconds: float = SEND_TIMEOUT_SECONDS) -> Send:
+    """Return a ``send`` that gives up on a client that takes nothing: what is still to come is dropped.
+
+    The thread that produces the answer must come to its end, whoever reads it.
+    """
+    is_given_up = False
+
+    async def patiently(message: Message) -> None:
+        nonlocal is_given_up
+        if is_given_up:
+            return
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await send(message)
+        except TimeoutError:
+            is_given_up = True
+
+    return patiently
 
 
 def header(scope: Scope, wanted: bytes) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HITS, MISSES, SIZE, REFRESHED_US = range(4)
+HITS, MISSES, SIZE, REFRESHED_US, STREAMS, LONG_POLLS = range(6)
 #: Cells for what is answered before Django, by route.
 LANE = {"lookup": 8, "list": 9, "heartbeat": 10, "bulk_heartbeat": 11, "registration": 12}
 _COUNT = 16

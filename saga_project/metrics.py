@@ -19,7 +19,14 @@ from collections.abc import Callable, Iterable, Iterator
 from django import db
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    generate_latest,
+    start_http_server,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -79,10 +86,20 @@ def counter(
 
 def exposition() -> bytes:
     """Return everything in Prometheus' text format."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=os.environ["PROMETHEUS_MULTIPROC_DIR"])  # type: ignore[no-untyped-call]
+    registry = _instruments()
     registry.register(_AtScrape())
     return generate_latest(registry)
+
+
+def serve(port: int, *, host: str) -> None:
+    """Answer with the instruments of this host from a thread, where no web process does."""
+    start_http_server(port, addr=host, registry=_instruments())
+
+
+def _instruments() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=os.environ["PROMETHEUS_MULTIPROC_DIR"])  # type: ignore[no-untyped-call]
+    return registry
 
 
 class _AtScrape:

@@ -41,6 +41,11 @@ def read_cache() -> Iterable[Metric]:
     yield metrics.gauge(
         "saga_cache_services", "Services cached in memory.", {"": directory.figures().size}
     )
+    waiting = {
+        "stream": float(sum(cells[figures.STREAMS] for cells in every)),
+        "long_poll": float(sum(cells[figures.LONG_POLLS] for cells in every)),
+    }
+    yield metrics.gauge("saga_viewers", "Who follows the events.", waiting, label="kind")
     yield metrics.gauge("saga_web_processes", "Web processes that live.", {"": len(every)})
     yield metrics.gauge(
         "saga_cache_coherent",

@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import logging
 import os
+import socket
 from pathlib import Path
 
 from environs import validate
@@ -45,6 +46,10 @@ SAGA_AUTH = env.str(
 )
 ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
 DEBUG = env.bool("SAGA_DEBUG", False)
+# Where a worker that shares no host with a web process answers Prometheus; 0: nowhere.
+SAGA_WORKER_METRICS_PORT = env.int(
+    "SAGA_WORKER_METRICS_PORT", 0, validate=validate.Range(min=0, max=65535)
+)
 SAGA_LOG_FORMAT = env.str(
     "SAGA_LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])
 )
@@ -260,7 +265,9 @@ LOGGING = logs.configuration(form=SAGA_LOG_FORMAT, level=SAGA_LOG_LEVEL)
 # A sweep a second would be two lines a second.
 DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
 # prometheus_client reads this when it is imported: counters are kept in files that processes share.
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(SAGA_DATA_DIR / "run" / "metrics"))
+# By host, since containers that share the data folder may have the same process ids.
+RUN_DIR = SAGA_DATA_DIR / "run" / socket.gethostname()
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(RUN_DIR / "metrics"))
 Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 
 # --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------

@@ -8,19 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from registry import errors, event_log, tail
 from registry.api import events
 from registry.event_log import Cursor, Entry, Page
-from saga_project import edge
+from saga_project import edge, figures
 
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 15.0
+JUDGE_SECONDS = 15.0  # A token that was revoked ends its streams within this and a keep-alive.
 RETRY_MILLISECONDS = 3000
-SEND_TIMEOUT_SECONDS = 30.0
 MAX_LONG_POLLS = 2000
 _OWN_HEADERS = frozenset({b"content-length", b"content-type", b"cache-control"})
 
@@ -30,7 +31,6 @@ class Streams:
 
     def __init__(self) -> None:
         self.tail = tail.Tail()
-        self._long_polls = 0
 
     async def __call__(
         self, scope: edge.Scope, receive: edge.Receive, send: edge.Send, django: edge.Application
@@ -54,12 +54,12 @@ class Streams:
 
     async def _long_poll(self, poll: events.LongPoll, answer: _HeldAnswer) -> None:
         entries: list[Entry] = []
-        if self._long_polls < MAX_LONG_POLLS:
-            self._long_polls += 1
+        if figures.cells[figures.LONG_POLLS] < MAX_LONG_POLLS:
+            figures.cells[figures.LONG_POLLS] += 1
             try:
                 entries = await self._wait_for(poll)
             finally:
-                self._long_polls -= 1
+                figures.cells[figures.LONG_POLLS] -= 1
         page = Page(entries, entries[-1].cursor if entries else poll.after)
         content = event_log.dumps(page.document())
         await answer.begin(
@@ -77,13 +77,26 @@ class Streams:
     # --- Server-Sent Events -----------------------------------------------------------------------
 
     async def _stream(self, stream: events.Stream, answer: _HeldAnswer) -> None:
+        figures.cells[figures.STREAMS] += 1
+        try:
+            await self._follow(stream, answer)
+        finally:
+            figures.cells[figures.STREAMS] -= 1
+
+    async def _follow(self, stream: events.Stream, answer: _HeldAnswer) -> None:
         await answer.begin(b"text/event-stream; charset=utf-8", (b"x-accel-buffering", b"no"))
         with self.tail.viewer(stream.selection, stream.after) as viewer:
             await answer.write(b"retry: %d\n%b\n" % (RETRY_MILLISECONDS, _place(stream.after)))
             with contextlib.suppress(errors.CursorTooOld):
+                judge_at = time.monotonic() + JUDGE_SECONDS
                 while not self.tail.is_closing:
                     entries = await viewer.read(timeout_seconds=KEEP_ALIVE_SECONDS, limit=100)
                     await answer.write(_frames(entries) or _keep_alive(viewer.place()))
+                    if time.monotonic() < judge_at:
+                        continue
+                    if not await self.tail.query(lambda: events.may_go_on(stream)):
+                        break
+                    judge_at = time.monotonic() + JUDGE_SECONDS
         await answer.write(b"", is_last=True)
 
 
@@ -146,7 +159,7 @@ class _HeldAnswer:
 
     async def write(self, content: bytes, *, is_last: bool = False) -> None:
         """Send; a client that takes nothing for too long is let go (TimeoutError)."""
-        async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+        async with asyncio.timeout(edge.SEND_TIMEOUT_SECONDS):
             await self._send(
                 {"type": "http.response.body", "body": content, "more_body": not is_last}
             )

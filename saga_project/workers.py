@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from celery import Task, signals
+from django.conf import settings
 from django_structlog.celery.receivers import CeleryReceiver
 
 from registry import presence
@@ -24,6 +25,7 @@ def connect() -> None:
     signals.task_prerun.connect(_note_begin)
     signals.task_postrun.connect(_note_end)
     signals.heartbeat_sent.connect(_note_life)
+    signals.worker_ready.connect(_serve_metrics)
 
 
 def _keep_logging(**_: Any) -> None:
@@ -46,3 +48,8 @@ def _note_life(sender: Any, **_: Any) -> None:
             presence.connection().hset(WORKERS_KEY, sender.eventer.hostname, time.time())
     except errors.RedisUnavailable:
         return  # Without Redis there is no work either; the next beat of this worker tells.
+
+
+def _serve_metrics(**_: Any) -> None:
+    if settings.SAGA_WORKER_METRICS_PORT:
+        metrics.serve(settings.SAGA_WORKER_METRICS_PORT, host=settings.HOST)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django import db
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,8 +19,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import errors, event_log, names, seats
+from registry.api import authentication
 from registry.event_log import Cursor, Selection
 from saga_project import api
+from saga_project import errors as saga_errors
 
 HANDED_OVER = "saga.handed_over"
 MAX_WAIT_SECONDS = 60
@@ -48,6 +51,7 @@ class Stream:
     selection: Selection
     after: Cursor
     seat: int
+    token: str | None
 
 
 SELECTION = [
@@ -103,7 +107,7 @@ class EventsView(api.SagaView):
             page = event_log.newest(selection, limit=limit)
         else:
             page = event_log.following(selection, after, limit=limit)
-        if not page.entries and wait_seconds:
+        if not page.entries and wait_seconds and request.method == "GET":
             hand_over(
                 request,
                 LongPoll(
@@ -139,6 +143,8 @@ class EventStreamView(api.SagaView):
             after = event_log.head()
         else:
             event_log.check_is_readable(after)
+        if request.method != "GET":
+            return Response(status=200)
         seat = stream_seats.take()
         if seat is None:
             raise errors.TooManyStreams(
@@ -146,8 +152,32 @@ class EventStreamView(api.SagaView):
                 " or poll /api/v1/events.",
                 retry_after_seconds=10,
             )
-        hand_over(request, Stream(selection=selection, after=after, seat=seat))
+        hand_over(
+            request, Stream(selection=selection, after=after, seat=seat, token=_token_of(request))
+        )
         return Response(status=200)
+
+
+def _token_of(request: Request) -> str | None:
+    """Return the bearer token that the request was let in with, if it brought one."""
+    return (
+        request.META.get("HTTP_AUTHORIZATION", "").strip(" ").partition(" ")[2].strip(" ") or None
+    )
+
+
+def may_go_on(stream: Stream) -> bool:
+    """Whether the token that a stream began with is still good; asked again and again while it runs."""
+    if stream.token is None:
+        return True
+    try:
+        authentication.recognise(stream.token)
+    except errors.TokenRefused:
+        return False
+    except (db.Error, saga_errors.Unavailable):
+        return (
+            True  # Nobody can be asked now; without the database there is nothing to read either.
+        )
+    return True
 
 
 def hand_over(request: Request, work: LongPoll | Stream) -> None:

@@ -154,6 +154,23 @@ def test_who_sends_without_end_is_not_read_to_the_end() -> None:
     assert read < edge.MAX_DISCARDED_BYTES + 3_000_000
 
 
+def test_a_client_that_takes_nothing_does_not_hold_whoever_answers_it() -> None:
+    tried: list[edge.Message] = []
+
+    async def stuck(message: edge.Message) -> None:
+        tried.append(message)
+        await never()
+
+    async def answer() -> None:
+        send = edge.impatient(stuck, timeout_seconds=0.01)
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x"})
+
+    asyncio.run(answer())
+
+    assert len(tried) == 1
+
+
 @pytest.mark.parametrize(("path", "shape"), [("/x", str), ("/api/v1/registry/register", dict)])
 def test_where_too_many_wait_the_next_one_is_told(path: str, shape: type) -> None:
     sent: list[edge.Message] = []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry import event_log, events
-from registry.models import Event
+from registry import accounts, event_log, events
+from registry.api.events import Stream, may_go_on
+from registry.event_log import Cursor, Selection
+from registry.models import Event, Token
 from tests import waiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -150,6 +154,25 @@ def test_a_cursor_that_is_too_old_is_gone(api: APIClient) -> None:
 
         assert response.status_code == 410
         assert response.json()["error"] == "Cursor too old"
+
+
+@pytest.mark.parametrize("query", ["", "?after=0-0"])
+def test_a_head_request_of_a_stream_begins_none(api: APIClient, query: str) -> None:
+    for _ in range(settings.SAGA_MAX_STREAMS + 1):
+        assert api.head(f"{EVENTS}/stream{query}").status_code == 200
+
+
+def test_a_stream_ends_with_its_token() -> None:
+    account = accounts.ensure_account("viewer", scopes=["services:read"])
+    token, text = accounts.issue_token(account, scopes=["services:read"])
+    stream = Stream(selection=Selection(), after=Cursor(0, 0), seat=0, token=text)
+
+    before = may_go_on(stream)
+    Token.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
+
+    assert before
+    assert not may_go_on(stream)
+    assert may_go_on(dataclasses.replace(stream, token=None))
 
 
 def test_the_list_asks_the_database_a_bounded_number_of_times(

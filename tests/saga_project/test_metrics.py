@@ -1,0 +1,120 @@
+"""GET /metrics: of all processes, with few labels, and also while something is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+from django import db
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from rest_framework.test import APIClient
+
+from registry import monitor
+from saga_project import metrics, scrape
+from tests.webserver import WebServer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+Sample = tuple[str, frozenset[tuple[str, str]]]
+
+
+def samples(text: str) -> dict[Sample, float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scraped(api: APIClient) -> dict[Sample, float]:
+    response = api.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == metrics.CONTENT_TYPE
+    return samples(response.content.decode())
+
+
+def value(found: dict[Sample, float], name: str, **labels: str) -> float:
+    return found.get((name, frozenset(labels.items())), 0.0)
+
+
+def test_requests_are_counted_by_route_and_status(api: APIClient) -> None:
+    route = "/api/v1/services/<str:name>"
+    before = scraped(api)
+
+    for name in ("a", "b", "c"):
+        api.get(f"/api/v1/services/{name}")
+    api.get("/nowhere/at/all")
+    after = scraped(api)
+
+    counted = {"method": "GET", "route": route, "status": "404"}
+    name = "saga_http_requests_total"
+    assert value(after, name, **counted) - value(before, name, **counted) == 3
+    unknown = {"method": "GET", "route": "unknown", "status": "404"}
+    assert value(after, name, **unknown) - value(before, name, **unknown) == 1
+
+
+def test_what_callers_make_up_is_no_label(api: APIClient) -> None:
+    scraped(api)
+    before = len(scraped(api))
+
+    for number in range(50):
+        api.generic(f"VERB{number}", f"/api/v1/services/made-up-{number}")
+    after = scraped(api)
+
+    assert len(after) - before <= 3
+    assert not any("made-up" in str(sample) for sample in after)
+
+
+def test_it_shows_the_registry(api: APIClient) -> None:
+    for number in range(3):
+        api.post(
+            "/api/v1/services/register",
+            {"service_name": "pay", "instance_id": f"i{number}", "service_url": "http://localhost"},
+            format="json",
+        )
+    monitor.sweep()
+
+    found = scraped(api)
+
+    assert value(found, "saga_live_services") == 1
+    assert value(found, "saga_live_instances") == 3
+    assert value(found, "saga_protection_active") == 0
+    assert value(found, "saga_queue_depth", queue="webhooks") == 0
+
+
+def test_a_figure_that_cannot_be_read_leaves_the_others(api: APIClient, broken_reader: str) -> None:
+    found = scraped(api)
+
+    assert value(found, "saga_scrape_failed", reader=broken_reader) == 1
+    assert value(found, "saga_scrape_failed", reader="saga_project.scrape.read_queues") == 0
+    assert ("saga_live_services", frozenset[tuple[str, str]]()) in found
+
+
+@pytest.fixture
+def broken_reader() -> Iterator[str]:
+    def read() -> Iterable[Metric]:
+        raise db.OperationalError("gone")
+
+    metrics.at_scrape(read)
+    yield f"{read.__module__}.{read.__qualname__}"
+    metrics._readers.remove(read)
+
+
+def test_any_web_process_answers_for_all(server: WebServer) -> None:
+    def answered() -> float:
+        counted = {"method": "GET", "route": "/api/v1/services", "status": "200"}
+        found = samples(server.get("/metrics/").text)
+        assert value(found, "saga_web_processes") >= 2
+        return value(found, "saga_http_requests_total", **counted)
+
+    before = answered()
+    for _ in range(20):  # a connection each, to whichever process takes it
+        server.get("/api/v1/services")
+
+    assert answered() - before == 20
+
+
+def test_it_is_read_once_by_each_scrape() -> None:
+    metrics.at_scrape(scrape.read_cache)
+
+    assert metrics._readers.count(scrape.read_cache) == 1
