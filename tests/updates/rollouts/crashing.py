@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import celery
 from django import db
 from django.db import connection
 
@@ -40,6 +41,7 @@ def _fork(work: Callable[[], None]) -> int:
         warnings.simplefilter("ignore", DeprecationWarning)  # the parent serves HTTP in a thread
         pid = os.fork()
     if pid == 0:
+        celery.current_app._after_fork()  # the broker's connection is the parent's
         _live_and_leave(work)
     return pid
 
