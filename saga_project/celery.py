@@ -16,6 +16,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 app = Celery("saga")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# For all threads; otherwise only the one that imports this would send tasks to our broker.
+app.set_default()
 
 # What is not begun within its period is dropped: the next beat asks again.
 app.conf.beat_schedule = {

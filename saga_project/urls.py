@@ -5,7 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from saga_project import health, scrape
+from saga_project import (
+    celery,  # noqa: F401 (whoever serves requests sends tasks, and through this app)
+    health,
+    scrape,
+)
 
 API: list[URLPattern | URLResolver] = [
     path("health", health.HealthView.as_view()),
