@@ -40,6 +40,7 @@ GROUPS = (
             ("webhooks.configuration", "Configuration", "tune"),
             ("webhooks.inboundcall", "Inbound calls", "call_received"),
             ("webhooks.delivery", "Deliveries", "send"),
+            ("webhooks.githubhook", "GitHub hooks", "healing"),
         ),
     ),
     (
