@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from rest_framework import serializers
@@ -55,11 +56,49 @@ class SecretShape(NamedShape):
     )
 
 
-class UpdateShape(SecretShape):
+class MomentField(serializers.Field[Any, Any, Any, Any]):
+    """An RFC 3339 time."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> dt.datetime:
+        moment = api.parse_time(data) if isinstance(data, str) and len(data) <= 64 else None
+        if moment is None:
+            raise serializers.ValidationError("Must be an RFC 3339 time.")
+        return moment
+
+
+class SizeField(serializers.IntegerField):
+    def __init__(self, **kwargs: Any) -> None:
+        optional: dict[str, Any] = {"required": False, "allow_null": True}
+        super().__init__(**{**optional, "min_value": 0, "max_value": 2**62, **kwargs})
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
+class ReleaseShape(SecretShape):
+    """What ``update`` and ``deploy`` may say of a release beyond what the reference prints."""
+
     version = TextField()
-    artifact_url = TextField()
     artifact_type = OptionalTextField()
     checksum = OptionalTextField(allow_blank=True)
+    size = SizeField(help_text="Of the artifact, in bytes.")
+    signature = OptionalTextField(
+        allow_blank=True,
+        max_length=4096,
+        help_text="minisign's, of the statement about the artifact.",
+    )
+    notes = OptionalTextField(allow_blank=True, max_length=65_536)
+    channel = OptionalTextField(allow_blank=True, max_length=64)
+    published_at = MomentField(help_text="From here a policy's minimum age counts.")
+
+
+class UpdateShape(ReleaseShape):
+    artifact_url = TextField()
 
 
 class CheckShape(NamedShape):
@@ -78,12 +117,13 @@ class LifecycleShape(SecretShape):
     details = DetailsField()
 
 
-class DeployShape(SecretShape):
-    version = TextField()
+class DeployShape(ReleaseShape):
     artifact_url = OptionalTextField(allow_blank=True)
-    artifact_type = OptionalTextField()
-    checksum = OptionalTextField(allow_blank=True)
     strategy = OptionalTextField()
+    override_reason = OptionalTextField(
+        max_length=1000,
+        help_text="Deploys despite freezes and maintenance windows; takes admin:registry.",
+    )
 
 
 class RollbackShape(SecretShape):

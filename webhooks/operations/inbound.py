@@ -20,6 +20,16 @@ from webhooks.operations import configuration, notifications
 
 Data = dict[str, Any]
 MAX_AHEAD = dt.timedelta(days=1)
+ANNOUNCED = (
+    "version",
+    "artifact_url",
+    "artifact_type",
+    "checksum",
+    "signature",
+    "notes",
+    "channel",
+    "published_at",
+)
 REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
 
 
@@ -52,8 +62,8 @@ def _service_to_be(call: Call) -> Service:
 
 
 def _announcement(data: Data) -> updates.operations.Announcement:
-    fields = ("version", "artifact_url", "artifact_type", "checksum")
-    return updates.operations.Announcement(**{key: data[key] for key in fields if key in data})
+    known = {key: data[key] for key in ANNOUNCED if key in data}
+    return updates.operations.Announcement(size_bytes=data.get("size"), **known)
 
 
 def _update(call: Call, data: Data, now: dt.datetime) -> Answer:
@@ -109,6 +119,7 @@ def _queue_deployment(call: Call, data: Data) -> Answer:
         _service_to_be(call),
         _announcement(data),
         by=call.actor,
+        override=updates.operations.override_of(call.caller, data.get("override_reason")),
         **({"strategy": data["strategy"]} if "strategy" in data else {}),
     )
     return _job_answer(job, f"Deployment process started for service {call.service_name}")
