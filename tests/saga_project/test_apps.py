@@ -1,5 +1,11 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.core import checks
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def ids(messages):
@@ -30,3 +36,19 @@ def test_combinations_that_cannot_work_are_told(settings, changes, expected):
         setattr(settings, name, value)
 
     assert expected in found()
+
+
+def test_a_web_process_rings_the_workers_of_saga(tmp_path):
+    """A task that is sent by its name goes to Celery's current app, which would be nobody's."""
+    program = "from saga_project import wsgi; import celery; print(celery.current_app.main)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"HOME": str(tmp_path), "SAGA_DATA_DIR": str(tmp_path / "var")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "saga\n"

@@ -131,8 +131,7 @@ def frozen(job: Job, *, moment: int) -> Iterator[None]:
 
 def everything_that_counts(job: Job, folder: Path) -> tuple[Any, ...]:
     rows = [
-        list(model.objects.order_by("pk").values())
-        for model in (Job, Step, HistoryEntry, Target)
+        list(model.objects.order_by("pk").values()) for model in (Job, Step, HistoryEntry, Target)
     ]
     paths = sorted(folder.rglob("*"))
     files = [(str(path), path.lstat().st_ino, path.lstat().st_mtime_ns) for path in paths]
