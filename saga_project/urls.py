@@ -5,11 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from saga_project import (
-    celery,  # noqa: F401 (whoever serves requests sends tasks, and through this app)
-    health,
-    scrape,
-)
+from saga_project import health, scrape
 
 API: list[URLPattern | URLResolver] = [
     path("health", health.HealthView.as_view()),
