@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
 .PHONY: help run demo test check format lock
 .DEFAULT_GOAL := help

@@ -62,7 +62,7 @@ SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=
 
 # --- Data and secrets -----------------------------------------------------------------------------
 
-SAGA_DATA_DIR = Path(env.str("SAGA_DATA_DIR", str(BASE_DIR / "var")) or "var")
+SAGA_DATA_DIR = (BASE_DIR / Path(env.str("SAGA_DATA_DIR", "var") or "var").expanduser()).resolve()
 DATABASE_URL = env.str("DATABASE_URL", None) or embedded.database_url(SAGA_DATA_DIR)
 # Connections of one web process; asgi.py sets a default. Celery would close a pool at every task boundary.
 SAGA_DATABASE_POOL = env.int("SAGA_DATABASE_POOL", 0, validate=validate.Range(min=0, max=1000))

@@ -129,8 +129,13 @@ def _start(server: Server, servers: list[Server]) -> None:
 
 def _prepare_database() -> None:
     """Run in a process of its own, whose memory is free again before the others start."""
-    command = [sys.executable, "manage.py", "prepare"]
-    if subprocess.run(command, check=False, cwd=settings.BASE_DIR).returncode:
+    finished = subprocess.run(
+        [sys.executable, "manage.py", "prepare"],
+        check=False,
+        cwd=settings.BASE_DIR,
+        start_new_session=True,  # Ctrl-C is for us, who then end it without its traceback
+    )
+    if finished.returncode:
         raise CannotStart("Saga does not start without its database.")
 
 

@@ -59,7 +59,10 @@ def secret(data_dir: Path, name: str) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{name}.{secrets.token_hex(8)}")
     draft.touch(mode=0o600)
-    draft.write_text(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(), encoding="ascii")
+    with draft.open("w", encoding="ascii") as file:
+        file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        file.flush()
+        os.fsync(file.fileno())  # what it encrypts could not be read without it
     try:
         os.link(draft, path)
     except FileExistsError:

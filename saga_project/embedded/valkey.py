@@ -15,8 +15,8 @@ from saga_project.embedded import processes
 CONFIGURATION = """\
 bind 127.0.0.1
 requirepass {password}
-dir {folder}
-pidfile {folder}/valkey.pid
+dir "{folder}"
+pidfile "{folder}/valkey.pid"
 save ""
 appendonly yes
 appendfsync everysec
