@@ -97,8 +97,11 @@ def _wait_until_up(server: WebServer) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert all(process.poll() is None for process in server.processes), "a web process ended"
+        have_begun = all(
+            (settings.RUN_DIR / f"{process.pid}.figures").exists() for process in server.processes
+        )
         with contextlib.suppress(requests.RequestException):
-            if requests.get(server.url + "/livez", timeout=5).status_code == 200:
+            if have_begun and requests.get(server.url + "/livez", timeout=5).ok:
                 return
         time.sleep(0.05)
     raise AssertionError("the web processes did not come up")
