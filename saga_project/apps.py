@@ -9,10 +9,10 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
-# Whoever rings a worker's doorbell, a web process or a command, does so through this app.
-from saga_project import celery  # noqa: F401
-
-from saga_project import workers
+from saga_project import (
+    celery,  # noqa: F401 - whoever rings a worker's doorbell, web or command, does so through it
+    workers,
+)
 
 
 class SagaProjectConfig(AppConfig):
