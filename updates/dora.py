@@ -30,12 +30,12 @@ class Figures:
 # frame only grows; the other way round its minimum would be taken anew for every row.
 _FIGURES = """
 WITH told AS (
-    SELECT entry.*,
+    SELECT id, kind, status, timestamp, started_at, released_at,
            lag(kind) OVER newest_first AS next_kind,
            min(timestamp) FILTER (WHERE status IN ('success', 'rolled_back')) OVER (
                newest_first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
            ) AS restored_at
-    FROM updates_historyentry AS entry
+    FROM updates_historyentry
     WHERE timestamp >= %(since)s
       AND id NOT IN (SELECT corrects_id FROM updates_historyentry WHERE corrects_id IS NOT NULL)
     WINDOW newest_first AS (PARTITION BY service_name ORDER BY timestamp DESC, id DESC)

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry import events
+from registry.models import Service
 from updates import artifacts, doorbell, facts, history, planning, releases
 from updates.models import HistoryEntry, Job, Release, Step
 from updates.strategies import Action
@@ -171,7 +172,7 @@ def _record(job: Job, *, now: dt.datetime) -> None:
             service_name=job.service.name,
             kind=job.kind,
             status=_history_status(job),
-            old_version=previous,
+            old_version=previous or _reported_before(job),
             new_version=job.version,
             running_version=running,
             timestamp=now,
@@ -188,6 +189,13 @@ def _record(job: Job, *, now: dt.datetime) -> None:
             recorded_by=job.requested_by,
         )
     )
+
+
+def _reported_before(job: Job) -> str | None:
+    """Return what the service said it ran, where we never deployed it; by now it may say the new version."""
+    service = Service.objects.only("version", "previous_version").get(pk=job.service_id)
+    is_new = service.version == job.version
+    return (service.previous_version if is_new else service.version) or None
 
 
 def _artifact_path(job: Job) -> str:

@@ -40,6 +40,24 @@ def test_an_announcement_is_on_record_and_told_once() -> None:
     assert AuditEntry.objects.get().actor == "ci"
 
 
+@pytest.mark.parametrize(
+    ("version", "types"),
+    [
+        ("1.3.0", ["release.announced", "update.available"]),
+        ("1.3.0-rc.1", ["release.announced"]),
+        ("1.1.0", ["release.announced"]),
+    ],
+)
+def test_a_release_that_is_newer_than_what_runs_is_an_update(
+    version: str, types: list[str]
+) -> None:
+    service = factories.ServiceFactory.create(version="1.2.3")
+
+    _announce(service, dataclasses.replace(FIRST, version=version))
+
+    assert [event.type for event in Event.objects.order_by("pk")] == types
+
+
 def test_refuses_the_same_version_with_another_checksum() -> None:
     service = factories.ServiceFactory.create()
     _announce(service, FIRST)

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Service
-from updates import audit, doorbell, facts, releases
+from updates import audit, checking, doorbell, facts, releases
 from updates.models import Release
 
 
@@ -21,14 +21,7 @@ def announce(service: Service, announcement: releases.Announcement, *, by: str) 
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         release, is_new = releases.record(service, announcement, origin="announced")
         if is_new:
-            events.publish(
-                facts.release_announced(
-                    service.name,
-                    version=release.version,
-                    origin=release.origin,
-                    channel=release.channel,
-                )
-            )
+            _tell(release)
             audit.record(
                 "release.announced",
                 actor=by,
@@ -38,6 +31,21 @@ def announce(service: Service, announcement: releases.Announcement, *, by: str) 
             )
         doorbell.ring("updates.apply_policy", service.pk)
     return release
+
+
+def _tell(release: Release) -> None:
+    """Tell of the release, and, where it is the newest and newer than what runs, of the update."""
+    name = release.service.name
+    events.publish(
+        facts.release_announced(
+            name, version=release.version, origin=release.origin, channel=release.channel
+        )
+    )
+    found = checking.compare(release.service)
+    if found.is_update_available and found.latest_version == release.version:
+        events.publish(
+            facts.update_available(name, current=found.current_version, latest=release.version)
+        )
 
 
 def quarantine(release: Release, *, by: str, reason: str, at: dt.datetime) -> None:

@@ -36,6 +36,17 @@ def test_installs_a_real_archive_in_the_folder_of_a_service_without_targets(
     assert Path(entry.artifact_path or "").is_file()
 
 
+def test_the_first_deployment_replaces_what_the_service_reported(
+    deploy: Deploy, service: Service
+) -> None:
+    Service.objects.filter(pk=service.pk).update(version="0.9.0")
+
+    deploy("1.0.0")
+
+    entry = HistoryEntry.objects.get()
+    assert (entry.old_version, entry.new_version) == ("0.9.0", "1.0.0")
+
+
 def test_backs_up_what_it_replaces(deploy: Deploy, root: Path) -> None:
     deploy("1.0.0")
 
