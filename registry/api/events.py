@@ -28,8 +28,8 @@ HANDED_OVER = "saga.handed_over"
 MAX_WAIT_SECONDS = 60
 MAX_PATTERNS = 50
 _WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
-_NAME_PATTERN = re.compile(r"[A-Za-z0-9._*-]{1,128}", re.ASCII)
-_TYPE_PATTERN = re.compile(r"[a-z0-9._*]{1,64}", re.ASCII)
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{0,127}\*", re.ASCII)
+_TYPE_PATTERN = re.compile(r"[a-z0-9._]{0,63}[a-z0-9._*]", re.ASCII)
 
 stream_seats = seats.Seats(settings.SAGA_DATA_DIR / "streams.lock", total=settings.SAGA_MAX_STREAMS)
 
@@ -55,14 +55,12 @@ class Stream:
 
 
 SELECTION = [
-    OpenApiParameter(
-        "service", str, many=True, description="Service names; `*` stands for anything."
-    ),
+    OpenApiParameter("service", str, many=True, description="Service names; `*` may end one."),
     OpenApiParameter(
         "type",
         str,
         many=True,
-        description="Event types such as `service.*`; `*` stands for anything.",
+        description="Event types such as `service.*`; `*` may end one.",
     ),
     OpenApiParameter(
         "after", str, description="A cursor, or an event's id: what came after it, oldest first."
@@ -190,19 +188,22 @@ def hand_over(request: Request, work: LongPoll | Stream) -> None:
 
 
 def read_selection(request: Request) -> Selection:
-    """Read ``service`` and ``type``: repeated or with commas, ``*`` for anything."""
+    """Read ``service`` and ``type``: repeated or with commas, ``*`` at the end for anything."""
     services = _read_patterns(request, "service")
     for pattern in services:
         if "*" not in pattern:
             names.check_service_name(pattern, field="service")
         elif _NAME_PATTERN.fullmatch(pattern) is None:
             raise errors.InvalidServiceName(
-                "No service name matches this pattern.", field="service"
+                "A pattern is the beginning of a name, with '*' at its end.", field="service"
             )
     types = _read_patterns(request, "type")
     for pattern in types:
         if _TYPE_PATTERN.fullmatch(pattern) is None:
-            raise errors.InvalidType("No event type matches this pattern.", field="type")
+            raise errors.InvalidType(
+                "A type is a name such as 'service.expired', or its beginning with '*' at the end.",
+                field="type",
+            )
     return Selection(services=services, types=types)
 
 
