@@ -196,6 +196,22 @@ def check_is_readable(after: Cursor) -> None:
         )
 
 
+def adopt_restored() -> bool:
+    """Take over events that were written in another cluster (a dump that was restored); says whether.
+
+    Their transaction numbers mean nothing here, and may be so high that nobody would ever read them. They
+    become the oldest, in the order of their rows; a cursor from before is refused.
+    """
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        now = cursor.fetchone()[0]
+        if not Event.objects.filter(transaction__gt=now).exists():
+            return False
+        Event.objects.filter(transaction__gt=0).update(transaction=0)
+        EventHorizon.objects.update_or_create(id=1, defaults={"transaction": now, "event": 0})
+        return True
+
+
 # --- Retention ------------------------------------------------------------------------------------
 
 

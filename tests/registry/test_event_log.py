@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from registry import errors, event_log, events
@@ -238,6 +239,34 @@ def test_an_event_dated_back_does_not_make_newer_cursors_too_old() -> None:
 def test_refuses_a_cursor_of_another_history() -> None:
     with pytest.raises(errors.CursorTooOld):
         event_log.following(EVERYTHING, event_log.Cursor(2**62, 1), limit=10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_of_a_restored_dump_are_read_again_and_old_cursors_refused() -> None:
+    row = publish("a")
+    publish("b")
+    Event.objects.update(transaction=F("transaction") + 10**12)
+    waiting.until_events_are_readable()
+    lost = event_log.newest(EVERYTHING, limit=10)
+
+    is_adopted = event_log.adopt_restored()
+    publish("c")
+    waiting.until_events_are_readable()
+
+    assert names(lost) == []
+    assert is_adopted
+    assert names(event_log.newest(EVERYTHING, limit=10)) == ["a", "b", "c"]
+    for number in (row.transaction, row.transaction + 10**12):
+        with pytest.raises(errors.CursorTooOld):
+            event_log.following(EVERYTHING, event_log.Cursor(number, row.pk), limit=10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_of_this_cluster_are_left_as_they_are() -> None:
+    row = publish("a")
+
+    assert not event_log.adopt_restored()
+    assert Event.objects.get().transaction == row.transaction
 
 
 def test_writes_whole_numbers_that_no_machine_word_holds() -> None:

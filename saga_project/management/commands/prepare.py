@@ -12,6 +12,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
+from registry import event_log
+
 ADMIN = "admin"
 LOCK = 8030  # a number that nobody else locks in this database
 
@@ -24,6 +26,8 @@ class Command(BaseCommand):
             self._migrate()
         except OperationalError as exc:
             raise CommandError(f"The database cannot be used: {exc}") from exc
+        if event_log.adopt_restored():
+            self.stdout.write("Events of another PostgreSQL cluster were taken over as the oldest.")
         if not get_user_model().objects.filter(is_superuser=True).exists():
             self._create_admin()
 
