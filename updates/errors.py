@@ -17,6 +17,12 @@ class InvalidExportFormat(InvalidRequest):
     error = "Invalid export format"
 
 
+class TooManyExports(Unavailable):
+    """Each export holds a thread for as long as its reader takes."""
+
+    error = "Too many exports"
+
+
 class InvalidWindow(InvalidRequest):
     error = "Invalid window"
 

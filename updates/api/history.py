@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ from updates.models import HistoryEntry
 
 DEFAULT_DORA_WINDOW = "30d"
 MAX_WINDOW = dt.timedelta(days=3660)
+MAX_EXPORTS = 3
 _WINDOW = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -136,6 +138,45 @@ def _selection(request: Request, name: str | None) -> history.Selection:
 # --- Exports --------------------------------------------------------------------------------------
 
 
+class _Seats:
+    """How many exports this process writes at once, so that slow readers leave threads to others."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+
+    def take(self) -> None:
+        if not self._free.acquire(blocking=False):
+            raise errors.TooManyExports(
+                "Other exports are under way; try again in a moment.", retry_after_seconds=5
+            )
+
+    def give_back(self) -> None:
+        self._free.release()
+
+
+_seats = _Seats(MAX_EXPORTS)
+
+
+class _SeatedBody:
+    """The body of an export; its seat is free again once the response is closed, read or not."""
+
+    def __init__(self, body: Iterator[bytes]) -> None:
+        _seats.take()
+        self._body = body
+        self._is_seated = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._body)
+
+    def close(self) -> None:
+        if self._is_seated:
+            self._is_seated = False
+            _seats.give_back()
+
+
 class ExportView(api.SagaView):
     """The history of one service, or of all, as an attachment; all of it unless ``limit`` is given."""
 
@@ -175,7 +216,7 @@ def _attachment(
     filename = f"{name or 'all-services'}-update-history.{ending}"
     disposition = f'attachment; filename="{filename}"'
     return StreamingHttpResponse(
-        body, content_type=content_type, headers={"Content-Disposition": disposition}
+        _SeatedBody(body), content_type=content_type, headers={"Content-Disposition": disposition}
     )
 
 

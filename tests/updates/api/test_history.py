@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from tests import factories
 from updates import history
+from updates.api.history import MAX_EXPORTS
 from updates.models import HistoryEntry, HistoryTally
 
 pytestmark = pytest.mark.django_db
@@ -369,6 +370,21 @@ def test_an_export_reads_chunk_by_chunk(
     newest_first = [str(number) for number in reversed(range(25))]
     assert [entry["new_version"] for entry in answer["history"]] == newest_first[:expected]
     assert answer["total"] == 25
+
+
+def test_exports_leave_threads_to_others(api: APIClient) -> None:
+    _add()
+    path = "/api/v1/updates/history/payment-service/export/csv"
+    begun = [api.get(path) for _ in range(MAX_EXPORTS)]
+
+    refused = api.get(path)
+    for response in begun:
+        response.getvalue()
+    after = api.get(path)
+
+    assert (refused.status_code, refused.json()["error"]) == (503, "Too many exports")
+    assert refused["Retry-After"] == "5"
+    assert after.getvalue().startswith(b"Service Name,")
 
 
 def test_all_services_are_exported_together(api: APIClient) -> None:
