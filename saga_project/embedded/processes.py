@@ -90,8 +90,8 @@ class Server:
 
         After a reboot the number may belong to anybody, so the number alone is not believed.
         """
-        if self.child:
-            self.child.poll()
+        if self.child and self.child.poll() is None:
+            return psutil.Process(self.child.pid)  # it may not have written its file yet
         try:
             process = psutil.Process(int(self.pid_file.read_text().split()[0]))
             is_ours = (
