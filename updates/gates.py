@@ -71,20 +71,23 @@ def _probe(url: str) -> str | None:
 def _wait_for_registry(
     work: Work, since: dt.datetime, deadline_at: float, wait: Callable[[float], None]
 ) -> str:
-    while fault := _registry_fault(work, since):
-        if time.monotonic() > deadline_at:
-            raise StepFailed(f"The registry did not see it in time: {fault}.")
+    while True:
+        try:
+            fault = _registry_fault(work, since)
+            if fault is None:
+                return f"It beats, passing, with version {work.version}."
+            if time.monotonic() > deadline_at:
+                raise StepFailed(f"The registry did not see it in time: {fault}.")
+        except errors.Unavailable as exc:
+            if time.monotonic() > deadline_at:
+                raise CannotTell(f"The registry cannot say: {exc.message}") from exc
         wait(work.target.health_interval_seconds)
-    return f"It beats, passing, with version {work.version}."
 
 
 def _registry_fault(work: Work, since: dt.datetime) -> str | None:
     """Return why the registry does not vouch for the instance, None if it does."""
     instance_id = work.target.instance_id
-    try:
-        entry = directory.find(work.service_name)
-    except errors.Unavailable as exc:
-        return exc.message
+    entry = directory.find(work.service_name)
     instance = entry.instances.get(instance_id) if entry else None
     if instance is None:
         return f"instance {instance_id} is not registered"

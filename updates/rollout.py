@@ -12,11 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django import db
 from django.utils import timezone
 
 from registry import operations as registry
+from saga_project import errors
 from updates import endings, gates, leases, planning, restarts, strategies
 from updates.installers import directory, places, remote
 from updates.models import Job, Step, Target
@@ -290,26 +292,37 @@ class _Reporter:
         )
 
 
+def _tell_registry(task: _Task, tell: Callable[[], None]) -> str:
+    """Change the registry in a transaction that holds our fence, so that no late worker does it.
+
+    Without Redis the rows are written all the same, and readers see them once it is back.
+    """
+    try:
+        with task.lease.writing():
+            tell()
+    except errors.RedisUnavailable:
+        return " Redis is not available: lookups know it once it is back."
+    return ""
+
+
 def _set_share(task: _Task) -> Outcome:
-    """Like draining: in a transaction that holds our fence, so that no late worker does it."""
-    name, version = task.job.service.name, task.job.version
-    with task.lease.writing():
-        if task.step.name == Action.CLEAR_SHARE:
-            registry.clear_canary(name)
-            return Outcome(message="Lookups go to all instances alike.")
-        percent = task.step.weight or 0
-        registry.set_canary(name, version=version, percent=percent)
-    return Outcome(message=f"{version} gets {percent} % of the lookups.")
+    name, version, percent = task.job.service.name, task.job.version, task.step.weight or 0
+    if task.step.name == Action.CLEAR_SHARE:
+        note = _tell_registry(task, partial(registry.clear_canary, name))
+        return Outcome(message=f"Lookups go to all instances alike.{note}")
+    tell = partial(registry.set_canary, name, version=version, percent=percent)
+    note = _tell_registry(task, tell)
+    return Outcome(message=f"{version} gets {percent} % of the lookups.{note}")
 
 
 def _drain(task: _Task, target: Target, *, is_draining: bool) -> Outcome:
-    name = task.job.service.name
-    with task.lease.writing():
-        registry.set_draining(name, target.instance_id, is_draining=is_draining)
+    name, instance_id = task.job.service.name, target.instance_id
+    tell = partial(registry.set_draining, name, instance_id, is_draining=is_draining)
+    note = _tell_registry(task, tell)
     if is_draining:
         task.lease.wait(target.drain_seconds)
     where = "is out of" if is_draining else "is in"
-    return Outcome(message=f"Instance {target.instance_id} {where} the lookups.")
+    return Outcome(message=f"Instance {instance_id} {where} the lookups.{note}")
 
 
 def _check_health(task: _Task, target: Target) -> Outcome:

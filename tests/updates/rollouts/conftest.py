@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from pytest_httpserver import HTTPServer
 from registry.models import Service
 from registry.operations import ensure_service
 from tests.updates.archives import hostile
+from tests.updates.rollouts import scenes
 from updates import operations, releases, rollout
 from updates.models import Job
 
@@ -75,3 +76,18 @@ def installed(folder: Path) -> str | None:
 @pytest.fixture
 def root(settings: Settings) -> Path:
     return Path(settings.SAGA_INSTALL_ROOT) / "shop"
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[scenes.Scene]:
+    with scenes.opened(tmp_path / "targets") as scene:
+        yield scene
+
+
+@pytest.fixture
+def shop(transactional_db: None, scene: scenes.Scene) -> Service:
+    """Version 1.0.0 runs on two targets."""
+    shop = scene.add_service("shop", targets=2)
+    job = run(scene.deploy(shop, "1.0.0"))
+    assert job.status == Job.Status.SUCCEEDED, job.error
+    return shop

@@ -56,6 +56,14 @@ def _live_and_leave(work: Callable[[], None]) -> None:
         os._exit(1)
 
 
+def in_a_transaction_of_its_own(act: Callable[[], object]) -> None:
+    """Act from a thread that serves HTTP, and leave no connection behind."""
+    try:
+        act()
+    finally:
+        db.connections.close_all()
+
+
 @contextmanager
 def _moments(tick: Callable[[], None]) -> Iterator[None]:
     """Call ``tick`` at each moment of this process; its audit hook stays, so use it in a child only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +29,7 @@ class Scene:
     folder: Path
     base_url: str = ""
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    calls: list[str] = field(default_factory=list)
+    on_restart: Callable[[str], None] = lambda _path: None
 
     def add_service(self, name: str, *, targets: int = 3) -> Service:
         service = ensure_service(name)
@@ -51,9 +51,9 @@ class Scene:
             )
         return service
 
-    def announce(self, version: str) -> releases.Announcement:
+    def announce(self, version: str, *, filler: bytes = b"") -> releases.Announcement:
         """A version that begins with ``bad`` is unhealthy wherever it is current."""
-        files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n" * 20}
+        files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n" * 20, "filler": filler}
         data = hostile.good_tar_gz(files)
         self.artifacts[f"/artifacts/{version}.tar.gz"] = data
         return releases.Announcement(
@@ -70,6 +70,9 @@ class Scene:
             strategy=strategy,
             options=OPTIONS[strategy],
         )
+
+    def deploy_announced(self, service: Service, announcement: releases.Announcement) -> Job:
+        return operations.deploy(service, announcement, by="ci")
 
     def is_healthy(self, name: str, number: str) -> bool:
         current = self.folder / name / number / "current" / "VERSION"
@@ -91,7 +94,7 @@ def opened(folder: Path) -> Iterator[Scene]:
                 self._answer(404, b"")
 
         def do_POST(self) -> None:
-            scene.calls.append(self.path)
+            scene.on_restart(self.path)
             self._answer(200, b"")
 
         def _answer(self, status: int, body: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,20 +16,6 @@ from updates.installers import root as install_root
 from updates.models import Job, Step
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[scenes.Scene]:
-    with scenes.opened(tmp_path / "targets") as scene:
-        yield scene
-
-
-@pytest.fixture
-def shop(scene: scenes.Scene) -> Service:
-    """Version 1.0.0 runs on two targets."""
-    service = scene.add_service("shop", targets=2)
-    crashing.bring_to_an_end(scene.deploy(service, "1.0.0"))
-    return service
 
 
 @pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])

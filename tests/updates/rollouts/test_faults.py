@@ -1,0 +1,170 @@
+"""Disks, servers and networks that fail in the middle: the job ends right."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+from pathlib import Path
+
+from django import db
+from django.conf import settings as django_settings
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from registry.models import Service
+from tests.updates.rollouts import crashing, scenes
+from tests.updates.rollouts.conftest import run
+from updates import reaper, releases, rollout
+from updates.models import Job, Target
+
+
+def versions(shop: Service) -> list[str | None]:
+    return [crashing.current(Path(target.install_root)) for target in shop.targets.all()]
+
+
+def test_with_redis_gone_for_the_whole_job_it_still_ends_right(
+    scene: scenes.Scene, shop: Service, settings: Settings
+) -> None:
+    job = scene.deploy(shop, "2.0.0")
+    dead = {**django_settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9/0"}
+    settings.CACHES = {"default": dead}
+
+    run(job)
+
+    assert job.status == "succeeded", job.error
+    assert versions(shop) == ["2.0.0", "2.0.0"]
+
+
+def test_with_postgresql_restarted_in_the_middle_it_still_ends_right(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    """The server drops the worker's connections in the middle of a step, as a restart does."""
+    job = scene.deploy(shop, "2.0.0")
+    scene.on_restart = lambda _path: crashing.in_a_transaction_of_its_own(_drop_all_others)
+
+    def work() -> None:
+        with contextlib.suppress(db.Error):
+            rollout.run(job.pk, node="local")
+
+    crashing.run_in_child(work)
+    scene.on_restart = lambda _path: None
+    in_the_middle = Job.objects.get(pk=job.pk).status
+    crashing.bring_to_an_end(job)
+
+    assert in_the_middle == "running"
+    crashing.check_end(job, list(shop.targets.all()), status="succeeded", version="2.0.0")
+
+
+def _drop_all_others() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_with_the_disk_full_nothing_changes(
+    scene: scenes.Scene, shop: Service, limited_file_size: None
+) -> None:
+    announcement = scene.announce("2.0.0", filler=os.urandom(300_000))
+    job = run(scene.deploy_announced(shop, announcement))
+
+    assert job.status == "failed"
+    assert "the disk" in job.error
+    for target in shop.targets.all():
+        crashing.check_current_is_whole(target, allowed={"1.0.0"})
+
+
+def test_a_node_without_a_worker_fails_its_step_and_says_so(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    Target.objects.filter(name="target-1").update(node="machine-7")
+    job = run(scene.deploy(shop, "2.0.0"))
+    reaper.sweep()
+    waiting = Job.objects.get(pk=job.pk)
+    a_minute_ago = timezone.now() - reaper.NODE_DEADLINE - dt.timedelta(seconds=1)
+    Job.objects.update(waiting_since=a_minute_ago)
+
+    reaper.sweep()
+
+    job.refresh_from_db()
+    assert waiting.status == "running"
+    assert job.status == "failed"
+    assert "No worker of node 'machine-7'" in job.error
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_our_own_silence_is_not_held_against_a_node(scene: scenes.Scene, shop: Service) -> None:
+    """Redis or we were away for an hour: the node could not hear us."""
+    Target.objects.filter(name="target-1").update(node="machine-7")
+    job = run(scene.deploy(shop, "2.0.0"))
+    an_hour_ago = timezone.now() - dt.timedelta(hours=1)
+    Job.objects.update(waiting_since=an_hour_ago, rang_at=an_hour_ago)
+
+    reaper.sweep()
+
+    job.refresh_from_db()
+    assert job.status == "running"
+
+
+def test_steps_of_another_node_are_handed_over(scene: scenes.Scene, shop: Service) -> None:
+    Target.objects.filter(name="target-1").update(node="machine-7")
+    job = scene.deploy(shop, "2.0.0")
+    for _ in range(20):
+        rollout.run(job.pk, node="local")
+        rollout.run(job.pk, node="machine-7")
+
+    job.refresh_from_db()
+    assert job.status == "succeeded"
+    assert versions(shop) == ["2.0.0", "2.0.0"]
+
+
+def test_the_placeholder_checksum_of_the_reference_fails_in_the_job(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    good = scene.announce("2.0.0")
+    printed = releases.Announcement(
+        version="2.0.0", artifact_url=good.artifact_url, checksum="sha256:abc123..."
+    )
+
+    job = run(scene.deploy_announced(shop, printed))
+
+    assert job.status == "failed"
+    assert "verify" in job.error
+    assert "abc123..." in job.error
+
+
+def test_two_different_artifacts_from_one_url_are_refused(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    """Without a checksum the first download counts: the second target must get the same."""
+    unsaid = releases.Announcement(
+        version="2.0.0", artifact_url=scene.announce("2.0.0").artifact_url
+    )
+    job = scene.deploy_announced(shop, unsaid)
+    Job.objects.update(artifact_sha256="0" * 64)
+
+    run(job)
+
+    assert job.status == "failed"
+    assert "two different artifacts" in job.error
+
+
+def test_a_release_changed_in_place_is_restored_from_its_backup(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    target = shop.targets.all()[0]
+    job = scene.deploy(shop, "bad-2")
+
+    def damage_once(_path: str) -> None:
+        scene.on_restart = lambda _path: None
+        (Path(target.install_root) / "releases" / "1.0.0" / "VERSION").write_text("damaged")
+
+    scene.on_restart = damage_once
+
+    run(job)
+
+    assert job.status == "rolled_back"
+    crashing.check_current_is_whole(target, allowed={"1.0.0"})

@@ -1,0 +1,189 @@
+"""What people may do while a deployment is under way, at real moments of real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from registry.models import Service
+from tests.updates.rollouts import crashing, scenes
+from tests.updates.rollouts.conftest import run
+from updates import errors, operations, reaper
+from updates.models import HistoryEntry, Job, Release, Step, Target
+
+BY_HAND = {"steps": [{"weight": 50, "pause_seconds": None}]}
+
+
+def canary(scene: scenes.Scene, shop: Service, **options: object) -> Job:
+    """A canary of 2.0.0 that has reached its pause."""
+    announcement = scene.announce("2.0.0")
+    job = run(
+        operations.deploy(
+            shop, announcement, by="ci", strategy="canary", options={**BY_HAND, **options}
+        )
+    )
+    assert job.status == "paused", job.error
+    return job
+
+
+def versions(shop: Service) -> list[str | None]:
+    return [crashing.current(Path(target.install_root)) for target in shop.targets.all()]
+
+
+def test_a_canary_waits_with_one_target_and_its_share_of_the_lookups(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    canary(scene, shop)
+
+    shop.refresh_from_db()
+    assert versions(shop) == ["2.0.0", "1.0.0"]
+    assert (shop.canary_version, shop.canary_percent) == ("2.0.0", 50)
+
+
+def test_a_promoted_canary_goes_everywhere(scene: scenes.Scene, shop: Service) -> None:
+    job = canary(scene, shop)
+
+    operations.promote(job.job_id, by="anna")
+
+    assert run(job).status == "succeeded"
+    shop.refresh_from_db()
+    assert versions(shop) == ["2.0.0", "2.0.0"]
+    assert shop.canary_percent is None
+
+
+def test_an_aborted_canary_goes_back_and_its_release_is_quarantined(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    job = canary(scene, shop)
+
+    operations.abort(job.job_id, by="anna")
+
+    assert run(job).status == "rolled_back"
+    shop.refresh_from_db()
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+    assert shop.canary_percent is None
+    assert Release.objects.get(version="2.0.0").state == "quarantined"
+
+
+def test_one_promotion_ends_one_pause_a_full_one_all(scene: scenes.Scene, shop: Service) -> None:
+    steps = [{"weight": weight, "pause_seconds": None} for weight in (10, 50, 90)]
+    job = canary(scene, shop, steps=steps)
+
+    operations.promote(job.job_id, by="anna")
+    after_one = run(job).status
+    operations.promote(job.job_id, by="anna", is_fully=True)
+
+    assert after_one == "paused"
+    assert run(job).status == "succeeded"
+
+
+def test_a_timed_pause_ends_by_the_sweep(scene: scenes.Scene, shop: Service) -> None:
+    job = canary(scene, shop, steps=[{"weight": 50, "pause_seconds": 3600}])
+    reaper.sweep()
+    still = Job.objects.get(pk=job.pk).status
+    Job.objects.update(resume_at=timezone.now())
+
+    reaper.sweep()
+
+    assert still == "paused"
+    assert run(job).status == "succeeded"
+
+
+def test_the_old_side_of_a_blue_green_deployment_is_an_instant_way_back(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    job = run(scene.deploy(shop, "2.0.0", strategy="blue-green"))
+    while_held = (job.status, versions(shop))
+
+    operations.abort(job.job_id, by="anna")
+
+    assert while_held == ("paused", ["2.0.0", "2.0.0"])
+    assert run(job).status == "rolled_back"
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_a_paused_job_does_nothing_until_it_is_resumed(scene: scenes.Scene, shop: Service) -> None:
+    job = scene.deploy(shop, "2.0.0")
+    operations.pause(job.job_id, by="anna")
+    while_paused = run(job)
+
+    operations.resume(job.job_id, by="anna")
+
+    assert while_paused.status == "paused"
+    assert not Step.objects.filter(job=job, runs__gt=0).exists()
+    assert run(job).status == "succeeded"
+
+
+def test_an_abort_while_a_worker_is_at_it_turns_it_around(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    job = scene.deploy(shop, "2.0.0")
+    asked: list[str] = []
+
+    def abort_once(path: str) -> None:
+        if not asked:
+            asked.append(path)
+            crashing.in_a_transaction_of_its_own(lambda: operations.abort(job.job_id, by="anna"))
+
+    scene.on_restart = abort_once
+
+    assert run(job).status == "rolled_back"
+    assert "Aborted by anna" in job.error
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_the_time_of_a_pause_is_not_counted_as_work(scene: scenes.Scene, shop: Service) -> None:
+    job = canary(scene, shop)
+    hour = timezone.timedelta(hours=1)
+    Job.objects.update(
+        paused_at=timezone.now() - hour, started_at=timezone.now() - hour, created_at=timezone.now()
+    )
+
+    operations.promote(job.job_id, by="anna")
+    run(job)
+
+    entry = HistoryEntry.objects.get(job_id=job.job_id)
+    assert entry.paused_seconds == pytest.approx(3600, abs=60)
+    assert entry.duration_seconds is not None
+    assert entry.duration_seconds < 120
+
+
+# --- When the way back fails ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stranded(scene: scenes.Scene, shop: Service) -> Job:
+    """A job whose new version is unfit, and whose old one does not come up again either."""
+    for target in shop.targets.all():
+        target.health_url = f"{scene.base_url}/nothing-here"
+        target.save()
+    return run(scene.deploy(shop, "2.0.0"))
+
+
+def test_a_way_back_that_fails_keeps_the_service_locked(
+    scene: scenes.Scene, shop: Service, stranded: Job
+) -> None:
+    assert (stranded.status, stranded.needs_attention) == ("failed", True)
+    assert "way back failed too" in stranded.error
+    with pytest.raises(errors.JobInProgress, match="staff must acknowledge"):
+        scene.deploy(shop, "3.0.0")
+
+
+def test_once_acknowledged_the_service_may_be_deployed_to(
+    scene: scenes.Scene, shop: Service, stranded: Job
+) -> None:
+    operations.acknowledge(stranded.job_id, by="anna")
+
+    assert scene.deploy(shop, "3.0.0").status == "queued"
+
+
+def test_a_way_back_may_be_tried_again(scene: scenes.Scene, shop: Service, stranded: Job) -> None:
+    Target.objects.update(health_url="")
+
+    again = operations.retry(stranded.job_id, by="anna")
+
+    assert again.pk == stranded.pk
+    assert run(stranded).status == "rolled_back"
+    assert versions(shop) == ["1.0.0", "1.0.0"]
