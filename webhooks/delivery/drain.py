@@ -16,11 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
+from updates import doorbell
 from webhooks.delivery import claims, records, sender
 
 MAX_THREADS = 64
 DRAIN_SECONDS = 30.0
 POLL_SECONDS = 0.05
+GATHER_SECONDS = 0.01
 MAX_DRAINS = 2
 DRAIN_LOCK = 0x5A6A_0302
 
@@ -68,7 +70,7 @@ class Lane:
 
 
 class Drain:
-    """Sends until nothing is due, for at most ``DRAIN_SECONDS`` plus what is then on its way."""
+    """Sends what is due; ``serve`` holds a place among drains, ``finish`` waits without one."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.pool = pool
@@ -78,19 +80,23 @@ class Drain:
         self.claimed_at = 0.0
         self.sent_count = 0
 
-    def run(self) -> int:
+    def serve(self) -> None:
+        """Claim and send until nothing is due, for at most ``DRAIN_SECONDS``."""
         self.claim()
-        while self.lanes:
+        while self.lanes and time.monotonic() < self.ends_at:
             self.collect()
             if self.is_hungry():
                 self.claim()
+
+    def finish(self) -> int:
+        """Wait for what is on its way, and return how much was sent."""
+        while self.lanes:
+            self.collect()
         return self.sent_count
 
     def is_hungry(self) -> bool:
-        now = time.monotonic()
-        is_time = now - self.claimed_at >= POLL_SECONDS
-        has_room = not self.lanes or any(lane.wanted for lane in self.lanes.values())
-        return (is_time or has_room) and now < self.ends_at
+        is_time = time.monotonic() - self.claimed_at >= POLL_SECONDS
+        return is_time or not self.lanes or any(lane.wanted for lane in self.lanes.values())
 
     def claim(self) -> None:
         wanted = {receiver: lane.wanted for receiver, lane in self.lanes.items()}
@@ -118,20 +124,25 @@ class Drain:
 
 
 def _take(results: Results) -> Iterator[sender.Sent | claims.Parcel]:
-    """Yield what is there, after a moment's wait for the first."""
+    """Yield what is there, after a moment's wait for the first; few records of many are cheaper."""
     with contextlib.suppress(queue.Empty):
         yield results.get(timeout=POLL_SECONDS)
+        time.sleep(GATHER_SECONDS)
         while True:
             yield results.get_nowait()
 
 
 def run() -> int:
     """Send what is due and return how much it was; 0 where enough drains are at work already."""
-    with _place_among_drains() as has_place:
-        if not has_place:
-            return 0
-        with ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="saga-deliver") as pool:
-            return Drain(pool).run()
+    with ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="saga-deliver") as pool:
+        drain = Drain(pool)
+        with _place_among_drains() as has_place:
+            if has_place:
+                drain.serve()
+        if drain.lanes:
+            # Time is up. Another goes on at once, whatever this one still waits for.
+            doorbell.ring("webhooks.deliver")
+        return drain.finish()
 
 
 @contextlib.contextmanager

@@ -35,8 +35,10 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, Judgement]:
         owned = [row for row in rows if row.lease == leases[row.pk].parcel.lease]
         judgements = {row.pk: _judge(leases[row.pk], kind=row.kind) for row in owned}
         Attempt.objects.bulk_create(_attempt(leases[row.pk]) for row in owned)
+        _finish([row for row in owned if judgements[row.pk].fate is Fate.DELIVERED], judgements)
         for row in owned:
-            _move(row, judgements[row.pk])
+            if judgements[row.pk].fate is not Fate.DELIVERED:
+                _move(row, judgements[row.pk])
         _tell_of_the_dead(
             [row for row in owned if judgements[row.pk].fate is Fate.DEAD], judgements
         )
@@ -67,6 +69,19 @@ def _attempt(sent: sender.Sent) -> Attempt:
         error=sent.outcome.error,
         answer=sent.outcome.answer,
     )
+
+
+def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judgement]) -> None:
+    """Settle what was taken: most are, so they cost one statement."""
+    for reason in {judgements[row.pk].reason for row in rows}:
+        ids = [row.pk for row in rows if judgements[row.pk].reason == reason]
+        Delivery.objects.filter(pk__in=ids).update(
+            status=Delivery.Status.DELIVERED,
+            reason=reason,
+            lease=None,
+            lease_expires_at=None,
+            finished_at=timezone.now(),
+        )
 
 
 def _move(row: Delivery, judgement: Judgement) -> None:
