@@ -86,8 +86,13 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Keep quiet."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = (
+                128  # the default of five drops connections, which costs a second each
+            )
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def url(self, path: str = "/hook") -> str:
@@ -115,6 +120,17 @@ def subscribe(stack: stacks.Stack, name: str, url: str, *topics: str) -> None:
     status, answer = stack.call("POST", "/api/v1/subscriptions", body)
     if status != 201:
         raise Broken(f"subscribing answered {status} {answer}")
+
+
+def warm_up(stack: stacks.Stack) -> None:
+    """Wait until the worker, which starts after the web processes, has delivered something."""
+    receiver = Receiver(lambda _path, _id: 200)
+    register(stack, "warm-up")
+    subscribe(stack, "warm-up", receiver.url())
+    send(stack, "lifecycle", {"service_name": "warm-up", "event": "started"})
+    while not receiver.arrivals:
+        time.sleep(0.05)
+    receiver.close()
 
 
 def send(stack: stacks.Stack, route: str, body: Any, message_id: str | None = None) -> int:
@@ -369,6 +385,7 @@ def main() -> None:
         print(f"{name}: {(part.__doc__ or '').splitlines()[0]}", flush=True)
         try:
             with stacks.running() as stack:
+                warm_up(stack)
                 part(stack)
         except Broken as exc:
             has_failed = True
