@@ -72,7 +72,7 @@ class Program:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=self.pass_fds,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 (there is one thread)
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (there is one thread)
         )
         assert self.process.stdout  # noqa: S101 (by PIPE)
         return self.process.stdout
@@ -95,13 +95,13 @@ class Program:
 if sys.platform == "linux":
     _libc = ctypes.CDLL(None, use_errno=True)
 
-    def _end_with_parent() -> None:
-        """Have the kernel end this process with the supervisor, so that no orphan keeps the port."""
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    def end_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
+        """Have the kernel signal this process when its parent ends: no orphan keeps the port."""
+        _libc.prctl(PR_SET_PDEATHSIG, number)
 
 else:
 
-    def _end_with_parent() -> None:
+    def end_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
         """Elsewhere the kernel offers nothing of the kind."""
 
 

@@ -12,11 +12,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from saga_project import supervisor
 from saga_project.embedded import processes
 from tests import waiting
 
@@ -49,6 +51,7 @@ class Stack:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=partial(supervisor.end_with_parent, signal.SIGTERM),  # noqa: PLW1509 (one call)
         )
         waiting.until(self._is_ready, seconds=120)
 

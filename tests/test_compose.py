@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from saga_project import stack
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "beat"}
@@ -85,6 +87,10 @@ def test_the_image_does_not_run_as_root() -> None:
     assert lines.index("USER saga") < next(
         n for n, line in enumerate(lines) if line.startswith("CMD")
     )
+
+
+def test_the_image_serves_lookups_before_django_like_make_run() -> None:
+    assert f"--http={stack.LANE}" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_image_holds_everything_that_it_copies() -> None:

@@ -18,7 +18,7 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from saga_project import stack
+from saga_project import stack, supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
@@ -83,7 +83,13 @@ def serving(*, processes: int = 1, **environment: str) -> Iterator[WebServer]:
         try:
             for _ in range(processes):
                 server.processes.append(
-                    subprocess.Popen(command, cwd=ROOT, env=variables, pass_fds=[listener.fileno()])
+                    subprocess.Popen(
+                        command,
+                        cwd=ROOT,
+                        env=variables,
+                        pass_fds=[listener.fileno()],
+                        preexec_fn=supervisor.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
+                    )
                 )
             _wait_until_up(server)
             yield server
