@@ -11,8 +11,11 @@ from celery import Celery
 from celery.schedules import crontab
 from django.conf import settings
 
+from saga_project import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 
+tracing.begin()
 app = Celery("saga")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -6,7 +6,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from saga_project import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 # A connection for each thread of asgi.py, at most; settings leave the pool out where Celery works.
 os.environ.setdefault("SAGA_DATABASE_POOL", "20")
+tracing.begin()
 application = get_wsgi_application()

@@ -21,7 +21,7 @@ from django.db import connection
 from saga_project import stack, supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 @dataclass
