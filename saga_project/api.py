@@ -403,6 +403,9 @@ class SagaView(views.APIView):
     """A view validates, makes one call, and answers; ``required_scopes`` says who may."""
 
     required_scopes: ClassVar[Mapping[str, str]] = {}
+    #: For the OpenAPI document: statuses beside those that all routes share, parameters with their own rule.
+    further_statuses: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    own_parameters: ClassVar[tuple[str, ...]] = ()
     parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JsonWhateverIsAccepted

@@ -257,6 +257,15 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["registry.api.authentication.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
     "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "saga_project.schema.SagaSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Saga",
+    "DESCRIPTION": "One control plane for service registry, updates, deployments and webhooks.",
+    "VERSION": SAGA_VERSION,
+    "POSTPROCESSING_HOOKS": ["saga_project.schema.complete"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
 # --- To be seen -----------------------------------------------------------------------------------

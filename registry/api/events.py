@@ -54,16 +54,31 @@ class Stream:
     token: str | None
 
 
+SERVICE_PATTERN = (
+    r"^(\*|(?!(register|heartbeat|watch|export)$)[A-Za-z0-9][A-Za-z0-9._-]{0,126}\*?)$"
+)
+TYPE_PATTERN = r"^(\*|[a-z0-9._]{1,63}\*?)$"
 SELECTION = [
-    OpenApiParameter("service", str, many=True, description="Service names; `*` may end one."),
+    OpenApiParameter(
+        "service",
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": SERVICE_PATTERN},
+        },
+        description="Service names; `*` may end one.",
+    ),
     OpenApiParameter(
         "type",
-        str,
-        many=True,
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": TYPE_PATTERN},
+        },
         description="Event types such as `service.*`; `*` may end one.",
     ),
     OpenApiParameter(
-        "after", str, description="A cursor, or an event's id: what came after it, oldest first."
+        "after",
+        {"type": "string", "pattern": r"^([0-9]{1,18}-[0-9]{1,18})?$"},
+        description="A cursor, or an event's id: what came after it, oldest first.",
     ),
 ]
 
@@ -83,6 +98,7 @@ class EventPageSerializer(serializers.Serializer[Any]):
 
 class EventsView(api.SagaView):
     required_scopes = {"GET": "services:read"}
+    further_statuses = {"GET": (410,)}
 
     @extend_schema(
         operation_id="list_events",
@@ -92,7 +108,11 @@ class EventsView(api.SagaView):
         parameters=[
             *SELECTION,
             OpenApiParameter("limit", int, description="1-1000, default 100."),
-            OpenApiParameter("wait", float, description="Seconds to wait, 0-60, default 0."),
+            OpenApiParameter(
+                "wait",
+                {"type": "string", "pattern": r"^([0-5]?[0-9](\.[0-9]{1,6})?|60)$"},
+                description="Seconds to wait, 0-60, default 0.",
+            ),
         ],
         responses={200: EventPageSerializer},
     )
@@ -117,6 +137,7 @@ class EventsView(api.SagaView):
 
 class EventStreamView(api.SagaView):
     required_scopes = {"GET": "services:read"}
+    further_statuses = {"GET": (410,)}
 
     @extend_schema(
         operation_id="stream_events",

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -278,11 +278,24 @@ class RegisterView(api.SagaView):
         return Response(registered_body(registered))
 
 
+FILTERS = [
+    OpenApiParameter("capability", str, enum=CAPABILITIES),
+    OpenApiParameter("version", str, description="A range such as `>=1.4,<2`."),
+    OpenApiParameter("zone", {"type": "string", "maxLength": 256}),
+    OpenApiParameter(
+        "q", {"type": "string", "maxLength": 256}, description="Part of a name or URL."
+    ),
+    OpenApiParameter("limit", int, description="Default: all."),
+    OpenApiParameter("offset", int),
+]
+
+
 class ServiceListView(api.SagaView):
     required_scopes = {"GET": "services:read"}
 
     @extend_schema(
         operation_id="list_services",
+        parameters=FILTERS,
         summary="List the live, approved services",
         tags=["registry"],
         responses={200: ServiceListSerializer},
@@ -359,6 +372,7 @@ class ServiceView(api.SagaView):
 
     @extend_schema(
         operation_id="unregister_service",
+        parameters=[OpenApiParameter("instance_id", str, description="Only this instance.")],
         summary="Unregister a service, or one of its instances",
         tags=["registry"],
         request=None,

@@ -22,7 +22,7 @@ REPORTS = ("healthy", "degraded", "unhealthy")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-class RegistrationRequestSerializer(serializers.Serializer[Any]):
+class ScaiControlRegistrationSerializer(serializers.Serializer[Any]):
     slug = fields.TextField(allow_blank=True)
     name = fields.TextField(max_length=255)
     version = fields.TextField(allow_blank=True)
@@ -45,7 +45,7 @@ class RegistrationRequestSerializer(serializers.Serializer[Any]):
         return value
 
 
-class HeartbeatRequestSerializer(serializers.Serializer[Any]):
+class ScaiControlHeartbeatSerializer(serializers.Serializer[Any]):
     slug = fields.TextField(allow_blank=True)
     status = serializers.ChoiceField(choices=REPORTS, required=False, default="healthy")
     version = fields.TextField(required=False)
@@ -57,7 +57,7 @@ class HeartbeatRequestSerializer(serializers.Serializer[Any]):
     message = fields.TextField(required=False, allow_blank=True, max_length=10_000)
 
 
-class DeregistrationRequestSerializer(serializers.Serializer[Any]):
+class ScaiControlDeregistrationSerializer(serializers.Serializer[Any]):
     slug = fields.TextField(allow_blank=True)
     reason = fields.TextField(required=False, allow_blank=True, max_length=10_000)
 
@@ -132,7 +132,7 @@ def _read(serializer: type[serializers.Serializer[Any]], request: Request) -> di
 
 
 def _read_profile(request: Request) -> operations.Profile:
-    data = _read(RegistrationRequestSerializer, request)
+    data = _read(ScaiControlRegistrationSerializer, request)
     names.check_service_name(data["slug"], field="slug")
     names.check_version(data["version"])
     names.check_url(data["base_url"], field="base_url")
@@ -164,7 +164,7 @@ class RegisterView(ScaiControlView):
         operation_id="scaicontrol_register",
         summary="Register Service",
         tags=["service registry"],
-        request=RegistrationRequestSerializer,
+        request=ScaiControlRegistrationSerializer,
         responses={201: ApiResponseRegistrationSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -176,7 +176,7 @@ class RegisterView(ScaiControlView):
         operation_id="scaicontrol_reregister",
         summary="Reregister Service",
         tags=["service registry"],
-        request=RegistrationRequestSerializer,
+        request=ScaiControlRegistrationSerializer,
         responses={200: ApiResponseRegistrationSerializer},
     )
     def put(self, request: Request) -> Response:
@@ -188,11 +188,11 @@ class RegisterView(ScaiControlView):
         operation_id="scaicontrol_deregister",
         summary="Deregister Service",
         tags=["service registry"],
-        request=DeregistrationRequestSerializer,
+        request=ScaiControlDeregistrationSerializer,
         responses={204: OpenApiResponse(description="The service is not registered any more.")},
     )
     def delete(self, request: Request) -> Response:
-        data = _read(DeregistrationRequestSerializer, request)
+        data = _read(ScaiControlDeregistrationSerializer, request)
         operations.deregister(
             names.check_service_name(data["slug"], field="slug"),
             by=_caller(request),
@@ -210,11 +210,11 @@ class HeartbeatView(ScaiControlView):
         operation_id="scaicontrol_heartbeat",
         summary="Heartbeat",
         tags=["service registry"],
-        request=HeartbeatRequestSerializer,
+        request=ScaiControlHeartbeatSerializer,
         responses={200: ApiResponseHeartbeatSerializer},
     )
     def post(self, request: Request) -> Response:
-        data = _read(HeartbeatRequestSerializer, request)
+        data = _read(ScaiControlHeartbeatSerializer, request)
         now = timezone.now()
         standing = operations.renew_profile(
             names.check_service_name(data["slug"], field="slug"),

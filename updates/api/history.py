@@ -181,11 +181,16 @@ class ExportView(api.SagaView):
     """The history of one service, or of all, as an attachment; all of it unless ``limit`` is given."""
 
     required_scopes = {"GET": "updates:read"}
+    own_parameters = ("limit",)
 
     @extend_schema(
         parameters=[
             *SELECTION,
-            OpenApiParameter("limit", int, description="Default: all rows."),
+            OpenApiParameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+                description="Default: all rows.",
+            ),
             OpenApiParameter("format", str, OpenApiParameter.PATH, enum=["json", "csv"]),
         ],
         responses={

@@ -40,11 +40,16 @@ class PlanSerializer(serializers.Serializer[Any]):
     releases = JudgementSerializer(many=True, help_text="All that are newer than what runs.")
 
 
+SERVICE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}
+
+
 class PlanView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
+    further_statuses = {"GET": (404,)}
+    own_parameters = ("service",)
 
     @extend_schema(
-        parameters=[OpenApiParameter("service", str, required=True)], responses=PlanSerializer
+        parameters=[OpenApiParameter("service", SERVICE, required=True)], responses=PlanSerializer
     )
     def get(self, request: Request) -> Response:
         """What policy, releases and calendar would do to a service now; the scheduler does just that."""

@@ -126,6 +126,7 @@ class UpdateView(WebhookView):
 class CheckUpdatesView(WebhookView):
     route = "check-updates"
     required_scopes = {"POST": "updates:deploy"}
+    further_statuses = {"POST": (502,)}
 
     @extend_schema(
         operation_id="webhook_check_updates",
@@ -201,6 +202,7 @@ class RollbackView(WebhookView):
 class NotifyView(WebhookView):
     route = "notify"
     required_scopes = {"POST": "webhooks:send"}
+    further_statuses = {"POST": (502,)}
 
     @extend_schema(
         operation_id="webhook_notify",
@@ -220,6 +222,7 @@ class ConfigView(WebhookView):
     accepts_signature = False
     is_name_optional = True
     required_scopes = {"GET": "webhooks:manage", "POST": "webhooks:manage"}
+    further_statuses = {"GET": (404,)}
 
     @extend_schema(
         operation_id="webhook_configure",

@@ -1,0 +1,290 @@
+"""The OpenAPI document against the real thing: what it promises is what every route does."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.test import override_settings
+from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.validation import validate_schema
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+from pytest_django import Settings
+from rest_framework.test import APIClient
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from registry import accounts
+from saga_project import api as shared
+from saga_project import schema as document
+from saga_project.wsgi import application
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLES = 5
+METHODS = {"get", "post", "put", "delete", "patch"}
+
+
+@pytest.fixture
+def published(api: APIClient) -> dict[str, Any]:
+    body: dict[str, Any] = api.get("/api/v1/schema").json()
+    return body
+
+
+def routes() -> Iterator[tuple[str, type[shared.SagaView]]]:
+    """Every API route that there is, as the resolver knows it."""
+
+    def walk(patterns: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for entry in patterns:
+            here = prefix + str(entry.pattern)
+            if isinstance(entry, URLResolver):
+                yield from walk(entry.url_patterns, here)
+            elif isinstance(entry, URLPattern):
+                yield here, entry.callback
+
+    for path, view in walk(get_resolver().url_patterns, "/"):
+        if path.startswith("/api/v1/"):
+            yield path, view.cls
+
+
+def operations() -> list[tuple[str, str, type[shared.SagaView]]]:
+    return [
+        (path, method.lower(), view)
+        for path, view in routes()
+        for method in view().allowed_methods
+        if method.lower() in METHODS
+    ]
+
+
+def spelled(path: str) -> str:
+    """A route as OpenAPI writes it, without the names of its parameters."""
+    plain = re.sub(r"\(\?P<\w+>[^()]*\)|<[^>]+>|\{[^}]+\}", "{}", path)
+    return plain.replace("^", "").replace("$", "").replace("\\", "")
+
+
+# --- The document ---------------------------------------------------------------------------------
+
+
+def test_is_valid_openapi(published: dict[str, Any]) -> None:
+    assert published["openapi"].startswith("3.")
+    validate_schema(published)
+
+
+def test_describes_every_route_and_method(published: dict[str, Any]) -> None:
+    described = {
+        (spelled(path), method)
+        for path, methods in published["paths"].items()
+        for method in methods
+    }
+
+    assert described == {(spelled(path), method) for path, method, _ in operations()}
+
+
+def test_names_every_operation_once(published: dict[str, Any]) -> None:
+    names = [each["operationId"] for path in published["paths"].values() for each in path.values()]
+
+    assert len(names) == len(set(names))
+
+
+def test_asks_for_a_token_where_one_is_asked_for(
+    published: dict[str, Any], settings: Settings, api: APIClient
+) -> None:
+    settings.SAGA_AUTH = "required"
+    strict = api.get("/api/v1/schema").json()
+
+    for documents, is_free in ((published, True), (strict, False)):
+        lookup = documents["paths"]["/api/v1/services/{name}"]["get"]["security"]
+        assert ({} in lookup) is is_free
+        register = documents["paths"]["/api/v1/registry/register"]["post"]["security"]
+        assert register == [{"bearer": []}]
+        assert documents["paths"]["/api/v1/health"]["get"]["security"] == []
+
+
+def test_has_rules_for_no_body_that_is_not_there(published: dict[str, Any]) -> None:
+    assert set(document.BODY_RULES) <= set(published["components"]["schemas"])
+
+
+def test_speaks_of_errors_in_each_dialects_words(published: dict[str, Any]) -> None:
+    def body(path: str, method: str, status: str) -> str:
+        answer = published["paths"][path][method]["responses"][status]
+        return str(answer["content"]["application/json"]["schema"]["$ref"]).rpartition("/")[2]
+
+    assert body("/api/v1/services/register", "post", "400") == "Error"
+    assert body("/api/v1/registry/register", "post", "422") == "HTTPValidationError"
+    assert body("/api/v1/registry/register", "post", "409") == "ScaiControlError"
+
+
+def test_the_page_takes_nothing_from_elsewhere_and_runs_nothing_inline(api: APIClient) -> None:
+    answer = api.get("/api/v1/docs", headers={"Accept": "text/html"})
+
+    page = answer.content.decode()
+    assert answer["Content-Type"].startswith("text/html")
+    assert set(re.findall(r'(?:src|href)="([^"]*)"', page)) >= {"/api/v1/schema"}
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
+    assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=", page)
+    assert "'unsafe" not in answer["Content-Security-Policy"]
+
+
+# --- Who may call what ----------------------------------------------------------------------------
+
+
+def test_every_route_names_a_scope_for_each_method_or_is_public_on_purpose() -> None:
+    public = {
+        (path, method)
+        for path, method, view in operations()
+        if view.required_scopes.get(method.upper()) is None
+    }
+
+    assert public == {
+        ("/api/v1/schema", "get"),
+        ("/api/v1/docs", "get"),
+        ("/api/v1/health", "get"),
+    }
+
+
+def test_every_scope_is_one_that_there_is() -> None:
+    for _, _, view in operations():
+        assert set(view.required_scopes.values()) <= set(accounts.SCOPES)
+
+
+def filled(path: str) -> str:
+    """An address of the route; nothing of that name exists."""
+    plain = path.replace("pause|resume|promote|abort|retry", "pause")
+    return spelled(plain.replace("(?P<verb>pause)", "pause")).replace("{}", "nobody")
+
+
+PROTECTED = [
+    pytest.param(path, method, view, id=f"{method} {spelled(path)}")
+    for path, method, view in operations()
+    if view.required_scopes
+]
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.parametrize(("path", "method", "view"), PROTECTED)
+def test_each_route_takes_its_scope_and_no_other(
+    api: APIClient, settings: Settings, path: str, method: str, view: type[shared.SagaView]
+) -> None:
+    settings.SAGA_AUTH = "required"
+    needed = view.required_scopes[method.upper()]
+    account = accounts.ensure_account("ci", scopes=accounts.SCOPES)
+
+    def status(*scopes: str) -> int:
+        _, text = accounts.issue_token(account, scopes=scopes)
+        headers = {"Authorization": f"Bearer {text}"}
+        answer = getattr(api, method)(filled(path), {}, format="json", headers=headers)
+        return int(answer.status_code)
+
+    others = [scope for scope in accounts.SCOPES if scope not in (needed, accounts.ADMIN_SCOPE)]
+
+    assert status(*others) == 403
+    assert status(needed) not in (401, 403)
+    assert status(accounts.ADMIN_SCOPE) not in (401, 403)
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.parametrize(("path", "method", "view"), PROTECTED)
+def test_each_route_asks_for_a_token_where_one_is_required(
+    api: APIClient, settings: Settings, path: str, method: str, view: type[shared.SagaView]
+) -> None:
+    settings.SAGA_AUTH = "required"
+    body = {"service_name": "nobody"}
+
+    for headers in ({}, {"Authorization": "Bearer unknown"}):
+        answer = getattr(api, method)(filled(path), body, format="json", headers=headers)
+        assert answer.status_code == 401
+
+
+# --- The document against the routes --------------------------------------------------------------
+
+# URLs that every rule takes: what else is one, tests of the rules themselves say.
+URL = r"https?://[a-z][a-z0-9]{0,9}(\.[a-z][a-z0-9]{0,9}){0,2}(:8080)?(/[a-z0-9]{1,9}){0,2}"
+
+_moments = st.datetimes(
+    min_value=dt.datetime(2000, 1, 1),  # noqa: DTZ001
+    max_value=dt.datetime(2026, 1, 1),  # noqa: DTZ001
+).map(lambda moment: moment.isoformat() + "Z")
+schemathesis.openapi.format("date-time", _moments)
+
+
+@pytest.fixture
+def kept_connection(db: None) -> Iterator[None]:
+    """The test's transaction outlives each request, as Django's own test client has it."""
+    ends = (request_started, request_finished)
+    for signal in ends:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in ends:
+        signal.connect(close_old_connections)
+
+
+def narrowed(part: Any) -> Any:
+    """The document with URLs that can be generated."""
+    if isinstance(part, list):
+        return [narrowed(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if str(part.get("pattern", "")).startswith("^https?://"):
+        return {"type": "string", "pattern": f"^{URL}$", "nullable": part.get("nullable", False)}
+    if str(part.get("pattern", "")).startswith("^(https?://"):
+        return {**part, "pattern": f"^({URL})?$"}
+    return {key: narrowed(value) for key, value in part.items()}
+
+
+with override_settings(SAGA_AUTH="required"):
+    document.document.cache_clear()
+    promised = schemathesis.openapi.from_dict(narrowed(json.loads(document.document("required"))))
+    document.document.cache_clear()
+promised.app = application
+promised.config.generation.update(allow_x00=False, allow_extra_parameters=False)
+
+# Valid bodies that are refused all the same, as the contract has it: a heartbeat of a service that is not
+# there is 400, a configuration must say at least one thing, and a deployment needs an artifact or a release.
+REFUSED_ALL_THE_SAME = {
+    "/api/v1/services/{name}/heartbeat",
+    "/api/v1/webhooks/config",
+    "/api/v1/webhooks/deploy",
+}
+
+
+@promised.hook
+def filter_body(context: Any, body: Any) -> bool:
+    """JSON that cannot be sent as UTF-8 is refused by the parser's own tests."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+@pytest.fixture
+def administrator(redis: None, kept_connection: None, settings: Settings) -> dict[str, str]:
+    settings.SAGA_AUTH = "required"
+    account = accounts.ensure_account("chief", scopes=["admin:registry"], is_internal=True)
+    _, text = accounts.issue_token(account, scopes=["admin:registry"])
+    return {"Authorization": f"Bearer {text}", "Host": "localhost"}
+
+
+@promised.exclude(path="/api/v1/events/stream").parametrize()  # it does not end
+@bounded(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_route_keeps_what_the_document_promises(
+    case: Any, administrator: dict[str, str]
+) -> None:
+    excluded = [positive_data_acceptance] if case.path in REFUSED_ALL_THE_SAME else []
+
+    case.call_and_validate(headers=administrator, excluded_checks=excluded)
