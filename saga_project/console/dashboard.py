@@ -25,7 +25,7 @@ from webhooks.models import Delivery
 
 DORA_WINDOW = dt.timedelta(days=30)
 CHART_DAYS = 14
-EVENTS_SHOWN = 20
+EVENTS_SHOWN = 16
 JOBS_SHOWN = 10
 STATES = ("up", "degraded", "gone", "pending")
 
@@ -89,55 +89,67 @@ def _needs(states: dict[str, int]) -> list[Need]:
     needs = [
         Need(
             count=states.get("pending", 0),
-            text="waiting to be approved",
+            text=_counted(
+                states.get("pending", 0),
+                "service waits to be approved",
+                "services wait to be approved",
+            ),
             icon="how_to_reg",
             tone="warn",
             link=_services("pending"),
         ),
         Need(
             count=approvals,
-            text="updates waiting for a yes or no",
+            text=_counted(
+                approvals, "update waits for a yes or no", "updates wait for a yes or no"
+            ),
             icon="rule",
             tone="warn",
             link=f"{reverse('admin:updates_approval_changelist')}?state__exact=pending",
         ),
         Need(
             count=jobs["paused"],
-            text="deployments paused",
+            text=_counted(jobs["paused"], "deployment is paused", "deployments are paused"),
             icon="pause_circle",
             tone="warn",
             link=f"{job_list}?status__exact=paused",
         ),
         Need(
             count=jobs["stuck"],
-            text="deployments whose way back failed",
+            text=_counted(
+                jobs["stuck"], "deployment's way back failed", "deployments' way back failed"
+            ),
             icon="report",
             tone="bad",
             link=f"{job_list}?needs_attention__exact=1",
         ),
         Need(
             count=states.get("gone", 0),
-            text="services gone",
+            text=_counted(states.get("gone", 0), "service is gone", "services are gone"),
             icon="cancel",
             tone="bad",
             link=_services("gone"),
         ),
         Need(
             count=dead,
-            text="dead deliveries",
+            text=_counted(dead, "delivery is dead", "deliveries are dead"),
             icon="unsubscribe",
             tone="bad",
             link=f"{reverse('admin:webhooks_delivery_changelist')}?status__exact=dead",
         ),
         Need(
             count=failing,
-            text="update sources failing",
+            text=_counted(failing, "update source fails", "update sources fail"),
             icon="cloud_off",
             tone="warn",
             link=f"{reverse('admin:updates_source_changelist')}?failures__gt=0",
         ),
     ]
     return [need for need in needs if need.count]
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
 
 
 def _figures(now: dt.datetime) -> dict[str, Any]:

@@ -19,6 +19,10 @@ class Day:
     start: dt.datetime
     end: dt.datetime
 
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        return [(state, f"{state} {share:.1f} %") for state, share in self.shares.items()]
+
 
 def of(service: Service, instances: list[Instance], *, now: dt.datetime) -> Day:
     """Return the last 24 hours, up to the next full minute (so that a page need not be drawn anew)."""

@@ -69,20 +69,23 @@ def status_of(steps: Sequence[Step]) -> str:
 def waves_of(job: Job, steps: Iterable[Step]) -> list[Wave]:
     """Arrange the journal as it is meant: staging, the waves, the end, and the way back if there is one."""
     found: dict[tuple[bool, int], Wave] = {}
+    number = STAGING
     for step in steps:
-        key = (step.is_way_back, _wave_of(job, step))
+        number = _wave_of(job, step, number)
+        key = (step.is_way_back, number)
         wave = found.get(key) or found.setdefault(key, Wave(_title(*key)))
         wave.add(step)
     return list(found.values())
 
 
-def _wave_of(job: Job, step: Step) -> int:
+def _wave_of(job: Job, step: Step, current: int) -> int:
+    """Return the wave of a step; what belongs to none is part of the one under way."""
     if step.is_way_back:
         return AFTERWARDS
     move = job.moves[step.move] if step.move < len(job.moves) else None
     if move is None:
         return AFTERWARDS
-    return STAGING if move["action"] == Action.STAGE else int(move["wave"] or AFTERWARDS)
+    return STAGING if move["action"] == Action.STAGE else int(move["wave"] or current)
 
 
 def _title(is_way_back: bool, wave: int) -> str:

@@ -23,7 +23,7 @@ from updates.models import HistoryEntry, Job, Release
 from webhooks.models import Configuration
 
 INSTANCES_SHOWN = 100
-EVENTS_SHOWN = 25
+EVENTS_SHOWN = 6
 HISTORY_SHOWN = 10
 RELEASES_SHOWN = 5
 MAX_NOTES = 20_000

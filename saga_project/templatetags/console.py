@@ -130,12 +130,13 @@ def took(record: Any) -> float | None:
 
 @register.filter
 def tone(word: str) -> str:
-    return STATES.get(word, _NEUTRAL)[1]
+    """Return a step's tone; one that only waits its turn is nothing to look at."""
+    return _NEUTRAL[1] if word == "pending" else STATES.get(word, _NEUTRAL)[1]
 
 
 @register.filter
 def icon(word: str) -> str:
-    return STATES.get(word, _NEUTRAL)[0]
+    return _NEUTRAL[0] if word == "pending" else STATES.get(word, _NEUTRAL)[0]
 
 
 @register.filter
@@ -154,7 +155,11 @@ def facts(data: Any) -> list[tuple[str, str]]:
     """Return the first things that an event's data says, without what is unknown, as pairs for people."""
     if not isinstance(data, dict):
         return []
-    known = [(key, value) for key, value in data.items() if value not in (None, "", [], {})]
+    known = [
+        (key, value)
+        for key, value in data.items()
+        if key != "kind" and value not in (None, "", [], {})
+    ]
     return [(key.replace("_", " "), _spoken(value)) for key, value in known[:FACTS_SHOWN]]
 
 

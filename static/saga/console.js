@@ -66,11 +66,12 @@ function showTimes(root) {
 // Lists of Django's admin print bare text.
 function markTimes() {
   for (const cell of document.querySelectorAll("#result_list td, #result_list th, .readonly")) {
-    const match = cell.childElementCount === 0 && STAMP.exec(cell.textContent.trim());
+    const place = cell.querySelector(":scope > a") || cell;
+    const match = place.childElementCount === 0 && STAMP.exec(place.textContent.trim());
     if (!match) continue;
     const time = document.createElement("time");
     time.dateTime = `${match[1]}T${match[2]}Z`;
-    cell.replaceChildren(time);
+    place.replaceChildren(time);
   }
 }
 
@@ -187,4 +188,16 @@ document.addEventListener("DOMContentLoaded", () => {
   markTimes();
   showTimes(document);
   for (const region of document.querySelectorAll("[data-live]")) keepFresh(region);
+});
+
+// Select2 hides the field that its label names, and puts one without a name in its place.
+window.addEventListener("load", () => {
+  for (const field of document.querySelectorAll("select.select2-hidden-accessible")) {
+    const name = field.labels?.[0]?.textContent.trim() || field.name;
+    const stand = field.nextElementSibling;
+    for (const part of stand?.querySelectorAll("[role=combobox], [role=textbox]") || []) {
+      part.removeAttribute("aria-labelledby");
+      part.setAttribute("aria-label", name);
+    }
+  }
 });

@@ -108,9 +108,9 @@ class HistoryEntryAdmin(Journal):
     def status_label(self, entry: HistoryEntry) -> str:
         return HistoryEntry.Status(entry.status).label
 
-    @display(description="Corrected", boolean=True)
-    def is_corrected(self, entry: HistoryEntry) -> bool:
-        return hasattr(entry, "correction")
+    @display(description="Corrected")
+    def is_corrected(self, entry: HistoryEntry) -> str:
+        return "by a later row" if hasattr(entry, "correction") else ""
 
     @action(description="Correct to success, with a reason", permissions=["correct"])
     def correct_to_success(
