@@ -1,0 +1,149 @@
+"""Role by page by button: who sees a button may press it, and who does not, may not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from registry.models import Service
+from tests.saga_project.console import rows
+from tests.saga_project.console.conftest import Member
+from updates.models import Approval, Job, Policy
+
+VIEWER, OPERATOR, APPROVER, ADMINISTRATOR = "viewers", "operators", "approvers", "administrators"
+ROLES = (VIEWER, OPERATOR, APPROVER, ADMINISTRATOR)
+
+#: Each button that the pages of ``rows`` offer, and from which role on it is there.
+MATRIX = {
+    ("service", "approve"): APPROVER,
+    ("service", "reject"): APPROVER,
+    ("service", "look"): OPERATOR,
+    ("service", "deregister"): OPERATOR,
+    ("deployment", "resume"): OPERATOR,
+    ("deployment", "promote"): OPERATOR,
+    ("deployment", "promote-fully"): OPERATOR,
+    ("deployment", "abort"): OPERATOR,
+    ("approval", "approve"): APPROVER,
+    ("approval", "reject"): APPROVER,
+    ("inbound call", "replay"): OPERATOR,
+    ("delivery", "replay"): OPERATOR,
+}
+_BUTTON = re.compile(r'id="verb-([a-z-]+)" href="([^"]+)"')
+
+
+def buttons(client: Client, address: str) -> dict[str, str]:
+    """Return the buttons on a page, and where each leads."""
+    response = client.get(address)
+    assert response.status_code == 200, response.content[:500]
+    return dict(_BUTTON.findall(response.content.decode()))
+
+
+def expected(page: str, role: str) -> set[str]:
+    at = ROLES.index(role)
+    return {
+        verb
+        for (where, verb), least in MATRIX.items()
+        if where == page and at >= ROLES.index(least)
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_sees_exactly_its_buttons(role: str, member: Member, redis: object) -> None:
+    made, client = rows.make(), member(role)
+
+    seen = {page: set(buttons(client, address)) for page, address in made.pages().items()}
+
+    assert seen == {page: expected(page, role) for page in made.pages()}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_press_exactly_its_buttons(role: str, member: Member, redis: object) -> None:
+    made, administrator, client = rows.make(), member(ADMINISTRATOR), member(role)
+    links = {
+        (page, verb): link
+        for page, address in made.pages().items()
+        for verb, link in buttons(administrator, address).items()
+    }
+
+    answers = {key: client.get(link).status_code for key, link in links.items()}
+
+    assert answers == {
+        (page, verb): 200 if verb in expected(page, role) else 403 for page, verb in links
+    }
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("role", [VIEWER, OPERATOR])
+def test_what_is_no_button_of_theirs_changes_nothing(
+    role: str, method: str, member: Member, redis: object
+) -> None:
+    made = rows.make()
+
+    response = getattr(member(role), method)(f"/admin/services/{made.service.name}/do/approve/")
+
+    assert response.status_code == 403
+    assert Service.objects.get(pk=made.service.pk).status == Service.Status.PENDING_APPROVAL
+
+
+def test_only_those_who_configure_see_where_a_channel_leads(member: Member, redis: object) -> None:
+    made = rows.make()
+    address = made.pages()["configuration"]
+
+    assert b"a-secret-path" in member(ADMINISTRATOR).get(address).content
+    assert b"a-secret-path" not in member(APPROVER).get(address).content
+    assert (
+        member(APPROVER).post(address, {"channel": "ops", "url": "http://evil/"}).status_code == 403
+    )
+
+
+def test_notes_are_for_operators(member: Member, redis: object) -> None:
+    made = rows.make()
+    address = f"/admin/services/{made.service.name}/notes/"
+
+    assert member(VIEWER).post(address, {"notes": "mine"}).status_code == 403
+    assert member(OPERATOR).post(address, {"notes": "ours"}).status_code == 302
+    assert Service.objects.get(pk=made.service.pk).notes == "ours"
+
+
+def test_an_approver_does_not_approve_their_own_request_where_two_are_asked_for(
+    member: Member, redis: object
+) -> None:
+    made, client = rows.make(), member(APPROVER)
+    Policy.objects.filter(service=made.service).update(requires_second_person=True)
+    Approval.objects.filter(pk=made.approval.pk).update(requested_by="one-of-approvers")
+
+    seen = buttons(client, made.pages()["approval"])
+    answer = client.post(f"/admin/approvals/{made.approval.pk}/do/approve/", {"reason": ""})
+
+    assert set(seen) == {"reject"}
+    assert answer.status_code == 302
+    assert Approval.objects.get(pk=made.approval.pk).state == "pending"
+
+
+def test_a_stranger_is_sent_to_the_login(db: None, redis: object) -> None:
+    made, client = rows.make(), Client(SERVER_NAME="localhost")
+
+    for address in made.pages().values():
+        assert client.get(address).headers["Location"].startswith("/admin/login/")
+
+
+def test_who_is_not_staff_sees_nothing(db: None, redis: object) -> None:
+    made, client = rows.make(), Client(SERVER_NAME="localhost")
+    client.force_login(
+        User.objects.create_user("guest"), backend="django.contrib.auth.backends.ModelBackend"
+    )
+
+    for address in made.pages().values():
+        assert client.get(address).status_code == 302
+
+
+def test_a_verb_that_came_too_late_says_so(member: Member, redis: object) -> None:
+    made = rows.make()
+    Job.objects.filter(pk=made.job.pk).update(status=Job.Status.SUCCEEDED)
+
+    response = member(OPERATOR).post(f"/admin/deployments/{made.job.job_id}/do/abort/", follow=True)
+
+    assert "has moved on" in response.content.decode()
