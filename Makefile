@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: help run demo test check format lock
+.PHONY: screenshots help run demo test check format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -55,3 +55,6 @@ $(BIN)/pip:
 	@echo "Installing the dependencies, with those of the tests (about a minute the first time) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $@ .venv/runtime.stamp
+
+screenshots: .venv/development.stamp ## Photograph the console, filled, into docs/screenshots (needs Chromium)
+	@exec $(BIN)/python -m tests.browser.screenshots $(ARGS)

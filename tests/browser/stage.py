@@ -6,13 +6,17 @@ import datetime as dt
 import hashlib
 import importlib
 import random
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 import updates.operations
 import webhooks.operations
@@ -84,6 +88,18 @@ class Artifacts:
 
     server: HTTPServer
 
+    def sickened_by(self, version: str) -> str:
+        """Return a health URL, to be ended by "/service/target", that is ill while the version is current."""
+
+        def answer(request: Request) -> Response:
+            target = request.path.removeprefix("/health/")
+            file = Path(settings.SAGA_INSTALL_ROOT) / target / "current" / "VERSION"
+            is_sick = file.exists() and file.read_text() == version
+            return Response("ill" if is_sick else "ok", status=503 if is_sick else 200)
+
+        self.server.expect_request(re.compile("/health/")).respond_with_handler(answer)
+        return self.server.url_for("/health")
+
     def announce(self, name: str, version: str, *, is_broken: bool = False) -> Release:
         files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n"}
         data = hostile.good_tar_gz(files)
@@ -108,7 +124,7 @@ def targets(name: str, count: int, *, health_url: str = "") -> None:
             position=number,
             zone=f"eu-{1 + number % 2}",
             instance_id=f"{name}-{number}",
-            health_url=health_url,
+            health_url=health_url and f"{health_url}/{name}/{name}-{number}",
             health_interval_seconds=1,
             health_successes=1,
             healthy_deadline_seconds=2,
@@ -170,6 +186,8 @@ def everything(artifacts: Artifacts) -> None:
     """Fill an empty Saga with a working day of a small company."""
     random.seed(7)
     people()
+    now = timezone.now()
+    _yesterday(now)
     for name, version, count in (
         ("billing", "2.4.1", 3),
         ("catalog", "1.10.0", 2),
@@ -180,7 +198,6 @@ def everything(artifacts: Artifacts) -> None:
         ("reports", "0.3.0", 1),
     ):
         service(name, version, instances=count)
-    now = timezone.now()
     registry.record_health("search", status="degraded", at=now)
     beat = registry.Beat(
         service_name="checkout", instance_id="checkout-2", health="warning", note="queue is long"
@@ -193,7 +210,6 @@ def everything(artifacts: Artifacts) -> None:
         contact_email="shop-team@example.com",
         notes="Runbook: drain in the load balancer first.\nOn call: the shop team.",
     )
-    _yesterday(now)
     _fortnight(now)
     _deployments(artifacts)
     _webhooks(artifacts, now)
@@ -251,11 +267,9 @@ def _fortnight(now: dt.datetime) -> None:
 
 
 def _deployments(artifacts: Artifacts) -> None:
-    sick = artifacts.server.url_for("/sick")
-    artifacts.server.expect_request("/well").respond_with_data("ok")
-    artifacts.server.expect_request("/sick").respond_with_data("no", status=503)
+    health_url = artifacts.sickened_by("2.5.0")
     for name, version in (("catalog", "1.10.0"), ("checkout", "3.0.2"), ("billing", "2.4.1")):
-        targets(name, 4 if name == "checkout" else 2, health_url=artifacts.server.url_for("/well"))
+        targets(name, 4 if name == "checkout" else 2, health_url=health_url)
         artifacts.announce(name, version)
         deploy(name, version, by="ci", max_unavailable=2)
     artifacts.announce("checkout", "3.1.0")
@@ -266,7 +280,6 @@ def _deployments(artifacts: Artifacts) -> None:
         by="otto",
         steps=[{"weight": 25, "pause_seconds": None}, {"weight": 50, "pause_seconds": 300}],
     )
-    Target.objects.filter(service__name="billing", name="billing-2").update(health_url=sick)
     artifacts.announce("billing", "2.5.0")
     deploy("billing", "2.5.0", by="otto", max_unavailable=1)
     release = artifacts.announce("identity", "5.2.0")

@@ -21,9 +21,8 @@ Answer = Callable[[socket.socket, threading.Event], None]
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, settings: Settings) -> Path:
-    folder = tmp_path / "artifacts"
-    settings.SAGA_ARTIFACTS_DIR = folder
-    return folder
+    settings.SAGA_ARTIFACTS_DIR = tmp_path / "artifacts"
+    return settings.SAGA_ARTIFACTS_DIR
 
 
 def fetch(url: str, *, deadline_seconds: float = 5.0) -> artifacts.Artifact:
