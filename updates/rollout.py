@@ -179,9 +179,11 @@ def _end_step(step: Step, status: Step.Status, message: str) -> None:
     step.save(update_fields=["status", "message", "finished_at", "progress", "result"])
 
 
-def _progress(job: Job) -> int:
+def _progress(job: Job, *, of_this_step: int = 0) -> int:
+    """Return the percent of the plan that is done, the step under way in proportion."""
     steps = job.steps.filter(is_way_back=False)
-    return min(99, steps.filter(status__in=Step.ENDED).count() * 100 // max(1, steps.count()))
+    done = steps.filter(status__in=Step.ENDED).count() * 100 + of_this_step
+    return min(99, done // max(1, steps.count()))
 
 
 def _fail(task: _Task, reason: str) -> bool:
@@ -253,6 +255,7 @@ def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
 def _work(task: _Task, target: Target) -> Work:
     job, policy = task.job, getattr(task.job.service, "policy", None)
     is_signed = bool(policy and policy.requires_signature and job.kind == Job.Kind.DEPLOY)
+    deadline_seconds = float(task.options.progress_deadline_seconds)
     return Work(
         service_name=job.service.name,
         kind=job.kind,
@@ -260,7 +263,7 @@ def _work(task: _Task, target: Target) -> Work:
         job_id=job.job_id,
         target=target,
         fence=task.lease.fence,
-        deadline_seconds=float(task.options.progress_deadline_seconds),
+        deadline_seconds=deadline_seconds,
         artifact_url=job.artifact_url,
         artifact_type=job.artifact_type,
         checksum=job.checksum,
@@ -270,9 +273,17 @@ def _work(task: _Task, target: Target) -> Work:
         signing_keys=tuple(policy.signing_keys) if is_signed and policy else (),
         previous=endings.previous_of_targets(job).get(target.name),
         root=places.install_root(target, job.service.name),
-        checkpoint=task.lease.checkpoint,
+        checkpoint=partial(_checkpoint, task, ends_at=time.monotonic() + deadline_seconds),
         report=_Reporter(task),
     )
+
+
+def _checkpoint(task: _Task, *, ends_at: float) -> None:
+    """End a step that was stopped, or that is not done within the progress deadline."""
+    task.lease.checkpoint()
+    if time.monotonic() > ends_at:
+        seconds = task.options.progress_deadline_seconds
+        raise StepFailed(f"Not done within the progress deadline of {seconds} s.")
 
 
 class _Reporter:
@@ -287,9 +298,13 @@ class _Reporter:
         if now - self._written_at < PROGRESS_WRITTEN_EVERY_SECONDS:
             return
         self._written_at = now
-        Step.objects.filter(pk=self._task.step.pk, job__fence=self._task.lease.fence).update(
+        job, fence = self._task.job, self._task.lease.fence
+        Step.objects.filter(pk=self._task.step.pk, job__fence=fence).update(
             progress=percent, message=message
         )
+        if not self._task.step.is_way_back:
+            share = _progress(job, of_this_step=percent)
+            Job.objects.filter(pk=job.pk, fence=fence).update(progress=share)
 
 
 def _tell_registry(task: _Task, tell: Callable[[], None]) -> str:

@@ -64,6 +64,7 @@ class TargetAdmin(ModelAdmin):
             {
                 "fields": [
                     "instance_id",
+                    "drain_seconds",
                     "is_registry_gate",
                     "health_url",
                     "health_successes",
