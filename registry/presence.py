@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import orjson
@@ -294,10 +294,14 @@ _scripts: dict[str, Any] = {}
 
 def _run(script: str, arguments: Sequence[Any]) -> Any:
     with breaker.guard():
-        registered = _scripts.get(script)
-        if registered is None:
-            registered = _scripts[script] = connection().register_script(script)
-        return registered(keys=_KEYS, args=arguments, client=connection())
+        return _registered(script)(keys=_KEYS, args=arguments, client=connection())
+
+
+def _registered(script: str) -> Any:
+    registered = _scripts.get(script)
+    if registered is None:
+        registered = _scripts[script] = connection().register_script(script)
+    return registered
 
 
 # --- Beating --------------------------------------------------------------------------------------
@@ -338,28 +342,50 @@ class AsyncRenewal:
         await self._client.aclose()
 
 
-def put(
-    name: str,
-    *,
-    revision: int,
-    document: dict[str, Any] | None,
-    renewed: Iterable[tuple[str, int]] = (),
-    dropped: Iterable[str] = (),
-    known: Iterable[tuple[str, int, int]] = (),
-) -> int:
-    """Write a service's document where none newer is there, and move its members' presence.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A service's document, to be written where none newer is there, and its members' presence, moved.
 
     ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs)
-    to be taken where Redis knows nothing of them. Returns the change's sequence number, 0 for none.
+    to be taken where Redis knows nothing of them.
     """
-    arguments: list[Any] = [name, revision, orjson.dumps(document) if document else b""]
-    for instance_id, ttl in renewed:
-        arguments += [member_of(name, instance_id), ttl * 1_000_000, "renew"]
-    for instance_id in dropped:
-        arguments += [member_of(name, instance_id), 0, "drop"]
-    for instance_id, ttl, deadline in known:
-        arguments += [member_of(name, instance_id), ttl * 1_000_000, deadline]
-    return int(_run(_PUT, arguments))
+
+    name: str
+    _: KW_ONLY
+    revision: int
+    document: dict[str, Any] | None
+    renewed: Iterable[tuple[str, int]] = ()
+    dropped: Iterable[str] = ()
+    known: Iterable[tuple[str, int, int]] = ()
+
+    def arguments(self) -> list[Any]:
+        """Return what the script takes."""
+        name = self.name
+        document = orjson.dumps(self.document) if self.document else b""
+        words: list[Any] = [name, self.revision, document]
+        for instance_id, ttl in self.renewed:
+            words += [member_of(name, instance_id), ttl * 1_000_000, "renew"]
+        for instance_id in self.dropped:
+            words += [member_of(name, instance_id), 0, "drop"]
+        for instance_id, ttl, deadline in self.known:
+            words += [member_of(name, instance_id), ttl * 1_000_000, deadline]
+        return words
+
+
+def put(name: str, **change: Any) -> int:
+    """Write one Change; returns its sequence number, 0 for none."""
+    return int(_run(_PUT, Change(name, **change).arguments()))
+
+
+def put_all(changes: Sequence[Change]) -> int:
+    """Write many in one round trip; returns the last sequence number."""
+    if not changes:
+        return 0
+    with breaker.guard():
+        pipeline = connection().pipeline(transaction=False)
+        for change in changes:
+            _registered(_PUT)(keys=_KEYS, args=change.arguments(), client=pipeline)
+        return max(int(sequence) for sequence in pipeline.execute())
 
 
 # --- Reading --------------------------------------------------------------------------------------

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
 
 from registry import directory, presence
 from registry.models import Instance, Service
+
+REFILL_BATCH = 500
 
 
 def iso(moment: dt.datetime) -> str:
@@ -77,6 +80,24 @@ def schedule(
     )
 
 
+def schedule_new(services: Sequence[Service], instances: Sequence[Instance]) -> None:
+    """Show services that appear with one instance each, all of them in one trip, once it is committed."""
+    changes = [
+        presence.Change(
+            service.name,
+            revision=service.revision,
+            document=service_document(service, [instance]),
+            renewed=[(instance.instance_id, instance.ttl_seconds)],
+        )
+        for service, instance in zip(services, instances, strict=True)
+    ]
+    transaction.on_commit(functools.partial(_show_all, changes))
+
+
+def _show_all(changes: Sequence[presence.Change]) -> None:
+    directory.wait_for(presence.put_all(changes))
+
+
 def _show(name: str, **change: Any) -> None:
     """Write the change, and return when this process' own readers see it."""
     directory.wait_for(presence.put(name, **change))
@@ -92,17 +113,18 @@ def refill(*, changed_since: dt.datetime | None = None) -> int:
     if changed_since is not None:
         services = services.filter(updated_at__gte=changed_since)
     count = 0
-    for service in services.prefetch_related("instances").iterator(chunk_size=500):
-        _refill_one(service)
-        count += 1
+    rows = services.prefetch_related("instances").iterator(chunk_size=REFILL_BATCH)
+    while batch := list(itertools.islice(rows, REFILL_BATCH)):
+        presence.put_all([_refilling(service) for service in batch])
+        count += len(batch)
     return count
 
 
-def _refill_one(service: Service) -> None:
+def _refilling(service: Service) -> presence.Change:
     rows = list(service.instances.all())
     live = [row for row in rows if row.state == Instance.State.LIVE]
     is_shown = live and service.status != Service.Status.DEREGISTERED
-    presence.put(
+    return presence.Change(
         service.name,
         revision=service.revision,
         document=service_document(service, live) if is_shown else None,

@@ -109,7 +109,7 @@ class Application:
         await receive()
         publishing.cancel()
         await self._streams.tail.stop()
-        await lane.LaneProtocol.pulse.close()
+        await lane.LaneProtocol.close_all()
         await asyncio.to_thread(directory.stop)
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import wsgiref.util
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -23,8 +24,9 @@ from django.http.request import validate_host
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import pulse
-from registry.api import hot, ready
+from registry.api import hot, intake, ready
 from registry.api.hot import Asked, HandOn, Renewal
+from registry.operations import Newcomer, Registered
 from saga_project import api, errors, figures
 
 MAX_BODY_BYTES = 256 * 1024
@@ -55,7 +57,7 @@ _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"
 _GET_ONE, _GET_ALL, _POST = b"GET, DELETE, HEAD, OPTIONS", b"GET, HEAD, OPTIONS", b"POST, OPTIONS"
 _OK = b"200 OK"
 _LOOKUP, _LIST = figures.LANE["lookup"], figures.LANE["list"]
-_BEAT, _BULK, _AGAIN = (
+_BEAT, _BULK, _REGISTRATION = (
     figures.LANE[name] for name in ("heartbeat", "bulk_heartbeat", "registration")
 )
 
@@ -103,6 +105,7 @@ class LaneProtocol(HttpToolsProtocol):
     """One connection. A request is *held* between its headers and the decision who answers it."""
 
     pulse = pulse.Pulse()
+    intake = intake.Intake()
     _default_headers: tuple[Any, bytes] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -113,6 +116,12 @@ class LaneProtocol(HttpToolsProtocol):
         self._held_timer: asyncio.TimerHandle | None = None
         self._waiting: _Waiting | None = None
         self._unread: list[bytes] = []
+
+    @classmethod
+    async def close_all(cls) -> None:
+        """Let what is on its way end, and close what the connections share."""
+        await cls.pulse.close()
+        await cls.intake.close()
 
     # --- What the server calls --------------------------------------------------------------------
 
@@ -168,7 +177,10 @@ class LaneProtocol(HttpToolsProtocol):
         is_ours = method == b"GET" or (
             method == b"POST" and (url.endswith(_HEARTBEAT) or url == REGISTER)
         )
-        return is_ours and self.parser.get_http_version() == "1.1"
+        # Of the connection's end the parser knows nothing any more once the whole message is read.
+        return (
+            is_ours and self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        )
 
     def _release(self) -> None:
         self._is_held = False
@@ -192,7 +204,7 @@ class LaneProtocol(HttpToolsProtocol):
             if self.parser.get_method() == b"GET":
                 self._answer_read(asked, request_id)
             else:
-                self._ask_redis(*self._renewal(asked), request_id)
+                self._write_down(asked, request_id)
         except HandOn:
             self._hand_on()
 
@@ -240,44 +252,58 @@ class LaneProtocol(HttpToolsProtocol):
             raise HandOn
         return url[len(_ONE) :].decode("latin-1")
 
-    def _renewal(self, asked: Asked) -> tuple[Renewal, int]:
+    def _write_down(self, asked: Asked, request_id: str) -> None:
+        """Ask Redis, or for a service that nobody knows PostgreSQL; the answer comes later."""
         url: bytes = self.url
         if url == BULK_HEARTBEAT:
-            return hot.bulk_heartbeat(asked), _BULK
-        if url == REGISTER:
-            return hot.registration(asked), _AGAIN
-        return hot.heartbeat(self._name(url[: -len(_HEARTBEAT)]), asked), _BEAT
+            self._renew(hot.bulk_heartbeat(asked), _BULK, request_id)
+        elif url != REGISTER:
+            name = self._name(url[: -len(_HEARTBEAT)])
+            self._renew(hot.heartbeat(name, asked), _BEAT, request_id)
+        elif isinstance(work := hot.registration(asked), Renewal):
+            self._renew(work, _REGISTRATION, request_id)
+        else:
+            self._let_in(work, request_id)
 
-    def _ask_redis(self, renewal: Renewal, cell: int, request_id: str) -> None:
-        waiting = self._waiting = self.cycle = _Waiting(request_id)  # type: ignore[assignment]
+    def _renew(self, renewal: Renewal, cell: int, request_id: str) -> None:
+        waiting = self._wait(request_id)
 
         def told(deadlines: list[int] | errors.Unavailable) -> None:
-            self._finish(waiting, renewal, cell, deadlines)
+            if isinstance(deadlines, errors.Unavailable):
+                self._go_on(waiting, lambda: self._refuse(deadlines, waiting))
+            else:
+                self._go_on(
+                    waiting, lambda: self._complete(renewal.answer(deadlines), cell, waiting)
+                )
 
         self.pulse.beat(renewal.members, told)
 
-    def _finish(
-        self,
-        waiting: _Waiting,
-        renewal: Renewal,
-        cell: int,
-        deadlines: list[int] | errors.Unavailable,
-    ) -> None:
+    def _let_in(self, newcomer: Newcomer, request_id: str) -> None:
+        waiting = self._wait(request_id)
+
+        def told(registered: Registered | None) -> None:
+            self._go_on(
+                waiting,
+                lambda: self._complete(hot.registered(registered), _REGISTRATION, waiting),
+            )
+
+        self.intake.register(newcomer, told)
+
+    def _wait(self, request_id: str) -> _Waiting:
+        waiting = self._waiting = self.cycle = _Waiting(request_id)  # type: ignore[assignment]
+        return waiting
+
+    def _go_on(self, waiting: _Waiting, answer: Callable[[], None]) -> None:
+        """Answer what was waited for, then read on where the client has sent more meanwhile."""
         self._waiting = None
         waiting.response_complete = True
         if waiting.disconnected:
             return
-        if isinstance(deadlines, errors.Unavailable):
-            self._refuse(deadlines, waiting)
-        else:
-            try:
-                content = renewal.answer(deadlines)
-            except HandOn:
-                self._hand_on()
-                self.cycle.keep_alive = waiting.keep_alive
-            else:
-                figures.cells[cell] += 1
-                self._complete(_OK, content, waiting)
+        try:
+            answer()
+        except HandOn:
+            self._hand_on()
+            self.cycle.keep_alive = waiting.keep_alive
         if self._unread:
             data, self._unread = b"".join(self._unread), []
             self.flow.resume_reading()
@@ -286,9 +312,13 @@ class LaneProtocol(HttpToolsProtocol):
     def _refuse(self, reason: errors.Unavailable, waiting: _Waiting) -> None:
         code, body = api.render(reason, self.url.decode("latin-1"), waiting.request_id)
         status = b"%d %b" % (code, HTTPStatus(code).phrase.encode("ascii"))
-        self._complete(status, orjson.dumps(body), waiting)
+        self._end(status, orjson.dumps(body), waiting)
 
-    def _complete(self, status: bytes, content: bytes, waiting: _Waiting) -> None:
+    def _complete(self, content: bytes, cell: int, waiting: _Waiting) -> None:
+        figures.cells[cell] += 1
+        self._end(_OK, content, waiting)
+
+    def _end(self, status: bytes, content: bytes, waiting: _Waiting) -> None:
         self._release()
         close = b"" if waiting.keep_alive else b"connection: close\r\n"
         self._write(status, _POST, content, waiting.request_id, more=close)

@@ -208,19 +208,22 @@ def _known(name: str, caller: Caller | None) -> ServiceEntry | None:
     return entry
 
 
-# --- Registering the same again -------------------------------------------------------------------
+# --- Registering ----------------------------------------------------------------------------------
 
 
-def registration(asked: Asked) -> Renewal:
-    """Renew an instance that registers as we know it already."""
+def registration(asked: Asked) -> Renewal | operations.Newcomer:
+    """Renew an instance that registers as we know it already, or let in a service that we do not know."""
     wanted = _registration(_object(asked.body))
     caller = admit(asked, "registry:manage")
     entry = _known(wanted.service_name, caller)
-    instance = operations.same_instance(entry, wanted, by=caller) if entry is not None else None
-    if entry is None or instance is None:
+    if entry is None:
+        count(asked, caller)
+        return operations.Newcomer(wanted, caller)
+    instance = operations.same_instance(entry, wanted, by=caller)
+    if instance is None:
         raise HandOn
     count(asked, caller)
-    content = orjson.dumps(saga.registered_body(operations.as_registered(entry, instance)))
+    content = registered(operations.as_registered(entry, instance))
 
     def answer(deadlines: Sequence[int]) -> bytes:
         if not deadlines[0]:
@@ -228,6 +231,12 @@ def registration(asked: Asked) -> Renewal:
         return content
 
     return Renewal([presence.member_of(entry.name, instance.instance_id)], answer)
+
+
+def registered(answer: operations.Registered | None) -> bytes:
+    if answer is None:
+        raise HandOn
+    return orjson.dumps(saga.registered_body(answer))
 
 
 def _registration(data: dict[str, Any]) -> operations.Registration:

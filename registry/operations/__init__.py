@@ -8,6 +8,7 @@ surface: the apps above, the API and the admin call ``operations.<verb>``.
 from __future__ import annotations
 
 from registry.operations.heartbeats import Beat, Renewed, is_news, renew, renew_many
+from registry.operations.newcomers import Newcomer, register_new
 from registry.operations.profiles import (
     Profile,
     Standing,
@@ -44,6 +45,7 @@ __all__ = [
     "DEFAULT_INSTANCE",
     "HEALTH_OF_REPORT",
     "Beat",
+    "Newcomer",
     "Profile",
     "Registered",
     "Registration",
@@ -62,6 +64,7 @@ __all__ = [
     "record_health",
     "record_version",
     "register",
+    "register_new",
     "register_profile",
     "reject",
     "renew",

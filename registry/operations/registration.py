@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -107,6 +108,10 @@ def _register_anew(
         service.save()
         instance = put_instance(service, registration, now=now)
         projection.schedule(service, renewed=[(instance.instance_id, instance.ttl_seconds)])
+    return as_answered(service, instance)
+
+
+def as_answered(service: Service, instance: Instance) -> Registered:
     return Registered(
         service_name=service.name,
         service_id=str(service.service_id),
@@ -134,6 +139,12 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
     )
     service = Service.objects.select_for_update().get(name=name)
     accounts.check_may_change(by, name, owner_id=service.account_id)
+    take(service, by=by, now=now, is_saga=is_saga)
+    return service
+
+
+def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
+    """Let a service (again) register, in the name of a caller who may do so."""
     if by is not None and service.account_id is None and by.account.pk:
         service.account = by.account
     _enter(service, by=by, now=now, is_saga=is_saga)
@@ -141,7 +152,6 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
     service.last_heartbeat_at = now
     service.updated_at = now
     service.revision += 1
-    return service
 
 
 def _enter(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
@@ -179,33 +189,40 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
     instance, _ = Instance.objects.update_or_create(
         service=service,
         instance_id=registration.instance_id,
-        defaults={
-            "url": registration.url,
-            "capabilities": registration.capabilities,
-            "version": registration.version,
-            "metadata": registration.metadata,
-            "health_check_url": registration.health_check_url,
-            "weight": registration.weight,
-            "zone": registration.zone,
-            "ttl_seconds": registration.ttl_seconds,
-            "state": Instance.State.LIVE,
-            "health": Instance.Health.PASSING,
-            "note": "",
-            "registered_at": now,
-            "last_heartbeat_at": now,
-            "gone_at": None,
-        },
+        defaults=instance_values(registration, now=now),
     )
-    events.publish(
-        events.service_registered(
-            service.name,
-            instance_id=instance.instance_id,
-            url=instance.url,
-            version=instance.version,
-            capabilities=instance.capabilities,
-        )
-    )
+    events.publish(registered_fact(instance))
     return instance
+
+
+def instance_values(registration: Registration, *, now: dt.datetime) -> dict[str, Any]:
+    """Return what the row of an instance that registers now holds beside its name."""
+    return {
+        "url": registration.url,
+        "capabilities": registration.capabilities,
+        "version": registration.version,
+        "metadata": registration.metadata,
+        "health_check_url": registration.health_check_url,
+        "weight": registration.weight,
+        "zone": registration.zone,
+        "ttl_seconds": registration.ttl_seconds,
+        "state": Instance.State.LIVE,
+        "health": Instance.Health.PASSING,
+        "note": "",
+        "registered_at": now,
+        "last_heartbeat_at": now,
+        "gone_at": None,
+    }
+
+
+def registered_fact(instance: Instance) -> events.Fact:
+    return events.service_registered(
+        instance.service.name,
+        instance_id=instance.instance_id,
+        url=instance.url,
+        version=instance.version,
+        capabilities=instance.capabilities,
+    )
 
 
 def _tell_if_expired(service: Service, instance: Instance) -> None:

@@ -18,7 +18,7 @@ from django.conf import settings
 from redis import Redis
 
 from registry import accounts, operations
-from registry.models import Token
+from registry.models import Event, Instance, Service, Token
 from tests import waiting, webserver
 from tests.faults import FaultProxy
 from tests.webserver import WebServer
@@ -35,8 +35,8 @@ _DATE = re.compile(rb"date: [^\r]+\r\n")
 class Connection:
     """One keep-alive connection that is spoken to in bytes."""
 
-    def __init__(self, server: WebServer) -> None:
-        self._port = server.port
+    def __init__(self, port: int) -> None:
+        self._port = port
         self._open()
 
     def _open(self) -> None:
@@ -70,7 +70,12 @@ class Connection:
             content += self._file.readline()
         return content
 
+    def twin(self) -> Connection:
+        return Connection(self._port)
+
     def is_at_end(self) -> bool:
+        """Whether the server closes it by itself, before it tires of waiting (after 5 s)."""
+        self._socket.settimeout(3)
         return self._file.read(1) == b""
 
     def close(self) -> None:
@@ -87,7 +92,7 @@ class Twins:
 
     @contextlib.contextmanager
     def connections(self) -> Iterator[tuple[Connection, Connection]]:
-        both = Connection(self.lane), Connection(self.plain)
+        both = Connection(self.lane.port), Connection(self.plain.port)
         try:
             yield both
         finally:
@@ -336,7 +341,7 @@ def assert_same(lane: Connection, plain: Connection, raw: bytes) -> None:
 def connection(redis: Redis) -> Iterator[Connection]:
     register("alpha")
     with webserver.serving() as server:
-        connection = Connection(server)
+        connection = Connection(server.port)
         yield connection
         connection.close()
 
@@ -397,12 +402,58 @@ def _id_of(answer: bytes) -> str:
     return match[1].decode()
 
 
+# --- Newcomers ------------------------------------------------------------------------------------
+
+
+def test_lets_in_many_newcomers_at_once(connection: Connection, redis: Redis) -> None:
+    names = [f"new-{number}" for number in range(300)]
+    bodies = [
+        json.dumps({"service_name": name, "service_url": f"http://127.0.0.1:9/{name}"}).encode()
+        for name in names
+    ]
+    others = [connection.twin() for _ in range(29)]
+    for start in range(0, 300, 30):
+        for each, body in zip([connection, *others], bodies[start : start + 30], strict=True):
+            each.send(request("POST", "/api/v1/services/register", body=body))
+        for each in (connection, *others):
+            assert each.read().startswith(b"HTTP/1.1 200")
+    for each in others:
+        each.close()
+
+    listed = json.loads(
+        connection.ask(request("GET", "/api/v1/services")).partition(b"\r\n\r\n")[2]
+    )
+    assert {row["service_name"] for row in listed["services"]} == {"alpha", *names}
+    assert Event.objects.filter(type="service.registered").count() == 301
+    assert Instance.objects.live().count() == 301
+
+
+def test_one_of_two_newcomers_with_the_same_name_comes_first(connection: Connection) -> None:
+    twin = connection.twin()
+    for number in range(50):
+        for each, instance_id in ((connection, "one"), (twin, "two")):
+            document = {
+                "service_name": f"new-{number}",
+                "service_url": "http://127.0.0.1:9/",
+                "instance_id": instance_id,
+            }
+            body = json.dumps(document).encode()
+            each.send(request("POST", "/api/v1/services/register", body=body))
+        answers = [json.loads(each.read().partition(b"\r\n\r\n")[2]) for each in (connection, twin)]
+
+        assert answers[0]["service_id"] == answers[1]["service_id"]
+    twin.close()
+
+    assert Service.objects.count() == 51
+    assert Instance.objects.live().count() == 101
+
+
 # --- Tokens ---------------------------------------------------------------------------------------
 
 
 def test_a_revoked_token_opens_nothing_a_second_later(services: list[str]) -> None:
     with webserver.serving(SAGA_AUTH="required", SAGA_RATE_LIMIT="100000") as server:
-        connection = Connection(server)
+        connection = Connection(server.port)
         raw = request(
             "GET", "/api/v1/services/alpha", headers={"Authorization": f"Bearer {services[0]}"}
         )
@@ -422,7 +473,7 @@ def test_a_revoked_token_opens_nothing_a_second_later(services: list[str]) -> No
 
 def test_a_caller_who_is_too_fast_is_refused(services: list[str]) -> None:
     with webserver.serving(SAGA_AUTH="required", SAGA_RATE_LIMIT="5") as server:
-        connection = Connection(server)
+        connection = Connection(server.port)
         raw = request(
             "GET", "/api/v1/services/alpha", headers={"Authorization": f"Bearer {services[0]}"}
         )
@@ -444,7 +495,7 @@ def test_says_that_redis_is_gone_and_goes_on_when_it_is_back(redis: Redis) -> No
     with proxy.running():
         url = address._replace(netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}")
         with webserver.serving(REDIS_URL=url.geturl()) as server:
-            connection = Connection(server)
+            connection = Connection(server.port)
             assert connection.ask(beat).startswith(b"HTTP/1.1 200")
             proxy.freeze()
             begun = time.monotonic()
