@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: screenshots help run demo test check format lock
+.PHONY: help run demo test check bench screenshots format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -28,6 +28,15 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
+
+bench: .venv/development.stamp var/bench/venv/stamp ## Measure Saga beside its own plain views and what others use
+	@exec $(BIN)/python -m bench.run $(ARGS)
+
+var/bench/venv/stamp: bench/peers/requirements.txt | $(BIN)/pip
+	@echo "Installing what Saga is compared with, in var/bench/venv ..."
+	@$(PYTHON) -m venv var/bench/venv
+	@var/bench/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 format: .venv/development.stamp ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

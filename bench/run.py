@@ -1,0 +1,310 @@
+"""``make bench``: Saga, its own plain views and what others use, in one session, in one table.
+
+Every row is measured in rounds, the servers one after the other within a round, and the median is shown:
+what else the machine does then hits all of them. Answers are verified before each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import redis as redis_library
+
+from bench import calls, load, servers
+from bench.calls import Call
+from bench.load import Measured
+from bench.servers import Bench, Server
+
+ROWS = [
+    *("lookup", "list", "heartbeat", "bulk heartbeat"),
+    *("register again", "register new", "mixed"),
+]
+SERVICES = 1000
+
+
+@dataclass(frozen=True)
+class Contestant:
+    server: Server
+    calls: dict[str, Call]
+
+
+class WrongAnswer(SystemExit):
+    """A server that answers something else is not compared."""
+
+
+def main() -> None:
+    options = _options()
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed (Debian: apt install wrk); nothing can be measured.")
+    with tempfile.TemporaryDirectory(prefix="saga-bench-") as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o711)
+        with servers.bench(folder) as bench:
+            _measure_all(bench, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rows", nargs="*", default=ROWS, choices=ROWS)
+    parser.add_argument("--large", type=int, default=100_000, help="0 leaves it out")
+    return parser.parse_args()
+
+
+def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
+    saga = bench.saga()
+    os.environ.update(bench.environment)
+    print(f"Saga started; load average {os.getloadavg()[0]:.1f}.", flush=True)
+    contestants = {"saga": Contestant(saga, calls.saga())}
+    _fill_saga(100)
+    small = _rounds(bench, contestants, ["lookup"], options)
+    _fill_saga(SERVICES)
+    contestants |= _everybody_else(bench)
+    results = _rounds(bench, contestants, options.rows, options)
+    if "mixed" in options.rows:
+        results |= _half_load(bench, contestants, results, options)
+    _print_table(results, contestants)
+    if "lookup" in options.rows:
+        _print_open_and_required(results)
+    _print_memory(contestants, SERVICES)
+    if options.large:
+        _fill_saga(options.large)
+        large = _rounds(
+            bench, {"saga": contestants["saga"]}, ["lookup"], options, services=options.large
+        )
+        _print_sizes(small, results, large, options.large)
+        _print_memory({"saga": contestants["saga"]}, options.large)
+
+
+def _fill_saga(count: int) -> None:
+    subprocess.run([sys.executable, "-m", "bench.fill", str(count)], check=True, cwd=servers.ROOT)
+
+
+# --- Who is compared ------------------------------------------------------------------------------
+
+
+def _everybody_else(bench: Bench) -> dict[str, Contestant]:
+    token = subprocess.run(
+        [sys.executable, "manage.py", "create_token", "bench", "--scopes"]
+        + ["services:read,registry:manage,admin:registry"],
+        cwd=servers.ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    required = bench.saga_alone("required", SAGA_AUTH="required", SAGA_RATE_LIMIT="10000000")
+    found = {
+        "plain views": Contestant(bench.saga_alone("plain", is_lane=False), calls.saga()),
+        "required": Contestant(required, calls.saga(headers=[f"Authorization: Bearer {token}"])),
+    }
+    if (peer := bench.fastapi()) is not None:
+        _replay(peer, calls.saga()["register again"].make(SERVICES))
+        found["fastapi"] = Contestant(peer, calls.saga())
+    if (peer := bench.etcd()) is not None:
+        leases = [_lease(peer.port) for _ in range(SERVICES)]
+        _replay(peer, calls.etcd(leases)["register again"].make(SERVICES))
+        found["etcd"] = Contestant(peer, calls.etcd(leases))
+    if (peer := bench.webdis()) is not None:
+        _fill_webdis(bench)
+        found["webdis"] = Contestant(peer, calls.webdis())
+    for name in {"fastapi", "etcd", "webdis"} - found.keys():
+        print(f"{name} is not installed and not measured.")
+    return found
+
+
+def _lease(port: int) -> str:
+    body = json.dumps({"TTL": calls.TTL_SECONDS}).encode()
+    with urlopen(Request(f"http://127.0.0.1:{port}/v3/lease/grant", data=body)) as answer:
+        return str(json.load(answer)["ID"])
+
+
+def _fill_webdis(bench: Bench) -> None:
+    port = json.loads((bench.folder / "webdis.json").read_text())["redis_port"]
+    with redis_library.Redis(port=port) as client:
+        for number in range(SERVICES):
+            client.set(calls.name(number), json.dumps(calls.document(number)), ex=calls.TTL_SECONDS)
+
+
+def _replay(server: Server, requests: Iterable[bytes]) -> None:
+    for each in requests:
+        _ask(server.port, each)
+
+
+def _ask(port: int, request: bytes) -> bytes:
+    """Return the whole answer to a request."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        answer = b""
+        while chunk := connection.recv(1 << 16):
+            answer += chunk
+        return answer
+
+
+# --- Measuring ------------------------------------------------------------------------------------
+
+Results = dict[tuple[str, str], Measured]
+
+
+def _rounds(
+    bench: Bench,
+    contestants: dict[str, Contestant],
+    rows: list[str],
+    options: argparse.Namespace,
+    *,
+    services: int = SERVICES,
+    delays: dict[str, float] | None = None,
+) -> Results:
+    runs: dict[tuple[str, str], list[Measured]] = {}
+    for number in range(options.rounds):
+        for row in rows:
+            for name, contestant in contestants.items():
+                if row not in contestant.calls or (
+                    name == "required" and row not in ("lookup", "heartbeat")
+                ):
+                    continue
+                delay = (delays or {}).get(name, 0.0)
+                run = f"{number}-{name[:2]}"
+                measured = _run(bench, contestant, row, run, services, options.seconds, delay)
+                runs.setdefault((row, name), []).append(measured)
+    return {key: _median(several) for key, several in runs.items()}
+
+
+def _run(
+    bench: Bench,
+    contestant: Contestant,
+    row: str,
+    run: str,
+    services: int,
+    seconds: float,
+    delay_ms: float,
+) -> Measured:
+    call = contestant.calls[row]
+    requests = list(call.make(services))
+    if row == "register new":
+        requests = [each.replace(b"new--", f"new-{run}-".encode()) for each in requests]
+        requests = [_with_length(each) for each in requests]
+    _verify(contestant.server, requests[0], call.proof)
+    path = load.write(bench.folder / "requests", requests[row == "register new" :])
+    return load.run(
+        contestant.server.port,
+        path,
+        seconds=seconds,
+        processes=contestant.server.parts,
+        delay_ms=delay_ms,
+    )
+
+
+def _with_length(request: bytes) -> bytes:
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
+
+
+def _verify(server: Server, request: bytes, proof: bytes) -> None:
+    answer = _ask(server.port, request)
+    if b" 200 " not in answer[:20] or proof not in answer:
+        raise WrongAnswer(f"{server.name} answered {answer[:300]!r} to {request[:200]!r}")
+
+
+def _median(runs: list[Measured]) -> Measured:
+    """Return the run in the middle by its rate; errors of all runs are kept."""
+    ordered = sorted(runs, key=lambda run: run.per_second)
+    middle = ordered[len(ordered) // 2]
+    return Measured(
+        per_second=statistics.median(run.per_second for run in runs),
+        p50_ms=statistics.median(run.p50_ms for run in runs),
+        p99_ms=statistics.median(run.p99_ms for run in runs),
+        errors=sum(run.errors for run in runs),
+        cpu_us=statistics.median(run.cpu_us for run in runs),
+        cpu_parts=middle.cpu_parts,
+    )
+
+
+def _half_load(
+    bench: Bench, contestants: dict[str, Contestant], results: Results, options: argparse.Namespace
+) -> Results:
+    """Measure the mixed load again at half of what each could do, where latency is what its users see."""
+    delays = {
+        name: 2000 * load.CONNECTIONS / results["mixed", name].per_second
+        - results["mixed", name].p50_ms / 2
+        for name in contestants
+        if ("mixed", name) in results
+    }
+    delays = {name: max(delay, 0.1) for name, delay in delays.items()}
+    found = {name: each for name, each in contestants.items() if name in delays}
+    half = _rounds(bench, found, ["mixed"], options, delays=delays)
+    return {("mixed, half load", name): measured for (_, name), measured in half.items()}
+
+
+# --- Showing --------------------------------------------------------------------------------------
+
+
+def _print_table(results: Results, contestants: dict[str, Contestant]) -> None:
+    print(f"\n{load.CONNECTIONS} connections, {SERVICES} services, two web processes; medians.\n")
+    print("| call | who | /s | p50 ms | p99 ms | errors | CPU µs a request | Saga is |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in [*ROWS, "mixed, half load"]:
+        for name, contestant in contestants.items():
+            measured = results.get((row, name))
+            if measured is None:
+                continue
+            times = contestant.calls[row.partition(",")[0]].instances
+            ours = results["mixed" if row.startswith("mixed,") else row, "saga"].per_second
+            ratio = (
+                ""
+                if name in ("saga", "required") or "half" in row
+                else f"{ours / measured.per_second:.2f} ×"
+            )
+            parts = ", ".join(f"{part} {cost:.0f}" for part, cost in measured.cpu_parts.items())
+            print(
+                f"| {row} | {name} | {measured.per_second * times:,.0f} | {measured.p50_ms:.1f} |"
+                f" {measured.p99_ms:.1f} | {measured.errors} | {measured.cpu_us:.0f} ({parts}) | {ratio} |",
+                flush=True,
+            )
+
+
+def _print_open_and_required(results: Results) -> None:
+    for row in ("lookup", "heartbeat"):
+        if (row, "required") in results and (row, "saga") in results:
+            share = results[row, "required"].per_second / results[row, "saga"].per_second
+            cost = results[row, "saga"].cpu_us / results[row, "required"].cpu_us
+            print(f"\n{row}: with SAGA_AUTH=required {share:.2f} × of open ({cost:.2f} × by CPU).")
+
+
+def _print_sizes(small: Results, middle: Results, large: Results, count: int) -> None:
+    if ("lookup", "saga") not in middle:
+        return
+    for size, results in ((100, small), (SERVICES, middle), (count, large)):
+        measured = results["lookup", "saga"]
+        print(
+            f"lookups of {size:,}: {measured.per_second:,.0f}/s, {measured.cpu_us:.1f} µs of CPU each"
+        )
+
+
+def _print_memory(contestants: dict[str, Contestant], count: int) -> None:
+    print(f"\nMemory with {count:,} services, the largest process of each part, in MB:")
+    for name, contestant in contestants.items():
+        parts = ", ".join(
+            f"{part} {load.memory_mb(members):.0f}"
+            for part, members in contestant.server.parts.items()
+            if members
+        )
+        print(f"  {name}: {parts}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
