@@ -101,15 +101,24 @@ class Bench:
             },
         )
 
-    def saga_alone(self, name: str, *, is_lane: bool = True, **environment: str) -> Server:
-        """Start two web processes more over the same data, without a lane or with other settings."""
+    def saga_alone(
+        self, name: str, *, is_lane: bool = True, workers: int = 2, **environment: str
+    ) -> Server:
+        """Start some web processes more over the same data, without a lane or with other settings."""
         port = free_port()
         http = "saga_project.lane:LaneProtocol" if is_lane else "httptools"
         parent = self.start(
             [
                 *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
-                *("--port", str(port), "--workers", "2", "--loop", "uvloop", "--http", http),
-                *("--no-access-log", "--no-server-header", "--log-level", "warning"),
+                *("--port", str(port), "--workers", str(workers), "--loop", "uvloop"),
+                *(
+                    "--http",
+                    http,
+                    "--no-access-log",
+                    "--no-server-header",
+                    "--log-level",
+                    "warning",
+                ),
             ],
             name,
             SAGA_LANE=str(is_lane).lower(),
@@ -117,7 +126,8 @@ class Bench:
             **environment,
         )
         until_answering(f"http://127.0.0.1:{port}/readyz")
-        return Server(name, port, {"web": _those(parent.children(recursive=True), "spawn_main")})
+        web = _those(parent.children(recursive=True), "spawn_main") or [parent]
+        return Server(name, port, {"web": web})
 
     # --- Others -----------------------------------------------------------------------------------
 
