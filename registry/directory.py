@@ -9,10 +9,12 @@ it is not whole, reads go to Redis.
 from __future__ import annotations
 
 import bisect
+import collections
 import datetime as dt
 import itertools
 import logging
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -35,6 +37,11 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 0.8
 PING_SECONDS = 0.2
 TICK_SECONDS = 0.5
+MAX_KEPT_CAPABILITIES = 1000
+MAX_KEPT_READY = 20_000
+_kept_ready: collections.deque[ServiceEntry] = collections.deque()
+_NO_METADATA: dict[str, str] = {}
+_capabilities: dict[tuple[str, ...], list[str]] = {}
 # Several threads count changes: two that add one to the same number would count one change.
 _numbers = itertools.count(1)
 _VISIBLE = frozenset(status.value for status in Service.APPROVED)
@@ -75,6 +82,21 @@ class InstanceEntry:
         return max(self.score_us, floor_us + self.ttl_seconds * 1_000_000, self.hold_us)
 
 
+class Instances(tuple[InstanceEntry, ...]):
+    """A service's instances, found by their id; most have one, for which a dictionary is heavy.
+
+    Never changed, only replaced: readers in other threads walk through the old ones.
+    """
+
+    __slots__ = ()
+
+    def get(self, instance_id: str) -> InstanceEntry | None:
+        return next((row for row in self if row.instance_id == instance_id), None)
+
+    def values(self) -> Instances:
+        return self
+
+
 @dataclass(slots=True)
 class ServiceEntry:
     """A service with its instances, live or just past it; ``live`` says which."""
@@ -89,12 +111,12 @@ class ServiceEntry:
     account_id: int | None
     canary: tuple[str, int] | None
     revision: int
-    instances: dict[str, InstanceEntry]
+    instances: Instances
     floor_us: int = 0
-    changes: int = 0
+    changes: int = field(default=0, compare=False)
     #: What readers are shown, ready to be sent, and for how long; None from each change on.
-    ready: bytes | None = None
-    ready_until_us: int = 0
+    ready: bytes | None = field(default=None, compare=False)
+    ready_until_us: int = field(default=0, compare=False)
 
     def touch(self) -> None:
         """Say that something about it changed; called after the change, by whoever made it."""
@@ -111,6 +133,9 @@ class ServiceEntry:
         self.ready = content
         if self.changes != changes:
             self.ready = None
+        _kept_ready.append(self)
+        if len(_kept_ready) > MAX_KEPT_READY:
+            _kept_ready.popleft().ready = None
 
     @property
     def is_visible(self) -> bool:
@@ -118,7 +143,7 @@ class ServiceEntry:
 
     def live(self, now_us: int) -> list[InstanceEntry]:
         floor_us = self.floor_us
-        return [entry for entry in self.instances.values() if entry.deadline_us(floor_us) > now_us]
+        return [entry for entry in self.instances if entry.deadline_us(floor_us) > now_us]
 
 
 @dataclass(frozen=True)
@@ -136,26 +161,51 @@ def entry_of(
 ) -> ServiceEntry:
     """Build an entry from a document; an instance without a score is not alive."""
     canary = document["canary"]
-    instances = {}
-    for row in document["instances"]:
-        row["ttl_seconds"] = row.pop("ttl")
-        instance_id = row["instance_id"]
-        instances[instance_id] = InstanceEntry(
-            **row, score_us=scores.get(instance_id, 0), hold_us=holds.get(instance_id, 0)
+    instances = Instances(
+        _instance_of(
+            row,
+            score_us=scores.get(row["instance_id"], 0),
+            hold_us=holds.get(row["instance_id"], 0),
         )
+        for row in document["instances"]
+    )
     return ServiceEntry(
         name=document["name"],
         service_id=document["service_id"],
-        status=document["status"],
-        health_status=document["health_status"],
+        status=sys.intern(document["status"]),
+        health_status=sys.intern(document["health_status"]),
         misses=document["misses"],
-        version=document["version"],
+        version=sys.intern(document["version"]),
         heartbeat_interval_seconds=document["interval"],
         account_id=document["account_id"],
         canary=(canary[0], canary[1]) if canary else None,
         revision=document["revision"],
         instances=instances,
         floor_us=floor_us,
+    )
+
+
+def _instance_of(row: dict[str, Any], *, score_us: int, hold_us: int) -> InstanceEntry:
+    """Build an instance; what is the same in most of 100,000 is kept once."""
+    capabilities = tuple(row["capabilities"])
+    if len(_capabilities) > MAX_KEPT_CAPABILITIES:
+        _capabilities.clear()
+    return InstanceEntry(
+        instance_id=sys.intern(row["instance_id"]),
+        url=row["url"],
+        capabilities=_capabilities.setdefault(capabilities, row["capabilities"]),
+        version=sys.intern(row["version"]),
+        zone=sys.intern(row["zone"]),
+        weight=row["weight"],
+        metadata=row["metadata"] or _NO_METADATA,
+        health_check_url=row["health_check_url"],
+        health=sys.intern(row["health"]),
+        note=row["note"],
+        registered_at=row["registered_at"],
+        ttl_seconds=row["ttl"],
+        is_draining=row["is_draining"],
+        score_us=score_us,
+        hold_us=hold_us,
     )
 
 
@@ -259,8 +309,9 @@ def all_services() -> list[ServiceEntry]:
 
 def _read_everything() -> list[ServiceEntry]:
     documents, scores, holds, floor_us = presence.snapshot()
-    entries = [_assemble(raw, scores, holds, floor_us) for raw in documents.values()]
-    return sorted(entries, key=lambda entry: entry.name)
+    entries = (_assemble(raw, scores, holds, floor_us) for raw in documents)
+    services = {entry.name: entry for entry in entries}
+    return [services[name] for name in sorted(services)]
 
 
 def stale_for() -> float | None:
@@ -421,7 +472,10 @@ def _load() -> None:
     _state.born_us = presence.tick().born_us
     sequence = presence.sequence()
     documents, scores, holds, floor_us = presence.snapshot()
-    services = {name: _assemble(raw, scores, holds, floor_us) for name, raw in documents.items()}
+    services = {}
+    for raw in documents:
+        entry = _assemble(raw, scores, holds, floor_us)
+        services[entry.name] = entry
     _state.sequence, _state.floor_us = sequence, floor_us
     _state.services = services
     _state.names = sorted(services)
@@ -515,16 +569,16 @@ def _apply_put(words: list[str], tail: bytes) -> None:
             _forget_name(name)
         return
     document = orjson.loads(tail)
-    scores = {i: row.score_us for i, row in before.instances.items()} if before else {}
-    holds = {i: row.hold_us for i, row in before.instances.items()} if before else {}
+    scores = {row.instance_id: row.score_us for row in before.instances} if before else {}
+    holds = {row.instance_id: row.hold_us for row in before.instances} if before else {}
     for position in range(0, len(rest), 2):
         instance_id = rest[position].partition("/")[2]
         scores[instance_id] = int(rest[position + 1])
         holds[instance_id] = 0
     entry = entry_of(document, scores, holds, floor_us=_state.floor_us)
     if before is None:
-        bisect.insort(_state.names, name)
-    _state.services[name] = entry
+        bisect.insort(_state.names, entry.name)
+    _state.services[entry.name] = entry
 
 
 def _forget_name(name: str) -> None:
@@ -538,8 +592,9 @@ def _apply_expired(words: list[str], _tail: bytes) -> None:
         name, _, instance_id = member.partition("/")
         entry = _state.services.get(name)
         if entry is not None:
-            # A dictionary of its own: readers in other threads walk through the old one.
-            entry.instances = {i: row for i, row in entry.instances.items() if i != instance_id}
+            entry.instances = Instances(
+                row for row in entry.instances if row.instance_id != instance_id
+            )
             entry.touch()
 
 

@@ -435,23 +435,29 @@ def _known_of(instance_ids: list[str], numbers: list[Any]) -> dict[str, int]:
     return {instance_id: int(number) for instance_id, number in pairs if number is not None}
 
 
-def snapshot() -> tuple[dict[str, bytes], dict[str, int], dict[str, int], int]:
-    """Return all documents, deadlines, holds and the floor; raises RedisUnavailable.
+def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
+    """Return all documents (read as they are taken), deadlines, holds and the floor.
 
-    Changes that happen meanwhile may be in it or not: a follower applies them (again) from the channel.
+    Raises RedisUnavailable, also while documents are taken; one may come twice. Changes that happen
+    meanwhile may be in it or not: a follower applies them (again) from the channel.
     """
     with breaker.guard():
         client = connection()
         floor_us, born = client.hmget(META, "floor", "born")
         if born is None:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
-        documents = {name.decode(): raw for name, raw in client.hscan_iter(SERVICES, count=1000)}
         scores = {
             member.decode(): int(score)
             for member, score in client.zscan_iter(DEADLINES, count=1000)
         }
         holds = _numbers(client.hgetall(HOLDS))
-    return documents, scores, holds, int(floor_us or 0)
+    return _documents(client), scores, holds, int(floor_us or 0)
+
+
+def _documents(client: Redis) -> Iterator[bytes]:
+    with breaker.guard():
+        for _, raw in client.hscan_iter(SERVICES, count=1000):
+            yield raw
 
 
 def _numbers(raw: Mapping[Any, Any]) -> dict[str, int]:

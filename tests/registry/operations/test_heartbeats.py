@@ -71,7 +71,7 @@ def test_a_new_version_is_recorded():
 
     beat(version="1.1")
 
-    assert directory.get("payment").instances["default"].version == "1.1"
+    assert directory.get("payment").instances.get("default").version == "1.1"
     assert Event.objects.filter(type="service.version_changed").count() == 1
 
 

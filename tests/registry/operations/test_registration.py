@@ -68,7 +68,7 @@ def test_two_instances_are_one_service():
     register(instance_id="two", url="http://localhost:8002")
 
     assert Service.objects.count() == 1
-    assert set(directory.get("payment").instances) == {"one", "two"}
+    assert {row.instance_id for row in directory.get("payment").instances} == {"one", "two"}
 
 
 def test_a_service_registered_with_a_token_belongs_to_its_account():
