@@ -23,6 +23,7 @@ from updates.work import StepFailed
 MAX_BYTES = 4 * 2**30
 SPARE_BYTES = 16 * 2**20
 ABANDONED_AFTER_SECONDS = 60
+UNNAMED_KEPT_SECONDS = 86_400
 _DIGEST = re.compile(r"(?:(sha256|sha384|sha512):)?([0-9a-fA-F]+)")
 _HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
@@ -141,6 +142,15 @@ def _remove_abandoned(folder: Path) -> None:
             except BlockingIOError:
                 continue
             part.unlink(missing_ok=True)
+
+
+def forget_unnamed() -> None:
+    """Remove what no release refers to any more; what is young may be on its way from fetch to verify."""
+    for path in content_path("x").parent.glob("[0-9a-f]*"):
+        status = path.stat()
+        is_old = time.time() - status.st_mtime > UNNAMED_KEPT_SECONDS
+        if status.st_nlink == 1 and is_old:
+            path.unlink(missing_ok=True)
 
 
 def read_digest(checksum: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -144,6 +145,21 @@ def test_does_not_find_what_was_changed_on_disk(httpserver: HTTPServer) -> None:
     assert artifacts.find(artifact.sha256) is None
     with pytest.raises(StepFailed, match="not what was fetched"):
         artifacts.verify(artifact, checksum="", checkpoint=lambda: None)
+
+
+def test_forgets_what_no_release_refers_to_any_more(store: Path) -> None:
+    folder = store / ".content"
+    folder.mkdir(parents=True)
+    old, old_and_named, young = (folder / (letter * 64) for letter in "abc")
+    for path in (old, old_and_named, young):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    os.utime(old_and_named, (0, 0))
+    (store / "v1").hardlink_to(old_and_named)
+
+    artifacts.forget_unnamed()
+
+    assert set(folder.iterdir()) == {old_and_named, young}
 
 
 def test_reports_progress_while_a_download_runs(httpserver: HTTPServer) -> None:

@@ -328,6 +328,7 @@ def clean_up(work: Work) -> Outcome:
             root.manifest(folder.name).unlink(missing_ok=True)
     removed = [folder.name for folder in others[spare:]]
     _forget(work, {folder.name for folder in others[:spare]} | {name for name in kept if name})
+    artifacts.forget_unnamed()
     return Outcome(message=f"Removed {', '.join(removed)}." if removed else "Nothing to remove.")
 
 
