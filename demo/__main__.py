@@ -41,6 +41,9 @@ def main() -> None:
     started_at = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="saga-demo-")))
+        folder.chmod(
+            0o711
+        )  # PostgreSQL of a root user runs as another account, which must get through
         is_well = Demo(folder, stack).play()
     say(
         "dim",
