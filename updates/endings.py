@@ -27,7 +27,10 @@ def move(job: Job, to: Job.Status, **changes: object) -> None:
 
 
 def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> None:
-    """Let the job wait: for so many seconds, or until somebody promotes or resumes it."""
+    """Let the job wait: for so many seconds, or until somebody promotes or resumes it.
+
+    A worker that is at a step keeps its lease until that is done.
+    """
     resume_at = None if seconds is None else Now() + dt.timedelta(seconds=seconds)
     move(
         job,
@@ -35,8 +38,6 @@ def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> No
         pause_reason=reason,
         paused_at=now,
         resume_at=resume_at,
-        lease_owner="",
-        lease_expires_at=None,
     )
     events.publish(facts.deployment("paused", job, reason=reason, resumes_after_seconds=seconds))
 

@@ -104,6 +104,13 @@ def take(job_pk: int) -> Lease | None:
     return Lease(job_pk=job_pk, fence=fence, status=status)
 
 
+def renew(lease: Lease) -> None:
+    """Begin the lease anew, by whoever holds the job's lock and so knows that it is still ours."""
+    Job.objects.filter(pk=lease.job_pk, fence=lease.fence).update(lease_expires_at=Now() + LEASE)
+    lease.renewed_at = time.monotonic()
+    lease.is_over.clear()
+
+
 def release(lease: Lease) -> None:
     Job.objects.filter(pk=lease.job_pk, fence=lease.fence).update(
         lease_owner="", lease_expires_at=None

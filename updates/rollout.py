@@ -73,7 +73,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             endings.begin(job, now=timezone.now())
         # Somebody may have aborted it while we worked: from here on we do what it has become.
         lease.status = job.status
-        lease.is_over.clear()
+        leases.renew(lease)
         step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
         if step is None:
             _finish(job)
@@ -86,6 +86,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             return True
         if _has_to_wait(job, step):
             _begin_wait(job, step)
+            leases.release(lease)
             return False
         if step.runs >= MAX_RUNS:
             _note_failure(job, step, f"The worker died {MAX_RUNS} times in this step.")
@@ -207,7 +208,7 @@ def _note_failure(job: Job, step: Step, reason: str) -> None:
 
 
 def _pause_to_ask(task: _Task, reason: str) -> bool:
-    """The gate cannot tell: people must. When they resume, it is asked again; promoted, it is skipped."""
+    """The gate cannot tell: people must. Resumed, it is asked again; promoted fully, its metric is not."""
     if task.step.is_way_back:
         return _complete(task, Outcome(message=reason, is_skipped=True))
     with task.lease.writing() as job:
@@ -217,6 +218,7 @@ def _pause_to_ask(task: _Task, reason: str) -> bool:
         task.step.runs = 0
         task.step.save(update_fields=["status", "message", "runs"])
         endings.pause(job, reason=reason, seconds=None, now=timezone.now())
+        leases.release(task.lease)
     return False
 
 
@@ -356,7 +358,7 @@ def _check_health(task: _Task, target: Target) -> Outcome:
         since=changed_at or task.job.created_at,
         wait=task.lease.wait,
         # On the way back a metric still shows what the bad release did.
-        has_metric=not task.step.is_way_back,
+        has_metric=not task.step.is_way_back and not task.job.is_promoted_fully,
     )
 
 

@@ -116,6 +116,39 @@ def test_a_paused_job_does_nothing_until_it_is_resumed(scene: scenes.Scene, shop
     assert run(job).status == "succeeded"
 
 
+def test_a_gate_that_cannot_tell_pauses_until_a_person_decides(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    Target.objects.update(metric_url=f"{scene.base_url}/no-prometheus", metric_query="errors")
+    job = run(scene.deploy(shop, "2.0.0"))
+    waiting = (job.status, job.pause_reason)
+
+    operations.promote(job.job_id, by="anna", is_fully=True)
+
+    assert waiting == ("paused", "The metric has no value.")
+    assert run(job).status == "succeeded"
+
+
+def _pause(job: Job) -> bool:
+    """Pause, and say whether the worker still holds its lease."""
+    return operations.pause(job.job_id, by="anna").lease_expires_at is not None
+
+
+def test_a_pause_lets_the_worker_end_its_step(scene: scenes.Scene, shop: Service) -> None:
+    job = scene.deploy(shop, "2.0.0")
+    held: list[bool] = []
+
+    def pause_once(path: str) -> None:
+        if not held:
+            crashing.in_a_transaction_of_its_own(lambda: held.append(_pause(job)))
+
+    scene.on_restart = pause_once
+
+    assert run(job).status == "paused"
+    assert held == [True]
+    assert job.steps.filter(name="restart", status="succeeded").count() == 1
+
+
 def test_an_abort_while_a_worker_is_at_it_turns_it_around(
     scene: scenes.Scene, shop: Service
 ) -> None:
