@@ -41,7 +41,7 @@ def _fork(work: Callable[[], None]) -> int:
         warnings.simplefilter("ignore", DeprecationWarning)  # the parent serves HTTP in a thread
         pid = os.fork()
     if pid == 0:
-        celery.current_app._after_fork()  # the broker's connection is the parent's
+        celery.current_app._after_fork()  # type: ignore[attr-defined]  # the broker's connection is the parent's
         _live_and_leave(work)
     return pid
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,7 @@ def test_an_abort_while_a_worker_is_at_it_turns_it_around(
 
 def test_the_time_of_a_pause_is_not_counted_as_work(scene: scenes.Scene, shop: Service) -> None:
     job = canary(scene, shop)
-    hour = timezone.timedelta(hours=1)
+    hour = dt.timedelta(hours=1)
     Job.objects.update(
         paused_at=timezone.now() - hour, started_at=timezone.now() - hour, created_at=timezone.now()
     )
