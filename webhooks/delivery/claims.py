@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
+import functools
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 
 import orjson
 from django.db import connection, transaction
@@ -25,6 +26,8 @@ LEASE_SECONDS = 60.0
 # Nothing is begun so late that it could outlive its lease: a call takes at most ten seconds.
 BEGIN_WITHIN_SECONDS = LEASE_SECONDS - 20.0
 CLAIM_LOCK = 0x5A6A_0301
+
+Live = Callable[[str], list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +100,8 @@ def _lease(receiver: str, limit: int) -> list[Parcel]:
         attempt_count=F("attempt_count") + 1,
     )
     begin_until = time.monotonic() + BEGIN_WITHIN_SECONDS
-    return [_pack(row, lease=lease, begin_until=begin_until, now=now) for row in rows]
+    live = functools.cache(functools.partial(secrets.live, now=now))  # once for a whole batch
+    return [_pack(row, lease=lease, begin_until=begin_until, live=live) for row in rows]
 
 
 def claim_one(delivery: Delivery) -> Parcel | None:
@@ -116,13 +120,14 @@ def claim_one(delivery: Delivery) -> Parcel | None:
     if not taken:
         return None
     begin_until = time.monotonic() + BEGIN_WITHIN_SECONDS
-    return _pack(delivery, lease=lease, begin_until=begin_until, now=timezone.now())
+    live = functools.partial(secrets.live, now=timezone.now())
+    return _pack(delivery, lease=lease, begin_until=begin_until, live=live)
 
 
-def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, now: dt.datetime) -> Parcel:
+def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live) -> Parcel:
     is_event = delivery.kind == Delivery.Kind.EVENT
     is_standard = is_event or channels.is_standard(delivery.topic)
-    known, foregone = _secrets_of(delivery, now=now) if is_standard else ([], None)
+    known, foregone = _secrets_of(delivery, live=live) if is_standard else ([], None)
     return Parcel(
         delivery_id=delivery.pk,
         lease=lease,
@@ -137,11 +142,11 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, now: dt.d
     )
 
 
-def _secrets_of(delivery: Delivery, *, now: dt.datetime) -> tuple[list[str], Outcome | None]:
+def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], Outcome | None]:
     """Return the secrets to sign with, and an outcome where it is clear before the call."""
     try:
         if delivery.kind != Delivery.Kind.EVENT:
-            return secrets.live(delivery.service_name, now=now), None
+            return live(delivery.service_name), None
         subscription = delivery.subscription
         if subscription is None or subscription.state != Subscription.State.ACTIVE:
             return [], Outcome(error="The subscription is no longer active.", is_refused=True)
