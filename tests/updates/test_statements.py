@@ -74,7 +74,7 @@ def test_refuses_statements_about_something_else(
     tmp_path: Path, changes: dict[str, str | None], reason: str
 ) -> None:
     with pytest.raises(StepFailed, match=reason):
-        verify(tmp_path, sign(**changes))
+        verify(tmp_path, sign(KEYS, CONTENT, **changes))
 
 
 def test_refuses_a_key_that_the_policy_does_not_name(tmp_path: Path) -> None:
