@@ -7,10 +7,13 @@ answered after Redis took it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from registry import directory, presence
 from saga_project import errors
+
+logger = logging.getLogger(__name__)
 
 MAX_MEMBERS = 4000  # Redis serves nobody else while a script runs.
 
@@ -36,9 +39,11 @@ class Pulse:
         await self._renewal.close()
 
     async def _beat_all(self) -> None:
-        while self._waiting:
-            await self._beat_once(self._take())
-        self._beating = None
+        try:
+            while self._waiting:
+                await self._beat_once(self._take())
+        finally:
+            self._beating = None
 
     def _take(self) -> list[tuple[Sequence[str], Told]]:
         """Return those who waited longest, as many as one call may carry (always at least one)."""
@@ -55,12 +60,26 @@ class Pulse:
         members = [member for some, _ in batch for member in some]
         try:
             deadlines = await self._renewal.renew(members)
+            directory.note_beats(members, deadlines)
         except errors.Unavailable as exc:
             for _, told in batch:
-                told(exc)
+                _tell(told, exc)
             return
-        directory.note_beats(members, deadlines)
+        except Exception:
+            # Whoever waits is answered, whatever it is: a beat that nobody ends would hold all later ones.
+            logger.exception("heartbeats failed")
+            for _, told in batch:
+                _tell(told, errors.Unavailable("The heartbeat failed. Try again in a moment."))
+            return
         start = 0
         for some, told in batch:
-            told(deadlines[start : start + len(some)])
+            _tell(told, deadlines[start : start + len(some)])
             start += len(some)
+
+
+def _tell(told: Told, deadlines: list[int] | errors.Unavailable) -> None:
+    """Answer one; what goes wrong there is not the others' concern."""
+    try:
+        told(deadlines)
+    except Exception:
+        logger.exception("a heartbeat could not be answered")
