@@ -84,7 +84,7 @@ def saga(*, headers: list[str] | None = None, run: str = "") -> dict[str, Call]:
             lambda count: (ask("GET", f"{SERVICES}/{name(n)}") for n in range(count)),
             b'"service_url":"http://10.',
         ),
-        "list": Call(lambda count: [ask("GET", SERVICES)], b'"total":'),
+        "list": Call(lambda _: [ask("GET", SERVICES)], b'"total":'),
         "heartbeat": Call(
             lambda count: (ask("POST", f"{SERVICES}/{name(n)}/heartbeat") for n in range(count)),
             b'"ttl":3600',
@@ -95,7 +95,7 @@ def saga(*, headers: list[str] | None = None, run: str = "") -> dict[str, Call]:
             b'"service_id":',
         ),
         "register new": Call(
-            lambda count: (
+            lambda _: (
                 ask("POST", f"{SERVICES}/register", document(n, prefix=f"new-{run}-"))
                 for n in range(40_000)
             ),
@@ -133,7 +133,7 @@ def etcd(leases: list[str], *, run: str = "") -> dict[str, Call]:
             lambda count: (ask("/v3/kv/range", {"key": _encoded(name(n))}) for n in range(count)),
             b'"count":"1"',
         ),
-        "list": Call(lambda count: [ask("/v3/kv/range", everything)], b'"count":"'),
+        "list": Call(lambda _: [ask("/v3/kv/range", everything)], b'"count":"'),
         "heartbeat": Call(
             lambda count: (
                 ask("/v3/lease/keepalive", {"ID": leases[n % len(leases)]}) for n in range(count)
@@ -142,7 +142,7 @@ def etcd(leases: list[str], *, run: str = "") -> dict[str, Call]:
         ),
         "register again": Call(lambda count: (put(n) for n in range(count)), b'"revision"'),
         "register new": Call(
-            lambda count: (put(n, f"new-{run}-") for n in range(60_000)), b'"revision"'
+            lambda _: (put(n, f"new-{run}-") for n in range(60_000)), b'"revision"'
         ),
     }
     return {**calls, "mixed": _mix_of(calls)}

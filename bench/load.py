@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -65,7 +66,7 @@ def run(
     ).stdout
     count = int(_find(r"(\d+) requests in", output))
     parts = {
-        part: (_cpu(members) - before[part]) / max(count, 1) * 1e6
+        part: _spent(before[part], _cpu(members)) / max(count, 1) * 1e6
         for part, members in processes.items()
     }
     return Measured(
@@ -102,10 +103,23 @@ def _milliseconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _cpu(processes: list[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+def _cpu(processes: list[psutil.Process]) -> dict[int, float]:
+    """Return the seconds that each has used; one that ended is left out."""
+    spent: dict[int, float] = {}
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent[process.pid] = sum(process.cpu_times()[:2])
+    return spent
+
+
+def _spent(before: dict[int, float], after: dict[int, float]) -> float:
+    return sum(seconds - before[pid] for pid, seconds in after.items() if pid in before)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running()]
 
 
 def memory_mb(processes: list[psutil.Process]) -> float:
     """Return the memory that these processes do not share with others, the largest of them, in MB."""
-    return max(process.memory_full_info().uss for process in processes) / 1e6
+    return max(process.memory_full_info().uss for process in alive(processes)) / 1e6

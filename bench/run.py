@@ -7,7 +7,6 @@ what else the machine does then hits all of them. Answers are verified before ea
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
 import shutil
@@ -99,8 +98,10 @@ def _fill_saga(count: int) -> None:
 
 def _everybody_else(bench: Bench) -> dict[str, Contestant]:
     token = subprocess.run(
-        [sys.executable, "manage.py", "create_token", "bench", "--scopes"]
-        + ["services:read,registry:manage,admin:registry"],
+        [
+            *(sys.executable, "manage.py", "create_token", "bench"),
+            *("--scopes", "services:read,registry:manage,admin:registry"),
+        ],
         cwd=servers.ROOT,
         check=True,
         capture_output=True,

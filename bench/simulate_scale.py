@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 
@@ -60,16 +61,20 @@ def _simulate(instances: int, expiring: int) -> None:
     before = _memory(presence)
     begun = time.perf_counter()
     for start in range(0, instances, BATCH):
-        presence.put_all([_change(presence, n) for n in range(start, min(start + BATCH, instances))])
+        presence.put_all(
+            [_change(presence, n) for n in range(start, min(start + BATCH, instances))]
+        )
     filled = time.perf_counter() - begun
     used = _memory(presence) - before
-    print(f"{instances:,} instances: {used / 1e6:,.0f} MB in Redis, {used / instances:,.0f} bytes each;")
+    print(
+        f"{instances:,} instances: {used / 1e6:,.0f} MB in Redis, {used / instances:,.0f} bytes each;"
+    )
     print(f"  written in {filled:.1f} s, {instances / filled:,.0f}/s")
     _beat(presence, instances)
     _sweep(presence, expiring)
 
 
-def _change(presence: object, number: int) -> object:
+def _change(presence: Any, number: int) -> Any:
     name = f"service-{number:07d}"
     instance = {
         "instance_id": "default",
@@ -99,40 +104,40 @@ def _change(presence: object, number: int) -> object:
         "revision": 1,
         "instances": [instance],
     }
-    return presence.Change(  # type: ignore[attr-defined]
-        name, revision=1, document=document, renewed=[("default", 3600)]
-    )
+    return presence.Change(name, revision=1, document=document, renewed=[("default", 3600)])
 
 
-def _memory(presence: object) -> int:
-    return int(presence.connection().info("memory")["used_memory"])  # type: ignore[attr-defined]
+def _memory(presence: Any) -> int:
+    return int(presence.connection().info("memory")["used_memory"])
 
 
-def _beat(presence: object, instances: int) -> None:
+def _beat(presence: Any, instances: int) -> None:
     count = min(instances, 200_000)
     begun = time.perf_counter()
     for start in range(0, count, BATCH):
         members = [f"service-{n:07d}/default" for n in range(start, start + BATCH)]
-        presence.renew(members)  # type: ignore[attr-defined]
+        presence.renew(members)
     took = time.perf_counter() - begun
     rate = count / took
     print(f"  heartbeats in calls of {BATCH:,}: {rate:,.0f}/s from one client;")
-    print(f"  one from each every 30 s is {instances / 30:,.0f}/s, {instances / 30 / rate:.0%} of it")
+    print(
+        f"  one from each every 30 s is {instances / 30:,.0f}/s, {instances / 30 / rate:.0%} of it"
+    )
 
 
-def _sweep(presence: object, expiring: int) -> None:
+def _sweep(presence: Any, expiring: int) -> None:
     begun = time.perf_counter()
-    seen = presence.overdue(within_seconds=2.5)  # type: ignore[attr-defined]
+    seen = presence.overdue(within_seconds=2.5)
     asked = time.perf_counter() - begun
     print(f"  a sweep's question: {asked * 1000:.1f} ms ({seen.total:,} instances, none due)")
-    client = presence.connection()  # type: ignore[attr-defined]
+    client = presence.connection()
     members = [f"service-{n:07d}/default" for n in range(expiring)]
-    client.hset(presence.META, "floor", 0)  # type: ignore[attr-defined]
+    client.hset(presence.META, "floor", 0)
     past = seen.now_us - 1_000_000
-    client.zadd(presence.DEADLINES, dict.fromkeys(members, past))  # type: ignore[attr-defined]
+    client.zadd(presence.DEADLINES, dict.fromkeys(members, past))
     begun = time.perf_counter()
-    due = presence.overdue(within_seconds=2.5)  # type: ignore[attr-defined]
-    taken = presence.take_overdue(list(due.due))  # type: ignore[attr-defined]
+    due = presence.overdue(within_seconds=2.5)
+    taken = presence.take_overdue(list(due.due))
     took = time.perf_counter() - begun
     print(f"  {len(taken):,} expiries found and taken out of presence in {took:.2f} s")
 

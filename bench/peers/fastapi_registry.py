@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import redis.asyncio
@@ -25,7 +25,7 @@ def _json(document: Any, status: int = 200) -> Response:
 
 
 @app.post("/api/v1/services/register")
-async def register(body: dict[str, Any] = Body()) -> Response:
+async def register(body: Annotated[dict[str, Any], Body()]) -> Response:
     row = {
         "service_name": body["service_name"],
         "service_url": body["service_url"],
