@@ -179,6 +179,10 @@ class SagaSchema(AutoSchema):
         needs_token = settings.SAGA_AUTH == "required" or self._is_scaicontrol()
         return [{BEARER: []}] if needs_token else [{BEARER: []}, {}]
 
+    def get_tags(self) -> list[str]:
+        """The first word of the path, where the view names no group."""
+        return [self.path.removeprefix("/api/v1/").partition("/")[0]]
+
     def get_operation_id(self) -> str:
         """The method and the path in words, where the view does not name the operation."""
         words = re.findall(r"\w+", self.path.removeprefix("/api/v1/"))
