@@ -113,6 +113,7 @@ RULES: dict[str, dict[str, Any]] = {
     "callback_url": _URL_OR_EMPTY,
     "artifact_url": _URL,
     "timestamp": _MOMENT,
+    "published_at": _MOMENT,
     "artifact_type": {"type": "string", "enum": ["binary", "archive", "image"]},
     "strategy": {"type": "string", "enum": ["rolling", "blue-green", "canary"]},
     "checksum": {"type": "string", "pattern": "^[ -~]{0,256}$"},
