@@ -1,0 +1,97 @@
+"""Who is alive, in Redis; the only module that knows its keys.
+
+    saga:services    hash   service → JSON document (the service with its live instances)
+    saga:revisions   hash   service → revision of the newest document ever written
+    saga:deadlines   zset   "service/instance" → deadline in µs of Redis' clock
+    saga:ttls        hash   "service/instance" → TTL in µs
+    saga:holds       hash   suspects: "service/instance" → kept until, in µs
+    saga:expiring    hash   taken by a sweep, not yet in PostgreSQL → their last deadline
+    saga:meta        hash   seq, floor, tick, born, run_id
+
+Every script that changes something takes the next ``seq`` and publishes the change with it, so that a
+web process can hold a replica (``directory``) and notice a gap. The last heartbeat is the deadline minus
+the TTL; nobody expires before ``floor`` + TTL, which is how time in which nobody could beat is given back.
+"""
+
+from __future__ import annotations
+
+from registry.presence.beating import AsyncRenewal, Change, put, put_all, renew
+from registry.presence.beginning import (
+    Tick,
+    bear,
+    ensure_filled,
+    floor,
+    ring_doorbell,
+    run_id,
+    tick,
+)
+from registry.presence.connections import breaker, connection, follower_connection
+from registry.presence.keys import (
+    CHANGES_CHANNEL,
+    DEADLINES,
+    DOORBELL_CHANNEL,
+    EXPIRING,
+    HOLDS,
+    META,
+    REVISIONS,
+    SERVICES,
+    TTLS,
+    member_of,
+    microseconds,
+    moment,
+    split_member,
+)
+from registry.presence.reading import Found, heartbeats, last_heartbeat, read, sequence, snapshot
+from registry.presence.sweeping import (
+    AWAY_SECONDS,
+    Overdue,
+    expiring,
+    forget_expiring,
+    hold,
+    overdue,
+    take_overdue,
+)
+
+__all__ = [
+    "AWAY_SECONDS",
+    "CHANGES_CHANNEL",
+    "DEADLINES",
+    "DOORBELL_CHANNEL",
+    "EXPIRING",
+    "HOLDS",
+    "META",
+    "REVISIONS",
+    "SERVICES",
+    "TTLS",
+    "AsyncRenewal",
+    "Change",
+    "Found",
+    "Overdue",
+    "Tick",
+    "bear",
+    "breaker",
+    "connection",
+    "ensure_filled",
+    "expiring",
+    "floor",
+    "follower_connection",
+    "forget_expiring",
+    "heartbeats",
+    "hold",
+    "last_heartbeat",
+    "member_of",
+    "microseconds",
+    "moment",
+    "overdue",
+    "put",
+    "put_all",
+    "read",
+    "renew",
+    "ring_doorbell",
+    "run_id",
+    "sequence",
+    "snapshot",
+    "split_member",
+    "take_overdue",
+    "tick",
+]

@@ -1,0 +1,88 @@
+"""The way to Redis: pooled connections with short timeouts, behind a breaker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django_redis import get_redis_connection
+from redis import Redis
+from redis import exceptions as redis_exceptions
+
+from registry.presence import keys
+from saga_project import errors
+
+
+class _Breaker:
+    """Keeps requests fast while Redis is gone: three failures in a row open it for a while."""
+
+    failures_to_open = 3
+    open_seconds = 1.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._open_until = 0.0
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        if time.monotonic() < self._open_until:
+            raise errors.RedisUnavailable("Redis is not available. Try again in a moment.")
+        try:
+            yield
+        except redis_exceptions.ResponseError as exc:
+            if "NOTREADY" in str(exc) or "LOADING" in str(exc):
+                raise errors.RedisUnavailable("Redis lost its data and is being refilled.") from exc
+            raise
+        except (redis_exceptions.RedisError, OSError) as exc:
+            self._failed()
+            raise errors.RedisUnavailable("Redis is not available. Try again in a moment.") from exc
+        else:
+            self.close()
+
+    def _failed(self) -> None:
+        with self._lock:
+            self._failures += 1
+            if self._failures >= self.failures_to_open:
+                self._open_until = time.monotonic() + self.open_seconds
+
+    def close(self) -> None:
+        if self._failures or self._open_until:
+            with self._lock:
+                self._failures, self._open_until = 0, 0.0
+
+
+breaker = _Breaker()
+
+
+def connection() -> Redis:
+    """Return django-redis' client: pooled, with short timeouts."""
+    client: Redis = get_redis_connection("default")
+    return client
+
+
+def follower_connection() -> Redis:
+    """Return a client of its own for the change channel; a dead one is noticed within a second."""
+    client: Redis = Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=0.5, protocol=2, retry=None
+    )
+    return client
+
+
+_scripts: dict[str, Any] = {}
+
+
+def run(script: str, arguments: Sequence[Any]) -> Any:
+    with breaker.guard():
+        return registered(script)(keys=keys.ALL, args=arguments, client=connection())
+
+
+def registered(script: str) -> Any:
+    known = _scripts.get(script)
+    if known is None:
+        known = _scripts[script] = connection().register_script(script)
+    return known

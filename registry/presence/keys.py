@@ -1,0 +1,30 @@
+"""The names of everything in Redis, and how members and times are written there."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+CHANGES_CHANNEL = "saga:changes"
+DOORBELL_CHANNEL = "saga:events"
+
+SERVICES, REVISIONS, DEADLINES = "saga:services", "saga:revisions", "saga:deadlines"
+TTLS, HOLDS, EXPIRING, META = "saga:ttls", "saga:holds", "saga:expiring", "saga:meta"
+ALL = (SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, CHANGES_CHANNEL)
+
+
+def member_of(service_name: str, instance_id: str) -> str:
+    return f"{service_name}/{instance_id}"
+
+
+def split_member(member: str) -> tuple[str, str]:
+    service_name, _, instance_id = member.partition("/")
+    return service_name, instance_id
+
+
+def moment(microseconds: int) -> dt.datetime:
+    """Return µs since 1970 as an exact UTC time."""
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
+
+
+def microseconds(at: dt.datetime) -> int:
+    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
