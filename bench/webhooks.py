@@ -151,15 +151,23 @@ def rows(stack: stacks.Stack, code: str) -> Any:
 
 
 class Killer:
-    """Kills processes of a stack with -9 every now and then, until told to stop."""
+    """Kills processes of a stack with -9 whenever enough has happened since the last time.
 
-    def __init__(self, stack: stacks.Stack, *words: str, every_seconds: float) -> None:
+    By progress and not by the clock: a process that is killed before it is up shows nothing.
+    """
+
+    def __init__(
+        self, stack: stacks.Stack, *words: str, progress: Callable[[], int], every: int
+    ) -> None:
         self.count = 0
         self.is_over = threading.Event()
 
         def kill() -> None:
-            while not self.is_over.wait(every_seconds):
-                self.count += bool(stack.kill(*words))
+            mark = every
+            while not self.is_over.wait(0.05):
+                if progress() >= mark:
+                    self.count += bool(stack.kill(*words))
+                    mark = progress() + every
 
         self.thread = threading.Thread(target=kill, daemon=True)
         self.thread.start()
@@ -225,14 +233,17 @@ def inbound(stack: stacks.Stack, *, total: int = 10_000, duplicates: float = 0.2
     unique = int(total * (1 - duplicates))
     numbers = [*range(unique), *random.choices(range(unique), k=total - unique)]  # noqa: S311
     random.shuffle(numbers)
+    answered: list[int] = []
     killers = [
-        Killer(stack, "uvicorn", every_seconds=6),
-        Killer(stack, "celery", "worker@", every_seconds=9),
+        Killer(stack, "uvicorn", progress=lambda: len(answered), every=1000),
+        Killer(stack, "celery", "worker@", progress=lambda: len(answered), every=1700),
     ]
 
     def one(number: int) -> tuple[int, int]:
         body = {"service_name": "payment-service", "event": "crashed", "details": {"n": number}}
-        return number, send(stack, "lifecycle", body, f"msg_{number}")
+        status = send(stack, "lifecycle", body, f"msg_{number}")
+        answered.append(number)
+        return number, status
 
     began = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -270,7 +281,7 @@ def deliveries(stack: stacks.Stack, *, total: int = 1_000) -> None:
     receiver = Receiver(moody)
     register(stack, "payment-service")
     subscribe(stack, "payment-service", receiver.url(), "lifecycle.*")
-    killer = Killer(stack, "celery", "worker@", every_seconds=4)
+    killer = Killer(stack, "celery", "worker@", progress=lambda: len(taken), every=200)
     began = time.monotonic()
 
     def one(number: int) -> int:
