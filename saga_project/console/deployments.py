@@ -18,6 +18,7 @@ from updates.strategies import Action
 #: Numbers of the waves before the first and after the last.
 STAGING = 0
 AFTERWARDS = 10_000
+STAGE = "Stage"
 
 
 @dataclass
@@ -46,6 +47,11 @@ class Wave:
         return status_of(
             [*self.common, *(step for lane in self.lanes.values() for step in lane.steps)]
         )
+
+    @property
+    def is_folded(self) -> bool:
+        """Staging that went well is nothing to look at any more."""
+        return self.title == STAGE and self.status == Step.Status.SUCCEEDED
 
     def add(self, step: Step) -> None:
         if not step.target_name:
@@ -92,7 +98,7 @@ def _title(is_way_back: bool, wave: int) -> str:
     if is_way_back:
         return "The way back"
     if wave == STAGING:
-        return "Stage"
+        return STAGE
     return "Afterwards" if wave == AFTERWARDS else f"Wave {wave}"
 
 
