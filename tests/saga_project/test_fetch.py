@@ -15,6 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from saga_project import errors, fetch
+from saga_project.fetch import sockets
 
 HOSTILE_SYNTAX = [
     "",
@@ -683,6 +684,6 @@ def test_leaves_the_callers_own_errors_alone(httpserver: HTTPServer) -> None:
 
 
 def test_verifies_certificates() -> None:
-    context = fetch._tls()
+    context = sockets.tls()
 
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
