@@ -22,8 +22,9 @@ Answer = Callable[[socket.socket, threading.Event], None]
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, settings: Settings) -> Path:
-    settings.SAGA_ARTIFACTS_DIR = tmp_path / "artifacts"
-    return settings.SAGA_ARTIFACTS_DIR
+    folder = tmp_path / "artifacts"
+    settings.SAGA_ARTIFACTS_DIR = folder
+    return folder
 
 
 def fetch(url: str, *, deadline_seconds: float = 5.0) -> artifacts.Artifact:
