@@ -13,6 +13,7 @@ COPY registry registry
 COPY updates updates
 COPY webhooks webhooks
 COPY templates templates
+COPY static static
 
 USER saga
 VOLUME /data
