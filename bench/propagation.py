@@ -140,11 +140,10 @@ def _report(readers: list[list[Reader]], writers: list[Writer], cuts: int) -> No
     reads = sum(reader.reads for pair in readers for reader in pair)
     refused = sum(reader.refused for pair in readers for reader in pair)
     cut = statistics.quantiles(lags, n=100)
+    late = sum(lag > 0 for lag in lags)
+    print(f"{len(lags):,} writes, {reads:,} reads ({refused} refused), {cuts} times cut off;")
+    print(f"an older answer was asked for after the write was answered in {late} cases;")
     print(
-        f"{len(lags):,} writes, {reads:,} reads ({refused} refused),"
-        f" {cuts} times all"
-        f" subscriptions cut:\n"
-        f"an older answer was asked for after the write was answered in {sum(lag > 0 for lag in lags)} cases;\n"
         f"p50 {cut[49] * 1000:.2f} ms, p99 {cut[98] * 1000:.2f} ms, longest {max(lags) * 1000:.2f} ms;"
         f" beyond {BOUND_SECONDS * 1000:.0f} ms: {stale}"
     )
