@@ -71,8 +71,8 @@ def run(
     }
     return Measured(
         per_second=float(_find(r"Requests/sec:\s+([\d.]+)", output)),
-        p50_ms=_milliseconds(_find(r"50%\s+(\S+)", output)),
-        p99_ms=_milliseconds(_find(r"99%\s+(\S+)", output)),
+        p50_ms=_milliseconds(_find(r"(?m)^\s+50%\s+(\S+)", output)),
+        p99_ms=_milliseconds(_find(r"(?m)^\s+99%\s+(\S+)", output)),
         errors=_errors(output),
         cpu_us=sum(parts.values()),
         cpu_parts=parts,

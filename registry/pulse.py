@@ -30,7 +30,7 @@ class Pulse:
     def beat(self, members: Sequence[str], told: Told) -> None:
         """Renew the members, and tell."""
         self._waiting.append((members, told))
-        if self._beating is None:
+        if self._beating is None or self._beating.done():
             self._beating = asyncio.get_running_loop().create_task(self._beat_all())
 
     async def close(self) -> None:
