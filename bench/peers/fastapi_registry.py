@@ -38,6 +38,16 @@ async def register(body: Annotated[dict[str, Any], Body()]) -> Response:
     return _json({**row, "ttl": TTL_SECONDS})
 
 
+@app.post("/api/v1/services/heartbeat")
+async def bulk_heartbeat(body: Annotated[dict[str, Any], Body()]) -> Response:
+    pipeline = store.pipeline(transaction=False)
+    for name in body["services"]:
+        pipeline.expire(f"service:{name}", TTL_SECONDS)
+    answers = await pipeline.execute()
+    missing = [name for name, there in zip(body["services"], answers, strict=True) if not there]
+    return _json({"refreshed": sum(answers), "ttl": TTL_SECONDS, "missing": missing})
+
+
 @app.get("/api/v1/services")
 async def all_services() -> Response:
     keys = [key async for key in store.scan_iter("service:*", count=1000)]
