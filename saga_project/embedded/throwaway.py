@@ -41,9 +41,9 @@ def serve(data_dir: Path) -> None:
 
 
 def main() -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the owner, who then closes the pipe
+    # A signal is often for a whole group: it is for the owner, whose end then closes the pipe.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     with tempfile.TemporaryDirectory(prefix="saga-") as folder:
         Path(folder).chmod(0o711)
         serve(Path(folder).resolve())
