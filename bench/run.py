@@ -7,6 +7,7 @@ what else the machine does then hits all of them. Answers are verified before ea
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -179,9 +181,29 @@ def _rounds(
                     continue
                 delay = (delays or {}).get(name, 0.0)
                 run = f"{number}-{name[:2]}"
-                measured = _run(bench, contestant, row, run, services, options.seconds, delay)
+                with _alone(contestant, contestants):
+                    measured = _run(bench, contestant, row, run, services, options.seconds, delay)
                 runs.setdefault((row, name), []).append(measured)
     return {key: _median(several) for key, several in runs.items()}
+
+
+@contextlib.contextmanager
+def _alone(contestant: Contestant, contestants: dict[str, Contestant]) -> Iterator[None]:
+    """Halt the other Sagas: they follow the same Redis, and would apply each change too."""
+    others = [
+        process
+        for each in contestants.values()
+        if each is not contestant
+        for process in load.alive(each.server.parts.get("web", []))
+    ]
+    for process in others:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in others:
+            process.resume()
+        time.sleep(0.5)  # They catch up.
 
 
 def _run(
