@@ -190,8 +190,9 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const region of document.querySelectorAll("[data-live]")) keepFresh(region);
 });
 
-// Select2 hides the field that its label names, and puts one without a name in its place.
-window.addEventListener("load", () => {
+// Select2 hides the field that its label names, and puts one without a name in its place. jQuery calls
+// whoever waits for it in turn, and Select2's makers came first.
+window.django?.jQuery?.(() => {
   for (const field of document.querySelectorAll("select.select2-hidden-accessible")) {
     const name = field.labels?.[0]?.textContent.trim() || field.name;
     const stand = field.nextElementSibling;
