@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-CHANGES_CHANNEL = "saga:changes"
-DOORBELL_CHANNEL = "saga:events"
+from django.conf import settings
+from redis.connection import parse_url
+
+# Channels, unlike keys, are shared by all databases of a Redis server.
+_DATABASE = parse_url(settings.REDIS_URL).get("db", 0)
+CHANGES_CHANNEL = f"saga:changes:{_DATABASE}"
+DOORBELL_CHANNEL = f"saga:events:{_DATABASE}"
 
 SERVICES, REVISIONS, DEADLINES = "saga:services", "saga:revisions", "saga:deadlines"
 TTLS, HOLDS, EXPIRING, META = "saga:ttls", "saga:holds", "saga:expiring", "saga:meta"

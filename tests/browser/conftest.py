@@ -18,7 +18,7 @@ from tests.webserver import WebServer
 LogIn = Callable[[str], Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if chromium.path() is None:
         pytest.skip(chromium.WORD)
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[WebServer]:
     with django_db_blocker.unblock(), webserver.serving() as running:
         yield running

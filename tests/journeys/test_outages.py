@@ -196,7 +196,7 @@ def test_without_postgresql_known_services_are_found_and_beat_on(stack):
             "POST",
             "/api/v1/services/register",
             {"service_name": "new", "service_url": "http://h"},
-            timeout=3,
+            timeout=10,
         )
     finally:
         launcher.send_signal(signal.SIGCONT)

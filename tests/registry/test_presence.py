@@ -164,3 +164,10 @@ def test_each_change_takes_the_next_number(redis):
     presence.renew(["nobody/default"])
 
     assert presence.sequence() == before + 2
+
+
+def test_another_database_of_the_same_redis_has_channels_of_its_own(redis):
+    number = redis.connection_pool.connection_kwargs["db"]
+
+    assert presence.CHANGES_CHANNEL.endswith(f":{number}")
+    assert presence.DOORBELL_CHANNEL.endswith(f":{number}")

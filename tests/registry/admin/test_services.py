@@ -7,7 +7,6 @@ from rest_framework.test import APIClient
 
 from registry import accounts, operations
 from registry.models import Event, Service, Subscription
-from tests.factories import ServiceFactory
 from tests.registry.admin.conftest import Login, offered_actions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -157,24 +156,6 @@ def test_the_page_of_a_verb_opens_to_those_who_may(
     assert opened == groups
     service.refresh_from_db()
     assert service.status == "pending_approval"
-
-
-def test_notes_are_all_that_people_edit(login: Login) -> None:
-    service = ServiceFactory.create(name="billing")
-    address = f"{LIST}{service.pk}/change/"
-    body = {
-        "notes": "call Anna",
-        "status": "rejected",
-        "name": "stolen",
-        "instances-TOTAL_FORMS": "0",
-        "instances-INITIAL_FORMS": "0",
-    }
-
-    login("operators").post(address, body)
-
-    service.refresh_from_db()
-    assert service.notes == "call Anna"
-    assert (service.status, service.name) == ("active", "billing")
 
 
 def test_shows_presence_as_it_is(login: Login) -> None:
