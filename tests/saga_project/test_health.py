@@ -151,7 +151,11 @@ def refusal(web: WebServer, path: str) -> requests.Response:
 
 @pytest.mark.parametrize("fault", ["refuse", "freeze"])
 def test_without_the_database_lookups_and_heartbeats_go_on(stack: Stack, fault: str) -> None:
-    stack.web.post("/api/v1/services/register", json=SERVICE)
+    # The case before may have left a pool that is still finding its database again.
+    waiting.until(
+        lambda: stack.web.post("/api/v1/services/register", json=SERVICE).status_code == 200,
+        seconds=30,
+    )
     getattr(stack.database, fault)()
 
     health = stack.web.get(HEALTH)
