@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from registry import pulse
 from registry.api import hot, intake, ready
 from registry.api.hot import Asked, HandOn, Renewal
-from registry.operations import Newcomer, Registered
+from registry.operations import Newcomer
 from saga_project import api, errors, figures
 
 MAX_BODY_BYTES = 256 * 1024
@@ -281,11 +281,14 @@ class LaneProtocol(HttpToolsProtocol):
     def _let_in(self, newcomer: Newcomer, request_id: str) -> None:
         waiting = self._wait(request_id)
 
-        def told(registered: Registered | None) -> None:
-            self._go_on(
-                waiting,
-                lambda: self._complete(hot.registered(registered), _REGISTRATION, waiting),
-            )
+        def told(registered: intake.Answer) -> None:
+            if isinstance(registered, errors.Unavailable):
+                self._go_on(waiting, lambda: self._refuse(registered, waiting))
+            else:
+                self._go_on(
+                    waiting,
+                    lambda: self._complete(hot.registered(registered), _REGISTRATION, waiting),
+                )
 
         self.intake.register(newcomer, told)
 

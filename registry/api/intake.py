@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 MAX_NEWCOMERS = 200
 
 #: Called with what to answer, or None where the ordinary way must be gone.
-Told = Callable[[Registered | None], None]
+Answer = Registered | errors.Unavailable | None
+Told = Callable[[Answer], None]
 
 
 class Intake:
@@ -52,9 +53,13 @@ class Intake:
                 told(answer)
 
 
-def _register(newcomers: list[Newcomer]) -> list[Registered | None]:
+def _register(newcomers: list[Newcomer]) -> list[Answer]:
     try:
-        return operations.register_new(newcomers, now=timezone.now())
+        return list(operations.register_new(newcomers, now=timezone.now()))
+    except (db.OperationalError, db.InterfaceError):
+        # Asking once more would only take as long again.
+        gone = errors.DatabaseUnavailable("The database is not available. Try again in a moment.")
+        return [gone] * len(newcomers)
     except (db.Error, errors.SagaError) as exc:
         # Each of them is tried once more by itself, the ordinary way, which has words for what is wrong.
         logger.warning("newcomers are registered one by one", extra={"reason": str(exc)})
