@@ -8,7 +8,7 @@ from django.conf import settings
 from redis.connection import parse_url
 
 # Channels, unlike keys, are shared by all databases of a Redis server.
-_DATABASE = parse_url(settings.REDIS_URL).get("db", 0)
+_DATABASE = parse_url(settings.REDIS_URL).get("db", 0)  # type: ignore[no-untyped-call]
 CHANGES_CHANNEL = f"saga:changes:{_DATABASE}"
 DOORBELL_CHANNEL = f"saga:events:{_DATABASE}"
 
