@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 
@@ -16,6 +18,7 @@ from updates.models import Target
 from updates.work import Outcome, StepFailed, Work
 
 TIMEOUT_SECONDS = 60.0
+MAX_WORDS = 500
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._:-]{0,250}", re.ASCII)
 _SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGQUIT")
 
@@ -75,19 +78,37 @@ def _run_named_command(name: str) -> Outcome:
 
 
 def _run(command: Sequence[str]) -> None:
+    """Run it in a session of its own: what it starts must outlive us, and us alone.
+
+    Its words go to a file, since a service that keeps a pipe of ours open would look like a command that
+    does not end.
+    """
+    with tempfile.TemporaryFile() as words:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise StepFailed(f"{command[0]} could not be started: {exc.strerror}.") from exc
+        status = _wait(process, command[0])
+        if status:
+            raise StepFailed(f"{command[0]} ended with status {status}: {_last_of(words)}")
+
+
+def _wait(process: subprocess.Popen[bytes], name: str) -> int:
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise StepFailed(f"{command[0]} did not end within {TIMEOUT_SECONDS:.0f} s.") from exc
-    except OSError as exc:
-        raise StepFailed(f"{command[0]} could not be started: {exc.strerror}.") from exc
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()[-500:]
-        raise StepFailed(f"{command[0]} ended with status {done.returncode}: {said}")
+        return process.wait(TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise StepFailed(f"{name} did not end within {TIMEOUT_SECONDS:.0f} s.") from None
+
+
+def _last_of(words: IO[bytes]) -> str:
+    size = words.seek(0, os.SEEK_END)
+    words.seek(max(0, size - MAX_WORDS))
+    return words.read().decode(errors="replace").strip()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
+from tests import waiting
 from updates import restarts
 from updates.models import Target
 from updates.work import Outcome, StepFailed, Work
@@ -95,3 +98,40 @@ def test_a_command_that_fails_says_what_it_said(settings: Settings) -> None:
 
     with pytest.raises(StepFailed, match="status 3: no luck"):
         restart("command", "shop")
+
+
+def test_what_a_command_starts_is_not_ours_to_end(settings: Settings, tmp_path: Path) -> None:
+    """A service that its restart command leaves in the background must survive the end of the worker."""
+    pid_file = tmp_path / "shop.pid"
+    start = f"sleep 60 & echo $! > {pid_file}"
+    settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", start]}
+
+    restart("command", "shop")
+
+    pid = int(pid_file.read_text())
+    try:
+        assert os.getpgid(pid) != os.getpgrp()
+        assert os.getsid(pid) != os.getsid(0)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "TIMEOUT_SECONDS", 3.0)
+    pid_file = tmp_path / "child.pid"
+    hang = f"sleep 60 & echo $! > {pid_file}; wait"
+    settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", hang]}
+
+    with pytest.raises(StepFailed, match="did not end within"):
+        restart("command", "shop")
+
+    waiting.until(lambda: not _lives(int(pid_file.read_text())))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
