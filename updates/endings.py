@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry import events
 from registry.models import Service
-from updates import artifacts, doorbell, facts, history, planning, releases
+from updates import artifacts, doorbell, facts, history, journal, nodes, planning, releases
 from updates.models import HistoryEntry, Job, Release, Step
 from updates.strategies import Action
+
+logger = logging.getLogger(__name__)
 
 Status = Job.Status
 
@@ -58,16 +61,27 @@ def resume(job: Job, *, now: dt.datetime) -> None:
 def ring(job: Job) -> None:
     """Wake a worker of the node that the next step is for."""
     step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
-    doorbell.ring("updates.run_job", job.pk, queue=queue_of(step.node if step else ""))
-
-
-def queue_of(node: str) -> str:
-    return f"node.{node}" if node else "updates"
+    queue = nodes.queue_of(step.node) if step and step.node else "updates"
+    doorbell.ring("updates.run_job", job.pk, queue=queue)
 
 
 def begin(job: Job, *, now: dt.datetime) -> None:
     move(job, Status.RUNNING, started_at=now)
     events.publish(facts.deployment("started", job))
+
+
+def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
+    """Journal the failure and do what follows from it; the caller has locked the job."""
+    where = f"{step.name} {step.target_name}".strip()
+    logger.warning("step failed", extra={"job": job.job_id, "step": where, "reason": reason})
+    journal.end(step, Step.Status.FAILED, reason)
+    if step.name == planning.CLEAN_UP or (step.is_way_back and step.name in planning.COURTESIES):
+        return
+    if step.is_way_back:
+        fail_way_back(job, reason=f"{where}: {reason}", now=now)
+    elif job.status != Status.ROLLING_BACK:
+        # Also where it was paused meanwhile: who resumes must not go on past a step that failed.
+        stop(job, reason=f"{where}: {reason}", now=now)
 
 
 def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -> None:
@@ -83,11 +97,12 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
     if job.status == Status.QUEUED and not is_aborted:
         begin(job, now=now)
     steps = planning.lay_out_way_back(job, begun=job.begun_moves())
-    if not steps:
-        _end(job, Status.CANCELLED if is_aborted else Status.FAILED, now=now)
-        return
-    if job.status == Status.PAUSED:
+    is_cancelled = is_aborted and not steps
+    if job.status == Status.PAUSED and not is_cancelled:
         resume(job, now=now)
+    if not steps:
+        _end(job, Status.CANCELLED if is_cancelled else Status.FAILED, now=now)
+        return
     Step.objects.bulk_create(steps)
     move(job, Status.ROLLING_BACK)
     ring(job)

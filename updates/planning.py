@@ -69,7 +69,10 @@ def _steps_of_move(number: int, move: Move, targets: Mapping[str, Target]) -> li
         return [_step(name, target, move=number) for name in _staging(target)]
     if _has_nothing_to_do(move.action, target):
         return []
-    return [_step(move.action, target, move=number)]
+    step = _step(move.action, target, move=number)
+    if move.action is Action.UNDRAIN:
+        step.node = ""  # any worker can, also where the target's own died meanwhile
+    return [step]
 
 
 def _staging(target: Target) -> Sequence[str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from updates import endings, leases
+from updates import endings, leases, nodes
 from updates.models import Job, Step
+from updates.models.jobs import JobQuerySet
 
-#: How long a node may take to begin a step that it is asked for again and again.
+#: How long a node without a living worker may take to begin a step that it is asked for again and again.
 NODE_DEADLINE = dt.timedelta(seconds=60)
+#: A message may be lost, but most of them only wait in their queue.
+RUNG_EVERY = dt.timedelta(seconds=10)
 #: A longer silence of our own says nothing about the node: its time starts anew.
-OWN_SILENCE = dt.timedelta(seconds=15)
+OWN_SILENCE = dt.timedelta(seconds=30)
 _LOCK = 5_001
 
 
@@ -23,10 +27,15 @@ def sweep() -> int:
     with transaction.atomic():
         if not _is_alone():
             return 0
-        due = list(Job.objects.due().order_by("created_at").values_list("pk", flat=True))
+        due = list(_to_wake().order_by("created_at").values_list("pk", flat=True))
     for pk in due:
         _wake(pk)
     return len(due)
+
+
+def _to_wake() -> JobQuerySet:
+    rung_just_now = Q(status__in=Job.WORKED_ON, rang_at__gt=timezone.now() - RUNG_EVERY)
+    return Job.objects.due().exclude(rung_just_now)
 
 
 def _is_alone() -> bool:
@@ -38,7 +47,7 @@ def _is_alone() -> bool:
 @transaction.atomic
 def _wake(pk: int) -> None:
     job = (
-        Job.objects.due()
+        _to_wake()
         .select_for_update(of=("self",), skip_locked=True)
         .select_related("service", "release")
         .filter(pk=pk)
@@ -54,26 +63,21 @@ def _wake(pk: int) -> None:
         job.waiting_since = now
     job.rang_at = now
     job.save(update_fields=["waiting_since", "rang_at"])
-    if now - job.waiting_since > NODE_DEADLINE:
-        _give_up(job, now)
+    step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
+    is_late = now - job.waiting_since > NODE_DEADLINE
+    if step and step.node and is_late and not nodes.has_worker(step.node):
+        _give_up(job, step, now)
     else:
         endings.ring(job)
 
 
-def _give_up(job: Job, now: dt.datetime) -> None:
-    step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
-    node = step.node if step else ""
+def _give_up(job: Job, step: Step, now: dt.datetime) -> None:
     seconds = int(NODE_DEADLINE.total_seconds())
-    reason = f"No worker of node {node!r} took the step within {seconds} s; is one running there?"
-    if step is None or not node:
-        endings.ring(job)
-        return
-    step.status, step.message = Step.Status.FAILED, reason
-    step.started_at, step.finished_at = step.started_at, now
-    step.save(update_fields=["status", "message", "finished_at"])
     job.waiting_since = job.rang_at = None
     job.save(update_fields=["waiting_since", "rang_at"])
-    if step.is_way_back:
-        endings.fail_way_back(job, reason=reason, now=now)
-    else:
-        endings.stop(job, reason=reason, now=now)
+    endings.fail_step(
+        job,
+        step,
+        reason=f"No worker of node {step.node!r} took the step within {seconds} s; is one running there?",
+        now=now,
+    )

@@ -12,7 +12,7 @@ import logging
 from django import db
 from django.utils import timezone
 
-from updates import endings, journal, leases, performing, planning, strategies
+from updates import endings, journal, leases, performing, strategies
 from updates.models import Job, Step
 from updates.strategies import Action
 from updates.work import CannotTell, Interrupted, Outcome, StepFailed
@@ -70,7 +70,8 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             leases.release(lease)
             return False
         if step.runs >= MAX_RUNS:
-            _note_failure(job, step, f"The worker died {MAX_RUNS} times in this step.")
+            reason = f"The worker died {MAX_RUNS} times in this step."
+            endings.fail_step(job, step, reason=reason, now=timezone.now())
             return True
         journal.begin(step)
     task = performing.Task(
@@ -149,22 +150,8 @@ def _complete(task: performing.Task, outcome: Outcome) -> bool:
 
 def _fail(task: performing.Task, reason: str) -> bool:
     with task.lease.writing() as job:
-        _note_failure(job, task.step, reason)
+        endings.fail_step(job, task.step, reason=reason, now=timezone.now())
     return True
-
-
-def _note_failure(job: Job, step: Step, reason: str) -> None:
-    """Journal the failure and decide what follows; the caller has locked the job."""
-    now = timezone.now()
-    where = f"{step.name} {step.target_name}".strip()
-    logger.warning("step failed", extra={"job": job.job_id, "step": where, "reason": reason})
-    journal.end(step, Step.Status.FAILED, reason)
-    if step.name == planning.CLEAN_UP or (step.is_way_back and step.name in planning.COURTESIES):
-        return
-    if step.is_way_back:
-        endings.fail_way_back(job, reason=f"{where}: {reason}", now=now)
-    elif job.status == Status.RUNNING:
-        endings.stop(job, reason=f"{where}: {reason}", now=now)
 
 
 def _pause_to_ask(task: performing.Task, reason: str) -> bool:

@@ -30,6 +30,8 @@ class Scene:
     base_url: str = ""
     artifacts: dict[str, bytes] = field(default_factory=dict)
     on_restart: Callable[[str], None] = lambda _path: None
+    on_health: Callable[[str], None] = lambda _path: None
+    on_download: Callable[[str], None] = lambda _path: None
 
     def add_service(self, name: str, *, targets: int = 3) -> Service:
         service = ensure_service(name)
@@ -86,9 +88,12 @@ def opened(folder: Path) -> Iterator[Scene]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path.startswith("/health/"):
+                scene.on_health(self.path)
                 _, _, name, number = self.path.split("/")
                 self._answer(200 if scene.is_healthy(name, number) else 500, b"")
-            elif self.path in scene.artifacts:
+                return
+            scene.on_download(self.path)
+            if self.path in scene.artifacts:
                 self._answer(200, scene.artifacts[self.path])
             else:
                 self._answer(404, b"")

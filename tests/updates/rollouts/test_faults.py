@@ -12,11 +12,12 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
+from redis import Redis
 
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
-from updates import reaper, releases, rollout
+from updates import nodes, reaper, releases, rollout
 from updates.models import Job, Target
 
 
@@ -77,23 +78,78 @@ def test_with_the_disk_full_nothing_changes(
         crashing.check_current_is_whole(target, allowed={"1.0.0"})
 
 
+def silence(job: Job) -> None:
+    """The job's node was asked again and again for longer than it may take."""
+    now = timezone.now()
+    since = now - reaper.NODE_DEADLINE - dt.timedelta(seconds=1)
+    Job.objects.filter(pk=job.pk).update(waiting_since=since, rang_at=now - reaper.RUNG_EVERY)
+    reaper.sweep()
+    job.refresh_from_db()
+
+
 def test_a_node_without_a_worker_fails_its_step_and_says_so(
-    scene: scenes.Scene, shop: Service
+    scene: scenes.Scene, shop: Service, redis: Redis
 ) -> None:
     Target.objects.filter(name="target-1").update(node="machine-7")
     job = run(scene.deploy(shop, "2.0.0"))
     reaper.sweep()
     waiting = Job.objects.get(pk=job.pk)
-    a_minute_ago = timezone.now() - reaper.NODE_DEADLINE - dt.timedelta(seconds=1)
-    Job.objects.update(waiting_since=a_minute_ago)
 
-    reaper.sweep()
+    silence(job)
 
-    job.refresh_from_db()
     assert waiting.status == "running"
     assert job.status == "failed"
     assert "No worker of node 'machine-7'" in job.error
     assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_a_node_whose_worker_lives_may_be_busy(
+    scene: scenes.Scene, shop: Service, redis: Redis
+) -> None:
+    Target.objects.filter(name="target-1").update(node="machine-7")
+    nodes.note_life(["node.machine-7"])
+    job = run(scene.deploy(shop, "2.0.0"))
+
+    silence(job)
+
+    assert job.status == "running"
+
+
+def test_a_node_that_dies_before_it_cleaned_up_undoes_nothing(
+    scene: scenes.Scene, shop: Service, redis: Redis
+) -> None:
+    job = scene.deploy(shop, "2.0.0")
+    job.steps.filter(name="clean up", target_name="target-0").update(node="machine-7")
+    run(job)
+
+    silence(job)
+
+    assert run(job).status == "succeeded", job.error
+    assert versions(shop) == ["2.0.0", "2.0.0"]
+
+
+def test_a_node_that_dies_after_its_drain_holds_no_way_back_up(
+    scene: scenes.Scene, shop: Service, redis: Redis
+) -> None:
+    """Its instance is put back into the lookups by another, and the first target gets its old version."""
+    job = scene.deploy(shop, "2.0.0")
+    job.steps.filter(name="switch", target_name="target-1").update(node="machine-7")
+    Target.objects.filter(name="target-1").update(node="machine-7")
+    run(job)
+
+    silence(job)
+
+    assert run(job).status == "rolled_back", job.error
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+    assert job.steps.filter(name="undrain", is_way_back=True, status="succeeded").count() == 2
+
+
+def test_a_message_that_waits_in_its_queue_is_not_sent_again_at_once(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    scene.deploy(shop, "2.0.0")
+
+    assert [reaper.sweep(), reaper.sweep()] == [1, 0]
 
 
 def test_our_own_silence_is_not_held_against_a_node(scene: scenes.Scene, shop: Service) -> None:

@@ -150,6 +150,35 @@ def test_a_pause_lets_the_worker_end_its_step(scene: scenes.Scene, shop: Service
     assert job.steps.filter(name="restart", status="succeeded").count() == 1
 
 
+def test_who_pauses_while_a_step_fails_does_not_resume_past_it(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    """The gate is not passed, whoever paused: the way back begins at once."""
+    job = scene.deploy(shop, "bad-2")
+    held: list[bool] = []
+
+    def pause_once(path: str) -> None:
+        if not held:
+            crashing.in_a_transaction_of_its_own(lambda: held.append(_pause(job)))
+
+    scene.on_health = pause_once
+
+    assert run(job).status == "rolled_back", job.error
+    assert "health target-0: Not healthy in time" in job.error
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_who_pauses_while_a_download_fails_leaves_a_failed_job(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    job = scene.deploy(shop, "2.0.0")
+    scene.artifacts.clear()
+    scene.on_download = lambda _path: crashing.in_a_transaction_of_its_own(lambda: _pause(job))
+
+    assert run(job).status == "failed"
+    assert "answered 404" in job.error
+
+
 def test_an_abort_while_a_worker_is_at_it_turns_it_around(
     scene: scenes.Scene, shop: Service
 ) -> None:
