@@ -62,7 +62,8 @@ app.conf.beat_schedule = {
     "updates: wake whoever should work on a job": {
         "task": "updates.sweep_jobs",
         "schedule": 2.0,
-        "options": {"expires": 4},
+        # Not behind the deployments themselves: it wakes them, and ends their pauses.
+        "options": {"expires": 4, "queue": "registry"},
     },
     "webhooks: deliver what is due": {
         "task": "webhooks.deliver",

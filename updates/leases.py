@@ -79,9 +79,15 @@ class Lease:
 
 @functools.cache
 def _machine() -> str:
-    """Name what a process id is unique on: this boot of this host (or container)."""
+    """Name what a process id is unique on: this boot of this host, and the container's own count of them."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()}/{boot.read_text().strip()[:8] if boot.exists() else ''}"
+    count = Path("/proc/self/ns/pid")
+    parts = [
+        socket.gethostname(),
+        boot.read_text().strip()[:8] if boot.exists() else "",
+        str(count.stat().st_ino) if count.exists() else "",
+    ]
+    return "-".join(parts)
 
 
 def _owner() -> str:
@@ -164,7 +170,9 @@ def free_the_dead() -> int:
     held = Job.objects.filter(status__in=Job.LIVE, lease_expires_at__gte=Now())
     for pk, fence, owner in held.values_list("pk", "fence", "lease_owner"):
         if owner.startswith(f"{_machine()}/") and not _lives(owner):
-            freed += Job.objects.filter(pk=pk, fence=fence).update(lease_expires_at=None)
+            freed += Job.objects.filter(pk=pk, fence=fence).update(
+                lease_expires_at=None, rang_at=None
+            )
     return freed
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
+
+from celery import shared_task, signals
+from django import db
 from django.conf import settings
 from django.utils import timezone
 
 from registry.models import Service
-from updates import checking, operations, reaper, rollout
+from updates import checking, nodes, operations, reaper, rollout
 
 
 @shared_task(name="updates.run_job")
@@ -38,3 +41,17 @@ def apply_policy(service_pk: int) -> None:
 @shared_task(name="updates.apply_policies")
 def apply_policies() -> None:
     operations.apply_policies(now=timezone.now())
+
+
+@signals.heartbeat_sent.connect
+def note_life(sender: Any, **_: Any) -> None:
+    nodes.note_life(sender.eventer.app.amqp.queues.consume_from)
+
+
+@signals.worker_ready.connect
+def take_up_what_was_left(**_: Any) -> None:
+    """A worker that starts anew frees what its predecessor, killed on this machine, still holds."""
+    try:
+        reaper.sweep()
+    finally:
+        db.connections.close_all()

@@ -19,7 +19,10 @@ from saga_project import metrics, workers
 class Heart:
     """As much of Celery's Heart as a listener sees."""
 
-    eventer = SimpleNamespace(hostname="sweeps@host")
+    queues = SimpleNamespace(consume_from={"registry": None})
+    eventer = SimpleNamespace(
+        hostname="sweeps@host", app=SimpleNamespace(amqp=SimpleNamespace(queues=queues))
+    )
 
 
 def test_a_task_carries_the_request_that_enqueued_it(redis: Any) -> None:
