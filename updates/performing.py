@@ -63,14 +63,14 @@ def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
 
 
 def _work(task: Task, target: Target) -> Work:
-    job, policy = task.job, getattr(task.job.service, "policy", None)
-    is_signed = bool(policy and policy.requires_signature and job.kind == Job.Kind.DEPLOY)
+    job, is_signed = task.job, target.needs_signature
     deadline_seconds = float(task.options.progress_deadline_seconds)
     return Work(
         service_name=job.service.name,
         kind=job.kind,
         version=job.version,
         job_id=job.job_id,
+        step=task.step.position,
         target=target,
         fence=task.lease.fence,
         deadline_seconds=deadline_seconds,
@@ -80,7 +80,7 @@ def _work(task: Task, target: Target) -> Work:
         artifact_sha256=job.artifact_sha256,
         signature=job.release.signature if job.release else "",
         is_signature_required=is_signed,
-        signing_keys=tuple(policy.signing_keys) if is_signed and policy else (),
+        signing_keys=tuple(job.service.policy.signing_keys) if is_signed else (),
         previous=endings.previous_of_targets(job).get(target.name),
         root=places.install_root(target, job.service.name),
         checkpoint=partial(_checkpoint, task, ends_at=time.monotonic() + deadline_seconds),

@@ -78,6 +78,8 @@ def _steps_of_move(number: int, move: Move, targets: Mapping[str, Target]) -> li
 def _staging(target: Target) -> Sequence[str]:
     if target.installer == Target.Installer.DIRECTORY:
         return (FETCH, VERIFY, UNPACK, BACK_UP)
+    if target.needs_signature:
+        return (FETCH, VERIFY, BACK_UP)
     return (BACK_UP,)
 
 

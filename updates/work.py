@@ -24,7 +24,9 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One step for one target. ``previous`` is the release to go back to, None if there was none.
+    """One step for one target. ``step`` is its place in the job's journal.
+
+    ``previous`` is the release to go back to, None if there was none.
 
     ``checkpoint`` raises Interrupted where the step must end at once, and is cheap;
     ``report`` takes the share that is done in percent and a word on it.
@@ -34,6 +36,7 @@ class Work:
     kind: str
     version: str
     job_id: str
+    step: int = 0
     target: Target
     fence: int
     deadline_seconds: float

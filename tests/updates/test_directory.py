@@ -198,3 +198,17 @@ def test_a_rollback_whose_release_is_gone_uses_its_backup(make: Make) -> None:
 
     assert outcome.message == "Restored from its backup."
     assert (work.root / "releases" / "1" / "VERSION").read_text() == "1"
+
+
+def test_a_rollback_needs_no_url_while_its_backup_is_whole(make: Make) -> None:
+    """Registries forget old artifacts; what ran here was kept for this."""
+    install(make("1"))
+    install(make("2"))
+    artifacts.content_path(make("1").artifact_sha256).unlink()
+    work = make("1", kind="rollback", artifact_url="http://127.0.0.1:9/gone", artifact_sha256="")
+    (work.root / "releases" / "1" / "VERSION").unlink()
+
+    for step in (directory.fetch, directory.verify, directory.unpack, directory.switch):
+        step(work)
+
+    assert (work.root / "current" / "VERSION").read_text() == "1"

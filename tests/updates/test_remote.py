@@ -114,3 +114,39 @@ def test_signs_with_the_time_of_the_call(httpserver: HTTPServer) -> None:
     request, _ = httpserver.log[0]
     sent_at = dt.datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), dt.UTC)
     assert abs(dt.datetime.now(dt.UTC) - sent_at) < dt.timedelta(minutes=1)
+
+
+def test_tells_the_deployer_which_artifact_was_verified(httpserver: HTTPServer) -> None:
+    answer(httpserver, "POST", {})
+
+    remote.switch(work(httpserver, is_signature_required=True, artifact_sha256="a" * 64))
+
+    request, _ = httpserver.log[0]
+    assert request.get_json()["checksum"] == "sha256:" + "a" * 64
+
+
+def test_installs_nothing_whose_signature_was_not_verified(httpserver: HTTPServer) -> None:
+    with pytest.raises(StepFailed, match="none was verified"):
+        remote.switch(work(httpserver, is_signature_required=True))
+
+    assert httpserver.log == []
+
+
+def test_there_are_no_signatures_for_images(httpserver: HTTPServer) -> None:
+    given = work(httpserver, is_signature_required=True, artifact_type="image")
+    given.target.installer = Target.Installer.IMAGE
+
+    with pytest.raises(StepFailed, match="there is none for images"):
+        remote.fetch_signed(given)
+
+
+def test_a_way_back_that_is_tried_again_is_another_call(httpserver: HTTPServer) -> None:
+    """A deployer that answers the same id with what it answered before would never try again."""
+    answer(httpserver, "POST", {})
+    answer(httpserver, "POST", {})
+
+    remote.switch(work(httpserver, step=4))
+    remote.switch(work(httpserver, step=9))
+
+    ids = [request.headers["webhook-id"] for request, _ in httpserver.log]
+    assert len(set(ids)) == 2

@@ -32,13 +32,15 @@ def sign(keys: minisign.KeyPair = KEYS, content: bytes = CONTENT, **changes: str
     return bytes(signature).decode()
 
 
-def verify(tmp_path: Path, signature: str, *, content: bytes = CONTENT) -> str:
+def verify(
+    tmp_path: Path, signature: str, *, content: bytes = CONTENT, kind: str = "deploy"
+) -> str:
     path = tmp_path / "artifact"
     path.write_bytes(content)
     artifact = artifacts.Artifact(path=path, sha256=DIGEST, size=len(CONTENT))
     work = Work(
         service_name="shop",
-        kind="deploy",
+        kind=kind,
         version="2.0.0",
         job_id="deploy-shop-2.0.0-1",
         target=Target(),
@@ -96,3 +98,9 @@ def test_refuses_a_statement_that_was_changed_after_it_was_signed(tmp_path: Path
 def test_refuses_what_is_no_signature(tmp_path: Path, signature: str) -> None:
     with pytest.raises(StepFailed, match=r"has none|cannot be read"):
         verify(tmp_path, signature)
+
+
+def test_what_is_gone_back_to_was_accepted_in_its_time(tmp_path: Path) -> None:
+    expired = sign(expires="2026-01-01T00:00:00Z")
+
+    assert verify(tmp_path, expired, kind="rollback") == "The signature is valid."

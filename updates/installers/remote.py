@@ -4,7 +4,7 @@ The call is a Standard Webhooks POST of ``{"action": "install", "job_id", "servi
 "artifact_url", "artifact_type", "checksum", "target", "fence"}``. A deployer answers 200 when it is done, or
 202 and then, to a GET of the ``status_url`` in its answer (default: the same URL with ``?job_id=``), with
 ``{"status": "running" | "succeeded" | "failed", "message", "progress"}``. It may get the same call
-twice (the same ``webhook-id``) and should refuse a fence that is lower than one it has seen.
+twice (the same ``webhook-id``, a higher fence) and should refuse a fence that is lower than one it has seen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urljoin
 import orjson
 
 from saga_project import errors, fetch
+from updates.installers import staging
 from updates.models import Release, Target
 from updates.work import Outcome, StepFailed, Work
 
@@ -28,10 +29,17 @@ POLL_SECONDS = 1.0
 MAX_POLL_FAILURES = 30
 
 
+def fetch_signed(work: Work) -> Outcome:
+    """Fetch what the deployer will fetch, too: where a signature is due, we hold the artifact against it."""
+    _check_type(work)
+    if work.target.installer == Target.Installer.IMAGE:
+        raise StepFailed("The policy asks for a signature, and there is none for images.")
+    return staging.fetch(work)
+
+
 def back_up(work: Work) -> Outcome:
     """The deployer keeps what it replaces; we only record what that is."""
-    if work.target.installer == Target.Installer.IMAGE and work.artifact_type != "image":
-        raise StepFailed("An image target installs images; the artifact's type is another.")
+    _check_type(work)
     previous = work.target.current_version or None
     message = (
         f"The deployer runs {previous}." if previous else "The deployer runs nothing of ours yet."
@@ -39,8 +47,17 @@ def back_up(work: Work) -> Outcome:
     return Outcome(message=message, result={"previous": previous})
 
 
+def _check_type(work: Work) -> None:
+    if work.target.installer == Target.Installer.IMAGE and work.artifact_type != "image":
+        raise StepFailed("An image target installs images; the artifact's type is another.")
+
+
 def switch(work: Work) -> Outcome:
-    return _install(work, version=work.version, url=work.artifact_url, checksum=work.checksum)
+    """Have it installed; where we verified the artifact, the deployer is told which one that was."""
+    if work.is_signature_required and not work.artifact_sha256:
+        raise StepFailed("The policy asks for a signature, and none was verified; deploy it anew.")
+    checksum = f"sha256:{work.artifact_sha256}" if work.artifact_sha256 else work.checksum
+    return _install(work, version=work.version, url=work.artifact_url, checksum=checksum)
 
 
 def restore(work: Work) -> Outcome:
@@ -68,7 +85,7 @@ def _install(work: Work, *, version: str, url: str, checksum: str) -> Outcome:
             "fence": work.fence,
         }
     )
-    call_id = f"{work.job_id}.{work.target.name}.{version}"
+    call_id = f"{work.job_id}.{work.step}"
     headers = {"Content-Type": "application/json", **_signature(work.target, call_id, body)}
     answer = _call("POST", work.target.deployer_url, headers=headers, body=body)
     if answer.status != 202:
@@ -160,6 +177,8 @@ def _key(secret: str) -> bytes:
 
 
 STEPS: dict[str, Callable[[Work], Outcome]] = {
+    "fetch": fetch_signed,
+    "verify": staging.verify,
     "back up": back_up,
     "switch": switch,
     "restore": restore,

@@ -125,6 +125,11 @@ class Target(models.Model):
     def has_health_gate(self) -> bool:
         return bool(self.is_registry_gate or self.health_url or self.metric_query)
 
+    @property
+    def needs_signature(self) -> bool:
+        policy = getattr(self.service, "policy", None)
+        return bool(policy and policy.requires_signature)
+
     def describe(self) -> dict[str, Any]:
         """What a person sees of it in a job."""
         return {"name": self.name, "node": self.node, "zone": self.zone}
