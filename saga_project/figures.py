@@ -45,6 +45,11 @@ def of_all_processes() -> list[list[int]]:
     return [cells.tolist(), *_of_the_others()]
 
 
+def read_cells(path: Path) -> list[int]:
+    """Return the cells in a file, whoever's; of one that is just being made, zeros."""
+    return memoryview(path.read_bytes().ljust(_BYTES, b"\0")).cast("q").tolist()
+
+
 def _of_the_others() -> Iterator[list[int]]:
     for path in sorted(_folder.glob("*.figures")) if _folder else []:
         if path != _own:
@@ -57,8 +62,6 @@ def _read(path: Path) -> Iterator[list[int]]:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:  # its process lives
-            content = file.read(_BYTES)
-            if len(content) == _BYTES:
-                yield memoryview(content).cast("q").tolist()
+            yield read_cells(path)
         else:
             path.unlink(missing_ok=True)

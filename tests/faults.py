@@ -21,6 +21,7 @@ class FaultProxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._forwarding: set[asyncio.Task[None]] = set()
         self._latency_seconds = 0.0
         self._is_refusing = False
         self.port = 0
@@ -73,17 +74,27 @@ class FaultProxy:
         self.port = server.sockets[0].getsockname()[1]
         return server
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward in a task of ours: asyncio reports a cancelled one of its own as an error."""
         if self._is_refusing:
             _abort(writer)
             return
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
-        self._writers.add(far_writer)
+        task = self._loop.create_task(self._forward(reader, writer))
+        self._forwarding.add(task)
+        task.add_done_callback(self._forwarding.discard)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = [writer]
+        self._writers.add(writer)
         try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            ends.append(far_writer)
+            self._writers.add(far_writer)
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        except OSError:  # the server itself is gone
+            _abort(writer)
         finally:
-            for end in (writer, far_writer):
+            for end in ends:
                 self._writers.discard(end)
                 end.close()
 
@@ -105,10 +116,9 @@ class FaultProxy:
         server.close()
         self._flows.set()
         await self._reset()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        for task in self._forwarding:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*self._forwarding, return_exceptions=True)
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from saga_project import stack, supervisor
+from saga_project import figures, stack, supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180
@@ -26,7 +27,10 @@ START_SECONDS = 180
 
 @dataclass
 class WebServer:
+    """Web processes on one port, with what they keep on disk in a folder of their own."""
+
     port: int
+    data_dir: Path
     processes: list[subprocess.Popen[bytes]]
 
     @property
@@ -42,6 +46,15 @@ class WebServer:
     def signal(self, number: signal.Signals) -> None:
         for process in self.processes:
             process.send_signal(number)
+
+    def cells(self) -> list[list[int]]:
+        """Return the shared figures of each process that has begun."""
+        files = (self._run_dir / f"{process.pid}.figures" for process in self.processes)
+        return [figures.read_cells(file) for file in files if file.exists()]
+
+    @property
+    def _run_dir(self) -> Path:
+        return self.data_dir / settings.RUN_DIR.relative_to(settings.SAGA_DATA_DIR)
 
     def wait(self, seconds: float = 20) -> list[int]:
         return [process.wait(seconds) for process in self.processes]
@@ -60,52 +73,73 @@ def database_url(*, host: str | None = None, port: int | None = None) -> str:
 
 
 @contextlib.contextmanager
-def serving(*, processes: int = 1, **environment: str) -> Iterator[WebServer]:
-    """Run web processes over this test's database and Redis until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+def serving(
+    *, processes: int = 1, data_dir: Path | None = None, **environment: str
+) -> Iterator[WebServer]:
+    """Run web processes over this test's database and Redis until the block ends.
+
+    Figures and streams are counted over all processes of a data folder: each call has one of its own,
+    unless it is given another's.
+    """
+    with contextlib.ExitStack() as resources:
+        folder = data_dir or Path(
+            resources.enter_context(tempfile.TemporaryDirectory(prefix="saga-web-"))
+        )
+        listener = resources.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
+        server = WebServer(listener.getsockname()[1], folder, [])
+        resources.callback(_end, server)
+        for _ in range(processes):
+            server.processes.append(_start(listener.fileno(), folder, environment))
+        _wait_until_up(server)
+        yield server
+
+
+def _start(listener: int, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     http = "httptools" if environment.get("SAGA_LANE") == "false" else stack.LANE
-    variables = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "saga_project.settings",
-        "DATABASE_URL": database_url(),
-        "REDIS_URL": settings.REDIS_URL,
-        "SAGA_DATA_DIR": str(settings.SAGA_DATA_DIR),
-        "SAGA_DATABASE_POOL": "12",
-        **environment,
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
+            *("--fd", str(listener), "--loop", "uvloop", "--http", http),
+            *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "saga_project.settings",
+            "DATABASE_URL": database_url(),
+            "REDIS_URL": settings.REDIS_URL,
+            "SAGA_DATA_DIR": str(folder),
+            "SAGA_DATABASE_POOL": "12",
+            **_shared(),
+            **environment,
+        },
+        pass_fds=[listener],
+        preexec_fn=supervisor.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
+    )
+
+
+def _shared() -> dict[str, str]:
+    """What a test and its web processes must agree on, wherever their data are."""
+    return {
+        "SAGA_SECRET_KEY": settings.SECRET_KEY,
+        "SAGA_ENCRYPTION_KEYS": ",".join(settings.SAGA_ENCRYPTION_KEYS),
+        "SAGA_ARTIFACTS_DIR": str(settings.SAGA_ARTIFACTS_DIR),
+        "SAGA_BACKUPS_DIR": str(settings.SAGA_BACKUPS_DIR),
+        "SAGA_INSTALL_ROOT": str(settings.SAGA_INSTALL_ROOT),
     }
-    command = [
-        *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
-        *("--fd", str(listener.fileno()), "--loop", "uvloop", "--http", http),
-        *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
-    ]
-    server = WebServer(listener.getsockname()[1], [])
-    with listener:
-        try:
-            for _ in range(processes):
-                server.processes.append(
-                    subprocess.Popen(
-                        command,
-                        cwd=ROOT,
-                        env=variables,
-                        pass_fds=[listener.fileno()],
-                        preexec_fn=supervisor.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
-                    )
-                )
-            _wait_until_up(server)
-            yield server
-        finally:
-            for process in server.processes:
-                process.kill()
-                process.wait()
+
+
+def _end(server: WebServer) -> None:
+    for process in server.processes:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_up(server: WebServer) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert all(process.poll() is None for process in server.processes), "a web process ended"
-        have_begun = all(
-            (settings.RUN_DIR / f"{process.pid}.figures").exists() for process in server.processes
-        )
+        have_begun = len(server.cells()) == len(server.processes)
         with contextlib.suppress(requests.RequestException):
             if have_begun and requests.get(server.url + "/livez", timeout=5).ok:
                 return

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from registry import presence
+from saga_project import figures
 from tests import faults, waiting, webserver
 from tests.webserver import WebServer
 
@@ -40,6 +41,14 @@ class Stack:
         """Whether every process says so: which of them answers is the kernel's choice."""
         return all(self.web.get(HEALTH).status_code == 200 for _ in range(10))
 
+    def follows(self, born_us: int) -> bool:
+        """Whether every process' cache has begun again since Redis was filled at that time."""
+        refreshed = [cells[figures.REFRESHED_US] for cells in self.web.cells()]
+        return all(moment_us > born_us for moment_us in refreshed)
+
+    def register(self) -> None:
+        assert self.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
+
 
 @pytest.fixture(scope="module")
 def running(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stack]:
@@ -62,6 +71,8 @@ def running(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(running: Stack, redis: Any) -> Iterator[Stack]:
+    born_us = presence.tick().born_us
+    waiting.until(lambda: running.follows(born_us), seconds=30)
     waiting.until(running.is_healthy, seconds=30)
     yield running
     running.redis.serve()
@@ -87,7 +98,7 @@ def test_health_is_as_documented(stack: Stack) -> None:
 
 
 def test_the_cache_figures_are_those_of_all_processes(stack: Stack) -> None:
-    stack.web.post("/api/v1/services/register", json=SERVICE)
+    stack.register()
     before = stack.health()["cache"]
 
     for _ in range(20):  # each over a connection of its own, to whichever process takes it
@@ -123,7 +134,7 @@ def _listed(web: WebServer) -> list[str]:
 
 @pytest.mark.parametrize("fault", ["refuse", "freeze"])
 def test_without_redis_it_says_so_in_time_and_recovers(stack: Stack, fault: str) -> None:
-    stack.web.post("/api/v1/services/register", json=SERVICE)
+    stack.register()
     getattr(stack.redis, fault)()
 
     health = refusal(stack.web, HEALTH)
@@ -151,11 +162,7 @@ def refusal(web: WebServer, path: str) -> requests.Response:
 
 @pytest.mark.parametrize("fault", ["refuse", "freeze"])
 def test_without_the_database_lookups_and_heartbeats_go_on(stack: Stack, fault: str) -> None:
-    # The case before may have left a pool that is still finding its database again.
-    waiting.until(
-        lambda: stack.web.post("/api/v1/services/register", json=SERVICE).status_code == 200,
-        seconds=30,
-    )
+    stack.register()
     getattr(stack.database, fault)()
 
     health = stack.web.get(HEALTH)

@@ -261,15 +261,7 @@ def test_streams_are_bounded_over_all_processes() -> None:
 
         readers[0].response.close()
         publish("a")  # lets the server notice at once
-        _until_a_stream_is_served(server)
-
-
-def _until_a_stream_is_served(server: WebServer) -> None:
-    for _ in range(200):
-        with requests.get(server.url + STREAM, stream=True, timeout=60) as response:
-            if response.status_code == 200:
-                return
-    raise AssertionError("no stream was served")
+        waiting.until(lambda: _has_a_seat(server), seconds=30)
 
 
 def test_a_killed_process_gives_its_seats_back() -> None:
@@ -278,7 +270,7 @@ def test_a_killed_process_gives_its_seats_back() -> None:
         server.signal(signal.SIGKILL)
         server.wait()
 
-        with webserver.serving(SAGA_MAX_STREAMS="1") as successor:
+        with webserver.serving(data_dir=server.data_dir, SAGA_MAX_STREAMS="1") as successor:
             waiting.until(lambda: _has_a_seat(successor), seconds=30)
 
 
