@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,9 @@ from saga_project import embedded
 ACCOUNTS = ("saga", "postgres", "nobody")
 PATIENCE_SECONDS = 60.0  # a PostgreSQL that was killed may have much to replay
 LOG_LIMIT_BYTES = 5_000_000
+PORTS_TO_TRY = 3
+# Below those that Linux gives to outgoing connections, of which there are always some.
+FREE_PORTS = range(20_000, 32_000)
 
 
 class ServerFailed(Exception):
@@ -104,17 +108,27 @@ class Server:
     def start(self) -> bool:
         """Return when the server answers; False says that it ran already and was adopted."""
         is_adopted = self.find() is not None
-        if not is_adopted:
-            self._choose_port()
-            self.spawn()
-        self.wait()
+        if is_adopted:
+            self.wait()
+        else:
+            self._start_on_a_free_port()
         return not is_adopted
 
-    def _choose_port(self) -> None:
-        port = embedded.port(self.data_dir, self.name)
-        embedded.remember_port(
-            self.data_dir, self.name, port if _is_free(port) else any_free_port()
-        )
+    def _start_on_a_free_port(self) -> None:
+        """A port that was free when we looked may be somebody's when the server asks for it."""
+        for attempt in range(1, PORTS_TO_TRY + 1):
+            port = embedded.port(self.data_dir, self.name)
+            if not _is_free(port):
+                port = any_free_port()
+            embedded.remember_port(self.data_dir, self.name, port)
+            self.spawn()
+            try:
+                self.wait()
+            except ServerFailed:
+                if _is_free(port) or attempt == PORTS_TO_TRY:
+                    raise
+            else:
+                return
 
     def spawn(self) -> None:
         """Start the process on the remembered port, which everybody was told."""
@@ -177,10 +191,12 @@ def _is_free(port: int) -> bool:
 
 
 def any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    return number
+    """Return a port that is free now, picked at random: two that ask at once get different ones."""
+    return next(port for port in iter(_any_port, None) if _is_free(port))
+
+
+def _any_port() -> int:
+    return FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS))
 
 
 def _limit(log: Path) -> None:

@@ -123,6 +123,24 @@ def test_a_taken_port_is_replaced_and_the_new_one_remembered(
     assert embedded.port(other, "valkey") != taken
 
 
+def test_a_port_that_is_taken_at_the_last_moment_is_replaced(
+    data_dir: Path, store: processes.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = embedded.port(data_dir, "valkey")
+    other = data_dir / "late"
+    other.mkdir()
+    embedded.remember_port(other, "valkey", taken)
+    look, first_looks = processes._is_free, iter([True])
+    monkeypatch.setattr(processes, "_is_free", lambda port: next(first_looks, False) or look(port))
+    second = valkey.server(other)
+    try:
+        second.start()
+    finally:
+        second.stop()
+
+    assert embedded.port(other, "valkey") != taken
+
+
 def test_what_valkey_acknowledged_survives_a_kill(data_dir: Path, store: processes.Server) -> None:
     client = redis_library.Redis.from_url(embedded.redis_url(data_dir))
     client.set("answer", "42")
