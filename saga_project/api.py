@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+import sys
 import uuid
 from collections.abc import Callable, Mapping
 from typing import IO, Any, ClassVar, cast
@@ -391,12 +392,22 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    gone = unavailable()
+    if gone is not None:
+        return _json_error(request, 503, gone.error, gone.message)
     return _json_error(
         request,
         500,
         "Internal error",
         "Saga failed to answer; its log says why under this request id.",
     )
+
+
+def unavailable() -> errors.Unavailable | None:
+    """Return what is gone, where that is why the request failed that is being handled."""
+    exc = sys.exc_info()[1]
+    known = _translate(exc) if isinstance(exc, Exception) else None
+    return known if isinstance(known, errors.Unavailable) else None
 
 
 class SagaView(views.APIView):

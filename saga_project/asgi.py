@@ -21,6 +21,7 @@ from django.conf import settings
 
 from registry import directory, projection
 from saga_project import edge, figures, health, lane, streams
+from saga_project.database import base as database
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
@@ -103,6 +104,8 @@ class Application:
         _on_signal(self._streams.tail.close)
         self._streams.tail.start()
         figures.share(settings.RUN_DIR)
+        watching = database.watch_over()
+        watching.start()
         directory.start(refill=projection.refill)
         publishing = asyncio.create_task(_publish_figures())
         await send({"type": "lifespan.startup.complete"})
@@ -111,6 +114,7 @@ class Application:
         await self._streams.tail.stop()
         await lane.LaneProtocol.close_all()
         await asyncio.to_thread(directory.stop)
+        await asyncio.to_thread(watching.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
 

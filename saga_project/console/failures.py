@@ -31,6 +31,9 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def server_error(request: HttpRequest) -> HttpResponse:
     if not request.path.startswith(PREFIX):
         return api.server_error(request)
+    gone = api.unavailable()
+    if gone is not None:
+        return _page(request, 503, gone.error, gone.message)
     return _page(request, 500, "Saga failed", "The log says why, under this request id.")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from psycopg import ProgrammingError, conninfo
 
 from saga_project import env
+from saga_project.database import watch
 
 PREFERRED_PORTS = {"postgresql": 8031, "valkey": 8032}
 """Beside Saga's own 8030. Where one is taken, the launcher finds another and remembers it."""
@@ -117,9 +118,10 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
             "max_size": pool_size,
             "timeout": 1.5,
             "reconnect_timeout": 2,
+            "connection_class": watch.WatchedConnection,
         }
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "saga_project.database",
         "NAME": parts.pop("dbname"),
         "USER": parts.pop("user", ""),
         "PASSWORD": parts.pop("password", ""),

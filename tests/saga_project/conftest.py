@@ -12,7 +12,7 @@ import pytest
 
 from saga_project import embedded
 from saga_project.embedded import processes
-from tests import webserver
+from tests import failing, webserver
 from tests.webserver import WebServer
 
 
@@ -21,6 +21,18 @@ def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[WebServer]
     """Two web processes as they are served, for all tests that only talk to them."""
     with django_db_blocker.unblock(), webserver.serving(processes=2) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def failing_stack(django_db_setup: None, django_db_blocker: Any) -> Iterator[failing.Stack]:
+    with django_db_blocker.unblock(), failing.running() as started:
+        yield started
+
+
+@pytest.fixture
+def stack(failing_stack: failing.Stack, redis: Any) -> Iterator[failing.Stack]:
+    with failing_stack.whole() as lent:
+        yield lent
 
 
 @pytest.fixture(scope="module")

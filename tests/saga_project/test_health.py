@@ -3,81 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 from django.conf import settings
-from django.db import connection
 
 from registry import presence
-from saga_project import figures
-from tests import faults, waiting, webserver
+from tests import waiting
+from tests.failing import SERVICE, Stack
 from tests.webserver import WebServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HEALTH = "/api/v1/health"
-SERVICE = {"service_name": "pay", "service_url": "http://localhost:8001"}
-#: The promise is one second (two for what needs the database); the rest is for a busy machine.
-REDIS_GONE_SECONDS, DATABASE_GONE_SECONDS = 3.0, 5.0
-
-
-@dataclass
-class Stack:
-    """A web server that reaches its servers through proxies that can fail."""
-
-    web: WebServer
-    redis: faults.FaultProxy
-    database: faults.FaultProxy
-
-    def health(self) -> dict[str, Any]:
-        document: dict[str, Any] = self.web.get(HEALTH).json()
-        return document
-
-    def is_healthy(self) -> bool:
-        """Whether every process says so: which of them answers is the kernel's choice."""
-        return all(self.web.get(HEALTH).status_code == 200 for _ in range(10))
-
-    def follows(self, born_us: int) -> bool:
-        """Whether every process' cache has begun again since Redis was filled at that time."""
-        refreshed = [cells[figures.REFRESHED_US] for cells in self.web.cells()]
-        return all(moment_us > born_us for moment_us in refreshed)
-
-    def register(self) -> None:
-        assert self.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
-
-
-@pytest.fixture(scope="module")
-def running(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stack]:
-    with django_db_blocker.unblock():
-        known = connection.settings_dict
-        url = urlsplit(settings.REDIS_URL)
-        with (
-            faults.FaultProxy(url.hostname or "", url.port or 6379).running() as redis,
-            faults.FaultProxy(known["HOST"], int(known["PORT"])).running() as database,
-            webserver.serving(
-                processes=2,
-                REDIS_URL=url._replace(
-                    netloc=f":{url.password or ''}@127.0.0.1:{redis.port}"
-                ).geturl(),
-                DATABASE_URL=webserver.database_url(host="127.0.0.1", port=database.port),
-            ) as web,
-        ):
-            yield Stack(web, redis, database)
-
-
-@pytest.fixture
-def stack(running: Stack, redis: Any) -> Iterator[Stack]:
-    born_us = presence.tick().born_us
-    waiting.until(lambda: running.follows(born_us), seconds=30)
-    waiting.until(running.is_healthy, seconds=30)
-    yield running
-    running.redis.serve()
-    running.database.serve()
-    waiting.until(running.is_healthy, seconds=30)
+#: The promise is one second; the rest is for a busy machine.
+REDIS_GONE_SECONDS = 3.0
 
 
 def test_health_is_as_documented(stack: Stack) -> None:
@@ -158,36 +98,6 @@ def refusal(web: WebServer, path: str) -> requests.Response:
     return waiting.until(
         lambda: [answer for answer in [web.get(path)] if answer.status_code == 503]
     )[0]
-
-
-@pytest.mark.parametrize("fault", ["refuse", "freeze"])
-def test_without_the_database_lookups_and_heartbeats_go_on(stack: Stack, fault: str) -> None:
-    stack.register()
-    getattr(stack.database, fault)()
-
-    health = stack.web.get(HEALTH)
-    assert health.status_code == 503
-    assert health.json()["database"] == "disconnected"
-    assert health.json()["redis"] == "connected"
-    assert health.elapsed.total_seconds() < REDIS_GONE_SECONDS
-    assert stack.web.get("/api/v1/services/pay").status_code == 200
-    assert stack.web.post("/api/v1/services/pay/heartbeat").status_code == 200
-    assert stack.web.get("/readyz").status_code == 200
-
-    stack.database.serve()
-    waiting.until(stack.is_healthy, seconds=30)
-    assert stack.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
-
-
-def test_without_the_database_the_rest_says_so_in_time(stack: Stack) -> None:
-    stack.database.refuse()
-
-    for path in ("/api/v1/events", "/api/v1/events/stream", "/api/v1/updates/history"):
-        response = stack.web.get(path)
-
-        assert response.status_code == 503
-        assert response.json()["error"] == "Database is not available"
-        assert response.elapsed.total_seconds() < DATABASE_GONE_SECONDS
 
 
 def test_a_stream_outlives_both_outages(stack: Stack) -> None:

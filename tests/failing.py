@@ -1,0 +1,69 @@
+"""Web processes that reach Redis and PostgreSQL through proxies, which fail as a test tells them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connection
+
+from registry import presence
+from saga_project import figures
+from tests import faults, waiting, webserver
+from tests.webserver import WebServer
+
+HEALTH = "/api/v1/health"
+SERVICE = {"service_name": "pay", "service_url": "http://localhost:8001"}
+
+
+@dataclass
+class Stack:
+    web: WebServer
+    redis: faults.FaultProxy
+    database: faults.FaultProxy
+
+    def health(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.web.get(HEALTH).json()
+        return document
+
+    def is_healthy(self) -> bool:
+        """Whether every process says so: which of them answers is the kernel's choice."""
+        return all(self.web.get(HEALTH).status_code == 200 for _ in range(10))
+
+    def follows(self, born_us: int) -> bool:
+        """Whether every process' cache has begun again since Redis was filled at that time."""
+        refreshed = [cells[figures.REFRESHED_US] for cells in self.web.cells()]
+        return all(moment_us > born_us for moment_us in refreshed)
+
+    def register(self) -> None:
+        assert self.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[Stack]:
+        """Lend it to a test that has just emptied Redis; afterwards it is whole again."""
+        born_us = presence.tick().born_us
+        waiting.until(lambda: self.follows(born_us), seconds=30)
+        waiting.until(self.is_healthy, seconds=30)
+        yield self
+        self.redis.serve()
+        self.database.serve()
+        waiting.until(self.is_healthy, seconds=30)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Stack]:
+    known, url = connection.settings_dict, urlsplit(settings.REDIS_URL)
+    with (
+        faults.FaultProxy(url.hostname or "", url.port or 6379).running() as redis,
+        faults.FaultProxy(known["HOST"], int(known["PORT"] or 5432)).running() as database,
+        webserver.serving(
+            processes=2,
+            REDIS_URL=url._replace(netloc=f":{url.password or ''}@127.0.0.1:{redis.port}").geturl(),
+            DATABASE_URL=webserver.database_url(host="127.0.0.1", port=database.port),
+        ) as web,
+    ):
+        yield Stack(web, redis, database)
