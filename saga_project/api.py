@@ -210,7 +210,9 @@ def read_time(request: Request, name: str) -> dt.datetime | None:
 
 def zulu(moment: dt.datetime | None) -> str | None:
     """Seconds with ``Z``, as history, config and cache print their times."""
-    return None if moment is None else moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if moment is None:
+        return None
+    return moment.astimezone(dt.UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 # --- Errors ---------------------------------------------------------------------------------------

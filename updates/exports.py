@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from django.db.models import F, Func, TextField, Value
 
 from saga_project import api
 from updates import history
-
-CSV_COLUMNS = {
-    "Service Name": "service_name",
-    "Old Version": "old_version",
-    "New Version": "new_version",
-    "Timestamp": "timestamp",
-    "Status": "status",
-    "Duration (seconds)": "duration_seconds",
-    "Artifact URL": "artifact_url",
-    "Checksum": "checksum",
-}
-#: What a spreadsheet takes for the beginning of a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_TIMESTAMP = history.COLUMNS.index("timestamp")
 
 
 def document(row: history.Row) -> dict[str, Any]:
@@ -42,30 +27,51 @@ def as_json(
     yield head + b'"history":['
     separator = b""
     for chunk in chunks:
-        yield separator + b",".join(orjson.dumps(document(row)) for row in chunk)
+        yield separator + orjson.dumps([document(row) for row in chunk])[1:-1]
         separator = b","
     yield b'],"total":' + orjson.dumps(total) + b"}"
 
 
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+class _Cell(Func):
+    """A text as RFC 4180 has it; one that a spreadsheet would take for a formula has a quote before it."""
+
+    output_field = TextField()
+    template = """CASE WHEN %(expressions)s ~ '^[-=+@\\t\\r]|[",\\r\\n]' THEN (
+        SELECT CASE WHEN safe ~ '[",\\r\\n]' THEN '"' || replace(safe, '"', '""') || '"' ELSE safe END
+        FROM regexp_replace(%(expressions)s, '^(?=[-=+@\\t\\r])', '''') AS safe
+    ) ELSE coalesce(%(expressions)s, '') END"""
+
+
+class _Number(Func):
+    output_field = TextField()
+    template = "coalesce(%(expressions)s::text, '')"
+
+
+class _Moment(Func):
+    output_field = TextField()
+    template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
+
+
+CSV_COLUMNS = {
+    "Service Name": _Cell(F("service_name")),
+    "Old Version": _Cell(F("old_version")),
+    "New Version": _Cell(F("new_version")),
+    "Timestamp": _Moment(F("timestamp")),
+    "Status": F("status"),
+    "Duration (seconds)": _Number(F("duration_seconds")),
+    "Artifact URL": _Cell(F("artifact_url")),
+    "Checksum": _Cell(F("checksum")),
+}
+#: PostgreSQL makes the lines: of a million rows that takes a fifth of what it takes here.
+CSV_LINE = Func(Value(","), *CSV_COLUMNS.values(), function="concat_ws", output_field=TextField())
+_END_OF_LINE = "\r\n"
+
+
 def as_csv(chunks: Iterator[list[history.Row]]) -> Iterator[bytes]:
-    """Yield RFC 4180: a header, CRLF, quotes where they are needed; no cell is a formula."""
-    places = [history.COLUMNS.index(name) for name in CSV_COLUMNS.values()]
-    yield _lines([list(CSV_COLUMNS)])
+    """Yield RFC 4180 out of rows of ``CSV_LINE``: a header, CRLF, quotes where they are needed."""
+    yield f"{','.join(CSV_COLUMNS)}{_END_OF_LINE}".encode()
     for chunk in chunks:
-        yield _lines([[_cell(row[place]) for place in places] for row in map(_readable, chunk)])
-
-
-def _readable(row: history.Row) -> history.Row:
-    moment: Any = row[_TIMESTAMP]
-    return (*row[:_TIMESTAMP], api.zulu(moment), *row[_TIMESTAMP + 1 :])
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-
-def _lines(rows: list[list[str]]) -> bytes:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\r\n").writerows(rows)
-    return buffer.getvalue().encode()
+        yield "".join(f"{line}{_END_OF_LINE}" for (line,) in chunk).encode()

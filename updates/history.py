@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet, Sum, TextField
+from django.db.models.expressions import Combinable
 from django.db.models.fields.tuple_lookups import TupleLessThan
+from django.db.models.functions import Cast
 
 from registry.models import Service
 from updates.models import HistoryEntry, HistoryTally
@@ -99,6 +101,7 @@ COLUMNS = (
     "artifact_path",
     "backup_path",
 )
+Column = str | Combinable
 Row = tuple[object, ...]
 
 
@@ -136,7 +139,9 @@ def rows(selection: Selection, *, limit: int, offset: int = 0) -> list[Row]:
     return list(select(selection).values_list(*COLUMNS)[offset : offset + limit])
 
 
-def stream(selection: Selection, *, limit: int | None) -> Iterator[list[Row]]:
+def stream(
+    selection: Selection, *, limit: int | None, columns: Sequence[Column] = COLUMNS
+) -> Iterator[list[Row]]:
     """Yield the rows in chunks, each read by a query of its own.
 
     No transaction and no connection is held while a slow reader takes its time; rows that are
@@ -145,17 +150,21 @@ def stream(selection: Selection, *, limit: int | None) -> Iterator[list[Row]]:
     left, last = limit, None
     while left is None or left > 0:
         size = CHUNK_ROWS if left is None else min(left, CHUNK_ROWS)
-        chunk = list(_after(selection, last).values_list(*COLUMNS, "id")[:size])
+        chunk = list(_after(selection, last).values_list(*columns, *_PLACE)[:size])
         _lend_connection()
         if chunk:
-            yield [row[:-1] for row in chunk]
+            yield [row[: -len(_PLACE)] for row in chunk]
         if len(chunk) < size:
             return
-        last = (chunk[-1][COLUMNS.index("timestamp")], chunk[-1][-1])
+        last = chunk[-1][-len(_PLACE) :]
         left = None if left is None else left - size
 
 
-def _after(selection: Selection, last: tuple[object, object] | None) -> QuerySet[HistoryEntry]:
+#: Where a row stands in the order, as text: a time that nobody looks at is not worth a datetime.
+_PLACE = (Cast("timestamp", TextField()), "id")
+
+
+def _after(selection: Selection, last: Row | None) -> QuerySet[HistoryEntry]:
     entries = select(selection)
     return entries if last is None else entries.filter(TupleLessThan(("timestamp", "id"), last))
 

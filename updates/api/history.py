@@ -209,7 +209,8 @@ class ExportView(api.SagaView):
             request, "limit", default=None, minimum=1, maximum=2**31 - 1, error=api.InvalidLimit
         )
         selection = _selection(request, name)
-        chunks = _begun(history.stream(selection, limit=limit))
+        columns = [exports.CSV_LINE] if format == "csv" else history.COLUMNS
+        chunks = _begun(history.stream(selection, limit=limit, columns=columns))
         if format == "csv":
             return _attachment(exports.as_csv(chunks), name, "csv", "text/csv; charset=utf-8")
         body = exports.as_json(name, history.count(selection), chunks)
