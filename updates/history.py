@@ -135,6 +135,32 @@ def count(selection: Selection) -> int:
     return tallies.aggregate(total=Sum("entries"))["total"] or 0
 
 
+@dataclass(frozen=True)
+class Period:
+    """The entries since a moment, as they are now: what was added up for an equal one still holds."""
+
+    first_at: dt.datetime | None
+    standing: int
+    corrections: int
+    newest_id: int
+
+
+_PERIOD = """
+SELECT (SELECT min(timestamp) FROM updates_historyentry WHERE timestamp >= %s),
+       (SELECT coalesce(sum(entries), 0) FROM updates_historytally),
+       (SELECT count(*) FROM updates_historyentry WHERE corrects_id IS NOT NULL),
+       (SELECT coalesce(max(id), 0) FROM updates_historyentry)
+"""
+
+
+def period(*, since: dt.datetime) -> Period:
+    """Return what names these entries. Nothing is ever edited, so that any change changes a count."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PERIOD, [since])
+        first_at, standing, corrections, newest_id = cursor.fetchone()
+    return Period(first_at, int(standing), corrections, newest_id)
+
+
 def rows(selection: Selection, *, limit: int, offset: int = 0) -> list[Row]:
     return list(select(selection).values_list(*COLUMNS)[offset : offset + limit])
 

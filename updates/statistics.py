@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+import functools
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 
 from updates import history
 from updates.models import HistoryEntry, HistoryTally
@@ -21,43 +24,34 @@ class Statistics:
     rolled_back_updates: int
     success_rate: float
     average_duration_seconds: float
-    services_updated: list[tuple[str, int]]
+    services_updated: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many entries one service has of one status, and what those took that say so."""
+
+    service_name: str
+    status: str
+    entries: int
+    timed_entries: int
+    seconds: int | None
 
 
 def statistics(*, since: dt.datetime | None) -> Statistics:
     """Add up the standing history; ``success_rate`` is in percent, both rates are 0.0 without updates."""
-    tallies = list(_tallies(since))
-    by_status: dict[str, int] = {}
-    by_service: dict[str, int] = {}
-    for tally in tallies:
-        by_status[tally["status"]] = by_status.get(tally["status"], 0) + tally["entries"]
-        by_service[tally["service_name"]] = (
-            by_service.get(tally["service_name"], 0) + tally["entries"]
-        )
-    total = sum(by_status.values())
-    successful = by_status.get(HistoryEntry.Status.SUCCESS, 0)
-    timed = sum(tally["timed_entries"] for tally in tallies)
-    seconds = sum(tally["seconds"] or 0 for tally in tallies)
-    return Statistics(
-        total_updates=total,
-        successful_updates=successful,
-        failed_updates=by_status.get(HistoryEntry.Status.FAILED, 0),
-        rolled_back_updates=by_status.get(HistoryEntry.Status.ROLLED_BACK, 0),
-        success_rate=round(100 * successful / total, 2) if total else 0.0,
-        average_duration_seconds=round(seconds / timed, 2) if timed else 0.0,
-        services_updated=sorted(by_service.items(), key=lambda item: (-item[1], item[0])),
-    )
-
-
-def _tallies(since: dt.datetime | None) -> Iterable[dict[str, Any]]:
-    columns = ("service_name", "status", "entries", "timed_entries", "seconds")
     if since is None:
-        tallies: Iterable[dict[str, Any]] = HistoryTally.objects.filter(entries__gt=0).values(
-            *columns
-        )
-        return tallies
-    found: Iterable[dict[str, Any]] = (
-        history.select(history.Selection(since=since))
+        return _add_up(_tallies(HistoryTally.objects.filter(entries__gt=0)))
+    return _of_period(history.period(since=since))
+
+
+@functools.lru_cache(maxsize=64)
+def _of_period(period: history.Period) -> Statistics:
+    """Kept while nothing is added and nothing leaves the window: it reads every entry in it."""
+    if period.first_at is None:
+        return _add_up([])
+    grouped = (
+        history.select(history.Selection(since=period.first_at))
         .order_by()
         .values("service_name", "status")
         .annotate(
@@ -65,6 +59,31 @@ def _tallies(since: dt.datetime | None) -> Iterable[dict[str, Any]]:
             timed_entries=Count("duration_seconds"),
             seconds=Sum("duration_seconds"),
         )
-        .values(*columns)
     )
-    return found
+    return _add_up(_tallies(grouped))
+
+
+def _tallies(rows: QuerySet[Any, Any]) -> list[Tally]:
+    columns = [field.name for field in dataclasses.fields(Tally)]
+    return [Tally(*row) for row in rows.values_list(*columns)]
+
+
+def _add_up(tallies: Sequence[Tally]) -> Statistics:
+    by_status: Counter[str] = Counter()
+    by_service: Counter[str] = Counter()
+    for tally in tallies:
+        by_status[tally.status] += tally.entries
+        by_service[tally.service_name] += tally.entries
+    total = by_status.total()
+    successful = by_status[HistoryEntry.Status.SUCCESS]
+    timed = sum(tally.timed_entries for tally in tallies)
+    seconds = sum(tally.seconds or 0 for tally in tallies)
+    return Statistics(
+        total_updates=total,
+        successful_updates=successful,
+        failed_updates=by_status[HistoryEntry.Status.FAILED],
+        rolled_back_updates=by_status[HistoryEntry.Status.ROLLED_BACK],
+        success_rate=round(100 * successful / total, 2) if total else 0.0,
+        average_duration_seconds=round(seconds / timed, 2) if timed else 0.0,
+        services_updated=tuple(sorted(by_service.items(), key=lambda item: (-item[1], item[0]))),
+    )

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
@@ -271,6 +272,27 @@ def test_the_tally_agrees_with_a_window_over_everything(api: APIClient) -> None:
             )
 
     assert _get(api, "statistics") == _get(api, "statistics", window="1d")
+
+
+@pytest.mark.parametrize("path", ["statistics", "statistics/dora"])
+def test_a_window_is_added_up_anew_only_where_its_entries_changed(
+    path: str, api: APIClient, django_assert_num_queries: Any
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    _add(timestamp=now - dt.timedelta(hours=23))
+
+    found = [_get(api, path, window="1d")]
+    with django_assert_num_queries(1):
+        again = _get(api, path, window="1d")
+    wrong = _add(timestamp=now - dt.timedelta(hours=2))
+    found.append(_get(api, path, window="1d"))
+    _add(timestamp=wrong.timestamp, corrects=wrong, status="failed")
+    found.append(_get(api, path, window="1d"))
+    with time_machine.travel(now + dt.timedelta(hours=2), tick=False):
+        found.append(_get(api, path, window="1d"))
+
+    assert again == found[0]
+    assert len({json.dumps(answer) for answer in found}) == 4
 
 
 # --- DORA -----------------------------------------------------------------------------------------
