@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import Sum
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import accounts, names
+from registry.models import Service
 from saga_project import api, strict_json
 from updates import endings, errors, operations
-from updates.models import Job, Step
+from updates.models import Job, JobTally, Step
 
 #: A job on its way back is still at work; its error says why it turned around.
 SHOWN_AS = {Job.Status.ROLLING_BACK: Job.Status.RUNNING}
@@ -106,21 +108,28 @@ class JobListView(api.SagaView):
     def get(self, request: Request) -> Response:
         """Deployments and rollbacks, newest first."""
         limit, offset = api.read_limit(request) or 0, api.read_offset(request)
-        jobs = _selected(request)
-        page = jobs.select_related("service").prefetch_related("steps")[offset : offset + limit]
-        return Response({"jobs": [document(job) for job in page], "total": jobs.count()})
+        selection = _read_selection(request)
+        page = Job.objects.filter(**selection).order_by("-created_at", "-id")
+        page = page.select_related("service").prefetch_related("steps")[offset : offset + limit]
+        return Response({"jobs": [document(job) for job in page], "total": _count(selection)})
 
 
-def _selected(request: Request) -> Any:
-    jobs = Job.objects.order_by("-created_at", "-id")
-    if service := api.read_text(request, "service"):
-        jobs = jobs.filter(service__name=names.check_service_name(service))
+def _read_selection(request: Request) -> dict[str, Any]:
+    """Return what was asked for, in words that jobs and their tally share."""
+    selection: dict[str, Any] = {}
+    if name := api.read_text(request, "service"):
+        services = Service.objects.filter(name=names.check_service_name(name))
+        selection["service_id__in"] = list(services.values_list("pk", flat=True))
     if status := api.read_text(request, "status"):
         if status not in STATUSES:
             raise errors.InvalidStatus(f"'status' is one of {', '.join(STATUSES)}.", field="status")
         hidden = [inner for inner, shown in SHOWN_AS.items() if shown == status]
-        jobs = jobs.filter(status__in=[status, *hidden])
-    return jobs
+        selection["status__in"] = [status, *hidden]
+    return selection
+
+
+def _count(selection: dict[str, Any]) -> int:
+    return JobTally.objects.filter(**selection).aggregate(total=Sum("jobs"))["total"] or 0
 
 
 class JobView(api.SagaView):

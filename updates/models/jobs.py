@@ -144,6 +144,7 @@ class Job(models.Model):
             ),
             models.Index(fields=["service", "-created_at", "-id"], name="job_of_service"),
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="job_of_status"),
         ]
 
     def __str__(self) -> str:
@@ -154,6 +155,27 @@ class Job(models.Model):
         begun = self.steps.filter(is_way_back=False, started_at__isnull=False)
         last = begun.aggregate(last=models.Max("move"))["last"]
         return 0 if last is None else int(last) + 1
+
+
+class JobTally(models.Model):
+    """How many jobs there are; a trigger keeps it, so that nobody counts a million rows.
+
+    A row for each service, so that no two of them wait for each other.
+    """
+
+    service_id = models.BigIntegerField(help_text="No foreign key: it may outlive the service.")
+    status = models.CharField(max_length=12)
+    jobs = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service_id", "status"], name="one_job_tally_per_status"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_id} {self.status}: {self.jobs}"
 
 
 class Step(models.Model):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
+from collections import Counter
 
 import pytest
 from django.db import connection
@@ -13,7 +15,7 @@ from rest_framework.test import APIClient
 from registry.models import Service
 from registry.operations import ensure_service
 from updates import errors, operations, releases
-from updates.models import Job, Step
+from updates.models import Job, JobTally, Step
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +102,65 @@ def test_selects_jobs_by_service_and_status(api: APIClient, service: Service) ->
 
     assert [found["job_id"] for found in answer["jobs"]] == [job.job_id]
     assert answer["jobs"][0]["status"] == "running"
+
+
+def test_total_counts_all_matches_whatever_became_of_them(api: APIClient) -> None:
+    for number, status in enumerate(["succeeded", "failed", "succeeded", "rolling_back", "queued"]):
+        put_in(deploy(ensure_service(f"service-{number}")), status)
+    again = deploy(ensure_service("service-0"), "2.0.0")
+    Service.objects.get(name="service-2").delete()
+
+    totals = {
+        query: api.get(f"/api/v1/updates/jobs?limit=1&{query}").json()["total"]
+        for query in ("", "status=succeeded", "status=running", "service=service-0", "service=none")
+    }
+
+    assert again.status == "queued"
+    assert list(totals.values()) == [5, 1, 1, 2, 0]
+
+
+def test_the_tally_is_what_counting_finds(service: Service) -> None:
+    for version, ends in itertools.product("123", (["failed"], ["running", "cancelled"])):
+        job = deploy(service, version)
+        for status in ends:
+            put_in(job, status)
+    counted = Counter(Job.objects.values_list("status", flat=True))
+
+    tallied = dict(JobTally.objects.filter(jobs__gt=0).values_list("status", "jobs"))
+
+    assert tallied == counted == {"failed": 3, "cancelled": 3}
+
+
+@pytest.mark.parametrize("query", ["", "&status=failed", "&service=shop", "&status=paused"])
+def test_every_selection_reads_along_an_index(query: str, api: APIClient) -> None:
+    now = timezone.now()
+    services = [ensure_service(name) for name in ("shop", "other", "third")]
+    Job.objects.bulk_create(
+        Job(
+            job_id=f"deploy-{number}",
+            kind="deploy",
+            service=services[number % 3],
+            version="1",
+            strategy="rolling",
+            status="failed" if number % 20 == 0 else "succeeded",
+            created_at=now - dt.timedelta(minutes=number),
+        )
+        for number in range(3000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE updates_job")
+
+    with CaptureQueriesContext(connection) as queries:
+        api.get(f"/api/v1/updates/jobs?limit=10{query}")
+    (listing,) = [
+        each["sql"] for each in queries if "ORDER BY" in each["sql"] and "LIMIT" in each["sql"]
+    ][:1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {listing}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "using job_" in plan
+    assert "Seq Scan on updates_job" not in plan
 
 
 @pytest.mark.parametrize(
