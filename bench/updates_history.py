@@ -1,68 +1,71 @@
-"""History of a million rows: how fast its pages are, and what an export takes in time and memory.
+"""A million rows each of history, jobs and events: how fast their pages are, and what an export takes.
 
-    python -m bench.updates_history [--rows 1000000]
+    python -m bench.updates_history [--rows 1000000] [--requests 200]
 
-Starts a stack of its own with one web process in an empty folder, fills the history, and measures over
-HTTP. Prints the plans of the queries, too: each must read along an index.
+Starts a stack of its own with one web process in an empty folder, fills it, and measures over HTTP, one
+call after the other. Prints the plans of the queries, too: each must read along an index.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime as dt
 import http.client
+import json
 import statistics
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import psycopg
 
-from saga_project import embedded
+from bench import updates_fill
 from tests import stack
 
 WEEK = "since=2026-06-01T00:00:00Z&until=2026-06-08T00:00:00Z"
+ONE = "service-000500"
 PAGES = {
-    "all services, newest 100": "/updates/history",
-    "all services, newest 1000": "/updates/history?limit=1000",
-    "all services, page 50": "/updates/history?offset=5000",
-    "one service of a thousand": "/updates/history/service-500",
-    "failed ones": "/updates/history?status=failed",
-    "a week of a service": f"/updates/history/service-500?{WEEK}",
-    "the last 30 days": "/updates/history?since=2026-10-23T00:00:00Z",
+    "history, newest 100": "/updates/history",
+    "history, newest 1000": "/updates/history?limit=1000",
+    "history, page 50": "/updates/history?offset=5000",
+    "history of a service": f"/updates/history/{ONE}",
+    "history, failed ones": "/updates/history?status=failed",
+    "history, a service's week": f"/updates/history/{ONE}?{WEEK}",
+    "history, last 30 days": "/updates/history?since={month_ago}",
     "statistics": "/updates/statistics",
     "statistics of 30 days": "/updates/statistics?window=30d",
     "DORA of 30 days": "/updates/statistics/dora",
+    "jobs, newest 100": "/updates/jobs",
+    "jobs of a service": f"/updates/jobs?service={ONE}",
+    "jobs, failed ones": "/updates/jobs?status=failed",
+    "jobs, running ones (none)": "/updates/jobs?status=running",
+    "events, newest 100": "/events",
+    "events after a cursor": "/events?after={cursor}",
+    "events of a service": f"/events?service={ONE}",
+    "events of a rare type": "/events?type=delivery.*",
+    "events of a type": "/events?type=deployment.*&after={cursor}",
 }
-REQUESTS = 100
-#: A year's worth, evenly; a thousand services; one in twenty failed, one in fifty rolled back.
-FILL = """
-INSERT INTO updates_historyentry (service_name, kind, status, old_version, new_version, running_version,
-    timestamp, started_at, released_at, duration_seconds, artifact_url, checksum, artifact_path, backup_path,
-    detail, recorded_by, recorded_at)
-SELECT 'service-' || number %% 1000, 'deploy',
-    CASE WHEN number %% 20 = 0 THEN 'failed' WHEN number %% 50 = 1 THEN 'rolled_back' ELSE 'success' END,
-    '1.' || number || '.0', '1.' || number + 1 || '.0', '1.' || number + 1 || '.0',
-    moment, moment - interval '40 s', moment - interval '1 day', 30 + number %% 60,
-    'https://ci.example/artifacts/service-' || number %% 1000 || '-1.' || number || '.0.tar.gz',
-    'sha256:' || encode(sha256(number::text::bytea), 'hex'),
-    '/srv/saga/artifacts/' || number, '/srv/saga/backups/' || number, '', 'bench', now()
-FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number,
-    LATERAL (SELECT now() - interval '365 days' * (1 - number::float / %(rows)s)) AS of(moment)
-"""
 PLANS = {
-    "all services": """SELECT * FROM updates_historyentry {standing}
+    "history": """SELECT * FROM updates_historyentry {standing}
         ORDER BY timestamp DESC, id DESC LIMIT 100""",
-    "one service": """SELECT * FROM updates_historyentry {standing} AND service_name = 'service-500'
+    "history of a service": """SELECT * FROM updates_historyentry {standing} AND service_name = '{one}'
         ORDER BY timestamp DESC, id DESC LIMIT 100""",
-    "one status": """SELECT * FROM updates_historyentry {standing} AND status = 'failed'
+    "history of a status": """SELECT * FROM updates_historyentry {standing} AND status = 'failed'
         ORDER BY timestamp DESC, id DESC LIMIT 100""",
     "an export's next chunk": """SELECT * FROM updates_historyentry {standing}
         AND (timestamp, id) < (now() - interval '100 days', 700000)
         ORDER BY timestamp DESC, id DESC LIMIT 2000""",
+    "jobs": "SELECT * FROM updates_job ORDER BY created_at DESC, id DESC LIMIT 100",
+    "jobs of a status": """SELECT * FROM updates_job WHERE status IN ('failed')
+        ORDER BY created_at DESC, id DESC LIMIT 100""",
+    "events": "SELECT * FROM registry_event ORDER BY transaction DESC, id DESC LIMIT 100",
+    "events of a service": """SELECT * FROM registry_event WHERE service_name = '{one}'
+        ORDER BY transaction DESC, id DESC LIMIT 100""",
+    "events of a type": """SELECT * FROM registry_event WHERE type LIKE 'delivery.%'
+        ORDER BY transaction DESC, id DESC LIMIT 100""",
 }
 STANDING = (
     "WHERE NOT id IN (SELECT corrects_id FROM updates_historyentry WHERE corrects_id IS NOT NULL)"
@@ -80,46 +83,47 @@ class Export:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--requests", type=int, default=200, help="Of each page.")
+    asked = parser.parse_args()
     with stack.running(SAGA_WEB_PROCESSES="1", SAGA_AUTH="open") as running:
-        fill(running.folder / "var", rows)
-        show_plans(running.folder / "var")
-        measure_pages(running.port)
+        updates_fill.fill(running, asked.rows)
+        show_plans(updates_fill.database_url(running))
+        measure_pages(running.port, asked.requests)
         web = running.processes("uvicorn")[0]
         for kind in ("csv", "json"):
-            measure_export(running.port, kind, rows, web)
+            measure_export(running.port, kind, asked.rows, web)
 
 
-def fill(data_dir: Path, rows: int) -> None:
-    started = time.perf_counter()
-    with psycopg.connect(embedded.database_url(data_dir), autocommit=True) as connection:
-        for first in range(1, rows + 1, 100_000):
-            last = min(first + 99_999, rows)
-            connection.execute(FILL, {"first": first, "last": last, "rows": rows})
-        connection.execute("VACUUM ANALYZE updates_historyentry")
-    print(f"{rows:,} rows written in {time.perf_counter() - started:.0f} s\n")
-
-
-def show_plans(data_dir: Path) -> None:
-    with psycopg.connect(embedded.database_url(data_dir)) as connection:
+def show_plans(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
         for name, query in PLANS.items():
-            text = query.format(standing=STANDING)
+            text = query.format(standing=STANDING, one=ONE)
             plan = [row[0] for row in connection.execute(f"EXPLAIN (ANALYZE, COSTS OFF) {text}")]
-            scan = next(line.strip() for line in plan if "history_" in line)
-            print(f"{name:28} {scan.split(' (')[0]:70} {plan[-1]}")
+            scan = next(line.strip() for line in plan if "Scan" in line)
+            took = plan[-1].removeprefix("Execution Time: ")
+            print(f"{name:24} {scan.split(' (')[0].removeprefix('->  '):64} {took:>10}")
     print()
 
 
-def measure_pages(port: int) -> None:
-    print(f"{'page':28} {'p50 ms':>8} {'p95 ms':>8} {'max ms':>8}")
+def measure_pages(port: int, requests: int) -> None:
+    """Time each page; the first call is told apart, since figures of a window are kept until they change."""
+    month_ago = (dt.datetime.now(dt.UTC) - dt.timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    middle = {"month_ago": month_ago, "cursor": _cursor_in_the_middle(port)}
+    print(f"{'page, ms':28} {'first':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}")
     for name, path in PAGES.items():
-        times = sorted(_call(port, path) for _ in range(REQUESTS))
-        p50, p95 = statistics.median(times), times[int(REQUESTS * 0.95) - 1]
-        print(f"{name:28} {p50 * 1000:8.1f} {p95 * 1000:8.1f} {times[-1] * 1000:8.1f}")
+        first, *rest = (_call(port, path.format(**middle))[0] for _ in range(requests + 1))
+        cuts = statistics.quantiles(rest, n=100)
+        figures = (first, cuts[49], cuts[94], cuts[98], max(rest))
+        print(f"{name:28}" + "".join(f" {seconds * 1000:8.1f}" for seconds in figures))
     print()
 
 
-def _call(port: int, path: str) -> float:
+def _cursor_in_the_middle(port: int) -> str:
+    newest = json.loads(_call(port, "/events")[1])["cursor"]
+    return f"{int(newest.partition('-')[0]) // 2}-0"
+
+
+def _call(port: int, path: str) -> tuple[float, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     started = time.perf_counter()
     connection.request("GET", f"/api/v1{path}")
@@ -129,7 +133,7 @@ def _call(port: int, path: str) -> float:
     connection.close()
     if response.status != 200:
         raise SystemExit(f"{path} answered {response.status}: {body[:200]!r}")
-    return seconds
+    return seconds, body
 
 
 def measure_export(port: int, kind: str, rows: int, web: psutil.Process) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from django.db.models import F, Func, TextField, Value
+from django.db.models.expressions import Combinable
 
 from saga_project import api
 from updates import history
@@ -55,7 +56,7 @@ class _Moment(Func):
     template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
 
 
-CSV_COLUMNS = {
+CSV_COLUMNS: dict[str, Combinable] = {
     "Service Name": _Cell(F("service_name")),
     "Old Version": _Cell(F("old_version")),
     "New Version": _Cell(F("new_version")),

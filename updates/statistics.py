@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, QuerySet, Sum
 
@@ -27,8 +26,7 @@ class Statistics:
     services_updated: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     """How many entries one service has of one status, and what those took that say so."""
 
     service_name: str
@@ -64,8 +62,7 @@ def _of_period(period: history.Period) -> Statistics:
 
 
 def _tallies(rows: QuerySet[Any, Any]) -> list[Tally]:
-    columns = [field.name for field in dataclasses.fields(Tally)]
-    return [Tally(*row) for row in rows.values_list(*columns)]
+    return list(map(Tally._make, rows.values_list(*Tally._fields)))
 
 
 def _add_up(tallies: Sequence[Tally]) -> Statistics:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -63,7 +63,41 @@ class VerbSerializer(serializers.Serializer[Any]):
     )
 
 
-def document(job: Job) -> dict[str, Any]:
+#: What an answer shows; the plan of a job and the journal's details would cost more than all of it.
+SHOWN = (
+    *("job_id", "kind", "service__name", "version", "previous_version", "strategy", "status"),
+    *("progress", "created_at", "started_at", "finished_at", "paused_seconds", "error"),
+)
+
+
+def documents(jobs: QuerySet[Job]) -> list[dict[str, Any]]:
+    found = list(jobs.select_related("service").only(*SHOWN))
+    steps = _steps_of(found)
+    return [_document(job, steps[job.pk]) for job in found]
+
+
+def _steps_of(jobs: Sequence[Job]) -> dict[int, list[dict[str, Any]]]:
+    """Return each job's journal, out of tuples: a page of a hundred jobs has a thousand steps."""
+    steps: dict[int, list[dict[str, Any]]] = {job.pk: [] for job in jobs}
+    rows = Step.objects.filter(job__in=steps).order_by("position")
+    columns = ("name", "target_name", "status", "started_at", "finished_at", "message")
+    for job_pk, name, target, status, started_at, finished_at, message in rows.values_list(
+        "job_id", *columns
+    ):
+        steps[job_pk].append(
+            {
+                "name": name,
+                "target": target or None,
+                "status": status,
+                "started_at": api.zulu(started_at),
+                "finished_at": api.zulu(finished_at),
+                "message": message,
+            }
+        )
+    return steps
+
+
+def _document(job: Job, steps: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "job_id": job.job_id,
         "kind": job.kind,
@@ -73,23 +107,12 @@ def document(job: Job) -> dict[str, Any]:
         "strategy": job.strategy,
         "status": SHOWN_AS.get(Job.Status(job.status), job.status),
         "progress": job.progress,
-        "steps": [_step(step) for step in job.steps.all()],
+        "steps": steps,
         "created_at": api.zulu(job.created_at),
         "started_at": api.zulu(job.started_at),
         "finished_at": api.zulu(job.finished_at),
         "duration_seconds": endings.duration_seconds(job),
         "error": job.error or None,
-    }
-
-
-def _step(step: Step) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "target": step.target_name or None,
-        "status": step.status,
-        "started_at": api.zulu(step.started_at),
-        "finished_at": api.zulu(step.finished_at),
-        "message": step.message,
     }
 
 
@@ -110,8 +133,8 @@ class JobListView(api.SagaView):
         limit, offset = api.read_limit(request) or 0, api.read_offset(request)
         selection = _read_selection(request)
         page = Job.objects.filter(**selection).order_by("-created_at", "-id")
-        page = page.select_related("service").prefetch_related("steps")[offset : offset + limit]
-        return Response({"jobs": [document(job) for job in page], "total": _count(selection)})
+        jobs = documents(page[offset : offset + limit])
+        return Response({"jobs": jobs, "total": _count(selection)})
 
 
 def _read_selection(request: Request) -> dict[str, Any]:
@@ -138,22 +161,23 @@ class JobView(api.SagaView):
     @extend_schema(responses=JobSerializer)
     def get(self, request: Request, job_id: str) -> Response:
         """One deployment with the journal of its steps."""
-        return Response(document(_job(job_id)))
+        return Response(_shown(job_id))
 
 
-def _job(job_id: str) -> Job:
-    job = (
-        Job.objects.select_related("service")
-        .prefetch_related("steps")
-        .filter(job_id=job_id)
-        .order_by("pk")
-        .first()
-        if strict_json.is_clean(job_id)
-        else None
-    )
-    if job is None:
-        raise errors.JobNotFound(f"There is no job {job_id[:300]!r}.")
-    return job
+def _shown(job_id: str) -> dict[str, Any]:
+    found = documents(_find(job_id))
+    if not found:
+        raise _not_found(job_id)
+    return found[0]
+
+
+def _find(job_id: str) -> QuerySet[Job]:
+    is_clean = strict_json.is_clean(job_id)
+    return Job.objects.filter(job_id=job_id) if is_clean else Job.objects.none()
+
+
+def _not_found(job_id: str) -> errors.JobNotFound:
+    return errors.JobNotFound(f"There is no job {job_id[:300]!r}.")
 
 
 class JobVerbView(api.SagaView):
@@ -181,7 +205,9 @@ class JobVerbView(api.SagaView):
         """Pause, resume, promote, abort or retry a deployment; 409 where its state does not allow that."""
         shape = VerbSerializer(data=api.body_of(request))
         shape.is_valid(raise_exception=True)
-        job = _job(job_id)
+        job = _find(job_id).select_related("service").order_by("pk").first()
+        if job is None:
+            raise _not_found(job_id)
         caller = accounts.caller_of(request.user)
         accounts.check_may_change(caller, job.service.name, owner_id=job.service.account_id)
         by = str(caller) if caller else "anonymous"
@@ -191,4 +217,4 @@ class JobVerbView(api.SagaView):
             )
         else:
             after = self.verbs[verb](job_id, by=by)
-        return Response(document(_job(after.job_id)), status=202)
+        return Response(_shown(after.job_id), status=202)
