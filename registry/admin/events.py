@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.paginator import InfinitePaginator
 
 from registry.admin import verbs
 from registry.models import Event
@@ -41,6 +42,7 @@ class KindFilter(admin.SimpleListFilter):
 class EventAdmin(verbs.ReadOnly):
     list_display = ("occurred_at", "type", "service_name", "data")
     list_filter = (KindFilter,)
+    paginator = InfinitePaginator
     list_per_page = 50
     search_fields = ("=service_name", "=type")
     search_help_text = "A service's name or an event's type, in full."

@@ -1,4 +1,4 @@
-"""Services and their instances, with presence as it is at this moment."""
+"""Services and their instances, with presence as it is at this moment; a service's page is the console's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from registry import accounts, directory, operations
 from registry.admin import verbs
-from registry.directory import InstanceEntry, ServiceEntry
+from registry.directory import InstanceEntry
 from registry.models import Instance, Service
 from saga_project.errors import RedisUnavailable
 
@@ -69,25 +69,13 @@ DEREGISTER = verbs.Verb(
 # --- Presence -------------------------------------------------------------------------------------
 
 
-def _entry(name: str) -> ServiceEntry | None:
-    """Return what readers see of a service, approved or not; raises RedisUnavailable."""
-    return directory.find(name)
+def _live(name: str) -> list[InstanceEntry]:
+    """Return who lives of a service, approved or not; raises RedisUnavailable.
 
-
-def _live_instance(instance: Instance) -> InstanceEntry | None:
-    entry = _entry(instance.service.name)
-    live = entry.live(directory.now_us()) if entry is not None else []
-    return next((row for row in live if row.instance_id == instance.instance_id), None)
-
-
-class InstanceInline(TabularInline):
-    model = Instance
-    fields = ("instance_id", "url", "version", "zone", "weight", "health", "state", "is_draining")
-    readonly_fields = fields
-    can_delete = False
-    max_num = 0
-    show_change_link = True
-    tab = True
+    A whole replica is believed also where it knows of nobody: a list asks for each of its rows.
+    """
+    entry = directory.peek(name) if directory.is_whole() else directory.find(name)
+    return entry.live(directory.now_us()) if entry is not None else []
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -108,12 +96,11 @@ class StateFilter(admin.SimpleListFilter):
 class ServiceAdmin(ModelAdmin):
     list_display = (
         "name",
-        "status_label",
-        "health_label",
+        "state_label",
         "presence",
         "version",
         "owner",
-        "last_heartbeat",
+        "last_heartbeat_at",
         "registered_at",
     )
     list_filter = (StateFilter, "status", "health_status", "is_auto_approved", "category")
@@ -122,59 +109,10 @@ class ServiceAdmin(ModelAdmin):
     search_fields = ("name", "display_name", "description", "app_id", "contact_email", "version")
     date_hierarchy = "registered_at"
     ordering = ("name",)
-    inlines = (InstanceInline,)
     actions = ("approve_services", "reject_services", "deregister_services")
-    actions_detail = ("approve_service", "reject_service", "deregister_service")
-    warn_unsaved_form = True
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("name", "display_name"),
-                    ("status_label", "health_label"),
-                    ("presence", "last_heartbeat"),
-                    "status_reason",
-                    "notes",
-                )
-            },
-        ),
-        (
-            "Profile",
-            {
-                "fields": (
-                    ("version", "previous_version"),
-                    "description",
-                    ("app_id", "category", "contact_email"),
-                    "health_check_url",
-                    "capabilities",
-                    "endpoints",
-                    "metadata",
-                )
-            },
-        ),
-        (
-            "Registration",
-            {
-                "fields": (
-                    ("service_id", "account"),
-                    ("registered_at", "updated_at"),
-                    ("heartbeat_interval_seconds", "consecutive_misses"),
-                    ("is_auto_approved", "approved_at", "approved_by"),
-                    ("canary_version", "canary_percent"),
-                )
-            },
-        ),
-    )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Everything but the notes is what programs said, or what became of it."""
-        names = ["status_label", "health_label", "presence", "last_heartbeat"]
-        return names + [field.name for field in Service._meta.fields if field.name != "notes"]
-
-    def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
-        # Only what was edited: heartbeats write the rest at the same time.
-        obj.save(update_fields=form.changed_data)
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return Service.objects.with_state()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -191,25 +129,12 @@ class ServiceAdmin(ModelAdmin):
     # --- Columns ---
 
     @display(
-        description="Status",
-        ordering="status",
-        label={
-            "Active": "success",
-            "Pending Approval": "info",
-            "Degraded": "warning",
-            "Rejected": "danger",
-        },
+        description="State",
+        ordering="state",
+        label={"up": "success", "degraded": "warning", "gone": "danger", "pending": "warning"},
     )
-    def status_label(self, service: Service) -> str:
-        return Service.Status(service.status).label
-
-    @display(
-        description="Health",
-        ordering="health_status",
-        label={"Healthy": "success", "Degraded": "warning", "Unreachable": "danger"},
-    )
-    def health_label(self, service: Service) -> str:
-        return Service.Health(service.health_status).label
+    def state_label(self, service: Any) -> str:
+        return str(service.state)
 
     @display(description="Owner", ordering="account__name", empty_value="nobody")
     def owner(self, service: Service) -> str | None:
@@ -218,21 +143,10 @@ class ServiceAdmin(ModelAdmin):
     @display(description="Presence")
     def presence(self, service: Service) -> str:
         try:
-            entry = _entry(service.name)
+            count = len(_live(service.name))
         except RedisUnavailable:
             return UNKNOWN
-        count = len(entry.live(directory.now_us())) if entry is not None else 0
         return f"{count} live" if count else "none live"
-
-    @display(description="Last heartbeat", ordering="last_heartbeat_at", empty_value="never")
-    def last_heartbeat(self, service: Service) -> Any:
-        try:
-            entry = _entry(service.name)
-        except RedisUnavailable:
-            entry = None
-        if entry is None:
-            return service.last_heartbeat_at
-        return max(row.last_heartbeat_at for row in entry.live(directory.now_us()))
 
     # --- Actions ---
 
@@ -254,18 +168,6 @@ class ServiceAdmin(ModelAdmin):
     ) -> HttpResponse | None:
         return verbs.carry_out(self, request, queryset, DEREGISTER)
 
-    @action(description="Approve", permissions=["approve"], url_path="approve")
-    def approve_service(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return verbs.ask(self, request, Service.objects.filter(pk=object_id), APPROVE)
-
-    @action(description="Reject", permissions=["approve"], url_path="reject")
-    def reject_service(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return verbs.ask(self, request, Service.objects.filter(pk=object_id), REJECT)
-
-    @action(description="Deregister", permissions=["deregister"], url_path="deregister")
-    def deregister_service(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return verbs.ask(self, request, Service.objects.filter(pk=object_id), DEREGISTER)
-
 
 @admin.register(Instance)
 class InstanceAdmin(verbs.ReadOnly):
@@ -274,11 +176,10 @@ class InstanceAdmin(verbs.ReadOnly):
         "service",
         "presence",
         "health_label",
-        "state",
         "version",
         "zone",
         "url",
-        "last_heartbeat",
+        "last_heartbeat_at",
     )
     list_filter = ("state", "health", "is_draining", "zone")
     list_select_related = ("service",)
@@ -290,9 +191,11 @@ class InstanceAdmin(verbs.ReadOnly):
     @display(description="Presence", label={"live": "success", "gone": "danger"})
     def presence(self, instance: Instance) -> str:
         try:
-            return "live" if _live_instance(instance) is not None else "gone"
+            live = _live(instance.service.name)
         except RedisUnavailable:
             return UNKNOWN
+        is_live = any(entry.instance_id == instance.instance_id for entry in live)
+        return "live" if is_live else "gone"
 
     @display(
         description="Health",
@@ -301,11 +204,3 @@ class InstanceAdmin(verbs.ReadOnly):
     )
     def health_label(self, instance: Instance) -> str:
         return Instance.Health(instance.health).label
-
-    @display(description="Last heartbeat", ordering="last_heartbeat_at")
-    def last_heartbeat(self, instance: Instance) -> Any:
-        try:
-            live = _live_instance(instance)
-        except RedisUnavailable:
-            live = None
-        return live.last_heartbeat_at if live is not None else instance.last_heartbeat_at

@@ -27,7 +27,8 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     verbs = confirm.allowed(request, verbs_of(approval, user=user, now=timezone.now()))
     context = {
         **admin.site.each_context(request),
-        "title": "Approval",
+        "title": str(approval.release),
+        "sg_list": "updates.approval",
         "approval": approval,
         "release": approval.release,
         "verbs": verbs,

@@ -89,7 +89,8 @@ def _form(
     may_edit = roles.person(request).has_perm(roles.CONFIGURE_WEBHOOKS)
     context: dict[str, Any] = {
         **admin.site.each_context(request),
-        "title": "Webhook configuration",
+        "title": str(configuration) if configuration else "New",
+        "sg_list": "webhooks.configuration",
         "configuration": configuration,
         "service_name": configuration.service_name if configuration else service_name,
         "rows": rows if not may_edit else [*rows, *[Row("", "")] * EMPTY_ROWS],

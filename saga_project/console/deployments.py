@@ -110,7 +110,11 @@ def page(request: HttpRequest, job_id: str) -> HttpResponse:
         page="console/deployment.html",
         live="console/deployment_live.html",
         context=_context(request, job),
-        site={**admin.site.each_context(request), "title": "Deployment"},
+        site={
+            **admin.site.each_context(request),
+            "title": f"{job.service.name} {job.version}",
+            "sg_list": "updates.job",
+        },
     )
 
 

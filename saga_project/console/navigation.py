@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.db.models.options import Options
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -58,6 +59,19 @@ GROUPS = (
 )
 
 
+_TITLES = {label: title for _, entries in GROUPS for label, title, _ in entries}
+
+
+def title_of(options: Options[Any]) -> str:
+    """Return what the sidebar calls the rows of a model; what it does not list has its own words."""
+    own = str(options.verbose_name_plural).capitalize()
+    return _TITLES.get(options.label_lower, own)
+
+
+def list_of(label: str) -> str:
+    return reverse(f"admin:{label.replace('.', '_')}_changelist")
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     dashboard = {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")}
     start = {"title": "Start here", "icon": "flag", "link": reverse("admin:console_start")}
@@ -78,5 +92,4 @@ def _is_open(request: HttpRequest, label: str) -> bool:
 
 
 def _item(label: str, title: str, icon: str) -> dict[str, Any]:
-    address = reverse(f"admin:{label.replace('.', '_')}_changelist")
-    return {"title": title, "icon": icon, "link": address}
+    return {"title": title, "icon": icon, "link": list_of(label)}

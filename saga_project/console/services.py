@@ -52,7 +52,11 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         page="console/service.html",
         live="console/service_live.html",
         context=context,
-        site={**admin.site.each_context(request), "title": "Service", "opts": None},
+        site={
+            **admin.site.each_context(request),
+            "title": service.name,
+            "sg_list": "registry.service",
+        },
     )
 
 

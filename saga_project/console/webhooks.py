@@ -40,7 +40,8 @@ def call_page(request: HttpRequest, number: uuid.UUID) -> HttpResponse:
     call = _find_call(number)
     context = {
         **admin.site.each_context(request),
-        "title": "Inbound call",
+        "title": f"{call.route} {call.service_name}",
+        "sg_list": "webhooks.inboundcall",
         "call": call,
         "body": _readable(call.body),
         "verbs": confirm.allowed(request, _call_verbs(call, by=request.user.get_username())),
@@ -109,7 +110,8 @@ def delivery_page(request: HttpRequest, number: uuid.UUID) -> HttpResponse:
     delivery = _find_delivery(number)
     context = {
         **admin.site.each_context(request),
-        "title": "Delivery",
+        "title": f"{delivery.topic} {delivery.service_name}",
+        "sg_list": "webhooks.delivery",
         "delivery": delivery,
         "receiver": masked(delivery.url),
         "attempts": delivery.attempts.order_by("-started_at", "-pk")[:50],
@@ -179,7 +181,8 @@ def replay_page(request: HttpRequest) -> HttpResponse:
     receivers = Counter(masked(row.url) for row in chosen)
     context: dict[str, Any] = {
         **admin.site.each_context(request),
-        "title": "Send dead deliveries again",
+        "title": "Send dead ones again",
+        "sg_list": "webhooks.delivery",
         "service_name": service_name,
         "since": since,
         "count": len(chosen),

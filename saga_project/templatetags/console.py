@@ -7,8 +7,13 @@ import json
 from typing import Any
 
 from django import template
+from django.apps import apps
+from django.db.models import Model
+from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from saga_project.console import navigation
 
 register = template.Library()
 
@@ -31,6 +36,7 @@ STATES = {
     "pending": ("hourglass_empty", "warn", "pending"),
     "pending_approval": ("hourglass_empty", "warn", "pending approval"),
     "suspended": ("pause_circle", "warn", "suspended"),
+    "withdrawn": ("archive", "warn", "withdrawn"),
     "quarantined": ("gpp_maybe", "bad", "quarantined"),
     "rolling_back": ("undo", "warn", "rolling back"),
     "rolled_back": ("undo", "warn", "rolled back"),
@@ -42,10 +48,14 @@ STATES = {
     "dead": ("error", "bad", "dead"),
     "refused": ("block", "bad", "refused"),
     "rejected": ("block", "bad", "rejected"),
+    "revoked": ("block", "bad", "revoked"),
     "running": ("progress_activity", "busy", "running"),
     "sending": ("progress_activity", "busy", "sending"),
     "draining": ("logout", "warn", "draining"),
     "skipped": ("remove", "mute", "skipped"),
+    "cancelled": ("remove", "mute", "cancelled"),
+    "superseded": ("remove", "mute", "superseded"),
+    "left": ("logout", "mute", "left"),
     "queued": ("schedule", "busy", "queued"),
 }
 _NEUTRAL = ("radio_button_unchecked", "mute", "")
@@ -83,13 +93,12 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 def state(word: str, text: str = "") -> SafeString:
     """Draw a state as a badge: icon, word and tone."""
     icon, tone, label = STATES.get(word, (*_NEUTRAL[:2], word.replace("_", " ")))
-    return format_html(
-        '<span class="sg-badge sg-{}">'
-        '<span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</span>',
-        tone,
-        icon,
-        text or label,
-    )
+    return badge(tone, text or label, icon)
+
+
+def badge(tone: str, text: str, icon: str = "") -> SafeString:
+    sign = format_html('<span class="material-symbols-outlined" aria-hidden="true">{}</span>', icon)
+    return format_html('<span class="sg-badge sg-{}">{}{}</span>', tone, sign if icon else "", text)
 
 
 @register.simple_tag
@@ -105,6 +114,20 @@ def at(moment: dt.datetime | None, how: str = "absolute") -> SafeString | str:
         utc.strftime("%Y-%m-%d %H:%M:%S"),
         utc.strftime("%Y-%m-%d %H:%M:%S"),
     )
+
+
+@register.simple_tag(takes_context=True)
+def trail(context: Context) -> list[tuple[str, str]]:
+    """Return the way to this page, as titles and links: the list of its kind, then itself."""
+    options, original = context.get("opts"), context.get("original")
+    label = options.label_lower if options else context.get("sg_list")
+    here = str(original if isinstance(original, Model) else context.get("title") or "")
+    if not label:
+        return [(here, "")]
+    if options and "cl" in context:
+        return [(navigation.title_of(options), "")]
+    known = options or apps.get_model(label)._meta
+    return [(navigation.title_of(known), navigation.list_of(label)), (here, "")]
 
 
 @register.filter

@@ -40,7 +40,15 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
 class PolicyAdmin(AuditedAdmin):
     audited_as = "policy"
     form = PolicyForm
-    list_display = ("service", "kind_label", "version_range", "strategy", "next_step", "updated_at")
+    list_display = (
+        "service",
+        "kind_label",
+        "version_range",
+        "minimum_age_seconds",
+        "strategy",
+        "requires_second_person",
+        "updated_at",
+    )
     list_filter = ("kind", "strategy", "allows_prereleases")
     search_fields = ("service__name",)
     ordering = ("service__name",)

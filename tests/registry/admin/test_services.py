@@ -134,30 +134,6 @@ def test_refuses_a_button_that_was_pressed_all_the_same(
     assert service.status == "pending_approval"
 
 
-@pytest.mark.parametrize(
-    ("path", "groups"),
-    [
-        ("approve", {"approvers", "administrators"}),
-        ("reject", {"approvers", "administrators"}),
-        ("deregister", {"operators", "approvers", "administrators"}),
-    ],
-)
-def test_the_page_of_a_verb_opens_to_those_who_may(
-    login: Login, path: str, groups: set[str]
-) -> None:
-    service = register()
-
-    opened = {
-        group
-        for group in BUTTONS
-        if login(group).get(f"{LIST}{service.pk}/{path}/").status_code == 200
-    }
-
-    assert opened == groups
-    service.refresh_from_db()
-    assert service.status == "pending_approval"
-
-
 def test_shows_presence_as_it_is(login: Login) -> None:
     service = register()
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from registry.models import Event
+from saga_project.console import navigation
 from tests import factories
 from tests.saga_project.console import rows
 from tests.saga_project.console.conftest import Member
@@ -24,6 +25,7 @@ HOSTILE = {
     "endless": "x" * 5000,
     "link": "javascript:alert(1)",
 }
+LISTS = [navigation.list_of(label) for _, entries in navigation.GROUPS for label, *_ in entries]
 #: Session, person and groups; what a page asks for besides is its own.
 QUERIES = {
     "dashboard": 25,
@@ -42,7 +44,7 @@ def test_texts_from_outside_are_inert(text: str, member: Member, redis: object) 
     made = rows.make(text)
     client = member("administrators")
 
-    for address in made.pages().values():
+    for address in (*made.pages().values(), *LISTS):
         page = client.get(address).content.decode()
         assert "<script>alert" not in page
         assert ' onmouseover="' not in page
