@@ -63,6 +63,11 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ServiceAccount
         fields = ("name", "description", "is_active", "is_internal", "scopes", "services")
+        labels = {"is_active": "Active", "is_internal": "Internal"}
+        help_texts = {
+            "is_active": "Without it none of its tokens is accepted.",
+            "description": "Who runs it, and what for.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

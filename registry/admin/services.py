@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from registry import accounts, directory, operations
@@ -93,7 +92,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Service)
-class ServiceAdmin(ModelAdmin):
+class ServiceAdmin(verbs.ReadOnly):
     list_display = (
         "name",
         "state_label",
@@ -113,12 +112,6 @@ class ServiceAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return Service.objects.with_state()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_approve_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("registry.approve_service"))

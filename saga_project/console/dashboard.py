@@ -154,9 +154,11 @@ def _counted(count: int, one: str, many: str) -> str:
 
 def _figures(now: dt.datetime) -> dict[str, Any]:
     """What moves too slowly to be asked for every few seconds."""
+    history = reverse("admin:updates_historyentry_changelist")
     return {
         "dora": dora.figures(window=DORA_WINDOW, now=now),
         "dora_days": DORA_WINDOW.days,
+        "dora_link": f"{history}?timestamp__gte={now - DORA_WINDOW:%Y-%m-%d}",
         **_chart(now),
     }
 

@@ -139,7 +139,7 @@ def _verb(job: Job, name: str, by: str) -> Verb:
         permission=word.permission,
         link=reverse("admin:console_job_verb", args=[job.job_id, name]),
         consequences=_CONSEQUENCES[name](job) if name in _CONSEQUENCES else word.consequences,
-        is_primary=word.is_primary,
+        is_primary=word.is_primary and not (name == "resume" and "promote" in _names(job)),
         is_danger=word.is_danger,
         does=does,
     )

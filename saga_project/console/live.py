@@ -13,6 +13,13 @@ class RunningJob:
     job: Job
     step: Step | None
 
+    @property
+    def doing(self) -> str:
+        """Say what it is at: why it waits, else the step under way."""
+        if self.job.status == Job.Status.PAUSED:
+            return self.job.pause_reason
+        return f"{self.step.name} {self.step.target_name}".strip() if self.step else ""
+
 
 def with_current_steps(jobs: Sequence[Job]) -> list[RunningJob]:
     """Pair each job with the step that it works on, in one query for all."""

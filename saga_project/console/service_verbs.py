@@ -12,7 +12,7 @@ from django.utils import timezone
 import registry.operations
 import updates.operations
 from registry import accounts
-from registry.models import Service
+from registry.models import Service, Subscription
 from saga_project.console import overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
 from updates import plans, strategies
@@ -30,11 +30,11 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:
     verbs = []
     if status in (Service.Status.PENDING_APPROVAL, Service.Status.REJECTED):
         verbs.append(_approve(service, by, now))
-    if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
-        verbs.append(_reject(service, by, now))
     if not Job.objects.filter(service=service).locking().exists():
         verbs += _updates(service, user, now)
     verbs.append(_check(service))
+    if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
+        verbs.append(_reject(service, by, now))
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
     return verbs
@@ -127,7 +127,7 @@ def _deploy(
             Choice(
                 name="version",
                 label="Version",
-                options=[(release.version, release.version) for release in releases],
+                options=[(release.version, _offered(release, service)) for release in releases],
                 is_required=True,
             ),
             Choice(
@@ -140,6 +140,12 @@ def _deploy(
             *overrides.choices(user, is_open=verdict.is_open or is_for_two),
         ],
         does=does,
+    )
+
+
+def _offered(release: Release, service: Service) -> str:
+    return (
+        f"{release.version} (runs now)" if release.version == service.version else release.version
     )
 
 
@@ -233,8 +239,14 @@ def _deregister(service: Service, by: str, now: dt.datetime) -> Verb:
         is_danger=True,
         consequences=[
             "All its instances leave the lookups at once; history, releases and targets stay.",
+            *_of_dependants(service),
             "It may register again whenever it likes.",
         ],
         choices=[Choice(name="reason", label="Reason", is_long=True)],
         does=does,
     )
+
+
+def _of_dependants(service: Service) -> list[str]:
+    count = service.subscriptions.exclude(state=Subscription.State.CANCELLED).count()
+    return [f"Whoever subscribed to it ({count}) loses it."] if count else []

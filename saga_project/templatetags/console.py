@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from saga_project.console import navigation
+from updates.models import Step
 
 register = template.Library()
 
@@ -152,6 +153,13 @@ def took(record: Any) -> float | None:
 
 
 @register.filter
+def now(step: Step) -> str:
+    """Return the word for a step; a pause that runs is nothing that works."""
+    is_pause = step.name == "pause" and step.status == Step.Status.RUNNING
+    return "paused" if is_pause else step.status
+
+
+@register.filter
 def tone(word: str) -> str:
     """Return a step's tone; one that only waits its turn is nothing to look at."""
     return _NEUTRAL[1] if word == "pending" else STATES.get(word, _NEUTRAL)[1]
@@ -181,7 +189,7 @@ def facts(data: Any) -> list[tuple[str, str]]:
     known = [
         (key, value)
         for key, value in data.items()
-        if key != "kind" and value not in (None, "", [], {})
+        if key != "kind" and value not in (None, False, "", [], {})
     ]
     return [(key.replace("_", " "), _spoken(value)) for key, value in known[:FACTS_SHOWN]]
 

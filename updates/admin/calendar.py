@@ -22,6 +22,21 @@ class WindowForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="On which it opens; none means every day.",
     )
 
+    class Meta:
+        labels = {"is_enabled": "Enabled", "duration_minutes": "Minutes"}
+        help_texts = {
+            "duration_minutes": "How long it stays open.",
+            "time_zone": "IANA name, such as Europe/Berlin.",
+        }
+
+
+class FreezeForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        help_texts = {
+            "time_zone": "IANA name, such as Europe/Berlin: both times are on its wall clock.",
+            "reason": "Whoever is held up reads this.",
+        }
+
 
 @admin.register(MaintenanceWindow)
 class MaintenanceWindowAdmin(AuditedAdmin):
@@ -53,6 +68,7 @@ class MaintenanceWindowAdmin(AuditedAdmin):
 @admin.register(Freeze)
 class FreezeAdmin(AuditedAdmin):
     audited_as = "freeze"
+    form = FreezeForm
     list_display = ("name", "whose", "begins", "ends", "time_zone", "reason")
     search_fields = ("name", "service__name", "reason")
     date_hierarchy = "starts_on"

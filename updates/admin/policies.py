@@ -17,6 +17,17 @@ from updates.models import Hold, Policy
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        labels = {"allows_prereleases": "Pre-releases, too", "minimum_age_seconds": "Minimum age"}
+        help_texts = {
+            "kind": "Manual: people deploy. Approve: staff are asked. Auto: the scheduler deploys."
+            " Pinned: nothing changes by itself.",
+            "allows_prereleases": "Such as 2.0.0-rc.1.",
+            "minimum_age_seconds": "In seconds, by its source's own time; a release without one waits.",
+            "strategy_options": 'Such as {"max_unavailable": 1}; {} for the strategy\'s own ways.',
+            "requires_signature": "A release that none of the keys has signed is refused.",
+        }
+
     def clean_version_range(self) -> str:
         text: str = self.cleaned_data["version_range"]
         try:

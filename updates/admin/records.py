@@ -58,7 +58,7 @@ class JobAdmin(Journal):
         "requested_by",
     )
     list_select_related = ("service",)
-    list_filter = ("status", "needs_attention", "kind", "strategy")
+    list_filter = ("status", "needs_attention", "kind", "strategy", "created_at")
     search_fields = ("job_id", "=service__name")
     search_help_text = "A part of the deployment's name, or a service's whole name."
 
@@ -90,7 +90,7 @@ class HistoryEntryAdmin(Journal):
         "duration_seconds",
         "is_corrected",
     )
-    list_filter = ("status", "kind")
+    list_filter = ("status", "kind", "timestamp")
     list_select_related = ("correction",)
     search_fields = ("=service_name", "=new_version", "=job_id")
     search_help_text = "A service's name, a version, or a job's id, written out."
@@ -136,7 +136,7 @@ class HistoryEntryAdmin(Journal):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(Journal):
     list_display = ("sequence", "at", "actor", "action", "service_name", "data")
-    list_filter = ("action",)
+    list_filter = ("action", "at")
     search_fields = ("=service_name", "=actor", "=action")
     search_help_text = "A service, a person or an action, in full."
     ordering = ("-sequence",)

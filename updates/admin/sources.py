@@ -52,6 +52,11 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "interval_seconds",
             "crontab",
         )
+        labels = {"base_url": "Base URL", "is_enabled": "Enabled"}
+        help_texts = {
+            "kind": "Announced: CI tells by webhook, and nobody is asked.",
+            "interval_seconds": "Seconds between two checks; a tenth of it is left to chance.",
+        }
 
     def clean_base_url(self) -> str:
         return self._checked("base_url")

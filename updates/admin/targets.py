@@ -24,6 +24,32 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Signs the calls to the deployer. Kept encrypted and never shown; empty keeps it.",
     )
 
+    class Meta:
+        labels = {
+            "is_enabled": "Enabled",
+            "deployer_url": "Deployer URL",
+            "instance_id": "Instance",
+            "is_registry_gate": "Registry gate",
+            "health_url": "Health URL",
+            "min_healthy_seconds": "Minimum healthy seconds",
+            "metric_url": "Prometheus URL",
+            "metric_min_samples": "Minimum samples",
+        }
+        help_texts = {
+            "name": "Unique among the targets of the service; it stands in every step's message.",
+            "zone": "For people; a deployment's order is the position.",
+            "keep_releases": "How many stay on disk: what one can go back to at once.",
+            "restart": "How the service is brought to run the new release.",
+            "restart_signal": "Sent to the process of a pid file.",
+            "health_url": "Answers 2xx while the service is well. Empty: not asked.",
+            "health_interval_seconds": "Between two questions.",
+            "healthy_deadline_seconds": "Not healthy by then: the release is bad, and goes back.",
+            "metric_query": "PromQL that yields one number. Empty: not asked.",
+            "metric_minimum": "Less is a bad release; empty: no lower bound.",
+            "metric_maximum": "More is a bad release; empty: no upper bound.",
+            "metric_min_samples": "With fewer nobody can tell, and the deployment pauses.",
+        }
+
 
 @admin.register(Target)
 class TargetAdmin(ModelAdmin):

@@ -29,6 +29,11 @@ class GitHubHookForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = GitHubHook
         fields = ("repository", "hook_id", "api_url", "is_enabled")
+        labels = {"hook_id": "Hook's number", "api_url": "API URL", "is_enabled": "Enabled"}
+        help_texts = {
+            "repository": "owner/name",
+            "hook_id": "The last number in the address of the webhook's page at GitHub.",
+        }
 
     def clean_repository(self) -> str:
         repository: str = self.cleaned_data["repository"]

@@ -59,7 +59,7 @@ class InboundCallAdmin(Journal):
         "caller",
         "received_at",
     ]
-    list_filter = ["verdict", "route"]
+    list_filter = ["verdict", "route", "received_at"]
     search_fields = ["=service_name", "=message_id", "=request_id"]
     search_help_text = "A service, a message id or a request id, in full."
 
@@ -80,7 +80,7 @@ class DeliveryAdmin(Journal):
         "next_attempt_at",
         "created_at",
     ]
-    list_filter = ["status", "kind"]
+    list_filter = ["status", "kind", "created_at"]
     search_fields = ["=service_name", "=topic"]
     search_help_text = "A service or a topic, in full."
     actions_list = ["replay_dead"]
