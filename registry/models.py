@@ -68,9 +68,6 @@ class ServiceQuerySet(models.QuerySet["Service"]):
         """Add ``state``, one word for people: what staff decided, else whether it lives, and how well."""
         return self.annotate(state=_state())
 
-    def in_state(self, word: str) -> ServiceQuerySet:
-        return self.alias(state=_state()).filter(state=word)
-
     def count_by_state(self) -> dict[str, int]:
         rows = self.order_by().annotate(state=_state()).values_list("state")
         return dict(rows.annotate(count=Count("pk")))

@@ -88,7 +88,7 @@ class StateFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         word = self.value()
-        return queryset.in_state(word) if word else queryset
+        return queryset.filter(state=word) if word else queryset
 
 
 @admin.register(Service)

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from saga_project.console import navigation
+from tests import factories
 from tests.factories import NOW
 from tests.saga_project.console import rows
 from tests.saga_project.console.conftest import Member
@@ -62,6 +63,17 @@ def test_a_state_is_a_word_with_a_sign_and_a_time_knows_its_zone(
 
     assert re.search(r'sg-warn"><span class="material[^>]*>hourglass_empty</span>pending', page)
     assert f'<time datetime="{NOW:%Y-%m-%dT%H:%M:%SZ}"' in page
+
+
+@pytest.mark.parametrize("word", ["pending", "gone"])
+def test_services_are_found_by_their_state(word: str, member: Member, redis: object) -> None:
+    rows.make()
+    factories.ServiceFactory.create(name="lost")
+
+    page = member("viewers").get(f"{SERVICES}?state={word}").content.decode()
+
+    found = {name for name in ("shop", "lost") if f"<bdi>{name}</bdi></a></th>" in page}
+    assert found == {"pending": {"shop"}, "gone": {"lost"}}[word]
 
 
 def test_nothing_found_says_so_and_offers_the_way_back(member: Member, redis: object) -> None:
