@@ -1,16 +1,20 @@
-"""The crash matrix: kill -9 at every kind of moment, and again at random while it recovers.
+"""The crash matrix: kill -9 at every boundary of every step, or at any moment and again while it recovers.
 
-    python -m bench.faults.crashes --kills 200
+    python -m bench.faults.crashes boundaries
+    python -m bench.faults.crashes random --kills 200
 
-Each deployment replaces what runs on two targets, by each strategy, with a good or a bad artifact. Its
-worker dies at a moment (before or after a query, or at a change of the file system), in every second run a
-few times more. After each death ``current`` must be a complete verified release, and at the end all of it
-new, or all of it old, one history entry written, nothing left behind.
+Each deployment replaces what runs on two targets, by each strategy, with a good or a bad artifact.
+``boundaries`` kills its worker once: when a step is journaled as begun, when it is done and not yet
+journaled, and when it is journaled as ended; in turn, in each step, also of the way back. ``random``
+kills before or after any query, or at any change of the file system, in every second run a few times
+more. After each death ``current`` must be a complete verified release, and at the end all of it new, or
+all of it old, one history entry written, nothing left behind.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -19,15 +23,22 @@ from bench.faults import servers
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kind", choices=("boundaries", "random"))
+    parser.add_argument("--kills", type=int, default=200, help="of the random ones")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # that steps fail is what it is about
     with servers.running(), tempfile.TemporaryDirectory(prefix="saga-crashes-") as folder:
         # What they import needs Django to be set up.
         from bench.faults import matrix  # noqa: PLC0415
 
-        faults = matrix.run(Path(folder), kills=arguments.kills, seed=arguments.seed)
+        if arguments.kind == "boundaries":
+            faults = matrix.kill_at_boundaries(Path(folder))
+        else:
+            faults = matrix.kill_at_random(Path(folder), kills=arguments.kills, seed=arguments.seed)
     sys.exit(1 if faults else 0)
 
 

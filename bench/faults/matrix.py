@@ -1,11 +1,13 @@
-"""The runs of the crash matrix."""
+"""The runs of the crash matrix, and the table that they end in."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import statistics
 import time
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,24 +23,39 @@ MORE_DEATHS = 4
 
 @dataclass
 class Tally:
+    """What became of the deployments of one strategy with good or with bad artifacts."""
+
+    deployments: int = 0
     kills: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
+    stuck: int = 0
     faults: list[str] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
 
 
-def run(folder: Path, *, kills: int, seed: int) -> list[str]:
+def kill_at_boundaries(folder: Path) -> list[str]:
+    with _fleet(folder) as tracks:
+        for track, boundary in itertools.product(tracks, crashing.Boundary):
+            for number in range(len(track.steps)):
+                track.deploy_and_kill_in_step(number, boundary)
+                _show(tracks)
+        return _report(tracks)
+
+
+def kill_at_random(folder: Path, *, kills: int, seed: int) -> list[str]:
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-    tally = Tally()
+    with _fleet(folder) as tracks:
+        for number, track in enumerate(itertools.cycle(tracks)):
+            if sum(each.tally.kills for each in tracks) >= kills:
+                return _report(tracks)
+            track.deploy_and_kill_at_random(number, chance)
+            _show(tracks)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _fleet(folder: Path) -> Iterator[list[Track]]:
     with scenes.opened(folder) as scene:
-        fleet = {pair: Track(scene, *pair) for pair in itertools.product(STRATEGIES, KINDS)}
-        for number, track in enumerate(itertools.cycle(fleet.values())):
-            if tally.kills >= kills:
-                break
-            track.deploy_and_kill(number, chance, tally)
-            print(f"\r{tally.kills} kills, {len(tally.faults)} faults", end="", flush=True)
-    _report(tally)
-    return tally.faults
+        yield [Track(scene, *pair) for pair in itertools.product(STRATEGIES, KINDS)]
 
 
 class Track:
@@ -46,37 +63,64 @@ class Track:
 
     def __init__(self, scene: scenes.Scene, strategy: str, kind: str) -> None:
         self._scene, self._strategy, self._kind = scene, strategy, kind
-        self._service: Service = scene.add_service(f"{strategy}-{kind}", targets=2)
+        self.name = f"{strategy}-{kind}"
+        self.tally = Tally()
+        self._service: Service = scene.add_service(self.name, targets=2)
         self._running = "0"
         crashing.bring_to_an_end(scene.deploy(self._service, "0"))
-        job = scene.deploy(self._service, self._version("first"), strategy=strategy)
+        # Twice undisturbed: the first tells how many moments there are, the second which steps.
+        job = self._deploy()
         self._moments = crashing.count_moments(job)
         self._settle(crashing.bring_to_an_end(job))
+        job = crashing.bring_to_an_end(self._deploy())
+        self._settle(job)
+        self.steps = crashing.steps_performed(job)
 
-    def _version(self, name: str | int) -> str:
-        return f"{self._kind}-{name}"
+    def _deploy(self) -> Job:
+        self.tally.deployments += 1
+        version = f"{self._kind}-{self.tally.deployments}"
+        return self._scene.deploy(self._service, version, strategy=self._strategy)
 
     def _settle(self, job: Job) -> None:
         self._running = job.version if job.status == Job.Status.SUCCEEDED else self._running
 
-    def deploy_and_kill(self, number: int, chance: random.Random, tally: Tally) -> None:
-        job = self._scene.deploy(self._service, self._version(number), strategy=self._strategy)
+    def deploy_and_kill_in_step(self, number: int, boundary: crashing.Boundary) -> None:
+        job = self._deploy()
+        with self._noting(job, f"killed in step {self.steps[number]}, {boundary.value}"):
+            is_killed = crashing.run_into_step(job, boundary, after=self.steps[number] - 1)
+            if not is_killed:
+                raise AssertionError("it did not come to that step")
+            self._recover(job, kills=1)
+
+    def deploy_and_kill_at_random(self, number: int, chance: random.Random) -> None:
         moments = [chance.randint(1, self._moments)]
         if number % 2:
             moments += [chance.randint(1, self._moments // 2) for _ in range(MORE_DEATHS)]
-        where = f"{job.job_id} killed at {moments} of {self._moments}"
-        try:
-            for moment in moments:
-                tally.kills += crashing.run_until(job, moment)
+        job = self._deploy()
+        with self._noting(job, f"killed at {moments} of {self._moments}"):
+            for moment in moments[:-1]:
+                self.tally.kills += crashing.run_until(job, moment)
                 self._check_targets({self._running, job.version})
                 leases.free_the_dead()
-            died_at = time.monotonic()
-            crashing.bring_to_an_end(job)
-            tally.recoveries.append(time.monotonic() - died_at)
-            self._check_end(job)
+            self._recover(job, kills=crashing.run_until(job, moments[-1]))
+
+    def _recover(self, job: Job, *, kills: int) -> None:
+        """From the last death to the end, with a healthy worker at hand."""
+        died_at = time.monotonic()
+        self.tally.kills += kills
+        self._check_targets({self._running, job.version})
+        crashing.bring_to_an_end(job)
+        if kills:
+            self.tally.recoveries.append(time.monotonic() - died_at)
+        self._check_end(job)
+
+    @contextmanager
+    def _noting(self, job: Job, how: str) -> Iterator[None]:
+        try:
+            yield
         except AssertionError as exc:
-            tally.faults.append(f"{where}: {exc}")
-        tally.ends[f"{self._strategy} {self._kind}: {job.status}"] += 1
+            self.tally.stuck += isinstance(exc, crashing.Stuck)
+            self.tally.faults.append(f"{job.job_id} {how}: {exc}")
         self._settle(job)
 
     def _check_targets(self, allowed: set[str]) -> None:
@@ -93,10 +137,34 @@ class Track:
         crashing.check_end(job, list(self._service.targets.all()), status=status, version=version)
 
 
-def _report(tally: Tally) -> None:
-    print(f"\n{tally.kills} kills in {tally.ends.total()} deployments")
-    for end, count in sorted(tally.ends.items()):
-        print(f"  {end}: {count}")
-    print(f"wrong ends or stuck jobs: {len(tally.faults)}")
-    for fault in tally.faults:
+def _show(tracks: list[Track]) -> None:
+    kills = sum(track.tally.kills for track in tracks)
+    faults = sum(len(track.tally.faults) for track in tracks)
+    print(f"\r{kills} kills, {faults} faults", end="", flush=True)
+
+
+def _report(tracks: list[Track]) -> list[str]:
+    """Print the table; return what went wrong."""
+    print(f"\n\n{'':<18}{'deployments':>12}{'kills':>7}{'wrong ends':>12}{'stuck':>7}", end="")
+    print(f"{'p50':>8}{'p95':>8}  (kill to end, a worker at hand)")
+    for track in tracks:
+        _print_row(track.name, track.tally)
+    total = Tally(
+        deployments=sum(track.tally.deployments for track in tracks),
+        kills=sum(track.tally.kills for track in tracks),
+        stuck=sum(track.tally.stuck for track in tracks),
+        faults=[fault for track in tracks for fault in track.tally.faults],
+        recoveries=[seconds for track in tracks for seconds in track.tally.recoveries],
+    )
+    _print_row("all", total)
+    for fault in total.faults:
         print(f"  {fault}")
+    return total.faults
+
+
+def _print_row(name: str, tally: Tally) -> None:
+    p95 = statistics.quantiles(tally.recoveries, n=20)[18] if len(tally.recoveries) > 1 else 0
+    p50 = statistics.median(tally.recoveries) if tally.recoveries else 0
+    wrong = len(tally.faults) - tally.stuck
+    print(f"{name:<18}{tally.deployments:>12}{tally.kills:>7}{wrong:>12}{tally.stuck:>7}", end="")
+    print(f"{p50:>6.1f} s{p95:>6.1f} s")

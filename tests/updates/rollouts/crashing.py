@@ -6,6 +6,7 @@ happens between two of them. The worker is a forked child that kills itself with
 
 from __future__ import annotations
 
+import enum
 import os
 import signal
 import sys
@@ -20,12 +21,25 @@ import celery
 from django import db
 from django.db import connection
 
-from updates import leases, reaper, rollout
+from updates import leases, performing, reaper, rollout
 from updates.installers import manifests
 from updates.models import HistoryEntry, Job, Step, Target
+from updates.work import Outcome
 
 CHANGES = {"os.rename", "os.symlink", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 MAX_LIVES = 40
+
+
+class Stuck(AssertionError):
+    """The job does not end, however many workers take it."""
+
+
+class Boundary(enum.Enum):
+    """Where a step can be cut off from its journal."""
+
+    BEGUN = "journaled as begun, not done"
+    DONE = "done, not journaled"
+    ENDED = "journaled as ended, the next not begun"
 
 
 def run_in_child(work: Callable[[], None]) -> int:
@@ -163,17 +177,64 @@ def run_until(job: Job, moment: int) -> bool:
     return run_in_child(work) == signal.SIGKILL
 
 
+def run_into_step(job: Job, boundary: Boundary, *, after: int) -> bool:
+    """Work, through pauses, to a boundary of the first step past a position; die. False if there is none."""
+    return any(_die_at(job, boundary, after) for _ in _lives(job))
+
+
+def _die_at(job: Job, boundary: Boundary, after: int) -> bool:
+    def work() -> None:
+        has_ended = False
+
+        def perform(task: performing.Task) -> Outcome:
+            nonlocal has_ended
+            if task.step.position <= after:
+                return do(task)
+            if boundary is Boundary.BEGUN:
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return do(task)
+            finally:
+                if boundary is Boundary.DONE:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                has_ended = True
+
+        def advance(lease: leases.Lease, *, node: str) -> bool:
+            if has_ended:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return go_on(lease, node=node)
+
+        do, go_on = performing.perform, rollout._advance
+        performing.perform, rollout._advance = perform, advance
+        rollout.run(job.pk, node="local")
+
+    return run_in_child(work) == signal.SIGKILL
+
+
+def steps_performed(job: Job) -> list[int]:
+    """Return the positions of the steps that have begun, in their order."""
+    begun = job.steps.filter(runs__gt=0).order_by("position")
+    return list(begun.values_list("position", flat=True))
+
+
 def bring_to_an_end(job: Job) -> Job:
     """Sweep and work, as beat and a healthy worker do, until nothing is left to do."""
-    for _ in range(MAX_LIVES):
+    for _ in _lives(job):
+        run_in_child(lambda: rollout.run(job.pk, node="local"))
+    return job
+
+
+def _lives(job: Job) -> Iterator[int]:
+    """Count the workers that a job needs: before each of them the sweep ends its pause, or frees it."""
+    for life in range(MAX_LIVES):
         job.refresh_from_db()
         if job.status not in Job.LIVE:
-            return job
+            return
         Job.objects.filter(pk=job.pk, status=Job.Status.PAUSED).update(resume_at=job.created_at)
         leases.free_the_dead()
         reaper.sweep()
-        run_in_child(lambda: rollout.run(job.pk, node="local"))
-    raise AssertionError(f"stuck: {job.status}, {job.error}")
+        yield life
+    raise Stuck(f"stuck: {job.status}, {job.error}")
 
 
 def current(root: Path) -> str | None:

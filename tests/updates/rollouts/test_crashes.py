@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,11 +19,15 @@ from updates.models import Job, Step
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])
-@pytest.mark.parametrize(
+EVERY_STRATEGY = pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])
+GOOD_AND_BAD = pytest.mark.parametrize(
     ("version", "status", "ends_with"),
     [("2.0.0", "succeeded", "2.0.0"), ("bad-2", "rolled_back", "1.0.0")],
 )
+
+
+@EVERY_STRATEGY
+@GOOD_AND_BAD
 def test_a_worker_killed_again_and_again_does_no_harm(
     scene: scenes.Scene, shop: Service, strategy: str, version: str, status: str, ends_with: str
 ) -> None:
@@ -37,6 +42,25 @@ def test_a_worker_killed_again_and_again_does_no_harm(
     crashing.bring_to_an_end(job)
 
     crashing.check_end(job, targets, status=status, version=ends_with)
+
+
+@EVERY_STRATEGY
+@GOOD_AND_BAD
+def test_a_worker_killed_in_each_step_of_a_job_does_no_harm(
+    scene: scenes.Scene, shop: Service, strategy: str, version: str, status: str, ends_with: str
+) -> None:
+    """Once in each step, on the way back, too; the bench tries each boundary of each."""
+    targets = list(shop.targets.all())
+    job = scene.deploy(shop, version, strategy=strategy)
+    boundaries = itertools.cycle(crashing.Boundary)
+    after, kills = -1, 0
+    while crashing.run_into_step(job, next(boundaries), after=after):
+        after, kills = crashing.steps_performed(job)[-1], kills + 1
+        for target in targets:
+            crashing.check_current_is_whole(target, allowed={"1.0.0", version})
+
+    crashing.check_end(job, targets, status=status, version=ends_with)
+    assert kills == len(crashing.steps_performed(job)) >= 17
 
 
 def test_a_step_that_always_kills_its_worker_is_given_up(
