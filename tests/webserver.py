@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +33,7 @@ class WebServer:
     port: int
     data_dir: Path
     processes: list[subprocess.Popen[bytes]]
+    start: Callable[[], subprocess.Popen[bytes]]
 
     @property
     def url(self) -> str:
@@ -55,6 +57,12 @@ class WebServer:
     @property
     def _run_dir(self) -> Path:
         return self.data_dir / settings.RUN_DIR.relative_to(settings.SAGA_DATA_DIR)
+
+    def restart(self) -> None:
+        """Kill each process as a crash would, and start another; calls that come meanwhile wait."""
+        _end(self)
+        self.processes[:] = [self.start() for _ in self.processes]
+        _wait_until_up(self)
 
     def wait(self, seconds: float = 20) -> list[int]:
         return [process.wait(seconds) for process in self.processes]
@@ -86,10 +94,11 @@ def serving(
             resources.enter_context(tempfile.TemporaryDirectory(prefix="saga-web-"))
         )
         listener = resources.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
-        server = WebServer(listener.getsockname()[1], folder, [])
+        start = functools.partial(_start, listener.fileno(), folder, environment)
+        server = WebServer(listener.getsockname()[1], folder, [], start)
         resources.callback(_end, server)
         for _ in range(processes):
-            server.processes.append(_start(listener.fileno(), folder, environment))
+            server.processes.append(start())
         _wait_until_up(server)
         yield server
 

@@ -18,8 +18,8 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Field, Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
-from django.utils.text import Truncator
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator, capfirst
 
 from registry import names
 from registry.models import Service
@@ -31,12 +31,17 @@ LONGEST_TEXT = 240
 CHECKBOX = "action_checkbox"
 #: Unfold's words for how a label looks, in the console's tones.
 _TONES = {"success": "good", "warning": "warn", "danger": "bad", "info": "busy"}
+_TOGGLE = mark_safe(
+    '<input type="checkbox" id="action-toggle" class="action-toggle" aria-label="Select all rows">'
+)
 
 
 @register.inclusion_tag("console/rows.html")
 def change_list_rows(cl: ChangeList) -> dict[str, Any]:
     headers = list(admin_list.result_headers(cl))
-    titles = [str(header["text"]) for header in headers]
+    titles = [capfirst(str(header["text"])) for header in headers]
+    if cl.list_display[0] == CHECKBOX:
+        headers[0]["text"] = _TOGGLE
     return {"headers": headers, "rows": [list(_cells(cl, row, titles)) for row in cl.result_list]}
 
 
@@ -53,7 +58,7 @@ def _cells(cl: ChangeList, row: Model, titles: list[str]) -> Iterator[SafeString
                 row,
             )
             continue
-        shown = _shown(cl, row, str(name))
+        shown = _shown(cl, row, str(name), is_linked=bool(link))
         if link:
             yield format_html(
                 '<th scope="row" class="field-{}"><a href="{}">{}</a></th>', name, link, shown
@@ -73,8 +78,8 @@ def _link(cl: ChangeList, row: Model) -> str:
     return str(admin_urls.add_preserved_filters(kept, cl.url_for_result(row)))
 
 
-def _shown(cl: ChangeList, row: Model, name: str) -> SafeString | str:
-    """Return what stands in a cell, "" where there is nothing to say."""
+def _shown(cl: ChangeList, row: Model, name: str, *, is_linked: bool) -> SafeString | str:
+    """Return what stands in a cell, which may be a link already; "" where there is nothing to say."""
     try:
         field, attribute, value = lookup_field(name, row, cl.model_admin)
     except ObjectDoesNotExist:
@@ -85,7 +90,7 @@ def _shown(cl: ChangeList, row: Model, name: str) -> SafeString | str:
         return _badge(value, tones)
     if name.endswith("_seconds"):
         return console.seconds(value)
-    if name in ("service", "service_name") and (link := _service_link(value)):
+    if not is_linked and name in ("service", "service_name") and (link := _service_link(value)):
         return link
     return _plain(value, field if isinstance(field, Field) else None)
 
@@ -118,6 +123,8 @@ def _plain(value: Any, field: Field[Any, Any] | None) -> SafeString | str:
         return format_html('<span class="sg-facts">{}</span>', pairs) if found else ""
     if isinstance(value, list):
         return format_html_join(", ", "<bdi>{}</bdi>", ((str(item),) for item in value))
+    if isinstance(value, Model):
+        return format_html("<bdi>{}</bdi>", value)
     if field is not None and (field.choices or not isinstance(value, str)):
         return display_for_field(value, field, "")
     if isinstance(value, str) and not isinstance(value, SafeString):

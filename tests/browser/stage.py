@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import importlib
 import random
@@ -13,6 +14,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from pytest_httpserver import HTTPServer
@@ -51,9 +53,15 @@ def people() -> dict[str, User]:
             operation.code(apps, None)
     found = {}
     for name, role in ROLES.items():
-        found[name] = User.objects.create_user(name, password=PASSWORD, is_staff=True)
+        found[name] = User.objects.create(username=name, password=_hashed(), is_staff=True)
         found[name].groups.add(Group.objects.get(name=role))
     return found
+
+
+@functools.cache
+def _hashed() -> str:
+    """Return the password as all of them have it: working that out takes a while."""
+    return make_password(PASSWORD)
 
 
 def service(name: str, version: str = "1.0.0", *, instances: int = 1, **fields: Any) -> Service:

@@ -46,6 +46,15 @@ def test_a_row_leads_to_its_page_and_to_its_service(member: Member, redis: objec
     assert '<a href="/admin/services/shop/"><bdi>shop</bdi></a>' in page
 
 
+@pytest.mark.parametrize("address", LISTS)
+def test_no_link_is_inside_of_another(address: str, member: Member, redis: object) -> None:
+    rows.make()
+
+    page = member("administrators").get(address).content.decode()
+
+    assert not re.search(r"<a [^>]*>(?:(?!</a>).)*<a ", page, re.DOTALL)
+
+
 def test_a_row_keeps_the_filters_to_come_back_to(member: Member, redis: object) -> None:
     rows.make()
 
