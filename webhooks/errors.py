@@ -63,6 +63,12 @@ class RecoveryFailed(Unavailable):
     status = 502
 
 
+class DeliveryNotKept(RecoveryFailed):
+    """Of one message, not of the API: the others can still be had."""
+
+    error = "GitHub did not keep the delivery"
+
+
 class NotificationRejected(Unavailable):
     error = "Notification rejected"
     status = 502

@@ -48,13 +48,16 @@ def recover_all(*, now: dt.datetime) -> int:
 
 
 def recover(hook: GitHubHook, *, since: dt.datetime, now: dt.datetime) -> int:
-    """Act on what GitHub sent since then and we never got; return how many. Raises RecoveryFailed."""
+    """Act on what GitHub sent since then and we never got; return how many. Raises RecoveryFailed.
+
+    One message that cannot be had, or says nothing that we understand, does not hold up the others.
+    """
     missing = [row for row in _deliveries(hook, since=since) if not _is_known(row["guid"])]
     count = 0
     for row in reversed(missing):
         try:
             call = _read_call(hook, row)
-        except saga_errors.InvalidRequest as exc:
+        except (saga_errors.InvalidRequest, errors.DeliveryNotKept) as exc:
             logger.warning("recovered call unusable", extra={"hook": str(hook), "error": exc.error})
             continue
         count += _act(call, now=now)
@@ -69,14 +72,20 @@ def _deliveries(hook: GitHubHook, *, since: dt.datetime) -> Iterator[dict[str, A
     for _ in range(MAX_PAGES):
         rows, cursor = _page(hook, cursor)
         for row in rows:
-            moment = api.parse_time(str(row.get("delivered_at")))
-            if moment is None or moment < since:
+            if _delivered_at(row) < since:
                 return
             if row["guid"] not in seen:
                 seen.add(row["guid"])
                 yield row
         if not cursor:
             return
+
+
+def _delivered_at(row: dict[str, Any]) -> dt.datetime:
+    moment = api.parse_time(str(row.get("delivered_at")))
+    if moment is None:
+        raise errors.RecoveryFailed("GitHub's list of deliveries does not say when they were made.")
+    return moment
 
 
 def _page(hook: GitHubHook, cursor: str) -> tuple[list[dict[str, Any]], str]:
@@ -108,6 +117,11 @@ def _ask(hook: GitHubHook, path: str) -> tuple[Any, Any]:
         timeout_seconds=30.0,
         max_bytes=MAX_ANSWER_BYTES,
     )
+    if response.status in (404, 410):
+        raise errors.DeliveryNotKept(
+            f"GitHub's API answered {response.status} for hook {hook}: it does not know it, or our token may"
+            " not see it."
+        )
     if response.status != 200:
         raise errors.RecoveryFailed(f"GitHub's API answered {response.status} for hook {hook}.")
     try:
@@ -130,7 +144,7 @@ def _read_call(hook: GitHubHook, row: dict[str, Any]) -> Call:
     detail, _ = _ask(hook, f"deliveries/{row['id']}")
     request = detail.get("request") if isinstance(detail, dict) else None
     if not isinstance(request, dict) or not isinstance(request.get("payload"), dict):
-        raise errors.RecoveryFailed("GitHub's API told of a delivery without its payload.")
+        raise errors.DeliveryNotKept("GitHub's API told of a delivery without its payload.")
     raw = orjson.dumps(request["payload"])
     call = Call(
         route="update",

@@ -168,7 +168,45 @@ def test_one_unusable_message_does_not_hold_up_the_others(github: GitHub, hook: 
     assert (refused.message_id, refused.status) == ("github:guid-2", 400)
 
 
-@pytest.mark.parametrize("answer", [Response(status=500), Response("not json"), Response("{}")])
+@pytest.mark.parametrize(
+    "answer", [Response(status=404), Response(status=410), Response('{"request": {}}')]
+)
+def test_a_message_that_github_did_not_keep_does_not_hold_up_the_others(
+    github: GitHub, hook: GitHubHook, answer: Response
+) -> None:
+    github.add("guid-1", release("1.3.0"))
+    github.add("guid-2", release("1.4.0"))
+    oldest = "/repos/example/payment-service/hooks/7/deliveries/1"
+    github.server.expect_oneshot_request(oldest).respond_with_response(answer)
+
+    count = operations.recover_all(now=timezone.now())
+
+    hook.refresh_from_db()
+    assert (count, versions(), hook.error) == (1, ["1.4.0"], "")
+
+
+def test_an_api_that_fails_for_one_message_is_asked_for_it_again(
+    github: GitHub, hook: GitHubHook
+) -> None:
+    github.add("guid-1", release("1.3.0"))
+    oldest = "/repos/example/payment-service/hooks/7/deliveries/1"
+    github.server.expect_oneshot_request(oldest).respond_with_data(status=503)
+
+    counts = [operations.recover_all(now=timezone.now()) for _ in range(2)]
+
+    hook.refresh_from_db()
+    assert (counts, versions(), hook.error) == ([0, 1], ["1.3.0"], "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(status=500),
+        Response("not json"),
+        Response("{}"),
+        Response('[{"id": 1, "guid": "a"}]'),
+    ],
+)
 def test_an_api_that_does_not_answer_is_said_and_kept(
     httpserver: HTTPServer, hook: GitHubHook, answer: Response
 ) -> None:
