@@ -73,9 +73,19 @@ def check(service: Service, *, now: dt.datetime) -> CheckResult:
 
 
 def check_by_schedule(service: Service, *, now: dt.datetime) -> None:
-    """Check, and leave what goes wrong to the source's journal and its event."""
+    """Check, and leave what goes wrong to the source's journal and its event.
+
+    Where as many checks as may be are under way already, the next sweep asks again.
+    """
+    if _running() >= MAX_PARALLEL:
+        Source.objects.filter(service=service, lease_expires_at=None).update(next_check_at=now)
+        return
     with contextlib.suppress(SourceUnavailable):
         check(service, now=now)
+
+
+def _running() -> int:
+    return Source.objects.filter(lease_expires_at__gte=Now()).count()
 
 
 def claim(source: Source, *, now: dt.datetime) -> bool:
@@ -258,14 +268,13 @@ def _chance(up_to_seconds: float) -> dt.timedelta:
 @transaction.atomic
 def enqueue_due() -> int:
     """Ask the queue for the checks that are due, as many as may run at once; return how many."""
-    running = Source.objects.filter(lease_expires_at__gte=Now()).count()
     due = (
         Source.objects.select_for_update(skip_locked=True)
         .filter(Q(next_check_at=None) | Q(next_check_at__lte=Now()), is_enabled=True)
         .filter(Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now()))
         .exclude(kind=Source.Kind.ANNOUNCED)
         .order_by(F("next_check_at").asc(nulls_first=True), "pk")
-        .values_list("pk", "service_id")[: max(0, MAX_PARALLEL - running)]
+        .values_list("pk", "service_id")[: max(0, MAX_PARALLEL - _running())]
     )
     taken = list(due)
     Source.objects.filter(pk__in=[pk for pk, _ in taken]).update(next_check_at=Now() + RETRY_LOST)

@@ -283,6 +283,24 @@ def test_no_more_checks_run_at_once_than_allowed() -> None:
     assert checking.enqueue_due() == checking.MAX_PARALLEL - 5
 
 
+def test_a_check_that_waited_in_the_queue_runs_only_where_there_is_room(
+    httpserver: HTTPServer,
+) -> None:
+    source = _source(httpserver)
+    _serve(httpserver, "github", "1.3.0")
+    lease = timezone.now() + dt.timedelta(minutes=1)
+    others = factories.SourceFactory.create_batch(checking.MAX_PARALLEL, lease_expires_at=lease)
+
+    checking.check_by_schedule(source.service, now=timezone.now())
+    asked_while_full = len(httpserver.log)
+    Source.objects.filter(pk=others[0].pk).update(lease_expires_at=None)
+    is_due_again = checking.enqueue_due()
+    checking.check_by_schedule(source.service, now=timezone.now())
+
+    assert (asked_while_full, is_due_again) == (0, 1)
+    assert len(httpserver.log) == 1
+
+
 def test_regular_checks_are_spread_by_chance() -> None:
     source = factories.SourceFactory.create(kind="pypi", interval_seconds=3600)
     now = timezone.now()
