@@ -9,9 +9,12 @@ from typing import Any
 import orjson
 
 REDACTED = "[redacted]"
-SECRET_KEYS = frozenset({"webhook_secret", "secret", "password", "token", "authorization"})
 MAX_HEADERS = 64
 MAX_HEADER_LENGTH = 512
+_SECRET_KEY = re.compile(
+    r"(secret|password|passwd|token|authorization|api[_-]?key|private[_-]?key|credentials?)$",
+    re.IGNORECASE,
+)
 _SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|signature|api-?key|password")
 
 
@@ -37,7 +40,7 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         return {
             key: REDACTED
-            if key.lower() in SECRET_KEYS and inner is not None
+            if _SECRET_KEY.search(key) is not None and inner is not None
             else without_secrets(inner)
             for key, inner in value.items()
         }

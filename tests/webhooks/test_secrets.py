@@ -10,16 +10,19 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Model
 from django.test import Client, override_settings
+from django.urls import reverse
 from django.utils import timezone
 from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 
 from registry import operations as registry_operations
-from registry.models import Service
+from registry.models import Event, Service, Subscription
 from saga_project import crypto
 from tests.factories import SubscriptionFactory
 from tests.registry.admin.conftest import Login, login, roles  # noqa: F401  (fixtures)
+from updates.models import AuditEntry, Source
 from webhooks import operations
 from webhooks.models import Configuration, Delivery, GitHubHook, InboundCall
 
@@ -53,16 +56,68 @@ def everything_in_the_database() -> str:
     return "\n".join(texts)
 
 
+MODELS: tuple[type[Model], ...] = (
+    *(Configuration, InboundCall, Delivery, GitHubHook),
+    *(Source, AuditEntry, Event, Subscription, Service),
+)
+
+
 def pages(client: Client) -> str:
-    paths = ["/admin/webhooks/configuration/", "/admin/webhooks/inboundcall/"]
+    """Return the list of each model, and the page of each row, as an administrator sees them."""
+    lists = {
+        model: reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+        for model in MODELS
+    }
+    paths = ["/admin/", *lists.values()]
     paths += [
-        f"/admin/webhooks/configuration/{row.pk}/change/" for row in Configuration.objects.all()
+        f"{path}{row.pk}/change/"
+        for model, path in lists.items()
+        for row in model._default_manager.all()
     ]
-    paths += [f"/admin/webhooks/inboundcall/{row.pk}/change/" for row in InboundCall.objects.all()]
-    paths += [f"/admin/webhooks/delivery/{row.pk}/change/" for row in Delivery.objects.all()]
-    answers = [client.get(path) for path in paths]
+    answers = [client.get(path, follow=True) for path in paths]
     assert {answer.status_code for answer in answers} == {200}
     return "\n".join(answer.content.decode() for answer in answers)
+
+
+def forms(client: Client, service: Service) -> str:
+    """Write the secret into every form that takes one, well and badly filled, and return what they answer."""
+    configuration = {"service_name": NAME, "secret_action": "set", "secret": CANARY}
+    hook = {
+        "repository": "a/b",
+        "hook_id": "7",
+        "api_url": "https://api.github.com",
+        "token": CANARY,
+    }
+    source = {
+        "service": service.pk,
+        "kind": "github",
+        "location": "a/b",
+        "options": "{}",
+        "interval_seconds": "3600",
+        "token": CANARY,
+    }
+    sent = [
+        ("webhooks/configuration/add/", configuration),
+        ("webhooks/configuration/add/", {**configuration, "secret": f"whsec_{CANARY}"}),
+        ("webhooks/configuration/add/", {**configuration, "service_name": "no name"}),
+        ("webhooks/configuration/add/", {**configuration, "channel": "a", "url": "nowhere"}),
+        ("webhooks/githubhook/add/", hook),
+        ("webhooks/githubhook/add/", {**hook, "repository": "nowhere"}),
+        ("updates/source/add/", source),
+        ("updates/source/add/", {**source, "interval_seconds": "never"}),
+    ]
+    answers = [client.post(f"/admin/{path}", body, follow=True) for path, body in sent]
+    assert {answer.status_code for answer in answers} == {200}
+    assert (GitHubHook.objects.count(), Source.objects.count()) == (1, 1)
+    return "\n".join(answer.content.decode() for answer in answers)
+
+
+def broken(api: APIClient, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> Any:
+    """Send the call to a Saga that breaks over it, which is a 500 and a traceback in the log."""
+    api.raise_request_exception = False
+    with monkeypatch.context() as patch:
+        patch.setattr("webhooks.shapes.read", lambda route, document: {}[route])
+        return post(api, "lifecycle", body)
 
 
 def test_a_known_secret_is_found_nowhere(
@@ -73,6 +128,7 @@ def test_a_known_secret_is_found_nowhere(
     capfd: pytest.CaptureFixture[str],
     celery_messages: list[str],
     django_capture_on_commit_callbacks: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     httpserver.expect_request("/hook").respond_with_data("no", 404)
@@ -97,6 +153,8 @@ def test_a_known_secret_is_found_nowhere(
         post(api, "health", {**report, "webhook_secret": CANARY}),
         post(api, "health", {**report, "webhook_secret": f"{CANARY}-wrong"}),
         post(api, "health", {**report, "details": {"token": CANARY}, "webhook_secret": CANARY}),
+        post(api, "lifecycle", {**crash, "details": {"db": [{"apiKey": CANARY}]}}),
+        broken(api, monkeypatch, crash),
         post(api, "lifecycle", {"service_name": NAME, "event": "no", "webhook_secret": CANARY}),
         post(api, "health", report, Authorization=f"Bearer {CANARY}"),
         post(api, "health", report, **{"X-Webhook-Signature": CANARY, "Cookie": CANARY}),
@@ -105,14 +163,17 @@ def test_a_known_secret_is_found_nowhere(
         api.get("/api/v1/webhooks/config", {"service_name": NAME}),
         api.get("/api/v1/events"),
         api.get("/api/v1/schema"),
+        api.get("/api/v1/updates/history/export/csv"),
+        api.get("/api/v1/updates/history/export/json"),
+        api.get("/metrics"),
     ]
     call_command("rotate_secrets")
-    shown = pages(login())
+    shown = forms(login(), Service.objects.get()) + pages(login())
 
-    assert {answer.status_code for answer in answers} >= {200, 400, 401, 502}
+    assert {answer.status_code for answer in answers} >= {200, 400, 401, 500, 502}
     told, errors = capfd.readouterr()
     places = {
-        "answers": "\n".join(str(answer.content) for answer in answers),
+        "answers": "\n".join(str(answer.getvalue()) for answer in answers),
         "database": everything_in_the_database(),
         "logs": caplog.text + repr([vars(record) for record in caplog.records]),
         "output": told + errors,
