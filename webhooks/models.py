@@ -170,7 +170,7 @@ class Delivery(models.Model):
     LEGAL_MOVES = {
         Status.SENDING: (Status.PENDING, Status.SENDING),
         Status.DELIVERED: (Status.SENDING,),
-        Status.DEAD: (Status.SENDING,),
+        Status.DEAD: (Status.SENDING, Status.PENDING),
         Status.PENDING: (Status.SENDING, Status.DEAD),
     }
 

@@ -15,7 +15,14 @@ from registry import accounts
 from registry.models import Event, Service
 from tests.factories import DeliveryFactory, EndpointFactory, ServiceFactory
 from webhooks import operations, signatures, upkeep
-from webhooks.models import GLOBAL, Configuration, Delivery, InboundCall
+from webhooks.models import (
+    GLOBAL,
+    Configuration,
+    Delivery,
+    Endpoint,
+    InboundCall,
+    receiver_of,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -174,6 +181,25 @@ def test_endpoints_replace_the_whole_map_and_the_secret_is_kept(api: APIClient) 
 
     assert api.get(CONFIG, {"service_name": NAME}).json()["endpoints"] == {"c": "http://c.example/"}
     assert Configuration.objects.get().sealed_secret
+
+
+def test_what_waits_goes_where_its_channel_leads_now(api: APIClient) -> None:
+    old = {"pager": "http://localhost:9/old", "slack": "http://localhost:9/slack"}
+    new = {"pager": "http://localhost:9/new"}
+    post(api, "config", {"service_name": NAME, "endpoints": old})
+    pager, slack = (
+        DeliveryFactory.create(endpoint=Endpoint.objects.get(channel=channel), topic=channel)
+        for channel in ("pager", "slack")
+    )
+
+    post(api, "config", {"service_name": NAME, "endpoints": new})
+
+    pager.refresh_from_db()
+    slack.refresh_from_db()
+    assert (pager.status, pager.url) == (Delivery.Status.PENDING, new["pager"])
+    assert pager.receiver == receiver_of(pager.url)
+    assert (slack.status, slack.endpoint) == (Delivery.Status.DEAD, None)
+    assert "taken out" in slack.reason
 
 
 def test_a_secret_of_null_is_removed_and_endpoints_are_kept(api: APIClient) -> None:

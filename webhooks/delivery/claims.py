@@ -90,7 +90,9 @@ def _receivers_due() -> list[str]:
 def _lease(receiver: str, limit: int) -> list[Parcel]:
     due = Delivery.objects.due().filter(receiver=receiver).order_by("next_attempt_at", "pk")
     rows = list(
-        due.select_related("subscription").select_for_update(skip_locked=True, of=("self",))[:limit]
+        due.select_related("subscription", "endpoint").select_for_update(
+            skip_locked=True, of=("self",)
+        )[:limit]
     )
     lease, now = uuid.uuid4(), timezone.now()
     Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
@@ -127,7 +129,11 @@ def claim_one(delivery: Delivery) -> Parcel | None:
 def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live) -> Parcel:
     is_event = delivery.kind == Delivery.Kind.EVENT
     is_standard = is_event or channels.is_standard(delivery.topic)
-    known, foregone = _secrets_of(delivery, live=live) if is_standard else ([], None)
+    obstacle = _obstacle(delivery)
+    foregone = Outcome(error=obstacle, is_refused=True) if obstacle else None
+    known: list[str] = []
+    if is_standard and foregone is None:
+        known, foregone = _secrets_of(delivery, live=live)
     return Parcel(
         delivery_id=delivery.pk,
         lease=lease,
@@ -142,15 +148,23 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Liv
     )
 
 
-def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], Outcome | None]:
-    """Return the secrets to sign with, and an outcome where it is clear before the call."""
-    try:
-        if delivery.kind != Delivery.Kind.EVENT:
-            return live(delivery.service_name), None
+def _obstacle(delivery: Delivery) -> str:
+    """Return why nobody wants this any more; empty where somebody does."""
+    if delivery.kind == Delivery.Kind.EVENT:
         subscription = delivery.subscription
-        if subscription is None or subscription.state != Subscription.State.ACTIVE:
-            return [], Outcome(error="The subscription is no longer active.", is_refused=True)
-        sealed = subscription.sealed_secret
+        is_active = subscription is not None and subscription.state == Subscription.State.ACTIVE
+        return "" if is_active else "The subscription is no longer active."
+    if delivery.endpoint is not None and delivery.endpoint.disabled_at is not None:
+        return "The channel is switched off since its receiver answered 410; configure it again."
+    return ""
+
+
+def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], Outcome | None]:
+    """Return the secrets to sign with, or an outcome where they cannot be read."""
+    try:
+        if delivery.subscription is None:
+            return live(delivery.service_name), None
+        sealed = delivery.subscription.sealed_secret
         return [crypto.decrypt(sealed)] if sealed else [], None
     except crypto.SecretUnreadable as exc:
         return [], Outcome(error=exc.message)

@@ -13,7 +13,14 @@ from registry import events
 from registry.models import Subscription
 from saga_project import crypto, fetch
 from webhooks import errors, facts, secrets, signatures
-from webhooks.models import MAX_CHANNEL_LENGTH, Configuration, Endpoint, GitHubHook
+from webhooks.models import (
+    MAX_CHANNEL_LENGTH,
+    Configuration,
+    Delivery,
+    Endpoint,
+    GitHubHook,
+    receiver_of,
+)
 
 MAX_ENDPOINTS = 100
 MAX_SECRET_LENGTH = 512
@@ -88,7 +95,7 @@ def put(
     configuration.configured_at = now
     configuration.save()
     if endpoints is not None:
-        _replace_endpoints(configuration, endpoints)
+        _replace_endpoints(configuration, endpoints, now=now)
     channels = sorted(configuration.endpoints.values_list("channel", flat=True))
     events.publish(
         facts.webhook_configured(
@@ -110,14 +117,26 @@ def _set_secret(configuration: Configuration, secret: str | None, *, now: dt.dat
     configuration.sealed_secret = "" if secret is None else crypto.encrypt(secret)
 
 
-def _replace_endpoints(configuration: Configuration, endpoints: Mapping[str, str]) -> None:
-    """Rows are kept where their channel stays, since deliveries on their way point to them."""
-    configuration.endpoints.exclude(channel__in=endpoints).delete()
+def _replace_endpoints(
+    configuration: Configuration, endpoints: Mapping[str, str], *, now: dt.datetime
+) -> None:
+    """Rows are kept where their channel stays; what waits for another try goes where it leads now."""
+    waiting = Delivery.objects.filter(status=Delivery.Status.PENDING)
+    removed = configuration.endpoints.exclude(channel__in=endpoints)
+    waiting.filter(endpoint__in=removed).update(
+        status=Delivery.Status.DEAD,
+        reason="The channel was taken out of the configuration.",
+        finished_at=now,
+    )
+    removed.delete()
     for channel, url in endpoints.items():
-        Endpoint.objects.update_or_create(
+        endpoint, _ = Endpoint.objects.update_or_create(
             configuration=configuration,
             channel=channel,
             defaults={"url": url, "disabled_at": None},
+        )
+        waiting.filter(endpoint=endpoint).exclude(url=url).update(
+            url=url, receiver=receiver_of(url)
         )
 
 

@@ -204,6 +204,16 @@ def test_gone_switches_the_endpoint_off(httpserver: HTTPServer) -> None:
     assert endpoint.disabled_at is not None
 
 
+def test_what_waits_for_a_channel_that_is_gone_is_not_sent(httpserver: HTTPServer) -> None:
+    url = answer_with(httpserver, 200)
+    endpoint = EndpointFactory.create(url=url, disabled_at=timezone.now())
+
+    row = deliver(url, endpoint=endpoint)
+
+    assert (row.status, len(httpserver.log)) == (Delivery.Status.DEAD, 0)
+    assert "410" in row.reason
+
+
 def test_gone_suspends_the_subscription(httpserver: HTTPServer) -> None:
     subscription = SubscriptionFactory.create(callback_url=answer_with(httpserver, 410))
 
