@@ -1,0 +1,236 @@
+"""What each route may cost: a bounded number of queries, and no more of them among many than among few."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_httpserver import HTTPServer
+from rest_framework.test import APIClient
+
+import updates.operations
+import webhooks.operations
+from registry import accounts
+from registry import operations as registry_operations
+from registry.models import Service, Subscription
+from tests import factories
+from tests.test_schema import operations, spelled
+from updates.models import Job
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+FEW, MANY = 2, 7
+SHOP = "service-0"
+URL = "http://localhost:8001"
+ARTIFACT = "https://ci.example/shop-9.9.9.tar.gz"
+SCOPES = ["registry:manage", "services:read"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that its route answers with a 2xx; ``most`` is what it may cost in queries."""
+
+    route: str
+    most: int
+    query: str = ""
+    body: dict[str, Any] = field(default_factory=dict, hash=False)
+    verb: str = ""
+
+
+READS = [
+    Call("GET /api/v1/discovery/prometheus", 0),
+    Call("GET /api/v1/docs", 0),
+    Call("GET /api/v1/events", 2),
+    Call("GET /api/v1/events", 2, query="after=0-0&service=service-*&type=service.*"),
+    Call("GET /api/v1/events/stream", 1),
+    Call("GET /api/v1/health", 1),
+    Call("GET /api/v1/schema", 0),
+    Call("GET /api/v1/services", 0),
+    Call("GET /api/v1/services", 0, query="capability=rest&version=>=1&q=service"),
+    Call("GET /api/v1/services/{name}", 0),
+    Call("GET /api/v1/services/{name}/instances", 0),
+    Call("GET /api/v1/services/{name}/resolve", 0),
+    Call("GET /api/v1/subscriptions", 2),
+    Call("GET /api/v1/subscriptions/{subscription_id}", 1),
+    Call("GET /api/v1/updates/history", 2),
+    Call("GET /api/v1/updates/history", 2, query="status=success&since=2020-01-01T00:00:00Z"),
+    Call("GET /api/v1/updates/history/{name}", 3),
+    Call("GET /api/v1/updates/history/export/{format}", 2),
+    Call("GET /api/v1/updates/history/{name}/export/{format}", 3),
+    Call("GET /api/v1/updates/jobs", 3),
+    Call("GET /api/v1/updates/jobs", 4, query="service=service-0&status=queued"),
+    Call("GET /api/v1/updates/jobs/{job_id}", 2),
+    Call("GET /api/v1/updates/plan", 11, query="service=service-0"),
+    Call("GET /api/v1/updates/statistics", 1),
+    Call("GET /api/v1/updates/statistics", 2, query="window=30d"),
+    Call("GET /api/v1/updates/statistics/dora", 2),
+    Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
+]
+WRITES = [
+    Call("DELETE /api/v1/registry/register", 12, body={"slug": "slug-0"}),
+    Call("POST /api/v1/registry/heartbeat", 8, body={"slug": "slug-0"}),
+    Call(
+        "POST /api/v1/registry/register",
+        12,
+        body={"slug": "slug-x", "name": "x", "version": "1", "base_url": URL},
+    ),
+    Call(
+        "PUT /api/v1/registry/register",
+        15,
+        body={"slug": "slug-0", "name": "x", "version": "2", "base_url": URL},
+    ),
+    Call("DELETE /api/v1/services/{name}", 10, query="instance_id=default"),
+    Call("POST /api/v1/services/{name}/heartbeat", 0),
+    Call(
+        "POST /api/v1/services/heartbeat",
+        0,
+        body={"services": [f"service-{number}" for number in range(FEW)]},
+    ),
+    Call(
+        "POST /api/v1/services/register",
+        10,
+        body={"service_name": "new", "service_url": URL, "capabilities": ["rest"]},
+    ),
+    Call(
+        "POST /api/v1/subscriptions", 3, body={"service_name": SHOP, "subscriber": "another shop"}
+    ),
+    Call("DELETE /api/v1/subscriptions/{subscription_id}", 4),
+    Call("POST /api/v1/updates/jobs/{job_id}/{verb}", 12, verb="pause"),
+    Call("POST /api/v1/webhooks/check-updates", 10, body={"service_name": SHOP}),
+    Call("POST /api/v1/webhooks/config", 10, body={"service_name": SHOP, "secret": "new"}),
+    Call(
+        "POST /api/v1/webhooks/deploy",
+        30,
+        body={"service_name": "fresh", "version": "9.9.9", "artifact_url": ARTIFACT},
+    ),
+    Call("POST /api/v1/webhooks/health", 15, body={"service_name": SHOP, "status": "degraded"}),
+    Call("POST /api/v1/webhooks/lifecycle", 9, body={"service_name": SHOP, "event": "crashed"}),
+    Call(
+        "POST /api/v1/webhooks/notify",
+        16,
+        body={"service_name": SHOP, "channel": "pager", "message": "hello"},
+    ),
+    Call(
+        "POST /api/v1/webhooks/rollback", 24, body={"service_name": "service-1", "version": "2.1.0"}
+    ),
+    Call(
+        "POST /api/v1/webhooks/update",
+        20,
+        body={"service_name": SHOP, "version": "9.9.9", "artifact_url": ARTIFACT},
+    ),
+]
+
+
+def _grow(start: int, stop: int, *, pager: str) -> None:
+    """Add services to the world, and more of everything that belongs to the first of them."""
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        for number in range(start, stop):
+            _add(number, pager=pager)
+
+
+def _add(number: int, *, pager: str) -> None:
+    now, name = timezone.now(), f"service-{number}"
+    registration = registry_operations.Registration(
+        service_name=name, url=URL, version="1.0.0", capabilities=["rest"]
+    )
+    registry_operations.register(registration, by=None, now=now)
+    service, shop = Service.objects.get(name=name), Service.objects.get(name=SHOP)
+    factories.SubscriptionFactory.create(service=shop, subscriber=name, topics=["update.*"])
+    factories.ReleaseFactory.create(service=shop, version=f"1.{number}.0")
+    factories.ReleaseFactory.create(service=service, version=f"2.{number}.0")
+    factories.HistoryEntryFactory.create(service_name=SHOP, timestamp=now)
+    factories.HistoryEntryFactory.create(service_name=name, timestamp=now)
+    webhooks.operations.configure(
+        name, endpoints={f"channel-{number}": URL, "pager": pager}, secret=None, now=now
+    )
+    if number != 1:
+        updates.operations.deploy(
+            service, updates.operations.Announcement(version=f"2.{number}.0"), by="ci"
+        )
+
+
+def _add_slug(api: APIClient, headers: dict[str, str]) -> None:
+    body = {"slug": "slug-0", "name": "x", "version": "1", "base_url": URL}
+    response = api.post("/api/v1/registry/register", body, format="json", headers=headers)
+    assert response.status_code == 201, response.content
+
+
+@pytest.fixture
+def pager(httpserver: HTTPServer) -> str:
+    httpserver.expect_request("/hook").respond_with_data("")
+    return str(httpserver.url_for("/hook"))
+
+
+@pytest.fixture
+def headers() -> dict[str, str]:
+    account = accounts.ensure_account("ci", scopes=SCOPES, is_internal=True)
+    return {"Authorization": f"Bearer {accounts.issue_token(account, scopes=SCOPES)[1]}"}
+
+
+def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
+    method, _, path = call.route.partition(" ")
+    path = path.format(
+        name=SHOP,
+        format="csv",
+        verb=call.verb,
+        job_id=Job.objects.filter(service__name=SHOP).values_list("job_id", flat=True).first(),
+        subscription_id=Subscription.objects.order_by("pk").values_list("pk", flat=True)[0],
+    )
+    is_scaicontrol = path.startswith("/api/v1/registry/")
+    with (
+        CaptureQueriesContext(connection) as queries,
+        TestCase.captureOnCommitCallbacks(execute=True),
+    ):
+        response = api.generic(
+            method,
+            f"{path}?{call.query}",
+            json.dumps(call.body),
+            content_type="application/json",
+            headers=headers if is_scaicontrol else {},
+        )
+        response.getvalue()
+    assert 200 <= response.status_code < 300, response.getvalue()
+    asked = [each["sql"] for each in queries]
+    return [sql for sql in asked if not sql.startswith(("SAVEPOINT", "RELEASE"))]
+
+
+def test_reads_ask_as_often_among_many_as_among_few(
+    api: APIClient, pager: str, headers: dict[str, str]
+) -> None:
+    _grow(0, FEW, pager=pager)
+    among_few = [len(_queries(api, call, headers)) for call in READS]
+    _grow(FEW, MANY, pager=pager)
+
+    among_many = [len(_queries(api, call, headers)) for call in READS]
+
+    assert dict(zip(READS, among_many, strict=True)) == dict(zip(READS, among_few, strict=True))
+    assert [
+        (call, count) for call, count in zip(READS, among_few, strict=True) if count > call.most
+    ] == []
+
+
+@pytest.mark.parametrize("call", WRITES, ids=lambda call: call.route)
+def test_a_write_asks_a_bounded_number_of_queries(
+    call: Call, api: APIClient, pager: str, headers: dict[str, str]
+) -> None:
+    _grow(0, FEW, pager=pager)
+    _add_slug(api, headers)
+
+    asked = _queries(api, call, headers)
+
+    assert len(asked) <= call.most, asked
+
+
+def test_every_route_is_among_them() -> None:
+    measured = {
+        (spelled(path), method.lower())
+        for method, _, path in (call.route.partition(" ") for call in [*READS, *WRITES])
+    }
+
+    assert measured == {(spelled(path), method) for path, method, _ in operations()}
