@@ -55,14 +55,20 @@ $(BIN)/pip:
 	@echo "Making .venv with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)."; exit 1; }
 
+# As pip does with what it installs: each of a stack's processes would compile all of it anew where
+# PYTHONDONTWRITEBYTECODE is set.
+COMPILE_OWN := $(BIN)/python -m compileall -q saga_project registry updates webhooks
+
 .venv/runtime.stamp: requirements.lock | $(BIN)/pip
 	@echo "Installing the dependencies (about half a minute the first time) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(COMPILE_OWN)
 	@touch $@
 
 .venv/development.stamp: requirements-dev.lock | $(BIN)/pip
 	@echo "Installing the dependencies, with those of the tests (about a minute the first time) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@$(COMPILE_OWN)
 	@touch $@ .venv/runtime.stamp
 
 screenshots: .venv/development.stamp ## Photograph the console, filled, into docs/screenshots (needs Chromium)

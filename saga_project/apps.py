@@ -14,6 +14,8 @@ from saga_project import (
     workers,
 )
 
+TAG = "saga"
+
 
 class SagaProjectConfig(AppConfig):
     name = "saga_project"
@@ -23,7 +25,7 @@ class SagaProjectConfig(AppConfig):
         workers.connect()
 
 
-@checks.register(checks.Tags.security)
+@checks.register(checks.Tags.security, TAG)
 def open_beyond_loopback(**_: Any) -> list[checks.CheckMessage]:
     if settings.SAGA_AUTH == "open" and not settings.IS_LOOPBACK:
         return [
@@ -37,7 +39,7 @@ def open_beyond_loopback(**_: Any) -> list[checks.CheckMessage]:
     return []
 
 
-@checks.register
+@checks.register(TAG)
 def thresholds_in_order(**_: Any) -> list[checks.CheckMessage]:
     degraded = settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
     unreachable = settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
@@ -52,7 +54,7 @@ def thresholds_in_order(**_: Any) -> list[checks.CheckMessage]:
     ]
 
 
-@checks.register
+@checks.register(TAG)
 def interval_below_ttl(**_: Any) -> list[checks.CheckMessage]:
     if settings.HEARTBEAT_INTERVAL < settings.REGISTRATION_TTL:
         return []
@@ -65,7 +67,7 @@ def interval_below_ttl(**_: Any) -> list[checks.CheckMessage]:
     ]
 
 
-@checks.register
+@checks.register(TAG)
 def oidc_is_whole(**_: Any) -> list[checks.CheckMessage]:
     if settings.SAGA_OIDC_AUDIENCE and not settings.SAGA_OIDC_ISSUER:
         return [
@@ -82,7 +84,7 @@ def oidc_is_whole(**_: Any) -> list[checks.CheckMessage]:
     return []
 
 
-@checks.register
+@checks.register(TAG)
 def encryption_keys_are_keys(**_: Any) -> list[checks.CheckMessage]:
     for position, key in enumerate(settings.SAGA_ENCRYPTION_KEYS, start=1):
         try:

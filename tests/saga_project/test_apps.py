@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from django.core import checks
 
+from saga_project.management.commands import prepare
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -13,7 +15,8 @@ def ids(messages):
 
 
 def found():
-    return ids(checks.run_checks(include_deployment_checks=False))
+    """What a start is told."""
+    return ids(checks.run_checks(tags=prepare.Command.requires_system_checks))
 
 
 def test_the_defaults_are_in_order():
