@@ -6,15 +6,25 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.postgresql import base
+from psycopg_pool import PoolTimeout
 
 from saga_project.database import watch
+
+MAX_WAITS = 5
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        if watch.is_silent():
-            raise watch.NoAnswer
-        return super().get_new_connection(conn_params)
+        """Wait for the pool again and again while PostgreSQL is known to answer: it is only busy."""
+        waits = 0
+        while not watch.is_silent():
+            try:
+                return super().get_new_connection(conn_params)
+            except PoolTimeout:
+                waits += 1
+                if waits == MAX_WAITS or not watch.is_answering():
+                    raise
+        raise watch.NoAnswer
 
 
 def watch_over() -> watch.Watch:

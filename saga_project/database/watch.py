@@ -23,11 +23,17 @@ NOTICE_SECONDS = 0.1
 PATIENCE = 12  # so many times nothing within NOTICE_SECONDS: a pause of our own is no silence of PostgreSQL's
 
 _is_silent = threading.Event()
+_is_answering = threading.Event()
 
 
 def is_silent() -> bool:
     """Whether PostgreSQL left the last question of this process unanswered; never where nobody asks."""
     return _is_silent.is_set()
+
+
+def is_answering() -> bool:
+    """Whether PostgreSQL answered the last question of this process; never where nobody asks."""
+    return _is_answering.is_set()
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -97,20 +103,23 @@ class Watch:
                 self._disconnect()
                 self._begin_outage(str(exc).strip())
             else:
-                self._end_outage()
+                self._note_answer()
         self._disconnect()
         _is_silent.clear()
+        _is_answering.clear()
 
     def _begin_outage(self, reason: str) -> None:
         if not is_silent():
             logger.warning("database does not answer", extra={"reason": reason})
+            _is_answering.clear()
             _is_silent.set()
             self._silenced()
 
-    def _end_outage(self) -> None:
+    def _note_answer(self) -> None:
         if is_silent():
             logger.warning("database answers again")
-            _is_silent.clear()
+        _is_silent.clear()
+        _is_answering.set()
 
     def _ask(self) -> None:
         """A connection that broke is no outage yet, but that there is no new one is."""

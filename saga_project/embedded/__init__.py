@@ -108,7 +108,7 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
         raise env.ConfigurationError("DATABASE_URL: it names no database.")
     given_options = parts.pop("options", "")
     options: dict[str, Any] = {
-        "connect_timeout": 2,
+        "connect_timeout": 4,
         "options": f"{TIMEOUTS} {given_options}".strip(),
     }
     if pool_size:
