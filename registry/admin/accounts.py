@@ -23,7 +23,7 @@ from unfold.widgets import (
 )
 
 from registry import accounts, errors, names
-from registry.admin import verbs
+from registry.admin import readonly, verbs
 from registry.models import ServiceAccount, Token
 
 SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in accounts.SCOPES.items()]
@@ -199,7 +199,7 @@ class StandingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Token)
-class TokenAdmin(verbs.ReadOnly):
+class TokenAdmin(readonly.ReadOnly):
     list_display = (
         "prefix",
         "account",

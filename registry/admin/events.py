@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.paginator import InfinitePaginator
 
-from registry.admin import verbs
+from registry.admin import readonly
 from registry.models import Event
 
 KINDS = (
@@ -39,7 +39,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(verbs.ReadOnly):
+class EventAdmin(readonly.ReadOnly):
     list_display = ("occurred_at", "type", "service_name", "data")
     list_filter = (KindFilter,)
     paginator = InfinitePaginator

@@ -11,7 +11,7 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from registry import accounts, directory, operations
-from registry.admin import verbs
+from registry.admin import readonly, verbs
 from registry.directory import InstanceEntry
 from registry.models import Instance, Service
 from saga_project.errors import RedisUnavailable
@@ -92,7 +92,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Service)
-class ServiceAdmin(verbs.ReadOnly):
+class ServiceAdmin(readonly.ReadOnly):
     list_display = (
         "name",
         "state_label",
@@ -163,7 +163,7 @@ class ServiceAdmin(verbs.ReadOnly):
 
 
 @admin.register(Instance)
-class InstanceAdmin(verbs.ReadOnly):
+class InstanceAdmin(readonly.ReadOnly):
     list_display = (
         "instance_id",
         "service",

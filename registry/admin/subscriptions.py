@@ -9,7 +9,7 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from registry import accounts, operations
-from registry.admin import verbs
+from registry.admin import readonly, verbs
 from registry.models import Subscription
 
 
@@ -52,7 +52,7 @@ CANCEL = verbs.Verb(
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(verbs.ReadOnly):
+class SubscriptionAdmin(readonly.ReadOnly):
     list_display = ("subscriber", "service", "state_label", "callback_url", "topics", "created_at")
     list_filter = ("state",)
     list_select_related = ("service",)

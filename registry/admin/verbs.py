@@ -33,19 +33,6 @@ class Verb:
     is_reason_needed: bool = False
 
 
-class ReadOnly(ModelAdmin):
-    """Rows that programs write: people look at them."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 def carry_out(
     admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any], verb: Verb
 ) -> HttpResponse | None:

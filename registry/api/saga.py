@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import accounts, directory, errors, names, operations, projection
+from registry.api.fields import TextField, WholeField
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.models import Instance
 from saga_project import api, versions
@@ -24,56 +25,36 @@ Found = TypeVar("Found")
 STALE_HEADER = "X-Saga-Stale"
 
 
-class TextField(serializers.CharField):
-    """A string, and nothing that merely could be read as one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return str(super().to_internal_value(data))
-
-
-class WholeField(serializers.IntegerField):
-    """A whole number, and neither text, truth value nor fraction."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("invalid")
-        return int(super().to_internal_value(data))
-
-
 class RegistrationSerializer(serializers.Serializer[Any]):
-    service_name = TextField(allow_blank=True, trim_whitespace=False, max_length=10_000)
-    service_url = TextField(allow_blank=True, trim_whitespace=False)
-    capabilities = serializers.ListField(
-        child=TextField(trim_whitespace=False), required=False, allow_null=True
-    )
-    instance_id = TextField(required=False, allow_null=True, trim_whitespace=False)
-    version = TextField(required=False, allow_null=True, trim_whitespace=False)
+    service_name = TextField(allow_blank=True, max_length=10_000)
+    service_url = TextField(allow_blank=True)
+    capabilities = serializers.ListField(child=TextField(), required=False, allow_null=True)
+    instance_id = TextField(required=False, allow_null=True)
+    version = TextField(required=False, allow_null=True)
     metadata = serializers.DictField(
-        child=TextField(allow_blank=True, max_length=4096, trim_whitespace=False),
+        child=TextField(allow_blank=True, max_length=4096),
         required=False,
         allow_null=True,
     )
-    health_check_url = TextField(required=False, allow_null=True, trim_whitespace=False)
+    health_check_url = TextField(required=False, allow_null=True)
     weight = WholeField(required=False, allow_null=True, min_value=0, max_value=65535)
-    zone = TextField(
-        required=False, allow_null=True, max_length=128, allow_blank=True, trim_whitespace=False
-    )
+    zone = TextField(required=False, allow_null=True, max_length=128, allow_blank=True)
     ttl = WholeField(required=False, allow_null=True, min_value=5, max_value=3600)
 
 
 class BeatSerializer(serializers.Serializer[Any]):
-    instance_id = TextField(required=False, allow_null=True, trim_whitespace=False)
+    instance_id = TextField(required=False, allow_null=True)
     status = serializers.ChoiceField(
         choices=Instance.Health.choices, required=False, allow_null=True
     )
-    version = TextField(required=False, allow_null=True, trim_whitespace=False)
-    note = TextField(required=False, allow_null=True, allow_blank=True, max_length=1000)
+    version = TextField(required=False, allow_null=True)
+    note = TextField(
+        required=False, allow_null=True, allow_blank=True, max_length=1000, trim_whitespace=True
+    )
 
 
 class NamedBeatSerializer(BeatSerializer):
-    service_name = TextField(trim_whitespace=False, allow_blank=True)
+    service_name = TextField(allow_blank=True)
 
 
 class ServiceSerializer(serializers.Serializer[Any]):

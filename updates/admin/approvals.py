@@ -9,8 +9,8 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from registry.admin import verbs
+from registry.admin.readonly import Journal
 from updates import operations
-from updates.admin.readonly import Journal
 from updates.models import Approval
 
 
