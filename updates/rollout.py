@@ -12,7 +12,7 @@ import logging
 from django import db
 from django.utils import timezone
 
-from updates import endings, journal, leases, performing, strategies
+from updates import artifacts, endings, journal, leases, performing, strategies
 from updates.models import Job, Step
 from updates.strategies import Action
 from updates.work import CannotTell, Interrupted, Outcome, StepFailed
@@ -124,6 +124,9 @@ def _do(task: performing.Task) -> bool:
         return _fail(task, str(exc))
     except (db.Error, leases.LeaseLost):
         raise
+    except OSError as exc:
+        logger.exception("step failed on disk", extra={"job": task.job.job_id})
+        return _fail(task, f"It failed on disk: {artifacts.disk_words(exc)}.")
     except Exception:
         logger.exception("step failed unexpectedly", extra={"job": task.job.job_id})
         return _fail(task, "An unexpected error; the log of the worker has it.")

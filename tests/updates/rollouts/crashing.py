@@ -7,6 +7,7 @@ happens between two of them. The worker is a forked child that kills itself with
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import signal
 import sys
@@ -158,6 +159,33 @@ def everything_that_counts(job: Job, folder: Path) -> tuple[Any, ...]:
     paths = sorted(folder.rglob("*"))
     files = [(str(path), path.lstat().st_ino, path.lstat().st_mtime_ns) for path in paths]
     return rows, files
+
+
+def run_on_a_full_disk(job: Job, *, writes: int) -> Job:
+    """Work on the job while the disk takes so many more files and folders, and then none."""
+    left = writes
+
+    def see(event: str, args: tuple[Any, ...]) -> None:
+        nonlocal left
+        left -= _takes_space(event, args)
+        if left < 0 and _takes_space(event, args):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def work() -> None:
+        sys.addaudithook(see)
+        rollout.run(job.pk, node="local")
+
+    run_in_child(work)
+    job.refresh_from_db()
+    return job
+
+
+def _takes_space(event: str, args: tuple[Any, ...]) -> bool:
+    """A file with something in it, or a new folder; names, links and empty files find room on any disk."""
+    if event == "os.mkdir":
+        return not Path(args[0]).exists()
+    is_written = event == "open" and isinstance(args[1], str) and set("wx+") & set(args[1])
+    return bool(is_written)
 
 
 def run_until(job: Job, moment: int) -> bool:

@@ -78,6 +78,24 @@ def test_with_the_disk_full_nothing_changes(
         crashing.check_current_is_whole(target, allowed={"1.0.0"})
 
 
+def test_from_whichever_write_on_the_disk_is_full_the_old_version_goes_on(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    job, refused = None, 0
+    for writes in range(0, 200, 2):
+        job = crashing.run_on_a_full_disk(scene.deploy(shop, f"2.0.{writes}"), writes=writes)
+        if job.status == "succeeded":
+            break
+        refused += 1
+        assert (job.status, job.needs_attention) == ("failed", False), job.error
+        assert "the disk is full" in job.error
+        assert versions(shop) == ["1.0.0", "1.0.0"]
+
+    assert refused >= 8
+    assert job is not None
+    crashing.check_end(job, list(shop.targets.all()), status="succeeded", version=job.version)
+
+
 def silence(job: Job) -> None:
     """The job's node was asked again and again for longer than it may take."""
     now = timezone.now()
