@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from demo import __main__ as demo
+from demo import stage, story
 
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.05
@@ -31,25 +31,24 @@ def main() -> None:
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="saga-recovery-")))
+        folder.chmod(0o711)  # PostgreSQL of a root user runs as another account
         bench = Bench(folder, stack)
         seconds = [bench.deploy_and_kill(number) for number in range(arguments.kills)]
     p95 = statistics.quantiles(seconds, n=20)[18] if len(seconds) > 1 else seconds[0]
     print(f"{len(seconds)} kills: p50 {statistics.median(seconds):.1f} s, p95 {p95:.1f} s")
 
 
-class Bench(demo.Demo):
+class Bench(story.Story):
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         super().__init__(folder, stack)
-        stack.enter_context(demo.saga_running(folder, self._port))
-        self._artifacts = stack.enter_context(demo.serving(folder / "releases"))
-        self._add_targets()
-        demo.publish(folder / "releases", "0", is_broken=False)
-        self._wait(self._deploy("0", self._artifacts, strategy="rolling"))
+        self.set_up()
+        stage.publish(self._releases, "0", is_broken=False)
+        self.wait(self.deploy("0", strategy="rolling"))
 
     def deploy_and_kill(self, number: int) -> float:
         version = f"1.{number}"
-        demo.publish(self._folder / "releases", version, is_broken=False)
-        job_id = self._deploy(version, self._artifacts, strategy="rolling")
+        stage.publish(self._releases, version, is_broken=False)
+        job_id = self.deploy(version, strategy="rolling")
         time.sleep(random.uniform(0.5, 6))  # noqa: S311
         worker = the_worker()
         before = self._journal(job_id)
@@ -60,14 +59,15 @@ class Bench(demo.Demo):
                 raise SystemExit(f"{job_id} is stuck.")
             time.sleep(POLL_SECONDS)
         seconds = time.monotonic() - killed_at
-        job = self._wait(job_id)
+        while (job := self.job(job_id))["status"] in story.LIVE:
+            time.sleep(POLL_SECONDS)
         print(f"{job_id}: {seconds:.1f} s, then {job['status']}", flush=True)
         if job["status"] != "succeeded":
             raise SystemExit(job["error"])
         return seconds
 
     def _journal(self, job_id: str) -> list[Any]:
-        job = demo.call("GET", f"{self._saga}/updates/jobs/{job_id}")
+        job = self.job(job_id)
         return [job["status"], *((step["name"], step["status"]) for step in job["steps"])]
 
 

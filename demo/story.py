@@ -1,0 +1,196 @@
+"""The story: a service on three machines, a canary, a broken release, a way back, and who notices."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from demo import stage
+from demo.client import Client
+from demo.runner import Runner
+
+NAME = "shop"
+INSTANCES = 3
+LIVE = ("queued", "running", "paused")
+COLOURS = {"head": "\033[1m", "good": "\033[32m", "bad": "\033[31m", "dim": "\033[2m", "plain": ""}
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+INTRODUCTION = f"""\
+A shop runs on {INSTANCES} machines (here: three processes with a folder each). It registers with Saga and
+sends a heartbeat every second. A customer asks Saga where the shop is and calls it, some 40 times a
+second, and never tries twice. Now come a good release, a broken one, and a way back; the customer
+should not notice. What Saga writes into its journal is shown as it happens."""
+
+
+def say(kind: str, text: str) -> None:
+    is_plain = not sys.stdout.isatty()
+    print(text if is_plain else f"{COLOURS[kind]}{text}\033[0m", flush=True)
+
+
+def chapter(title: str) -> None:
+    say("head", f"\n── {title}")
+
+
+class Story:
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._port = stage.free_port()
+        self._saga = f"http://127.0.0.1:{self._port}/api/v1"
+        self._releases = folder / "releases"
+        self._artifacts = ""
+
+    def set_up(self) -> None:
+        """Start a Saga, a server with artifacts, and the machines' runners."""
+        self._stack.enter_context(stage.saga_running(self._folder, self._port))
+        self._artifacts = self._stack.enter_context(stage.serving(self._releases))
+        self._add_targets()
+
+    def play(self) -> bool:
+        say("plain", INTRODUCTION)
+        chapter("1. A Saga of its own starts")
+        self.set_up()
+        for version, is_broken in (("1.0.0", False), ("2.0.0", False), ("3.0.0", True)):
+            stage.publish(self._releases, version, is_broken=is_broken)
+        say(
+            "dim",
+            f"It answers on http://127.0.0.1:{self._port}; releases are at {self._artifacts}.",
+        )
+        self._install_first()
+        client = Client(self._saga, NAME)
+        client.start()
+        try:
+            ends = [self._canary(client), self._bad_release(client), self._roll_back(client)]
+        finally:
+            client.stop()
+        return conclude(client, all(ends))
+
+    def _add_targets(self) -> None:
+        """Targets are set up by people in the admin; the demo writes the same rows."""
+        targets = [self._start_machine(number) for number in range(1, INSTANCES + 1)]
+        command = [sys.executable, "-m", "demo.setup", NAME, json.dumps(targets)]
+        subprocess.run(command, check=True, env=stage.environment(self._folder, self._port))
+
+    def _start_machine(self, number: int) -> dict[str, Any]:
+        root = self._folder / "machines" / str(number)
+        root.mkdir(parents=True)
+        port = stage.free_port()
+        runner = Runner(root, [self._saga, NAME, f"shop-{number}", str(port)], 0)
+        runner.start()
+        self._stack.callback(runner.stop)
+        return {
+            "name": f"machine-{number}",
+            "position": number,
+            "install_root": str(root),
+            "instance_id": f"shop-{number}",
+            "restart": "http",
+            "restart_with": runner.restart_url,
+            "health_url": f"http://127.0.0.1:{port}/",
+            "health_successes": 3,
+            "healthy_deadline_seconds": 8,
+            "is_registry_gate": True,
+        }
+
+    def _install_first(self) -> None:
+        chapter("2. Version 1.0.0 is installed, machine after machine, and the shop registers")
+        job = self.wait(self.deploy("1.0.0", strategy="rolling"))
+        say("good", f"=> {job['status']}: {self._running()}")
+
+    def _canary(self, client: Client) -> bool:
+        chapter("3. Version 2.0.0 comes as a canary: one machine first, with a third of the calls")
+        say("dim", "From now on the customer calls.")
+        answers: list[Counter[str]] = []
+
+        def look(step: dict[str, Any]) -> None:
+            if step["name"] in ("undrain", "clear share"):
+                answers.append(client.versions.copy())
+
+        job = self.wait(self.deploy("2.0.0", strategy="canary"), on_step=look)
+        while_canary = answers[1] - answers[0]
+        share = 100 * while_canary["2.0.0"] // max(1, while_canary.total())
+        say("good", f"=> While it was a canary, 2.0.0 answered {share} % of the calls.")
+        say("good", f"=> {job['status']}: {self._running()}; {calls(client)}")
+        return bool(job["status"] == "succeeded")
+
+    def _bad_release(self, client: Client) -> bool:
+        chapter("4. Version 3.0.0 is broken: it starts, but answers every call with an error")
+        say("dim", "Its machine is out of the lookups until it is healthy, so nobody calls it.")
+        job = self.wait(self.deploy("3.0.0", strategy="rolling"))
+        say("good", f"=> {job['status']}, by itself: {job['error']}")
+        say("good", f"=> {self._running()}; {calls(client)}")
+        return bool(job["status"] == "rolled_back")
+
+    def _roll_back(self, client: Client) -> bool:
+        chapter("5. Somebody wants 1.0.0 back after all: it is still on disk, nothing is fetched")
+        answer = stage.call("POST", f"{self._saga}/webhooks/rollback", {"service_name": NAME})
+        job = self.wait(answer["job_id"])
+        say("good", f"=> {job['status']}: {self._running()}; {calls(client)}")
+        return bool(job["status"] == "succeeded")
+
+    def deploy(self, version: str, *, strategy: str) -> str:
+        name = f"shop-{version}.tar.gz"
+        body = {
+            "service_name": NAME,
+            "version": version,
+            "artifact_url": f"{self._artifacts}/{name}",
+            "checksum": stage.checksum(self._releases / name),
+            "strategy": strategy,
+        }
+        return str(stage.call("POST", f"{self._saga}/webhooks/deploy", body)["job_id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return stage.call("GET", f"{self._saga}/updates/jobs/{job_id}")
+
+    def wait(
+        self, job_id: str, *, on_step: Callable[[dict[str, Any]], None] = lambda _step: None
+    ) -> dict[str, Any]:
+        """Follow the job's journal and tell each step once."""
+        say("dim", f"{job_id}:")
+        told: set[int] = set()
+        ends_at = time.monotonic() + stage.PATIENCE_SECONDS
+        while time.monotonic() < ends_at:
+            job = self.job(job_id)
+            for number, step in enumerate(job["steps"]):
+                if number not in told and step["status"] in ("succeeded", "failed"):
+                    told.add(number)
+                    tell(step)
+                    on_step(step)
+            if job["status"] not in LIVE:
+                return job
+            time.sleep(stage.POLL_SECONDS)
+        raise SystemExit(f"{job_id} did not end within {stage.PATIENCE_SECONDS:.0f} s.")
+
+    def _running(self) -> str:
+        instances = stage.call("GET", f"{self._saga}/services/{NAME}/instances")["instances"]
+        return ", ".join(f"{each['instance_id']} runs {each['version']}" for each in instances)
+
+
+def tell(step: dict[str, Any]) -> None:
+    place = step["target"] or "everywhere"
+    colour = "bad" if step["status"] == "failed" else "dim"
+    message = _DIGEST.sub(r"\1…", step["message"])
+    say(colour, f"   {place:<11} {step['name']:<12} {message}")
+
+
+def calls(client: Client) -> str:
+    return f"the customer made {client.calls:,} calls, {len(client.failures)} failed"
+
+
+def conclude(client: Client, has_gone_well: bool) -> bool:
+    chapter("The end")
+    by_version = ", ".join(
+        f"{count:,} by {name}" for name, count in sorted(client.versions.items())
+    )
+    is_well = has_gone_well and not client.failures
+    say("good" if is_well else "bad", f"In all, {calls(client)}. Answered: {by_version}.")
+    for failure in client.failures[:10]:
+        say("bad", f"   {failure}")
+    say("dim", "To try it with a service of your own: make run, then docs/deployments.md.")
+    return is_well
