@@ -1,0 +1,97 @@
+"""How long a rollback takes to a release that is still on disk, from the request to the switch.
+
+    python -m bench.rollbacks
+
+In the whole stack as ``make run`` starts it, for a small and a larger release, each a few times. The clock
+stops when ``current`` points at the release again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import statistics
+import tarfile
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from demo import stage
+
+PATIENCE_SECONDS = 60.0
+POLL_SECONDS = 0.005
+LIVE = ("queued", "running", "paused")
+#: Files of a release, and their size in bytes.
+RELEASES = {"small": (3, 1_000), "large": (400, 100_000)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--number", type=int, default=10)
+    arguments = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="saga-rollbacks-")))
+        folder.chmod(0o711)  # PostgreSQL of a root user runs as another account
+        port = stage.free_port()
+        stack.enter_context(stage.saga_running(folder, port))
+        artifacts = stack.enter_context(stage.serving(folder / "releases"))
+        for name, (files, size) in RELEASES.items():
+            bench = Bench(folder, f"http://127.0.0.1:{port}/api/v1", artifacts, name)
+            seconds = [bench.go_back(number, files, size) for number in range(arguments.number)]
+            print(
+                f"{name:<6} ({files} files of {size:,} bytes): {len(seconds)} rollbacks,"
+                f" p50 {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s to the switch",
+                flush=True,
+            )
+
+
+class Bench:
+    def __init__(self, folder: Path, saga: str, artifacts: str, name: str) -> None:
+        self._folder, self._saga, self._artifacts, self._name = folder, saga, artifacts, name
+        self._current = folder / "saga" / "services" / name / "current"
+
+    def go_back(self, number: int, files: int, size: int) -> float:
+        """Deploy two versions, then measure the way back from the second to the first."""
+        old, new = f"{number}.1.0", f"{number}.2.0"
+        for version in (old, new):
+            self._publish(version, files, size)
+            self._wait(self._deploy(version))
+        began_at = time.monotonic()
+        answer = stage.call("POST", f"{self._saga}/webhooks/rollback", {"service_name": self._name})
+        while self._current.readlink().name != old:
+            if time.monotonic() - began_at > PATIENCE_SECONDS:
+                raise SystemExit(f"{answer['job_id']} did not switch.")
+            time.sleep(POLL_SECONDS)
+        seconds = time.monotonic() - began_at
+        self._wait(str(answer["job_id"]))
+        return seconds
+
+    def _publish(self, version: str, files: int, size: int) -> None:
+        path = self._folder / "releases" / f"{self._name}-{version}.tar.gz"
+        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+            for number in range(files):
+                entry = tarfile.TarInfo(f"file-{number}")
+                entry.size = size
+                archive.addfile(entry, io.BytesIO(os.urandom(size)))
+
+    def _deploy(self, version: str) -> str:
+        body = {
+            "service_name": self._name,
+            "version": version,
+            "artifact_url": f"{self._artifacts}/{self._name}-{version}.tar.gz",
+        }
+        return str(stage.call("POST", f"{self._saga}/webhooks/deploy", body)["job_id"])
+
+    def _wait(self, job_id: str) -> None:
+        while (job := stage.call("GET", f"{self._saga}/updates/jobs/{job_id}"))["status"] in LIVE:
+            time.sleep(0.05)
+        if job["status"] != "succeeded":
+            raise SystemExit(f"{job_id} {job['status']}: {job['error']}")
+
+
+if __name__ == "__main__":
+    main()
