@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,13 +231,20 @@ def test_a_worker_of_another_node_takes_up_what_it_held_when_it_was_killed(
         },
     )
 
-    def die_and_live_again() -> None:
-        far.kill()
-        far.start()
+    is_reached, is_dead = threading.Event(), threading.Event()
 
-    scene.on_restart = once(die_and_live_again)
+    def wait_to_die() -> None:
+        is_reached.set()
+        is_dead.wait(60)
 
-    job = wait_for_the_end(stack, deploy(stack, scene, "remote", "1.0.0"))
+    scene.on_restart = once(wait_to_die)
+
+    job_id = deploy(stack, scene, "remote", "1.0.0")
+    assert is_reached.wait(60)
+    far.kill()
+    far.start()
+    is_dead.set()
+    job = wait_for_the_end(stack, job_id)
 
     assert (job["status"], job["error"]) == ("succeeded", None)
     assert crashing.current(far.folder / "services" / "remote" / "far") == "1.0.0"
