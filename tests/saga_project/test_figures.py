@@ -26,7 +26,9 @@ sys.stdin.read()
 
 
 @pytest.fixture(autouse=True)
-def private_again() -> Iterator[None]:
+def figures_of_its_own() -> Iterator[None]:
+    """Begin with none and leave none: other tests of this process count in the same cells."""
+    importlib.reload(figures)
     yield
     importlib.reload(figures)
 
