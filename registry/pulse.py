@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 MAX_MEMBERS = 4000  # Redis serves nobody else while a script runs.
 
-#: Called with the new deadlines in µs (0 for who is not there), or with what is unavailable.
+#: Called with the moments in µs (0 for who is not there), or with what is unavailable.
 Told = Callable[[list[int] | errors.Unavailable], None]
 
 
 class Pulse:
     def __init__(self) -> None:
-        self._renewal = presence.AsyncRenewal()
+        self._renewal = presence.Renewal()
         self._waiting: list[tuple[Sequence[str], Told]] = []
         self._beating: asyncio.Task[None] | None = None
 
@@ -59,8 +59,8 @@ class Pulse:
     async def _beat_once(self, batch: list[tuple[Sequence[str], Told]]) -> None:
         members = [member for some, _ in batch for member in some]
         try:
-            deadlines = await self._renewal.renew(members)
-            directory.note_beats(members, deadlines)
+            beats = await self._renewal.renew(members)
+            directory.note_beats(members, beats)
         except errors.Unavailable as exc:
             for _, told in batch:
                 _tell(told, exc)
@@ -73,13 +73,13 @@ class Pulse:
             return
         start = 0
         for some, told in batch:
-            _tell(told, deadlines[start : start + len(some)])
+            _tell(told, beats[start : start + len(some)])
             start += len(some)
 
 
-def _tell(told: Told, deadlines: list[int] | errors.Unavailable) -> None:
+def _tell(told: Told, beats: list[int] | errors.Unavailable) -> None:
     """Answer one; what goes wrong there is not the others' concern."""
     try:
-        told(deadlines)
+        told(beats)
     except Exception:
         logger.exception("a heartbeat could not be answered")

@@ -106,14 +106,17 @@ class Application:
         figures.share(settings.RUN_DIR)
         watching = database.watch_over()
         watching.start()
-        directory.start(refill=projection.refill)
-        publishing = asyncio.create_task(_publish_figures())
+        beside = [
+            asyncio.create_task(directory.follow(projection.refill)),
+            asyncio.create_task(_publish_figures()),
+        ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        publishing.cancel()
         await self._streams.tail.stop()
         await lane.LaneProtocol.close_all()
-        await asyncio.to_thread(directory.stop)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await asyncio.to_thread(watching.stop)
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -268,13 +268,11 @@ class LaneProtocol(HttpToolsProtocol):
     def _renew(self, renewal: Renewal, cell: int, request_id: str) -> None:
         waiting = self._wait(request_id)
 
-        def told(deadlines: list[int] | errors.Unavailable) -> None:
-            if isinstance(deadlines, errors.Unavailable):
-                self._go_on(waiting, lambda: self._refuse(deadlines, waiting))
+        def told(beats: list[int] | errors.Unavailable) -> None:
+            if isinstance(beats, errors.Unavailable):
+                self._go_on(waiting, lambda: self._refuse(beats, waiting))
             else:
-                self._go_on(
-                    waiting, lambda: self._complete(renewal.answer(deadlines), cell, waiting)
-                )
+                self._go_on(waiting, lambda: self._complete(renewal.answer(beats), cell, waiting))
 
         self.pulse.beat(renewal.members, told)
 

@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Members to renew, and the body to answer with once their new deadlines are known.
+    """Members to renew, and the body to answer with once it is known who beat.
 
     ``answer`` raises HandOn too.
     """
@@ -114,8 +114,8 @@ def heartbeat(name: str, asked: Asked) -> Renewal:
     count(asked, caller)
     content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
 
-    def answer(deadlines: Sequence[int]) -> bytes:
-        if not deadlines[0]:
+    def answer(beats: Sequence[int]) -> bytes:
+        if not beats[0]:
             raise HandOn
         return content
 
@@ -140,11 +140,11 @@ def bulk_heartbeat(asked: Asked) -> Renewal:
         ttls.append(instance.ttl_seconds if instance is not None else 0)
     count(asked, caller)
 
-    def answer(deadlines: Sequence[int]) -> bytes:
+    def answer(beats: Sequence[int]) -> bytes:
         refreshed: list[int] = []
         missing: list[str] = []
-        for member, ttl, deadline in zip(members, ttls, deadlines, strict=True):
-            if not deadline:
+        for member, ttl, beat_us in zip(members, ttls, beats, strict=True):
+            if not beat_us:
                 missing.append(presence.split_member(member)[0])
             elif ttl:
                 refreshed.append(ttl)
@@ -225,8 +225,8 @@ def registration(asked: Asked) -> Renewal | operations.Newcomer:
     count(asked, caller)
     content = registered(operations.as_registered(entry, instance))
 
-    def answer(deadlines: Sequence[int]) -> bytes:
-        if not deadlines[0]:
+    def answer(beats: Sequence[int]) -> bytes:
+        if not beats[0]:
             raise HandOn
         return content
 

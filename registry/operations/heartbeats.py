@@ -49,12 +49,12 @@ def renew_many(beats: Sequence[Beat], *, by: Caller | None, now: dt.datetime) ->
     """Keep many instances alive in one round trip; only what tells something new is written down."""
     known = [_known(beat, by) for beat in beats]
     members = [presence.member_of(beat.service_name, beat.instance_id) for beat in beats]
-    deadlines = presence.renew(members)
-    directory.note_beats(members, deadlines)
+    renewed = presence.renew(members)
+    directory.note_beats(members, renewed)
     missing: list[str] = []
     ttls: list[int] = []
-    for beat, entry, deadline in zip(beats, known, deadlines, strict=True):
-        if not deadline or entry is None:
+    for beat, entry, beat_us in zip(beats, known, renewed, strict=True):
+        if not beat_us or entry is None:
             missing.append(beat.service_name)
             continue
         ttls.append(entry.ttl_seconds)

@@ -6,7 +6,8 @@
     saga:ttls        hash   "service/instance" → TTL in µs
     saga:holds       hash   suspects: "service/instance" → kept until, in µs
     saga:expiring    hash   taken by a sweep, not yet in PostgreSQL → their last deadline
-    saga:meta        hash   seq, floor, tick, born, run_id
+    saga:meta        hash   seq, floor, tick, born, told, run_id
+    saga:beats       string beats that the web processes are to be told of: moment, members, moment, …
 
 Every script that changes something takes the next ``seq`` and publishes the change with it, so that a
 web process can hold a replica (``directory``) and notice a gap. The last heartbeat is the deadline minus
@@ -15,7 +16,7 @@ the TTL; nobody expires before ``floor`` + TTL, which is how time in which nobod
 
 from __future__ import annotations
 
-from registry.presence.beating import AsyncRenewal, Change, put, put_all, renew
+from registry.presence.beating import Change, Renewal, put, put_all, renew
 from registry.presence.beginning import (
     Tick,
     bear,
@@ -25,7 +26,7 @@ from registry.presence.beginning import (
     run_id,
     tick,
 )
-from registry.presence.connections import breaker, connection, follower_connection
+from registry.presence.connections import breaker, connection
 from registry.presence.keys import (
     CHANGES_CHANNEL,
     DEADLINES,
@@ -51,6 +52,7 @@ from registry.presence.sweeping import (
     overdue,
     take_overdue,
 )
+from registry.presence.wire import Wire, connect
 
 __all__ = [
     "AWAY_SECONDS",
@@ -63,18 +65,19 @@ __all__ = [
     "REVISIONS",
     "SERVICES",
     "TTLS",
-    "AsyncRenewal",
     "Change",
     "Found",
     "Overdue",
+    "Renewal",
     "Tick",
+    "Wire",
     "bear",
     "breaker",
+    "connect",
     "connection",
     "ensure_filled",
     "expiring",
     "floor",
-    "follower_connection",
     "forget_expiring",
     "heartbeats",
     "hold",

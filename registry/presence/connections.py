@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
 from django_redis import get_redis_connection
 from redis import Redis
 from redis import exceptions as redis_exceptions
@@ -62,14 +61,6 @@ breaker = _Breaker()
 def connection() -> Redis:
     """Return django-redis' client: pooled, with short timeouts."""
     client: Redis = get_redis_connection("default")
-    return client
-
-
-def follower_connection() -> Redis:
-    """Return a client of its own for the change channel; a dead one is noticed within a second."""
-    client: Redis = Redis.from_url(
-        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=0.5, protocol=2, retry=None
-    )
     return client
 
 

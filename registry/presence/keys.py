@@ -14,7 +14,8 @@ DOORBELL_CHANNEL = f"saga:events:{_DATABASE}"
 
 SERVICES, REVISIONS, DEADLINES = "saga:services", "saga:revisions", "saga:deadlines"
 TTLS, HOLDS, EXPIRING, META = "saga:ttls", "saga:holds", "saga:expiring", "saga:meta"
-ALL = (SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, CHANGES_CHANNEL)
+BEATS = "saga:beats"
+ALL = (SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, BEATS, CHANGES_CHANNEL)
 
 
 def member_of(service_name: str, instance_id: str) -> str:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 _PROLOGUE = """
-local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, CHANNEL = unpack(KEYS)
+local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, BEATS, CHANNEL = unpack(KEYS)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
+local known = redis.call('HMGET', META, 'born', 'floor', 'told')
+local born, floor, told = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
 local function text(number) return string.format('%.0f', number) end
-local function tell(kind, words, tail)
+local function publish(kind, words)
   local seq = redis.call('HINCRBY', META, 'seq', 1)
-  table.insert(words, 1, text(seq))
-  table.insert(words, 1, kind)
-  local message = table.concat(words, ' ')
-  if tail then message = message .. '\\n' .. tail end
-  redis.call('PUBLISH', CHANNEL, message)
+  redis.call('PUBLISH', CHANNEL, kind .. ' ' .. text(seq) .. ' ' .. words)
   return seq
 end
-local floor = tonumber(redis.call('HGET', META, 'floor') or '0')
+local function tell(kind, words) return publish(kind, table.concat(words, ' ')) end
+local function tell_beats()
+  local beats = redis.call('GET', BEATS)
+  if beats then
+    redis.call('DEL', BEATS)
+    publish('B', beats)
+  end
+  redis.call('HSET', META, 'told', text(now))
+end
 local function until_when(member, score, ttl)
   local deadline = math.max(score, floor + ttl)
   local hold = redis.call('HGET', HOLDS, member)
@@ -25,72 +31,100 @@ local function until_when(member, score, ttl)
 end
 """
 
-# Renews each member that is still alive; answers its new deadline, or 0.
+# ARGV: for how many µs beats may wait to be told, then members. Renews each that is still alive; answers
+# the moment, whether beats are waiting, and the positions (from 0) of those that are not alive.
 RENEW = (
     _PROLOGUE
     + """
-if redis.call('HEXISTS', META, 'born') == 0 then return redis.error_reply('NOTREADY refill first') end
-local answer, words = {}, {}
-for position, member in ipairs(ARGV) do
-  local score = redis.call('ZSCORE', DEADLINES, member)
-  local deadline = 0
-  if score then
-    local ttl = tonumber(redis.call('HGET', TTLS, member))
-    if until_when(member, tonumber(score), ttl) > now then
-      deadline = now + ttl
+if not born then return redis.error_reply('NOTREADY refill first') end
+local renewed, absent, deadlines = {}, {}, {}
+local is_anyone_held = redis.call('EXISTS', HOLDS) == 1
+for start = 2, #ARGV, 1000 do
+  local members = {unpack(ARGV, start, math.min(start + 999, #ARGV))}
+  local scores = redis.call('ZMSCORE', DEADLINES, unpack(members))
+  local ttls = redis.call('HMGET', TTLS, unpack(members))
+  local moved = {}
+  for position, member in ipairs(members) do
+    local score, ttl = tonumber(scores[position]), ttls[position]
+    local is_alive = score and ttl and (score > now or floor + ttl > now
+      or is_anyone_held and until_when(member, score, tonumber(ttl)) > now)
+    if is_alive then
+      local deadline = deadlines[ttl]
+      if not deadline then
+        deadline = text(now + ttl)
+        deadlines[ttl] = deadline
+      end
+      moved[#moved + 1] = deadline
+      moved[#moved + 1] = member
+      renewed[#renewed + 1] = member
+    else
+      absent[#absent + 1] = start + position - 3
+    end
+  end
+  if #moved > 0 then redis.call('ZADD', DEADLINES, unpack(moved)) end
+end
+local waiting = 0
+if #renewed > 0 then
+  waiting = redis.call('APPEND', BEATS, text(now) .. ' ' .. table.concat(renewed, ' ') .. ' ')
+end
+if now - told >= tonumber(ARGV[1]) then
+  tell_beats()
+  waiting = 0
+end
+return {text(now), math.min(waiting, 1), absent}
+"""
+)
+
+# ARGV: for each change: name, revision, document ('' for none), how many triples follow, and these:
+# member, ttl, what: 'renew' (deadline now + ttl), 'drop', or a deadline that is taken where the member
+# has none. Answers the last sequence number, 0 where nothing was told.
+PUT = (
+    _PROLOGUE
+    + """
+local seq, position = 0, 1
+while position < #ARGV do
+  local name, revision, document, triples = unpack(ARGV, position, position + 3)
+  position = position + 4
+  local is_newest = tonumber(revision) >= tonumber(redis.call('HGET', REVISIONS, name) or '0')
+  if is_newest then
+    redis.call('HSET', REVISIONS, name, revision)
+    if document == '' then redis.call('HDEL', SERVICES, name)
+    else redis.call('HSET', SERVICES, name, document) end
+  end
+  local words = {}
+  for _ = 1, triples do
+    local member, ttl, what = unpack(ARGV, position, position + 2)
+    position = position + 3
+    local deadline = nil
+    if what == 'drop' then
+      if is_newest then
+        redis.call('ZREM', DEADLINES, member)
+        redis.call('HDEL', TTLS, member)
+        redis.call('HDEL', HOLDS, member)
+        redis.call('HDEL', EXPIRING, member)
+      end
+    elseif what == 'renew' then
+      deadline = now + tonumber(ttl)
+      redis.call('HDEL', EXPIRING, member)
+      redis.call('HDEL', HOLDS, member)
+    elseif redis.call('ZSCORE', DEADLINES, member) == false
+        and redis.call('HEXISTS', EXPIRING, member) == 0 then
+      deadline = tonumber(what)
+    end
+    if deadline then
       redis.call('ZADD', DEADLINES, text(deadline), member)
+      redis.call('HSET', TTLS, member, ttl)
       words[#words + 1] = member
       words[#words + 1] = text(deadline)
     end
   end
-  answer[position] = text(deadline)
-end
-if #words > 0 then tell('B', words) end
-return answer
-"""
-)
-
-# ARGV: name, revision, document ('' for none), then triples member, ttl, what:
-# 'renew' (deadline now + ttl), 'drop', or a deadline that is taken where the member has none.
-PUT = (
-    _PROLOGUE
-    + """
-local name, revision, document = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local is_newest = revision >= tonumber(redis.call('HGET', REVISIONS, name) or '0')
-if is_newest then
-  redis.call('HSET', REVISIONS, name, ARGV[2])
-  if document == '' then redis.call('HDEL', SERVICES, name)
-  else redis.call('HSET', SERVICES, name, document) end
-end
-local words = {name}
-for position = 4, #ARGV, 3 do
-  local member, ttl, what = ARGV[position], ARGV[position + 1], ARGV[position + 2]
-  local deadline = nil
-  if what == 'drop' then
-    if is_newest then
-      redis.call('ZREM', DEADLINES, member)
-      redis.call('HDEL', TTLS, member)
-      redis.call('HDEL', HOLDS, member)
-      redis.call('HDEL', EXPIRING, member)
-    end
-  elseif what == 'renew' then
-    deadline = now + tonumber(ttl)
-    redis.call('HDEL', EXPIRING, member)
-    redis.call('HDEL', HOLDS, member)
-  elseif redis.call('ZSCORE', DEADLINES, member) == false
-      and redis.call('HEXISTS', EXPIRING, member) == 0 then
-    deadline = tonumber(what)
-  end
-  if deadline then
-    redis.call('ZADD', DEADLINES, text(deadline), member)
-    redis.call('HSET', TTLS, member, ttl)
-    words[#words + 1] = member
-    words[#words + 1] = text(deadline)
+  if is_newest then
+    table.insert(words, 1, name)
+    seq = publish('P', table.concat(words, ' ') .. '\\n' .. document)
+  elseif #words > 0 then
+    seq = tell('D', words)
   end
 end
-local seq = 0
-if is_newest then seq = tell('P', words, document)
-elseif #words > 1 then table.remove(words, 1); seq = tell('B', words) end
 return seq
 """
 )
@@ -113,7 +147,7 @@ for _, member in ipairs(ARGV) do
     end
   end
 end
-if #taken > 0 then tell('X', {unpack(taken)}) end
+if #taken > 0 then tell('X', taken) end
 return taken
 """
 )
@@ -145,7 +179,8 @@ if away > tonumber(ARGV[1]) then
   redis.call('HSET', META, 'floor', text(now), 'away', text(away))
   tell('F', {text(now)})
 end
-return {text(now), redis.call('HGET', META, 'born') or '', redis.call('HGET', META, 'run_id') or ''}
+tell_beats()
+return {text(now), born or '', redis.call('HGET', META, 'run_id') or ''}
 """
 )
 

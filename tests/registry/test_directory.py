@@ -6,19 +6,18 @@ import threading
 import pytest
 from django.utils import timezone
 
-from registry import directory, operations, presence, projection
+from registry import directory, operations, presence
+from registry.directory import memory
 from saga_project import errors
-from tests import waiting
+from tests import replica, waiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
 
 @pytest.fixture
 def following(redis):
-    directory.start(refill=projection.refill)
-    waiting.until(directory.is_whole)
-    yield
-    directory.stop()
+    with replica.following():
+        yield
 
 
 def register(name="payment", **given):
@@ -66,10 +65,10 @@ def test_memory_and_redis_say_the_same(following):
         register(name, instance_id="one", version="1.0")
         register(name, instance_id="two", zone="eu")
     presence.renew(["a/one"])
-    waiting.until(lambda: directory._state.sequence == presence.sequence())
+    waiting.until(lambda: memory.state.sequence == presence.sequence())
 
     from_memory = directory.all_services()
-    directory._state.lease_until = 0.0
+    memory.state.lease_until = 0.0
     from_redis = directory.all_services()
 
     assert from_memory == from_redis
@@ -100,16 +99,14 @@ def _listed():
         return None
 
 
-def test_who_is_past_the_deadline_is_in_no_read_before_any_sweep(following, redis):
+def test_who_is_past_the_deadline_is_in_no_read_before_any_sweep(redis):
     register("a")
     redis.hset(presence.META, "floor", 0)
-    directory.stop()
     redis.zadd(presence.DEADLINES, {"a/default": 1})
-    directory.start(refill=projection.refill)
-    waiting.until(directory.is_whole)
 
-    assert directory.get("a") is None
-    assert directory.all_services() == []
+    with replica.following():
+        assert directory.get("a") is None
+        assert directory.all_services() == []
 
 
 def test_changes_that_race_with_the_snapshot_are_not_lost(redis):
@@ -135,18 +132,17 @@ def test_changes_that_race_with_the_snapshot_are_not_lost(redis):
     writer.start()
     try:
         for _ in range(15):
-            directory.start(refill=projection.refill)
-            waiting.until(directory.is_whole)
-            directory.stop()
-        directory.start(refill=projection.refill)
-        waiting.until(directory.is_whole)
+            with replica.following():
+                pass
+        with replica.following():
+            stop.set()
+            writer.join()
+            waiting.until(lambda: memory.state.sequence == presence.sequence())
+            shown = {name: memory.state.services[name].version for name in written}
     finally:
         stop.set()
         writer.join()
 
-    waiting.until(lambda: directory._state.sequence == presence.sequence())
-    shown = {name: directory._state.services[name].version for name in written}
-    directory.stop()
     assert shown == {name: str(revision) for name, revision in written.items()}
 
 

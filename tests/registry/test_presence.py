@@ -31,10 +31,19 @@ def expire(redis, member, *, seconds_ago=1):
 def test_renews_who_is_alive():
     put(renewed=[("default", 60)])
 
-    deadline, absent = presence.renew(["a/default", "b/default"])
+    at_us, absent = presence.renew(["a/default", "b/default"])
 
-    assert deadline > 0
+    assert at_us > 0
     assert absent == 0
+
+
+def test_renews_more_than_one_command_may_name():
+    members = [presence.member_of("a", str(number)) for number in range(2500)]
+    put(renewed=[(str(number), 60) for number in range(0, 2500, 2)])
+
+    beats = presence.renew(members)
+
+    assert [bool(at_us) for at_us in beats] == [number % 2 == 0 for number in range(2500)]
 
 
 def test_refuses_to_renew_who_is_past_the_deadline(redis):
@@ -46,9 +55,9 @@ def test_refuses_to_renew_who_is_past_the_deadline(redis):
 
 def test_the_last_heartbeat_is_exact_to_the_microsecond():
     put(renewed=[("default", 60)])
-    (deadline,) = presence.renew(["a/default"])
+    (at_us,) = presence.renew(["a/default"])
 
-    assert presence.microseconds(presence.last_heartbeat("a", "default")) == deadline - 60 * SECOND
+    assert presence.microseconds(presence.last_heartbeat("a", "default")) == at_us
 
 
 def test_an_older_document_never_replaces_a_newer_one(redis):
@@ -141,11 +150,11 @@ def test_another_redis_process_is_refilled(redis):
 
 def test_what_is_known_from_postgresql_does_not_shorten_a_life(redis):
     put(renewed=[("default", 60)])
-    (deadline,) = presence.renew(["a/default"])
+    (at_us,) = presence.renew(["a/default"])
 
     put(known=[("default", 60, 1)])
 
-    assert redis.zscore(presence.DEADLINES, "a/default") == deadline
+    assert redis.zscore(presence.DEADLINES, "a/default") == at_us + 60 * SECOND
 
 
 def test_a_held_suspect_is_still_renewed(redis):

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from redis import Redis
 
-from registry import directory, operations, presence, projection
+from registry import directory, operations, presence
 from registry.api import ready
-from tests import waiting
+from tests import replica
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,10 +30,8 @@ def following(redis: Redis) -> Iterator[None]:
         service_name="alpha", url="http://127.0.0.1:9", ttl_seconds=3600
     )
     operations.register(registration, by=None, now=NOW)
-    directory.start(refill=projection.refill)
-    waiting.until(directory.is_whole)
-    yield
-    directory.stop()
+    with replica.following():
+        yield
     sys.setswitchinterval(before)
 
 
@@ -67,9 +65,9 @@ def test_a_write_that_races_with_filling_is_never_lost(following: None) -> None:
     reader = Reader()
     reader.start()
     for _ in range(WRITES):
-        [deadline_us] = presence.renew(["alpha/default"])
+        [beat_us] = presence.renew(["alpha/default"])
         directory.wait_for(presence.sequence(), timeout_seconds=10)
-        reader.written_us = deadline_us - 3_600_000_000
+        reader.written_us = beat_us
         reader.has_read.clear()
         reader.has_read.wait()
     reader.is_over = True

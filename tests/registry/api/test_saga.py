@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from registry import directory, presence, projection
+from registry import presence
 from registry.models import Event, Service
-from tests import waiting
+from tests import replica
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
@@ -241,13 +241,10 @@ def test_the_total_counts_all_matches_whatever_the_page(api):
 
 def test_reading_costs_no_query(api, django_assert_num_queries):
     register(api)
-    directory.start(refill=projection.refill)
-    waiting.until(directory.is_whole)
 
-    with django_assert_num_queries(0):
+    with replica.following(), django_assert_num_queries(0):
         for path in ("", "/authentication", "/authentication/instances", "/authentication/resolve"):
             assert api.get(f"/api/v1/services{path}").status_code == 200
-    directory.stop()
 
 
 def test_null_is_the_same_as_absent(api):
@@ -427,10 +424,8 @@ def test_without_redis_a_registration_changes_nothing(api, no_redis):
 def test_stale_reads_are_served_where_they_are_allowed_and_say_their_age(api, redis, settings):
     settings.SAGA_STALE_READS = 60
     register(api)
-    directory.start(refill=projection.refill)
-    waiting.until(directory.is_whole)
-    presence.breaker._open_until = float("inf")
-    directory.stop()
+    with replica.following():
+        presence.breaker._open_until = float("inf")
 
     response = api.get("/api/v1/services/authentication")
     listed = api.get("/api/v1/services")

@@ -1,0 +1,51 @@
+"""The in-process read cache: a replica of presence, so that lookups need no round trip.
+
+A process that runs ``follow`` hears Redis' change channel: it subscribes, takes a snapshot, and applies
+each change in the order of its sequence number. A gap, or a channel that stays silent for longer than
+``LEASE_SECONDS``, ends serving from memory until it is whole again. Elsewhere (workers, commands), and while
+it is not whole, reads go to Redis.
+"""
+
+from __future__ import annotations
+
+from registry.directory.changes import note_beats
+from registry.directory.choosing import newest, pick, serving
+from registry.directory.entries import InstanceEntry, ServiceEntry, entry_of
+from registry.directory.following import follow
+from registry.directory.memory import is_whole, now_us, peek, peek_all, size, version, wait_for
+from registry.directory.reading import (
+    Figures,
+    all_services,
+    all_stale,
+    figures,
+    find,
+    get,
+    stale,
+    stale_for,
+)
+
+__all__ = [
+    "Figures",
+    "InstanceEntry",
+    "ServiceEntry",
+    "all_services",
+    "all_stale",
+    "entry_of",
+    "figures",
+    "find",
+    "follow",
+    "get",
+    "is_whole",
+    "newest",
+    "note_beats",
+    "now_us",
+    "peek",
+    "peek_all",
+    "pick",
+    "serving",
+    "size",
+    "stale",
+    "stale_for",
+    "version",
+    "wait_for",
+]

@@ -1,0 +1,168 @@
+"""Taking a snapshot of presence, and applying to it each change in the order of its sequence number."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable
+
+import orjson
+
+from registry import presence
+from registry.directory import memory
+from registry.directory.entries import InstanceEntry, Instances, ServiceEntry, entry_of
+
+_state = memory.state
+
+
+class OutOfStep(Exception):
+    """A change was missed, or the channel is silent: begin again."""
+
+
+def load() -> None:
+    """Take a snapshot; every change after its sequence number is still to come over the channel."""
+    _state.born_us = presence.tick().born_us
+    sequence = presence.sequence()
+    documents, scores, holds, floor_us = presence.snapshot()
+    services = {}
+    for raw in documents:
+        entry = assemble(raw, scores, holds, floor_us)
+        services[entry.name] = entry
+    _state.floor_us, _state.services, _state.names = floor_us, services, sorted(services)
+    memory.note_change(sequence)
+
+
+def assemble(
+    raw: bytes, scores: dict[str, int], holds: dict[str, int], floor_us: int
+) -> ServiceEntry:
+    document = orjson.loads(raw)
+    members = {
+        row["instance_id"]: f"{document['name']}/{row['instance_id']}"
+        for row in document["instances"]
+    }
+    return entry_of(
+        document,
+        {own: scores[member] for own, member in members.items() if member in scores},
+        {own: holds[member] for own, member in members.items() if member in holds},
+        floor_us=floor_us,
+    )
+
+
+def note_beats(members: Iterable[str], beats: Iterable[int]) -> None:
+    """Let this process see at once what its own heartbeats did; the channel will say the same.
+
+    ``beats`` are moments in µs, 0 for who was not there.
+    """
+    for member, at_us in zip(members, beats, strict=True):
+        if at_us:
+            _hear(member, at_us)
+    memory.note_version()
+
+
+def apply(data: bytes) -> None:
+    """Apply one change: kind, sequence, words; a document may follow on the second line."""
+    head, _, tail = data.partition(b"\n")
+    kind, sequence, *words = head.decode().split(" ")
+    number = int(sequence)
+    if number <= _state.sequence:
+        return
+    if number != _state.sequence + 1:
+        raise OutOfStep("a change was missed")
+    _APPLY[kind](words, tail)
+    memory.note_change(number)
+
+
+def _find(member: str) -> tuple[ServiceEntry | None, InstanceEntry | None]:
+    name, _, instance_id = member.partition("/")
+    entry = _state.services.get(name)
+    return entry, entry.instances.get(instance_id) if entry is not None else None
+
+
+def _hear(member: str, at_us: int) -> None:
+    """Move a deadline, but never back: what is told late may be older than what is known."""
+    entry, instance = _find(member)
+    if entry is None or instance is None:
+        return
+    score_us = at_us + instance.ttl_seconds * 1_000_000
+    if score_us > instance.score_us:
+        instance.score_us = score_us
+        entry.touch()
+
+
+def _apply_beats(words: list[str], _tail: bytes) -> None:
+    """A moment, and who was heard of then; the next moment, and so on. Members have a slash."""
+    at_us = 0
+    for word in words:
+        if "/" in word:
+            _hear(word, at_us)
+        elif word:
+            at_us = int(word)
+
+
+def _apply_deadlines(words: list[str], _tail: bytes) -> None:
+    for position in range(0, len(words), 2):
+        entry, instance = _find(words[position])
+        if entry is not None and instance is not None:
+            instance.score_us = int(words[position + 1])
+            entry.touch()
+
+
+def _apply_put(words: list[str], tail: bytes) -> None:
+    name, *rest = words
+    before = _state.services.get(name)
+    if not tail:
+        if _state.services.pop(name, None) is not None:
+            _forget_name(name)
+        return
+    document = orjson.loads(tail)
+    scores = {row.instance_id: row.score_us for row in before.instances} if before else {}
+    holds = {row.instance_id: row.hold_us for row in before.instances} if before else {}
+    for position in range(0, len(rest), 2):
+        instance_id = rest[position].partition("/")[2]
+        scores[instance_id] = int(rest[position + 1])
+        holds[instance_id] = 0
+    entry = entry_of(document, scores, holds, floor_us=_state.floor_us)
+    if before is None:
+        bisect.insort(_state.names, entry.name)
+    _state.services[entry.name] = entry
+
+
+def _forget_name(name: str) -> None:
+    position = bisect.bisect_left(_state.names, name)
+    if position < len(_state.names) and _state.names[position] == name:
+        del _state.names[position]
+
+
+def _apply_expired(words: list[str], _tail: bytes) -> None:
+    for member in words:
+        name, _, instance_id = member.partition("/")
+        entry = _state.services.get(name)
+        if entry is not None:
+            entry.instances = Instances(
+                row for row in entry.instances if row.instance_id != instance_id
+            )
+            entry.touch()
+
+
+def _apply_hold(words: list[str], _tail: bytes) -> None:
+    for position in range(0, len(words), 2):
+        entry, instance = _find(words[position])
+        if entry is not None and instance is not None:
+            instance.hold_us = int(words[position + 1])
+            entry.touch()
+
+
+def _apply_floor(words: list[str], _tail: bytes) -> None:
+    _state.floor_us = int(words[0])
+    for entry in _state.services.values():
+        entry.floor_us = _state.floor_us
+        entry.touch()
+
+
+_APPLY: dict[str, Callable[[list[str], bytes], None]] = {
+    "B": _apply_beats,
+    "D": _apply_deadlines,
+    "P": _apply_put,
+    "X": _apply_expired,
+    "H": _apply_hold,
+    "F": _apply_floor,
+}

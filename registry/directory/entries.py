@@ -1,0 +1,177 @@
+"""What readers see of a service and its instances."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import itertools
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from registry import presence
+from registry.models import Service
+
+MAX_KEPT_CAPABILITIES = 1000
+MAX_KEPT_READY = 20_000
+#: Several threads count changes: two that add one to the same number would count one change.
+numbers = itertools.count(1)
+_kept_ready: collections.deque[ServiceEntry] = collections.deque()
+_NO_METADATA: dict[str, str] = {}
+_capabilities: dict[tuple[str, ...], list[str]] = {}
+_VISIBLE = frozenset(status.value for status in Service.APPROVED)
+
+
+@dataclass(slots=True)
+class InstanceEntry:
+    """One instance as readers see it; ``score_us`` is its last heartbeat plus its TTL, in µs."""
+
+    instance_id: str
+    url: str
+    capabilities: list[str]
+    version: str
+    zone: str
+    weight: int
+    metadata: dict[str, str]
+    health_check_url: str
+    health: str
+    note: str
+    registered_at: str
+    ttl_seconds: int
+    is_draining: bool
+    score_us: int = 0
+    hold_us: int = 0
+
+    @property
+    def last_heartbeat_us(self) -> int:
+        return self.score_us - self.ttl_seconds * 1_000_000
+
+    @property
+    def last_heartbeat_at(self) -> dt.datetime:
+        return presence.moment(self.last_heartbeat_us)
+
+    def deadline_us(self, floor_us: int) -> int:
+        """When its life ends; 0 for one that presence does not know (any more)."""
+        if not self.score_us:
+            return 0
+        return max(self.score_us, floor_us + self.ttl_seconds * 1_000_000, self.hold_us)
+
+
+class Instances(tuple[InstanceEntry, ...]):
+    """A service's instances, found by their id; most have one, for which a dictionary is heavy.
+
+    Never changed, only replaced: readers in other threads walk through the old ones.
+    """
+
+    __slots__ = ()
+
+    def get(self, instance_id: str) -> InstanceEntry | None:
+        for row in self:
+            if row.instance_id == instance_id:
+                return row
+        return None
+
+    def values(self) -> Instances:
+        return self
+
+
+@dataclass(slots=True)
+class ServiceEntry:
+    """A service with its instances, live or just past it; ``live`` says which."""
+
+    name: str
+    service_id: str
+    status: str
+    health_status: str
+    misses: int
+    version: str
+    heartbeat_interval_seconds: int
+    account_id: int | None
+    canary: tuple[str, int] | None
+    revision: int
+    instances: Instances
+    floor_us: int = 0
+    changes: int = field(default=0, compare=False)
+    #: What readers are shown, ready to be sent, and for how long; None from each change on.
+    ready: bytes | None = field(default=None, compare=False)
+    ready_until_us: int = field(default=0, compare=False)
+
+    def touch(self) -> None:
+        """Say that something about it changed; called after the change, by whoever made it."""
+        self.changes = next(numbers)
+        self.ready = None
+
+    def keep_ready(self, content: bytes, *, until_us: int, changes: int) -> None:
+        """Keep what was made while ``changes`` stood where they stand, unless a change came meanwhile.
+
+        The order matters: stored first, compared after. A change that lands in between takes it away
+        again; compared first, it could be stored over the change and stay.
+        """
+        self.ready_until_us = until_us
+        self.ready = content
+        if self.changes != changes:
+            self.ready = None
+        _kept_ready.append(self)
+        if len(_kept_ready) > MAX_KEPT_READY:
+            _kept_ready.popleft().ready = None
+
+    @property
+    def is_visible(self) -> bool:
+        return self.status in _VISIBLE
+
+    def live(self, now_us: int) -> list[InstanceEntry]:
+        floor_us = self.floor_us
+        return [entry for entry in self.instances if entry.deadline_us(floor_us) > now_us]
+
+
+def entry_of(
+    document: dict[str, Any], scores: dict[str, int], holds: dict[str, int], *, floor_us: int
+) -> ServiceEntry:
+    """Build an entry from a document; an instance without a score is not alive."""
+    canary = document["canary"]
+    instances = Instances(
+        _instance_of(
+            row,
+            score_us=scores.get(row["instance_id"], 0),
+            hold_us=holds.get(row["instance_id"], 0),
+        )
+        for row in document["instances"]
+    )
+    return ServiceEntry(
+        name=document["name"],
+        service_id=document["service_id"],
+        status=sys.intern(document["status"]),
+        health_status=sys.intern(document["health_status"]),
+        misses=document["misses"],
+        version=sys.intern(document["version"]),
+        heartbeat_interval_seconds=document["interval"],
+        account_id=document["account_id"],
+        canary=(canary[0], canary[1]) if canary else None,
+        revision=document["revision"],
+        instances=instances,
+        floor_us=floor_us,
+    )
+
+
+def _instance_of(row: dict[str, Any], *, score_us: int, hold_us: int) -> InstanceEntry:
+    """Build an instance; what is the same in most of 100,000 is kept once."""
+    capabilities = tuple(row["capabilities"])
+    if len(_capabilities) > MAX_KEPT_CAPABILITIES:
+        _capabilities.clear()
+    return InstanceEntry(
+        instance_id=sys.intern(row["instance_id"]),
+        url=row["url"],
+        capabilities=_capabilities.setdefault(capabilities, row["capabilities"]),
+        version=sys.intern(row["version"]),
+        zone=sys.intern(row["zone"]),
+        weight=row["weight"],
+        metadata=row["metadata"] or _NO_METADATA,
+        health_check_url=row["health_check_url"],
+        health=sys.intern(row["health"]),
+        note=row["note"],
+        registered_at=row["registered_at"],
+        ttl_seconds=row["ttl"],
+        is_draining=row["is_draining"],
+        score_us=score_us,
+        hold_us=hold_us,
+    )

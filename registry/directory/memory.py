@@ -1,0 +1,99 @@
+"""The replica that this process holds, and for how long it may be served."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from dataclasses import dataclass, field
+
+from registry.directory.entries import ServiceEntry, numbers
+
+LEASE_SECONDS = 0.8
+
+
+@dataclass
+class State:
+    """``sequence`` is the last change in it; ``lease_until`` and ``known_at`` are on the monotonic clock."""
+
+    services: dict[str, ServiceEntry] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    sequence: int = 0
+    born_us: int = 0
+    floor_us: int = 0
+    clock_skew_us: int = 0
+    lease_until: float = 0.0
+    known_at: float = 0.0
+    version: int = 0
+    last_refresh_at: dt.datetime | None = None
+
+
+state = State()
+_moved = threading.Condition()
+
+
+def is_whole() -> bool:
+    """Whether this process may serve from memory now."""
+    return time.monotonic() < state.lease_until
+
+
+def version() -> int:
+    """Return a number that is another one after every change of anything."""
+    return state.version
+
+
+def peek(name: str) -> ServiceEntry | None:
+    """Return what memory holds of the service, live or not; only for who asked ``is_whole`` before."""
+    return state.services.get(name)
+
+
+def peek_all() -> list[ServiceEntry]:
+    """Return everything in memory, sorted by name; only for who asked ``is_whole`` before."""
+    services = state.services  # the names are copied in one step: the follower changes them
+    return [services[name] for name in state.names.copy() if name in services]
+
+
+def size() -> int:
+    return len(state.services)
+
+
+def now_us() -> int:
+    """Return the time in µs on Redis' clock, as far as this process knows it."""
+    return time.time_ns() // 1000 + state.clock_skew_us
+
+
+def wait_for(sequence: int, *, timeout_seconds: float = 0.1) -> None:
+    """Return when this process serves the change with that number, or does not serve from memory.
+
+    Only for threads: the event loop applies the changes itself.
+    """
+    if state.sequence >= sequence or not is_whole():
+        return
+    with _moved:
+        _moved.wait_for(
+            lambda: state.sequence >= sequence or not is_whole(), timeout=timeout_seconds
+        )
+
+
+def note_channel() -> None:
+    """Say that the change channel was heard just now: memory is whole for as long as that tells."""
+    state.known_at = time.monotonic()
+    state.lease_until = state.known_at + LEASE_SECONDS
+
+
+def end_lease() -> None:
+    state.lease_until = 0.0
+
+
+def note_version() -> None:
+    """Say that something changed; called after the change."""
+    state.version = next(numbers)
+
+
+def note_change(sequence: int) -> None:
+    """Say that a change from the channel was applied, and wake who waits for it."""
+    note_version()  # first: who sees the sequence number must not be shown an older list
+    state.last_refresh_at = dt.datetime.now(dt.UTC)
+    state.sequence = sequence
+    with _moved:
+        _moved.notify_all()

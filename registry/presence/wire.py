@@ -1,0 +1,145 @@
+"""One connection to Redis in an event loop, with nothing between a command and its bytes.
+
+For the two hot paths only, heartbeats and the change channel: a client library's pool, locks and tasks cost
+more there than what is asked. Parsing is hiredis's, and how to reach Redis is redis-py's to read out of the
+URL. Everything else goes through ``connections``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+from django.conf import settings
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+CONNECT_SECONDS = 0.5
+
+
+class Wire(asyncio.Protocol):
+    """Answers come in the order of the commands; what nobody asked for goes to ``heard``.
+
+    ``lost`` is told, once, when the connection ends that nobody closed here.
+    """
+
+    def __init__(
+        self,
+        heard: Callable[[Any], None] | None = None,
+        lost: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._reader = hiredis.Reader(replyError=ResponseError)
+        self._asked: collections.deque[asyncio.Future[Any]] = collections.deque()
+        self._heard = heard
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    def send(self, *words: str | bytes | int) -> None:
+        """Write a command whose answer goes to ``heard``; raises redis' ConnectionError."""
+        if self._transport is None:
+            raise RedisConnectionError("The connection is closed.")
+        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
+
+    async def ask(self, *words: str | bytes | int) -> Any:
+        """Return the answer to a command; raises redis' ConnectionError and ResponseError."""
+        self.send(*words)
+        answer = asyncio.get_running_loop().create_future()
+        self._asked.append(answer)
+        return await answer
+
+    def close(self) -> None:
+        self._lost = None
+        if self._transport is not None:
+            self._transport.abort()
+            self._end()
+
+    # --- What the event loop calls ----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                self._take(reply)
+        except hiredis.ProtocolError:
+            self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            lost(_ended())
+
+    def _take(self, reply: Any) -> None:
+        if not self._asked:
+            if self._heard is not None:
+                self._heard(reply)
+            return
+        answer = self._asked.popleft()
+        if answer.done():  # whoever asked has given up
+            return
+        if isinstance(reply, ResponseError):
+            answer.set_exception(reply)
+        else:
+            answer.set_result(reply)
+
+    def _end(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        while self._asked:
+            answer = self._asked.popleft()
+            if not answer.done():
+                answer.set_exception(_ended())
+
+
+def _ended() -> RedisConnectionError:
+    return RedisConnectionError("Redis closed the connection.")
+
+
+async def connect(
+    *,
+    heard: Callable[[Any], None] | None = None,
+    lost: Callable[[Exception], None] | None = None,
+) -> Wire:
+    """Open a connection to ``REDIS_URL``; raises OSError, TimeoutError and RedisError."""
+    pool = ConnectionPool.from_url(settings.REDIS_URL, protocol=2)
+    url = pool.make_connection()  # type: ignore[no-untyped-call]
+    wire = Wire(heard, lost)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await _dial(url, wire)
+            if url.password:
+                names = (url.username,) if url.username else ()
+                await wire.ask("AUTH", *names, url.password)
+            if url.db:
+                await wire.ask("SELECT", url.db)
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+async def _dial(url: AbstractConnection, wire: Wire) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(url, UnixDomainSocketConnection):
+        await loop.create_unix_connection(lambda: wire, url.path)
+    elif isinstance(url, Connection):
+        context = url.ssl_context.get() if isinstance(url, SSLConnection) else None
+        await loop.create_connection(lambda: wire, url.host, url.port, ssl=context)
