@@ -85,6 +85,10 @@ class Program:
     def exit_status(self) -> int | None:
         return self.process.returncode if self.process else None
 
+    def wait(self) -> None:
+        if self.process:
+            self.process.wait()
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the program and all that it started, which may outlive it."""
         if self.process:
@@ -205,4 +209,5 @@ class Supervisor:
             self._pump()
         for program in self._programs:
             program.send(signal.SIGKILL)
+            program.wait()
         self._pump()
