@@ -20,6 +20,7 @@ from saga_project import embedded
 
 ACCOUNTS = ("saga", "postgres", "nobody")
 PATIENCE_SECONDS = 60.0  # a PostgreSQL that was killed may have much to replay
+LAST_WORDS_SECONDS = 5.0
 LOG_LIMIT_BYTES = 5_000_000
 PORTS_TO_TRY = 3
 # Below those that Linux gives to outgoing connections, of which there are always some.
@@ -111,8 +112,35 @@ class Server:
         if is_adopted:
             self.wait()
         else:
+            self._outwait_what_is_left()
             self._start_on_a_free_port()
         return not is_adopted
+
+    def _outwait_what_is_left(self) -> None:
+        """What a killed PostgreSQL had started ends a moment after it, and would be in the way."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        while self._is_something_left() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _is_something_left(self) -> bool:
+        """Whether a server that was killed, which its pid file tells, left processes of its own."""
+        if not self.pid_file.exists():
+            return False
+        return any(
+            process.info["cwd"] == str(self.folder)
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+            for process in psutil.process_iter(["cwd", "status"])
+        )
+
+    def _forget_a_zombie(self) -> None:
+        """Remove the pid file of a server that ended without anybody waiting for it.
+
+        PostgreSQL would take it for one that runs, for ever where process 1 of a container waits for nobody.
+        """
+        with contextlib.suppress(OSError, IndexError, ValueError, psutil.Error):
+            last = psutil.Process(int(self.pid_file.read_text().split()[0]))
+            if last.status() == psutil.STATUS_ZOMBIE and not self._is_something_left():
+                self.pid_file.unlink()
 
     def _start_on_a_free_port(self) -> None:
         """A port that was free when we looked may be somebody's when the server asks for it."""
@@ -135,6 +163,7 @@ class Server:
         port = embedded.port(self.data_dir, self.name)
         self.log_file.parent.mkdir(exist_ok=True)
         _limit(self.log_file)
+        self._forget_a_zombie()
         with self.log_file.open("ab") as log:
             self.child = subprocess.Popen(
                 [*self.argv, self.port_option, str(port)],

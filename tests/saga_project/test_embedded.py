@@ -70,6 +70,21 @@ def test_a_cluster_is_made_started_and_stopped(data_dir: Path) -> None:
     assert server.find() is None
 
 
+def test_a_killed_cluster_that_nobody_waited_for_starts_again(data_dir: Path) -> None:
+    killed = postgresql.server(data_dir, is_durable=False)
+    killed.start()
+    assert killed.child
+    os.kill(killed.child.pid, signal.SIGKILL)  # from here on a zombie, with processes of its own
+    server = postgresql.server(data_dir, is_durable=False)
+    try:
+        is_new = server.start()
+    finally:
+        server.stop()
+        killed.child.wait()
+
+    assert is_new
+
+
 def test_a_cluster_of_another_major_version_is_refused(data_dir: Path) -> None:
     old = data_dir / "old"
     (old / "postgresql").mkdir(parents=True)
