@@ -125,7 +125,7 @@ class Stack:
         victims = self.processes(*words)
         for victim in victims:
             victim.kill()
-        psutil.wait_procs(victims, timeout=10)
+        waiting.until_ended(victims)
         return len(victims)
 
     def stop(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import psutil
 from django.db import connection
 
 Value = TypeVar("Value")
@@ -18,6 +19,18 @@ def until(condition: Callable[[], Value], *, seconds: float = 10.0) -> Value:
         assert time.monotonic() < deadline, f"not true within {seconds} s"
         time.sleep(0.01)
     return value
+
+
+def until_ended(processes: Sequence[psutil.Process]) -> None:
+    """Wait for the ends of processes; whoever should take note of an end (process 1, say) may be slow."""
+    until(lambda: not any(_runs(process) for process in processes))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def until_events_are_readable() -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -163,15 +164,24 @@ NEEDS_REDIS = [
 ]
 
 
+def first_without_redis(stack: stacks.Stack, *request: Any) -> tuple[int, Any]:
+    """Return the first answer that comes of no memory: each web process notices a silence for itself.
+
+    One that hangs for longer than any of ours may has status 0.
+    """
+    answers = (stack.call(*request, timeout=1.5) for _ in itertools.count())
+    return waiting.until(
+        lambda: [answer for answer in [next(answers)] if answer[0] not in (200, 404)]
+    )[0]
+
+
 def test_a_frozen_redis_is_told_as_documented_and_recovered_from(stack):
     register(stack, "steady")
     [redis] = stack.processes("valkey-server")
 
     redis.suspend()
     try:
-        waiting.until(lambda: stack.call("GET", "/api/v1/services/steady")[0] == 503)
-        # Time enough for any request that hangs to be noticed: it would have status 0.
-        answers = [stack.call(*request, timeout=1.5) for request in NEEDS_REDIS]
+        answers = [first_without_redis(stack, *request) for request in NEEDS_REDIS]
     finally:
         redis.resume()
 

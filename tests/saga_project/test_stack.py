@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests import stack as stacks
+from tests import waiting
 
 pytestmark = pytest.mark.xdist_group("stack")  # one worker, so that the stack is started once
 
@@ -105,7 +106,7 @@ def test_a_killed_launcher_leaves_servers_that_the_next_one_uses(stack: stacks.S
     [web] = stack.processes("uvicorn")
     stack.launcher.kill()
     stack.launcher.wait()
-    psutil.wait_procs([web], timeout=10)
+    waiting.until_ended([web])
 
     stack.start()
 
@@ -122,6 +123,6 @@ def test_a_stop_signal_stops_everything_and_a_later_start_finds_its_data(
     stack.launcher.send_signal(signal.SIGINT)
 
     assert stack.launcher.wait(timeout=60) == 0
-    assert psutil.wait_procs(everything, timeout=10)[1] == []
+    waiting.until_ended(everything)
     stack.start()
     assert stack.log().count(b"Log in at") == 1

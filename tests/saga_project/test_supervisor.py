@@ -14,6 +14,7 @@ import pytest
 
 from saga_project import embedded
 from saga_project.embedded import valkey
+from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPERVISE = """
@@ -93,8 +94,7 @@ def test_ends_what_a_killed_program_left_behind(supervise: Supervise) -> None:
 
     parent.kill()
 
-    psutil.wait_procs([child], timeout=10)
-    assert not child.is_running()
+    waiting.until_ended([child])
 
 
 def test_a_stop_signal_ends_the_programs_and_then_the_supervisor(supervise: Supervise) -> None:
@@ -124,8 +124,7 @@ def test_a_killed_supervisor_leaves_no_program_behind(supervise: Supervise) -> N
 
     process.kill()
 
-    psutil.wait_procs([program], timeout=10)
-    assert not program.is_running()
+    waiting.until_ended([program])
 
 
 def test_starts_a_killed_server_again_on_its_port(supervise: Supervise, data_dir: Path) -> None:
