@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from registry import errors, names
 from registry.models import Service, ServiceAccount, Token
@@ -189,11 +190,20 @@ def digest_of(text: str) -> str:
 # --- Recognising them -----------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Confirmed:
+    """Whom PostgreSQL recognised, and when; ``asked_at`` is when somebody was last sent to ask it."""
+
+    caller: Caller
+    at: float
+    asked_at: float
+
+
 @dataclass
 class _Memory:
     """What PostgreSQL said last, so that known callers are served while it is gone."""
 
-    confirmed: dict[str, tuple[Caller, float]] = field(default_factory=dict)
+    confirmed: dict[str, _Confirmed] = field(default_factory=dict)
     ask_again_at: float = 0.0
 
 
@@ -237,17 +247,28 @@ def confirm(text: str, find: Callable[[str], Caller], *, now: dt.datetime) -> Ca
     return caller
 
 
-def recall(text: str, *, now: dt.datetime, within_seconds: float) -> Caller | None:
-    """Return the caller of a token that was confirmed within the last seconds, without a query."""
-    return _recall(digest_of(text), now=now, within_seconds=within_seconds)
+def recall(digest: str, *, within_seconds: float, ask_again_seconds: float) -> Caller | None:
+    """Return the caller whose token was confirmed within the last seconds, without a query.
+
+    None also for the first who asks after ``ask_again_seconds``, and for nobody else then: whoever gets it
+    is to ask anew, so that the token is confirmed again before it must be.
+    """
+    caller = _recall(digest, now=timezone.now(), within_seconds=within_seconds)
+    if caller is None:
+        return None
+    confirmed, now = _memory.confirmed[digest], time.monotonic()
+    if now - confirmed.asked_at <= ask_again_seconds:
+        return caller
+    confirmed.asked_at = now
+    return None
 
 
 def _recall(digest: str, *, now: dt.datetime, within_seconds: float) -> Caller | None:
-    caller, confirmed_at = _memory.confirmed.get(digest, (None, 0.0))
-    if caller is None or time.monotonic() - confirmed_at > within_seconds:
+    confirmed = _memory.confirmed.get(digest)
+    if confirmed is None or time.monotonic() - confirmed.at > within_seconds:
         return None
-    has_expired = caller.expires_at is not None and caller.expires_at <= now
-    return None if has_expired else caller
+    expires_at = confirmed.caller.expires_at
+    return None if expires_at is not None and expires_at <= now else confirmed.caller
 
 
 def _recall_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
@@ -261,7 +282,8 @@ def _recall_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
 
 def _remember(digest: str, caller: Caller) -> None:
     _memory.confirmed.pop(digest, None)
-    _memory.confirmed[digest] = (caller, time.monotonic())
+    now = time.monotonic()
+    _memory.confirmed[digest] = _Confirmed(caller, at=now, asked_at=now)
     if len(_memory.confirmed) > MAX_REMEMBERED:
         _memory.confirmed.pop(next(iter(_memory.confirmed)), None)
 

@@ -1,9 +1,10 @@
 """The lane: lookups, the list, heartbeats and renewals, answered before Django's handler.
 
-It is the server's own HTTP protocol with one question put in front: is this a call that ``registry.api.hot``
-or ``registry.api.ready`` is sure of, with nothing unusual in it? Then its bytes are written at once, from
-within the event loop, without a task, a scope or a thread. Everything else goes the server's ordinary way, to
-``asgi`` and Django, whose views are the definition. ``SAGA_LANE=false`` starts the server without it.
+It is the server's own HTTP protocol with one question put in front: are these bytes one whole request that
+``registry.api.hot`` or ``registry.api.ready`` is sure of, with nothing unusual in it? Then its answer is
+written at once, from within the event loop, without a parser, a task, a scope or a thread. Everything else
+goes the server's ordinary way, to ``asgi`` and Django, whose views are the definition. ``SAGA_LANE=false``
+starts the server without it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import functools
 import wsgiref.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -25,9 +27,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import pulse
 from registry.api import hot, intake, ready
-from registry.api.hot import Asked, HandOn, Renewal
+from registry.api.hot import HandOn, Renewal
 from registry.operations import Newcomer
-from saga_project import api, errors, figures
+from saga_project import api, errors, figures, heads
+from saga_project.heads import Head
 
 MAX_BODY_BYTES = 256 * 1024
 BODY_SECONDS = 0.5
@@ -36,32 +39,18 @@ REGISTER = SERVICES + b"/register"
 BULK_HEARTBEAT = SERVICES + b"/heartbeat"
 _ONE = SERVICES + b"/"
 _HEARTBEAT = b"/heartbeat"
+_GET, _POST, _VERSION = b"GET " + SERVICES, b"POST " + SERVICES, b" HTTP/1.1"
 
-# Headers that change no answer here; whatever is not known makes a request unusual.
-_IDLE_HEADERS = frozenset(
-    {
-        *(b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"cache-control"),
-        *(b"pragma", b"dnt", b"priority", b"traceparent", b"tracestate", b"via", b"forwarded"),
-        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-real-ip"),
-        *(b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"),
-    }
+_ON_ONE, _ON_ALL, _ON_CHANGES = (
+    b"GET, DELETE, HEAD, OPTIONS",
+    b"GET, HEAD, OPTIONS",
+    b"POST, OPTIONS",
 )
-_READ_HEADERS = frozenset(
-    {
-        *(b"host", b"authorization", b"x-request-id", b"connection"),
-        *(b"content-type", b"content-length"),
-    }
-)
-_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
-
-_GET_ONE, _GET_ALL, _POST = b"GET, DELETE, HEAD, OPTIONS", b"GET, HEAD, OPTIONS", b"POST, OPTIONS"
 _OK = b"200 OK"
 _LOOKUP, _LIST = figures.LANE["lookup"], figures.LANE["list"]
 _BEAT, _BULK, _REGISTRATION = (
     figures.LANE[name] for name in ("heartbeat", "bulk_heartbeat", "registration")
 )
-
-
 _PROBES_OWN = frozenset({"Cache-Control"})
 
 
@@ -89,20 +78,58 @@ def _head() -> bytes:
     return ("HTTP/1.1 %b\r\n%b" + "".join(lines) + "%b\r\n").encode("latin-1")
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that may be ours; ``raw`` are all its bytes, for whoever answers it otherwise."""
+
+    raw: bytes
+    is_read: bool
+    url: bytes
+    head: Head
+    body: bytes
+
+
+class _Incomplete(Exception):
+    """The rest of the body is still to come."""
+
+
+def _read(raw: bytes) -> _Request | None:
+    """Return the one whole request that ``raw`` is, None where it may not be ours; raises _Incomplete."""
+    if not raw.startswith((_GET, _POST)):
+        return None
+    lines, end, body = raw.partition(b"\r\n\r\n")
+    line, _, lines = lines.partition(b"\r\n")
+    if not end or not line.endswith(_VERSION):
+        return None
+    is_read = raw.startswith(_GET)
+    url = line[len(b"GET " if is_read else b"POST ") : -len(_VERSION)]
+    if not is_read and not url.endswith(_HEARTBEAT) and url != REGISTER:
+        return None
+    head = heads.read(lines)
+    if head is None or len(body) > head.length:
+        return None
+    if head.length and (is_read or not head.is_json or head.length > MAX_BODY_BYTES):
+        return None
+    if len(body) < head.length:
+        raise _Incomplete
+    return _Request(raw, is_read, url, head, body)
+
+
 class _Waiting:
     """Stands where the server keeps the request that is being answered, while Redis is asked."""
 
     message_event = asyncio.Event()  # nobody waits for it
 
-    def __init__(self, request_id: str) -> None:
-        self.request_id = request_id
+    def __init__(self, request: _Request) -> None:
+        self.request = request
+        self.request_id = api.choose_request_id(request.head.request_id)
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = True
 
 
 class LaneProtocol(HttpToolsProtocol):
-    """One connection. A request is *held* between its headers and the decision who answers it."""
+    """One connection. While a request of ours is being answered, what comes after it is kept unread."""
 
     pulse = pulse.Pulse()
     intake = intake.Intake()
@@ -110,12 +137,12 @@ class LaneProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._is_held = False
-        self._is_whole = False
-        self._held_body = b""
-        self._held_timer: asyncio.TimerHandle | None = None
+        self._is_parsing = False
+        self._begun = b""
+        self._patience: asyncio.TimerHandle | None = None
         self._waiting: _Waiting | None = None
         self._unread: list[bytes] = []
+        self._answered_at = 0.0
 
     @classmethod
     async def close_all(cls) -> None:
@@ -131,142 +158,100 @@ class LaneProtocol(HttpToolsProtocol):
             self._unread.append(data)
             self.flow.pause_reading()
             return
-        super().data_received(data)
-        if self._is_held and self._is_whole:
-            self._decide()
-        elif self._is_held and self._held_timer is None:
-            self._held_timer = self.loop.call_later(BODY_SECONDS, self._hand_on)
+        if self._patience is not None:
+            data = self._begun + data
+        try:
+            request = _read(data) if self._is_between_requests() else None
+        except _Incomplete:
+            self._begun = data
+            if self._patience is None:
+                self._patience = self.loop.call_later(BODY_SECONDS, self._give_up_waiting)
+            return
+        if self._patience is not None:
+            self._take_begun()
+        if request is None or not self._answer(request):
+            super().data_received(data)
 
     def on_message_begin(self) -> None:
-        if self._is_held:  # Pipelined: the server keeps such answers in order.
-            self._hand_on()
+        self._is_parsing = True
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and self._may_be_ours():
-            self._is_held, self._is_whole, self._held_body = True, False, b""
-        else:
-            super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        if self._is_held:
-            self._held_body += body
-            if len(self._held_body) > MAX_BODY_BYTES:
-                self._hand_on()
-        else:
-            super().on_body(body)
-
     def on_message_complete(self) -> None:
-        if self._is_held:
-            self._is_whole = True
-        else:
-            super().on_message_complete()
+        self._is_parsing = False
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._release()
+        self._take_begun()
         super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection on which nothing came for long; a timer a request would cost more."""
+        is_busy = self._waiting is not None or self._patience is not None
+        idle = 0.0 if is_busy else self.loop.time() - self._answered_at
+        if idle < self.timeout_keep_alive:
+            self._keep_alive(self.timeout_keep_alive - idle)
+        else:
+            super().timeout_keep_alive_handler()
 
     # --- Whose is it? -----------------------------------------------------------------------------
 
-    def _may_be_ours(self) -> bool:
-        url: bytes = self.url
-        if not url.startswith(SERVICES) or self.flow.write_paused or self.expect_100_continue:
-            return False
-        method = self.parser.get_method()
-        is_ours = method == b"GET" or (
-            method == b"POST" and (url.endswith(_HEARTBEAT) or url == REGISTER)
-        )
-        # Of the connection's end the parser knows nothing any more once the whole message is read.
-        return (
-            is_ours and self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
-        )
+    def _is_between_requests(self) -> bool:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        return is_idle and not self._is_parsing and not self.flow.write_paused
 
-    def _release(self) -> None:
-        self._is_held = False
-        if self._held_timer is not None:
-            self._held_timer.cancel()
-            self._held_timer = None
+    def _take_begun(self) -> bytes:
+        data, self._begun = self._begun, b""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        return data
 
-    def _hand_on(self) -> None:
-        """Let the server go on as if it had just read what we held."""
-        body, is_whole = self._held_body, self._is_whole
-        self._release()
-        super().on_headers_complete()
-        if body:
-            super().on_body(body)
-        if is_whole:
-            super().on_message_complete()
+    def _give_up_waiting(self) -> None:
+        super().data_received(self._take_begun())
 
-    def _decide(self) -> None:
+    def _answer(self, request: _Request) -> bool:
+        """Answer now or as soon as Redis has; False where somebody else must."""
         try:
-            asked, request_id = self._read_headers()
-            if self.parser.get_method() == b"GET":
-                self._answer_read(asked, request_id)
+            if request.is_read:
+                self._answer_read(request)
             else:
-                self._write_down(asked, request_id)
+                self._write_down(request)
         except HandOn:
-            self._hand_on()
-
-    def _read_headers(self) -> tuple[Asked, str]:
-        """Return what the headers say, if they say only what we know."""
-        found: dict[bytes, bytes] = {}
-        for name, value in self.headers:
-            if name in _IDLE_HEADERS:
-                continue
-            if name not in _READ_HEADERS or name in found:
-                raise HandOn
-            found[name] = value
-        if b"host" not in found or found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
-            raise HandOn
-        is_typed = b"content-type" in found
-        if (is_typed or self._held_body) and found.get(b"content-type") not in _JSON_TYPES:
-            raise HandOn
-        offered = found.get(b"x-request-id")
-        asked = Asked(
-            host=found[b"host"],
-            address=self.client[0] if self.client else "",
-            authorization=found.get(b"authorization"),
-            body=self._held_body,
-        )
-        return asked, api.choose_request_id(offered.decode("latin-1") if offered else None)
+            return False
+        return True
 
     # --- Answering --------------------------------------------------------------------------------
 
-    def _answer_read(self, asked: Asked, request_id: str) -> None:
-        caller = hot.admit(asked, "services:read")
-        if self.url == SERVICES:
-            content, allow, cell = ready.listing(), _GET_ALL, _LIST
+    def _answer_read(self, request: _Request) -> None:
+        caller = hot.admit(request.head, "services:read")
+        if request.url == SERVICES:
+            content, allow, cell = ready.listing(), _ON_ALL, _LIST
         else:
-            content, allow, cell = ready.service(self._name(self.url)), _GET_ONE, _LOOKUP
-        if content is None or asked.body:
+            content, allow, cell = ready.service(_name_in(request.url)), _ON_ONE, _LOOKUP
+        if content is None:
             raise HandOn
-        hot.count(asked, caller)
+        hot.count(self._address(), caller)
         figures.cells[cell] += 1
-        self._release()
-        self._write(_OK, allow, content, request_id)
-        self.on_response_complete()
+        self._write(_OK, allow, content, api.choose_request_id(request.head.request_id))
 
-    def _name(self, url: bytes) -> str:
-        if not url.startswith(_ONE):
-            raise HandOn
-        return url[len(_ONE) :].decode("latin-1")
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
-    def _write_down(self, asked: Asked, request_id: str) -> None:
+    def _write_down(self, request: _Request) -> None:
         """Ask Redis, or for a service that nobody knows PostgreSQL; the answer comes later."""
-        url: bytes = self.url
+        url, asked = request.url, (request.head, request.body, self._address())
         if url == BULK_HEARTBEAT:
-            self._renew(hot.bulk_heartbeat(asked), _BULK, request_id)
+            self._renew(hot.bulk_heartbeat(*asked), _BULK, request)
         elif url != REGISTER:
-            name = self._name(url[: -len(_HEARTBEAT)])
-            self._renew(hot.heartbeat(name, asked), _BEAT, request_id)
-        elif isinstance(work := hot.registration(asked), Renewal):
-            self._renew(work, _REGISTRATION, request_id)
+            name = _name_in(url[: -len(_HEARTBEAT)])
+            self._renew(hot.heartbeat(name, *asked), _BEAT, request)
+        elif isinstance(work := hot.registration(*asked), Renewal):
+            self._renew(work, _REGISTRATION, request)
         else:
-            self._let_in(work, request_id)
+            self._let_in(work, request)
 
-    def _renew(self, renewal: Renewal, cell: int, request_id: str) -> None:
-        waiting = self._wait(request_id)
+    def _renew(self, renewal: Renewal, cell: int, request: _Request) -> None:
+        waiting = self._wait(request)
 
         def told(beats: list[int] | errors.Unavailable) -> None:
             if isinstance(beats, errors.Unavailable):
@@ -276,8 +261,8 @@ class LaneProtocol(HttpToolsProtocol):
 
         self.pulse.beat(renewal.members, told)
 
-    def _let_in(self, newcomer: Newcomer, request_id: str) -> None:
-        waiting = self._wait(request_id)
+    def _let_in(self, newcomer: Newcomer, request: _Request) -> None:
+        waiting = self._wait(request)
 
         def told(registered: intake.Answer) -> None:
             if isinstance(registered, errors.Unavailable):
@@ -290,8 +275,8 @@ class LaneProtocol(HttpToolsProtocol):
 
         self.intake.register(newcomer, told)
 
-    def _wait(self, request_id: str) -> _Waiting:
-        waiting = self._waiting = self.cycle = _Waiting(request_id)  # type: ignore[assignment]
+    def _wait(self, request: _Request) -> _Waiting:
+        waiting = self._waiting = self.cycle = _Waiting(request)  # type: ignore[assignment]
         return waiting
 
     def _go_on(self, waiting: _Waiting, answer: Callable[[], None]) -> None:
@@ -303,7 +288,7 @@ class LaneProtocol(HttpToolsProtocol):
         try:
             answer()
         except HandOn:
-            self._hand_on()
+            super().data_received(waiting.request.raw)
             self.cycle.keep_alive = waiting.keep_alive
         if self._unread:
             data, self._unread = b"".join(self._unread), []
@@ -311,7 +296,7 @@ class LaneProtocol(HttpToolsProtocol):
             self.data_received(data)
 
     def _refuse(self, reason: errors.Unavailable, waiting: _Waiting) -> None:
-        code, body = api.render(reason, self.url.decode("latin-1"), waiting.request_id)
+        code, body = api.render(reason, waiting.request.url.decode("latin-1"), waiting.request_id)
         status = b"%d %b" % (code, HTTPStatus(code).phrase.encode("ascii"))
         self._end(status, orjson.dumps(body), waiting)
 
@@ -320,10 +305,8 @@ class LaneProtocol(HttpToolsProtocol):
         self._end(_OK, content, waiting)
 
     def _end(self, status: bytes, content: bytes, waiting: _Waiting) -> None:
-        self._release()
         close = b"" if waiting.keep_alive else b"connection: close\r\n"
-        self._write(status, _POST, content, waiting.request_id, more=close)
-        self.on_response_complete()
+        self._write(status, _ON_CHANGES, content, waiting.request_id, more=close)
         if close:
             self.transport.close()
 
@@ -333,6 +316,15 @@ class LaneProtocol(HttpToolsProtocol):
         identity = request_id.encode("ascii")
         head = _head() % (status, self._defaults(), allow, len(content), identity, more)
         self.transport.write(head + content)
+        self.server_state.total_requests += 1
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
+
+    def _keep_alive(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
 
     def _defaults(self) -> bytes:
         """Return the headers that the server puts on everything, as bytes; it makes new ones each second."""
@@ -342,3 +334,9 @@ class LaneProtocol(HttpToolsProtocol):
             content = b"".join(b"%b: %b\r\n" % pair for pair in headers)
             LaneProtocol._default_headers = headers, content
         return content
+
+
+def _name_in(url: bytes) -> str:
+    if not url.startswith(_ONE):
+        raise HandOn
+    return url[len(_ONE) :].decode("latin-1")

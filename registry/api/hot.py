@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from django.utils import timezone
 
 from registry import accounts, directory, names, operations, presence
 from registry.accounts import Caller
@@ -21,8 +20,10 @@ from registry.api import authentication, saga, throttling
 from registry.directory import ServiceEntry
 from registry.models import Instance
 from saga_project import api, errors
+from saga_project.heads import Head
 
 RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good.
+ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need not.
 MAX_HOSTS = 1000
 MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
 _STATUSES = frozenset(Instance.Health.values)
@@ -31,16 +32,6 @@ _hosts: dict[bytes, bool] = {}
 
 class HandOn(Exception):
     """Not sure of the answer: Django is to give it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a usual request has beside its address."""
-
-    host: bytes
-    address: str
-    authorization: bytes | None
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +48,16 @@ class Renewal:
 # --- Who asks -------------------------------------------------------------------------------------
 
 
-def admit(asked: Asked, scope: str) -> Caller | None:
+def admit(head: Head, scope: str) -> Caller | None:
     """Return who asks, None for anonymous in open mode; whoever is not sure to be let in is handed on."""
-    is_loopback = _hosts.get(asked.host)
+    is_loopback = _hosts.get(head.host)
     if is_loopback is None:
-        is_loopback = _judge_host(asked.host)
-    if asked.authorization is None:
-        if settings.SAGA_AUTH != "open" or (settings.IS_LOOPBACK and not is_loopback):
-            raise HandOn
-        return None
-    return _recall(asked, scope)
+        is_loopback = _judge_host(head.host)
+    if head.token_digest is not None:
+        return _recall(head.token_digest, scope)
+    if settings.SAGA_AUTH != "open" or (settings.IS_LOOPBACK and not is_loopback):
+        raise HandOn
+    return None
 
 
 def _judge_host(host: bytes) -> bool:
@@ -80,23 +71,20 @@ def _judge_host(host: bytes) -> bool:
     return _hosts.setdefault(host, authentication.is_loopback_host(text))
 
 
-def _recall(asked: Asked, scope: str) -> Caller:
+def _recall(token_digest: str, scope: str) -> Caller:
     """Return the caller whom Django recognised by the same token less than a second ago."""
-    text = (asked.authorization or b"").decode("ascii", "replace")
-    if not text.startswith("Bearer "):
-        raise HandOn
-    caller = accounts.recall(text[7:], now=timezone.now(), within_seconds=RECALL_SECONDS)
-    if caller is None or not caller.has_scope(scope):
-        raise HandOn
-    if throttling.is_anyone_barred():
+    caller = accounts.recall(
+        token_digest, within_seconds=RECALL_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS
+    )
+    if caller is None or not caller.has_scope(scope) or throttling.is_anyone_barred():
         raise HandOn
     return caller
 
 
-def count(asked: Asked, caller: Caller | None) -> None:
+def count(address: str, caller: Caller | None) -> None:
     """Count a call that is about to be answered here; one that must wait is Django's to refuse."""
     try:
-        throttling.check(asked.address, caller)
+        throttling.check(address, caller)
     except throttling.TooManyRequests:
         raise HandOn from None
 
@@ -104,14 +92,14 @@ def count(asked: Asked, caller: Caller | None) -> None:
 # --- Heartbeats -----------------------------------------------------------------------------------
 
 
-def heartbeat(name: str, asked: Asked) -> Renewal:
-    beat = _beat(name, _object(asked.body))
-    caller = admit(asked, "registry:manage")
+def heartbeat(name: str, head: Head, body: bytes, address: str) -> Renewal:
+    beat = _beat(name, _object(body))
+    caller = admit(head, "registry:manage")
     entry = _known(name, caller)
     instance = entry.instances.get(beat.instance_id) if entry is not None else None
     if instance is None or operations.is_news(beat, instance):
         raise HandOn
-    count(asked, caller)
+    count(address, caller)
     content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
 
     def answer(beats: Sequence[int]) -> bytes:
@@ -122,12 +110,12 @@ def heartbeat(name: str, asked: Asked) -> Renewal:
     return Renewal([presence.member_of(name, beat.instance_id)], answer)
 
 
-def bulk_heartbeat(asked: Asked) -> Renewal:
+def bulk_heartbeat(head: Head, body: bytes, address: str) -> Renewal:
     """The same for many; who is not there is named, so that the rest is not handed on for their sake."""
-    items = _object(asked.body).get("services")
+    items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
         raise HandOn
-    caller = admit(asked, "registry:manage")
+    caller = admit(head, "registry:manage")
     members: list[str] = []
     ttls: list[int] = []
     for item in items:
@@ -138,7 +126,7 @@ def bulk_heartbeat(asked: Asked) -> Renewal:
             raise HandOn
         members.append(presence.member_of(beat.service_name, beat.instance_id))
         ttls.append(instance.ttl_seconds if instance is not None else 0)
-    count(asked, caller)
+    count(address, caller)
 
     def answer(beats: Sequence[int]) -> bytes:
         refreshed: list[int] = []
@@ -211,18 +199,18 @@ def _known(name: str, caller: Caller | None) -> ServiceEntry | None:
 # --- Registering ----------------------------------------------------------------------------------
 
 
-def registration(asked: Asked) -> Renewal | operations.Newcomer:
+def registration(head: Head, body: bytes, address: str) -> Renewal | operations.Newcomer:
     """Renew an instance that registers as we know it already, or let in a service that we do not know."""
-    wanted = _registration(_object(asked.body))
-    caller = admit(asked, "registry:manage")
+    wanted = _registration(_object(body))
+    caller = admit(head, "registry:manage")
     entry = _known(wanted.service_name, caller)
     if entry is None:
-        count(asked, caller)
+        count(address, caller)
         return operations.Newcomer(wanted, caller)
     instance = operations.same_instance(entry, wanted, by=caller)
     if instance is None:
         raise HandOn
-    count(asked, caller)
+    count(address, caller)
     content = registered(operations.as_registered(entry, instance))
 
     def answer(beats: Sequence[int]) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +23,7 @@ def choose_request_id(offered: str | None) -> str:
     """Return the caller's id where it is 1-128 printable ASCII characters, else a new one."""
     if offered is not None and _REQUEST_ID.fullmatch(offered):
         return offered
-    return uuid.uuid4().hex
+    return f"{random.getrandbits(128):032x}"
 
 
 class RequestIdMiddleware:

@@ -1,0 +1,102 @@
+"""What a request's header lines say, judged once: a client sends the same ones again and again.
+
+So they are remembered by their bytes, those with a token by a digest of their bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+MAX_BYTES = 2048
+MAX_REMEMBERED = 2000
+
+# Headers that change no answer here; whatever is not known makes a request unusual.
+_IDLE = frozenset(
+    {
+        *(b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"cache-control"),
+        *(b"pragma", b"dnt", b"priority", b"traceparent", b"tracestate", b"via", b"forwarded"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-real-ip"),
+        *(b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"),
+    }
+)
+_READ = frozenset(
+    {
+        *(b"host", b"authorization", b"x-request-id", b"connection"),
+        *(b"content-type", b"content-length"),
+    }
+)
+_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_VALUE = re.compile(rb"[ -~]*")
+_LENGTH = re.compile(rb"[0-9]{1,7}")
+_BEARER = re.compile(rb"Bearer ([A-Za-z0-9._~+/-]+=*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The header lines of a usual request; ``token_digest`` is the hex SHA-256 of its bearer token."""
+
+    host: bytes
+    token_digest: str | None
+    request_id: str | None
+    length: int
+    is_json: bool
+
+
+_remembered: dict[bytes, Head | None] = {}
+
+
+def read(lines: bytes) -> Head | None:
+    """Return what the lines between request line and empty line say, None where that is not usual."""
+    if len(lines) > MAX_BYTES:
+        return None
+    key = hashlib.sha256(lines).digest() if b"uthorization" in lines else lines
+    try:
+        return _remembered[key]
+    except KeyError:
+        head = _judge(lines)
+    if head is None or head.request_id is None:  # ids differ from one request to the next
+        if len(_remembered) >= MAX_REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = head
+    return head
+
+
+def _judge(lines: bytes) -> Head | None:
+    found: dict[bytes, bytes] = {}
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        name = name.lower()
+        if not colon or name in found or _VALUE.fullmatch(value) is None:
+            return None
+        if name in _READ:
+            found[name] = value.strip(b" ")
+        elif name not in _IDLE:
+            return None
+    return _head_of(found)
+
+
+def _head_of(found: dict[bytes, bytes]) -> Head | None:
+    length = found.get(b"content-length", b"0")
+    if b"host" not in found or _LENGTH.fullmatch(length) is None:
+        return None
+    if found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return None
+    content_type = found.get(b"content-type")
+    if content_type is not None and content_type not in _JSON_TYPES:
+        return None
+    token_digest = None
+    if b"authorization" in found:
+        bearer = _BEARER.fullmatch(found[b"authorization"])
+        if bearer is None:
+            return None
+        token_digest = hashlib.sha256(bearer[1]).hexdigest()
+    offered = found.get(b"x-request-id")
+    return Head(
+        host=found[b"host"],
+        token_digest=token_digest,
+        request_id=offered.decode("ascii") if offered is not None else None,
+        length=int(length),
+        is_json=content_type is not None,
+    )
