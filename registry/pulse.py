@@ -41,9 +41,17 @@ class Pulse:
     async def _beat_all(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 await self._beat_once(self._take())
         finally:
             self._beating = None
+
+    async def _gather(self) -> None:
+        """Wait as long as each turn of the event loop brings more: one call for many costs the least."""
+        count = 0
+        while count < len(self._waiting):
+            count = len(self._waiting)
+            await asyncio.sleep(0)
 
     def _take(self) -> list[tuple[Sequence[str], Told]]:
         """Return those who waited longest, as many as one call may carry (always at least one)."""

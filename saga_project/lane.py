@@ -13,9 +13,8 @@ import asyncio
 import functools
 import wsgiref.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from saga_project import wsgi  # sets Django up, before anything imports its models
 
@@ -78,8 +77,7 @@ def _head() -> bytes:
     return ("HTTP/1.1 %b\r\n%b" + "".join(lines) + "%b\r\n").encode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     """A request that may be ours; ``raw`` are all its bytes, for whoever answers it otherwise."""
 
     raw: bytes

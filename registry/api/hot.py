@@ -7,8 +7,7 @@ Django answers. So nothing is refused here: whatever would be, is unusual.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -34,8 +33,7 @@ class HandOn(Exception):
     """Not sure of the answer: Django is to give it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+class Renewal(NamedTuple):
     """Members to renew, and the body to answer with once it is known who beat.
 
     ``answer`` raises HandOn too.
