@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import wsgiref.util
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from registry import pulse
 from registry.api import hot, intake, ready
 from registry.api.hot import HandOn, Renewal
-from registry.operations import Newcomer
+from registry.operations import Newcomer, Registered
 from saga_project import api, errors, figures, heads
 from saga_project.heads import Head
 
@@ -252,10 +251,11 @@ class LaneProtocol(HttpToolsProtocol):
         waiting = self._wait(request)
 
         def told(beats: list[int] | errors.Unavailable) -> None:
-            if isinstance(beats, errors.Unavailable):
-                self._go_on(waiting, lambda: self._refuse(beats, waiting))
-            else:
-                self._go_on(waiting, lambda: self._complete(renewal.answer(beats), cell, waiting))
+            self._go_on(
+                waiting,
+                beats if isinstance(beats, errors.Unavailable) else renewal.answer(beats),
+                cell,
+            )
 
         self.pulse.beat(renewal.members, told)
 
@@ -263,13 +263,10 @@ class LaneProtocol(HttpToolsProtocol):
         waiting = self._wait(request)
 
         def told(registered: intake.Answer) -> None:
-            if isinstance(registered, errors.Unavailable):
-                self._go_on(waiting, lambda: self._refuse(registered, waiting))
-            else:
-                self._go_on(
-                    waiting,
-                    lambda: self._complete(hot.registered(registered), _REGISTRATION, waiting),
-                )
+            answer = (
+                hot.registered(registered) if isinstance(registered, Registered) else registered
+            )
+            self._go_on(waiting, answer, _REGISTRATION)
 
         self.intake.register(newcomer, told)
 
@@ -277,17 +274,22 @@ class LaneProtocol(HttpToolsProtocol):
         waiting = self._waiting = self.cycle = _Waiting(request)  # type: ignore[assignment]
         return waiting
 
-    def _go_on(self, waiting: _Waiting, answer: Callable[[], None]) -> None:
-        """Answer what was waited for, then read on where the client has sent more meanwhile."""
+    def _go_on(
+        self, waiting: _Waiting, answer: bytes | errors.Unavailable | None, cell: int
+    ) -> None:
+        """Answer what was waited for (None: Django must), then read on where more came meanwhile."""
         self._waiting = None
         waiting.response_complete = True
         if waiting.disconnected:
             return
-        try:
-            answer()
-        except HandOn:
+        if answer is None:
             super().data_received(waiting.request.raw)
             self.cycle.keep_alive = waiting.keep_alive
+        elif isinstance(answer, errors.Unavailable):
+            self._refuse(answer, waiting)
+        else:
+            figures.cells[cell] += 1
+            self._end(_OK, answer, waiting)
         if self._unread:
             data, self._unread = b"".join(self._unread), []
             self.flow.resume_reading()
@@ -297,10 +299,6 @@ class LaneProtocol(HttpToolsProtocol):
         code, body = api.render(reason, waiting.request.url.decode("latin-1"), waiting.request_id)
         status = b"%d %b" % (code, HTTPStatus(code).phrase.encode("ascii"))
         self._end(status, orjson.dumps(body), waiting)
-
-    def _complete(self, content: bytes, cell: int, waiting: _Waiting) -> None:
-        figures.cells[cell] += 1
-        self._end(_OK, content, waiting)
 
     def _end(self, status: bytes, content: bytes, waiting: _Waiting) -> None:
         close = b"" if waiting.keep_alive else b"connection: close\r\n"

@@ -36,11 +36,11 @@ class HandOn(Exception):
 class Renewal(NamedTuple):
     """Members to renew, and the body to answer with once it is known who beat.
 
-    ``answer`` raises HandOn too.
+    ``answer`` returns None where Django must answer after all.
     """
 
     members: Sequence[str]
-    answer: Callable[[Sequence[int]], bytes]
+    answer: Callable[[Sequence[int]], bytes | None]
 
 
 # --- Who asks -------------------------------------------------------------------------------------
@@ -100,10 +100,8 @@ def heartbeat(name: str, head: Head, body: bytes, address: str) -> Renewal:
     count(address, caller)
     content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
 
-    def answer(beats: Sequence[int]) -> bytes:
-        if not beats[0]:
-            raise HandOn
-        return content
+    def answer(beats: Sequence[int]) -> bytes | None:
+        return content if beats[0] else None
 
     return Renewal([presence.member_of(name, beat.instance_id)], answer)
 
@@ -126,7 +124,7 @@ def bulk_heartbeat(head: Head, body: bytes, address: str) -> Renewal:
         ttls.append(instance.ttl_seconds if instance is not None else 0)
     count(address, caller)
 
-    def answer(beats: Sequence[int]) -> bytes:
+    def answer(beats: Sequence[int]) -> bytes | None:
         refreshed: list[int] = []
         missing: list[str] = []
         for member, ttl, beat_us in zip(members, ttls, beats, strict=True):
@@ -135,7 +133,7 @@ def bulk_heartbeat(head: Head, body: bytes, address: str) -> Renewal:
             elif ttl:
                 refreshed.append(ttl)
             else:
-                raise HandOn  # Redis knows who we have not heard of yet.
+                return None  # Redis knows who we have not heard of yet.
         renewed = operations.Renewed(
             refreshed=len(refreshed),
             ttl_seconds=min(refreshed, default=settings.REGISTRATION_TTL),
@@ -211,17 +209,13 @@ def registration(head: Head, body: bytes, address: str) -> Renewal | operations.
     count(address, caller)
     content = registered(operations.as_registered(entry, instance))
 
-    def answer(beats: Sequence[int]) -> bytes:
-        if not beats[0]:
-            raise HandOn
-        return content
+    def answer(beats: Sequence[int]) -> bytes | None:
+        return content if beats[0] else None
 
     return Renewal([presence.member_of(entry.name, instance.instance_id)], answer)
 
 
-def registered(answer: operations.Registered | None) -> bytes:
-    if answer is None:
-        raise HandOn
+def registered(answer: operations.Registered) -> bytes:
     return orjson.dumps(saga.registered_body(answer))
 
 

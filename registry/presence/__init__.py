@@ -16,7 +16,7 @@ the TTL; nobody expires before ``floor`` + TTL, which is how time in which nobod
 
 from __future__ import annotations
 
-from registry.presence.beating import Change, Renewal, put, put_all, renew
+from registry.presence.beating import Change, Renewal, Told, put, put_all, renew
 from registry.presence.beginning import (
     Tick,
     bear,
@@ -70,6 +70,7 @@ __all__ = [
     "Overdue",
     "Renewal",
     "Tick",
+    "Told",
     "Wire",
     "bear",
     "breaker",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -13,12 +14,20 @@ import orjson
 from redis import exceptions as redis_exceptions
 
 from registry.presence import connections, keys, scripts, wire
+from saga_project import errors
+
+logger = logging.getLogger(__name__)
 
 RENEWAL_SECONDS = 0.7
 #: For how long beats may wait in Redis for others, with whom the web processes are then told of them.
 TELL_AFTER_US = 5_000
 CHANGES_AT_ONCE = 100  # Redis serves nobody else while a script runs.
-_RENEW_DIGEST = hashlib.sha1(scripts.RENEW.encode(), usedforsecurity=False).hexdigest()
+_DIGEST = hashlib.sha1(scripts.RENEW.encode(), usedforsecurity=False).hexdigest()
+_BY_DIGEST = ("EVALSHA", _DIGEST)
+_KEYS = (len(keys.ALL), *keys.ALL)
+
+#: Called with the moments in µs (0 for who is not there), or with what is unavailable.
+Told = Callable[[list[int] | errors.Unavailable], None]
 
 
 def renew(members: Sequence[str]) -> list[int]:
@@ -40,57 +49,108 @@ def _beats(count: int, answer: list[Any]) -> list[int]:
 
 
 class Renewal:
-    """The same from an event loop, over one connection of its own."""
+    """The same from an event loop, over one connection of its own, one call at a time."""
 
     def __init__(self) -> None:
         self._wire = wire.Wire()
-        self._telling: asyncio.Task[None] | None = None
+        self._reaching: asyncio.Task[None] | None = None
+        self._teller: asyncio.TimerHandle | None = None
 
-    async def renew(self, members: Sequence[str]) -> list[int]:
-        """Raises RedisUnavailable whatever goes wrong: somebody waits for an answer."""
-        with connections.breaker.guard():
-            try:
-                async with asyncio.timeout(RENEWAL_SECONDS):
-                    answer = await self._ask(TELL_AFTER_US, *members)
-            except TimeoutError:
-                self._wire.close()
-                raise
-        are_waiting = answer[1]
-        if are_waiting and self._telling is None:
-            self._telling = asyncio.get_running_loop().create_task(self._tell_others())
-        return _beats(len(members), answer)
+    def renew(self, members: Sequence[str], told: Told) -> None:
+        """Renew the members; ``told`` gets the moments, or RedisUnavailable whatever goes wrong."""
+        call = _Call(members, told)
+        if connections.breaker.is_open:
+            call.end(connections.refusal())
+            return
+        loop = asyncio.get_running_loop()
+        call.timer = loop.call_later(RENEWAL_SECONDS, self._give_up, call)
+        if self._wire.is_open:
+            self._send(call)
+        else:
+            self._reaching = loop.create_task(self._reach(call))
 
-    async def close(self) -> None:
-        if self._telling is not None:
-            await self._telling
+    def close(self) -> None:
+        if self._teller is not None:
+            self._teller.cancel()
         self._wire.close()
 
-    async def _ask(self, *arguments: str | int) -> list[Any]:
-        """Ask Redis; once more where it turns out that it left us meanwhile (to renew twice is no harm)."""
-        if self._wire.is_open:
-            with contextlib.suppress(redis_exceptions.ConnectionError):
-                return await self._run(*arguments)
-        self._wire = await wire.connect()
-        return await self._run(*arguments)
-
-    async def _run(self, *arguments: str | int) -> list[Any]:
-        words = (len(keys.ALL), *keys.ALL, *arguments)
+    async def _reach(self, call: _Call) -> None:
         try:
-            answer = await self._wire.ask("EVALSHA", _RENEW_DIGEST, *words)
-        except redis_exceptions.ResponseError as exc:
-            if not str(exc).startswith("NOSCRIPT"):
-                raise
-            answer = await self._wire.ask("EVAL", scripts.RENEW, *words)
-        return list(answer)
+            self._wire = await wire.connect()
+            self._send(call)
+        except (redis_exceptions.RedisError, OSError) as exc:
+            self._fail(call, exc)
 
-    async def _tell_others(self) -> None:
+    def _send(self, call: _Call, *command: str) -> None:
+        words = command or _BY_DIGEST
+        answered = functools.partial(self._take, call)
+        self._wire.call(answered, *words, *_KEYS, TELL_AFTER_US, *call.members)
+
+    def _take(self, call: _Call, answer: Any) -> None:
+        if call.is_over:
+            return
+        if isinstance(answer, redis_exceptions.ConnectionError) and not call.is_second:
+            # Redis left us since the last call, it seems; to renew twice is no harm.
+            call.is_second = True
+            self._reaching = asyncio.get_running_loop().create_task(self._reach(call))
+        elif isinstance(answer, Exception):
+            if str(answer).startswith("NOSCRIPT"):
+                self._send(call, "EVAL", scripts.RENEW)
+            else:
+                self._fail(call, answer)
+        else:
+            connections.breaker.close()
+            are_waiting = answer[1]
+            if are_waiting and self._teller is None:
+                loop = asyncio.get_running_loop()
+                self._teller = loop.call_later(2 * TELL_AFTER_US / 1_000_000, self._tell_others)
+            call.end(_beats(len(call.members), answer))
+
+    def _give_up(self, call: _Call) -> None:
+        self._fail(call, TimeoutError())
+        self._wire.close()
+
+    def _fail(self, call: _Call, reason: Exception) -> None:
+        """Let the breaker count what went wrong, and say what it makes of it."""
+        try:
+            with connections.breaker.guard():
+                raise reason
+        except errors.Unavailable as exc:
+            call.end(exc)
+        except redis_exceptions.RedisError:
+            logger.exception("heartbeats failed")
+            call.end(connections.refusal())
+
+    def _tell_others(self) -> None:
         """Let the other processes know of beats that no later one took along; a tick would, too."""
-        try:
-            await asyncio.sleep(2 * TELL_AFTER_US / 1_000_000)
-            with contextlib.suppress(redis_exceptions.RedisError):
-                await self._run(0)
-        finally:
-            self._telling = None
+        self._teller = None
+        if self._wire.is_open:
+            self._wire.call(_ignore, *_BY_DIGEST, *_KEYS, 0)
+
+
+def _ignore(_answer: Any) -> None:
+    """Take an answer that says nothing new."""
+
+
+class _Call:
+    """One call of the script, until somebody is told how it ended."""
+
+    def __init__(self, members: Sequence[str], told: Told) -> None:
+        self.members = members
+        self.is_second = False
+        self.timer: asyncio.TimerHandle | None = None
+        self._told: Told | None = told
+
+    @property
+    def is_over(self) -> bool:
+        return self._told is None
+
+    def end(self, beats: list[int] | errors.Unavailable) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        told, self._told = self._told, None
+        if told is not None:
+            told(beats)
 
 
 @dataclass(frozen=True, slots=True)

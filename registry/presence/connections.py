@@ -27,10 +27,14 @@ class _Breaker:
         self._failures = 0
         self._open_until = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._open_until
+
     @contextmanager
     def guard(self) -> Iterator[None]:
-        if time.monotonic() < self._open_until:
-            raise errors.RedisUnavailable("Redis is not available. Try again in a moment.")
+        if self.is_open:
+            raise refusal()
         try:
             yield
         except redis_exceptions.ResponseError as exc:
@@ -39,7 +43,7 @@ class _Breaker:
             raise
         except (redis_exceptions.RedisError, OSError) as exc:
             self._failed()
-            raise errors.RedisUnavailable("Redis is not available. Try again in a moment.") from exc
+            raise refusal() from exc
         else:
             self.close()
 
@@ -56,6 +60,10 @@ class _Breaker:
 
 
 breaker = _Breaker()
+
+
+def refusal() -> errors.RedisUnavailable:
+    return errors.RedisUnavailable("Redis is not available. Try again in a moment.")
 
 
 def connection() -> Redis:

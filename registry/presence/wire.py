@@ -27,6 +27,10 @@ from redis.exceptions import ResponseError
 CONNECT_SECONDS = 0.5
 
 
+#: Called with the answer, which is one of redis' exceptions where there was none or it was an error.
+Answered = Callable[[Any], None]
+
+
 class Wire(asyncio.Protocol):
     """Answers come in the order of the commands; what nobody asked for goes to ``heard``.
 
@@ -39,7 +43,7 @@ class Wire(asyncio.Protocol):
         lost: Callable[[Exception], None] | None = None,
     ) -> None:
         self._reader = hiredis.Reader(replyError=ResponseError)
-        self._asked: collections.deque[asyncio.Future[Any]] = collections.deque()
+        self._asked: collections.deque[Answered] = collections.deque()
         self._heard = heard
         self._lost = lost
         self._transport: asyncio.Transport | None = None
@@ -51,21 +55,31 @@ class Wire(asyncio.Protocol):
     def send(self, *words: str | bytes | int) -> None:
         """Write a command whose answer goes to ``heard``; raises redis' ConnectionError."""
         if self._transport is None:
-            raise RedisConnectionError("The connection is closed.")
+            raise _ended()
         self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
+
+    def call(self, answered: Answered, *words: str | bytes | int) -> None:
+        """Write a command whose answer goes to ``answered``; raises redis' ConnectionError."""
+        self.send(*words)
+        self._asked.append(answered)
 
     async def ask(self, *words: str | bytes | int) -> Any:
         """Return the answer to a command; raises redis' ConnectionError and ResponseError."""
-        self.send(*words)
-        answer = asyncio.get_running_loop().create_future()
-        self._asked.append(answer)
-        return await answer
+        future = asyncio.get_running_loop().create_future()
+
+        def answered(answer: Any) -> None:
+            if not future.done():  # whoever asked may have given up
+                future.set_result(answer)
+
+        self.call(answered, *words)
+        answer = await future
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def close(self) -> None:
         self._lost = None
-        if self._transport is not None:
-            self._transport.abort()
-            self._end()
+        self._end()
 
     # --- What the event loop calls ----------------------------------------------------------------
 
@@ -87,26 +101,18 @@ class Wire(asyncio.Protocol):
             lost(_ended())
 
     def _take(self, reply: Any) -> None:
-        if not self._asked:
-            if self._heard is not None:
-                self._heard(reply)
-            return
-        answer = self._asked.popleft()
-        if answer.done():  # whoever asked has given up
-            return
-        if isinstance(reply, ResponseError):
-            answer.set_exception(reply)
-        else:
-            answer.set_result(reply)
+        if self._asked:
+            self._asked.popleft()(reply)
+        elif self._heard is not None:
+            self._heard(reply)
 
     def _end(self) -> None:
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        while self._asked:
-            answer = self._asked.popleft()
-            if not answer.done():
-                answer.set_exception(_ended())
+        asked, self._asked = self._asked, collections.deque()
+        for answered in asked:
+            answered(_ended())
 
 
 def _ended() -> RedisConnectionError:
