@@ -143,8 +143,11 @@ def _chunks(
     if declared is not None and declared > max_bytes:
         raise too_large
     while True:
-        with _translated(purpose):
-            chunk = answer.read(size)
+        try:
+            with _translated(purpose):
+                chunk = answer.read(size)
+        except TookTooLong:
+            raise TookTooLong(f"The {purpose} URL's answer did not end in time.") from None
         if not chunk:
             break
         received += len(chunk)

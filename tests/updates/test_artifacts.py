@@ -108,9 +108,9 @@ def compressed(connection: socket.socket, _: threading.Event) -> None:
     [
         (shorter_than_it_says, "cut short"),
         (larger_than_any_artifact, "has more than|disk is full"),
-        (dripping_headers, "in time"),
-        (endless, "in time"),
-        (silent, "in time"),
+        (dripping_headers, "did not answer in time"),
+        (endless, "did not end in time"),
+        (silent, "did not answer in time"),
         (rubbish, "not HTTP"),
         (broken_chunks, "cut short|not HTTP"),
         (not_found, "answered 404"),
