@@ -189,12 +189,8 @@ def _flips_ahead(begun: Sequence[Move]) -> bool:
 
 # --- Options as people write them ------------------------------------------------------------------
 
-_CANARY_PRESET = re.compile(
-    r"(?:CodeDeployDefault\.)?(?:ECS|Lambda)?Canary(\d+)Percent(\d+)Minutes?"
-)
-_LINEAR_PRESET = re.compile(
-    r"(?:CodeDeployDefault\.)?(?:ECS|Lambda)?Linear(\d+)PercentEvery(\d+)Minutes?"
-)
+_CANARY_PRESET = re.compile(r"Canary(\d+)Percent(\d+)Minutes?")
+_LINEAR_PRESET = re.compile(r"Linear(\d+)PercentEvery(\d+)Minutes?")
 _BATCH_PRESETS: Mapping[str, int | str] = {
     "OneAtATime": 1,
     "HalfAtATime": "50%",
@@ -232,7 +228,7 @@ def read_options(raw: Mapping[str, Any]) -> Options:
 
 
 def _bare(preset: Any) -> str:
-    return str(preset).removeprefix("CodeDeployDefault.")
+    return re.sub(r"^(?:CodeDeployDefault\.)?(?:ECS|Lambda)?", "", str(preset))
 
 
 def _read_number(name: str, value: Any, lowest: int, highest: int) -> int:
@@ -293,12 +289,13 @@ def _read_step(item: Any) -> CanaryStep:
 
 
 def _from_preset(name: Any) -> tuple[CanaryStep, ...]:
-    if _bare(name) in _BATCH_PRESETS:
+    bare = _bare(name)
+    if bare in _BATCH_PRESETS:
         return Options.canary_steps
-    if match := _CANARY_PRESET.fullmatch(str(name)):
+    if match := _CANARY_PRESET.fullmatch(bare):
         percent, minutes = (int(part) for part in match.groups())
         weights = [percent]
-    elif match := _LINEAR_PRESET.fullmatch(str(name)):
+    elif match := _LINEAR_PRESET.fullmatch(bare):
         percent, minutes = (int(part) for part in match.groups())
         weights = list(range(percent, 100, percent)) if percent else []
     else:

@@ -160,6 +160,20 @@ def test_knows_the_presets_of_codedeploy(preset: str, weights: list[int], second
     assert {step.pause_seconds for step in steps} == {seconds}
 
 
+@pytest.mark.parametrize(
+    ("preset", "limit"),
+    [
+        ("OneAtATime", 1),
+        ("CodeDeployDefault.HalfAtATime", "50%"),
+        ("CodeDeployDefault.AllAtOnce", "100%"),
+        ("CodeDeployDefault.ECSAllAtOnce", "100%"),
+        ("CodeDeployDefault.LambdaAllAtOnce", "100%"),
+    ],
+)
+def test_a_preset_of_codedeploy_may_say_how_many_at_once(preset: str, limit: int | str) -> None:
+    assert strategies.read_options({"preset": preset}).max_unavailable == limit
+
+
 def test_promotion_by_hand_waits_for_ever_at_every_step() -> None:
     steps = strategies.read_options(
         {"steps": [{"weight": 20, "pause_seconds": 5}], "auto_promote": False}
