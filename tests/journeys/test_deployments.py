@@ -126,7 +126,8 @@ def register(stack: stacks.Stack, name: str, instance_id: str) -> None:
 
 
 def deploy(stack: stacks.Stack, scene: scenes.Scene, name: str, version: str) -> str:
-    announcement = scene.announce(version)
+    # What another service fetched before would not be fetched again.
+    announcement = scene.announce(version, filler=name.encode())
     request = {
         "service_name": name,
         "version": version,
