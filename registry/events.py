@@ -15,7 +15,7 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
-from registry import presence
+from registry import bulk, presence
 from registry.models import Event
 
 #: Sent with ``events``: the list of Event rows just written, inside their transaction.
@@ -44,7 +44,7 @@ def publish(*facts: Fact) -> list[Event]:
 
 
 def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
-    rows = Event.objects.bulk_create(
+    rows = [
         Event(
             type=fact.type,
             service_name=fact.service_name,
@@ -52,7 +52,11 @@ def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
             occurred_at=fact.occurred_at or now,
         )
         for fact in facts
-    )
+    ]
+    for row, (key, number) in zip(
+        rows, bulk.insert(rows, returning=["id", "transaction"]), strict=True
+    ):
+        row.pk, row.transaction = key, number
     published.send(sender=Event, events=rows)
     transaction.on_commit(presence.ring_doorbell)
     return rows

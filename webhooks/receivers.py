@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import F
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -18,15 +19,19 @@ from webhooks.models import Delivery, receiver_of
 
 @receiver(published, dispatch_uid="webhooks.enqueue")
 def enqueue(events: Sequence[Event], **_: Any) -> None:
-    subscriptions = Subscription.objects.filter(
-        service__name__in={event.service_name for event in events},
-        state=Subscription.State.ACTIVE,
-    ).exclude(callback_url="")
+    subscriptions = (
+        Subscription.objects.filter(
+            service__name__in={event.service_name for event in events},
+            state=Subscription.State.ACTIVE,
+        )
+        .exclude(callback_url="")
+        .annotate(of=F("service__name"))
+    )
     rows = [
         _delivery(event, subscription)
-        for subscription in subscriptions.select_related("service")
+        for subscription in subscriptions
         for event in events
-        if event.service_name == subscription.service.name and matches(subscription, event.type)
+        if event.service_name == subscription.of and matches(subscription, event.type)
     ]
     if rows:
         Delivery.objects.bulk_create(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterable
 
 import orjson
@@ -27,7 +26,8 @@ def load() -> None:
     for raw in documents:
         entry = assemble(raw, scores, holds, floor_us)
         services[entry.name] = entry
-    _state.floor_us, _state.services, _state.names = floor_us, services, sorted(services)
+    _state.floor_us, _state.services = floor_us, services
+    memory.note_membership()
     memory.note_change(sequence)
 
 
@@ -111,7 +111,7 @@ def _apply_put(words: list[str], tail: bytes) -> None:
     before = _state.services.get(name)
     if not tail:
         if _state.services.pop(name, None) is not None:
-            _forget_name(name)
+            memory.note_membership()
         return
     document = orjson.loads(tail)
     scores = {row.instance_id: row.score_us for row in before.instances} if before else {}
@@ -121,15 +121,9 @@ def _apply_put(words: list[str], tail: bytes) -> None:
         scores[instance_id] = int(rest[position + 1])
         holds[instance_id] = 0
     entry = entry_of(document, scores, holds, floor_us=_state.floor_us)
-    if before is None:
-        bisect.insort(_state.names, entry.name)
     _state.services[entry.name] = entry
-
-
-def _forget_name(name: str) -> None:
-    position = bisect.bisect_left(_state.names, name)
-    if position < len(_state.names) and _state.names[position] == name:
-        del _state.names[position]
+    if before is None:
+        memory.note_membership()
 
 
 def _apply_expired(words: list[str], _tail: bytes) -> None:

@@ -14,10 +14,14 @@ LEASE_SECONDS = 0.8
 
 @dataclass
 class State:
-    """``sequence`` is the last change in it; ``lease_until`` and ``known_at`` are on the monotonic clock."""
+    """``sequence`` is the last change in it; ``lease_until`` and ``known_at`` are on the monotonic clock.
+
+    ``names`` are sorted, and those that were there when ``membership`` was the number beside them.
+    """
 
     services: dict[str, ServiceEntry] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
+    membership: int = 0
+    names: tuple[int, list[str]] = (0, [])
     sequence: int = 0
     born_us: int = 0
     floor_us: int = 0
@@ -49,8 +53,13 @@ def peek(name: str) -> ServiceEntry | None:
 
 def peek_all() -> list[ServiceEntry]:
     """Return everything in memory, sorted by name; only for who asked ``is_whole`` before."""
-    services = state.services  # the names are copied in one step: the follower changes them
-    return [services[name] for name in state.names.copy() if name in services]
+    membership = state.membership  # first: names that are newer than it are only sorted once more
+    services = state.services
+    known, names = state.names
+    if known != membership:
+        names = sorted(services)
+        state.names = membership, names
+    return [services[name] for name in names if name in services]
 
 
 def size() -> int:
@@ -83,6 +92,11 @@ def note_channel() -> None:
 
 def end_lease() -> None:
     state.lease_until = 0.0
+
+
+def note_membership() -> None:
+    """Say that a service came or went; called after it did."""
+    state.membership += 1
 
 
 def note_version() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from registry import events, projection
+from registry import bulk, events, projection
 from registry.accounts import Caller
 from registry.models import Instance, Service
 from registry.operations import registration
@@ -38,7 +38,7 @@ def register_new(newcomers: Sequence[Newcomer], *, now: dt.datetime) -> list[Reg
     with transaction.atomic(durable=True):
         mine = _insert(services)
         instances = [_instance(service, wanted[service.name], now=now) for service in mine]
-        Instance.objects.bulk_create(instances)
+        bulk.insert(instances, returning=["id"])
         events.publish(*map(registration.registered_fact, instances))
         projection.schedule_new(mine, instances)
     registered = {
@@ -50,11 +50,9 @@ def register_new(newcomers: Sequence[Newcomer], *, now: dt.datetime) -> list[Reg
 
 def _insert(services: list[Service]) -> list[Service]:
     """Return those that were not there, with their primary keys."""
-    Service.objects.bulk_create(services, ignore_conflicts=True)
-    ours = Service.objects.filter(service_id__in=[service.service_id for service in services])
-    keys = dict(ours.values_list("service_id", "pk"))
+    keys = dict(bulk.insert(services, returning=["name", "id"]))
     for service in services:
-        service.pk = keys.get(service.service_id)
+        service.pk = keys.get(service.name)
     return [service for service in services if service.pk is not None]
 
 
