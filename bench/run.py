@@ -34,6 +34,7 @@ ROWS = [
     *("register again", "register new", "mixed"),
 ]
 SERVICES = 1000
+WARM_UP_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,9 @@ def _run(
         requests = [_with_length(each) for each in requests]
     _verify(contestant.server, requests[0], call.proof)
     path = load.write(bench.folder / "requests", requests[row == "register new" :])
+    if row != "register new":
+        # Who was halted has changes to catch up with, and tokens to ask for.
+        load.run(contestant.server.port, path, seconds=WARM_UP_SECONDS, processes={})
     return load.run(
         contestant.server.port,
         path,
