@@ -83,7 +83,7 @@ class SizeField(serializers.IntegerField):
 class ReleaseShape(SecretShape):
     """What ``update`` and ``deploy`` may say of a release beyond what the reference prints."""
 
-    version = TextField()
+    version = TextField(allow_blank=True)
     artifact_type = OptionalTextField()
     checksum = OptionalTextField(allow_blank=True)
     size = SizeField(help_text="Of the artifact, in bytes.")
@@ -127,7 +127,7 @@ class DeployShape(ReleaseShape):
 
 
 class RollbackShape(SecretShape):
-    version = OptionalTextField()
+    version = OptionalTextField(allow_blank=True)
 
 
 class NotifyShape(NamedShape):

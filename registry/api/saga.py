@@ -28,26 +28,28 @@ STALE_HEADER = "X-Saga-Stale"
 class RegistrationSerializer(serializers.Serializer[Any]):
     service_name = TextField(allow_blank=True, max_length=10_000)
     service_url = TextField(allow_blank=True)
-    capabilities = serializers.ListField(child=TextField(), required=False, allow_null=True)
-    instance_id = TextField(required=False, allow_null=True)
-    version = TextField(required=False, allow_null=True)
+    capabilities = serializers.ListField(
+        child=TextField(allow_blank=True), required=False, allow_null=True
+    )
+    instance_id = TextField(required=False, allow_null=True, allow_blank=True)
+    version = TextField(required=False, allow_null=True, allow_blank=True)
     metadata = serializers.DictField(
         child=TextField(allow_blank=True, max_length=4096),
         required=False,
         allow_null=True,
     )
-    health_check_url = TextField(required=False, allow_null=True)
+    health_check_url = TextField(required=False, allow_null=True, allow_blank=True)
     weight = WholeField(required=False, allow_null=True, min_value=0, max_value=65535)
     zone = TextField(required=False, allow_null=True, max_length=128, allow_blank=True)
     ttl = WholeField(required=False, allow_null=True, min_value=5, max_value=3600)
 
 
 class BeatSerializer(serializers.Serializer[Any]):
-    instance_id = TextField(required=False, allow_null=True)
+    instance_id = TextField(required=False, allow_null=True, allow_blank=True)
     status = serializers.ChoiceField(
         choices=Instance.Health.choices, required=False, allow_null=True
     )
-    version = TextField(required=False, allow_null=True)
+    version = TextField(required=False, allow_null=True, allow_blank=True)
     note = TextField(
         required=False, allow_null=True, allow_blank=True, max_length=1000, trim_whitespace=True
     )

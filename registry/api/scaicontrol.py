@@ -48,10 +48,10 @@ class ScaiControlRegistrationSerializer(serializers.Serializer[Any]):
 class ScaiControlHeartbeatSerializer(serializers.Serializer[Any]):
     slug = fields.TextField(allow_blank=True)
     status = serializers.ChoiceField(choices=REPORTS, required=False, default="healthy")
-    version = fields.TextField(required=False)
+    version = fields.TextField(required=False, allow_blank=True)
     uptime_seconds = fields.NumberField(required=False, min_value=0)
     timestamp = fields.TimeField(required=False)
-    instance_id = fields.TextField(required=False)
+    instance_id = fields.TextField(required=False, allow_blank=True)
     checks = serializers.DictField(required=False)
     metrics = serializers.DictField(child=fields.NumberField(), required=False)
     message = fields.TextField(required=False, allow_blank=True, max_length=10_000)

@@ -270,6 +270,18 @@ def test_an_older_report_changes_no_state(api: APIClient, service: Service) -> N
     assert service.health_status == Service.Health.DEGRADED
 
 
+@pytest.mark.parametrize("route", ["update", "deploy", "rollback"])
+@pytest.mark.parametrize("version", ["", "..", "_1", "v" * 129])
+def test_refuses_what_is_no_version(
+    api: APIClient, service: Service, route: str, version: str
+) -> None:
+    body = {"service_name": service.name, "version": version, "artifact_url": ARTIFACT}
+
+    response = post(api, route, body)
+
+    assert (response.status_code, response.json()["error"]) == (400, "Invalid version")
+
+
 @pytest.mark.parametrize("route", ["health", "lifecycle"])
 @pytest.mark.parametrize("timestamp", ["soon", "2024-13-01T00:00:00Z", "9999-01-01T00:00:00Z", ""])
 def test_refuses_a_time_that_is_none_or_far_ahead(
