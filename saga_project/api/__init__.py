@@ -19,6 +19,7 @@ from saga_project.api.failures import (
     permission_denied,
     server_error,
     unavailable,
+    why_bad,
 )
 from saga_project.api.parameters import (
     InvalidLimit,
@@ -91,5 +92,6 @@ __all__ = [
     "status_of",
     "unavailable",
     "validation_body",
+    "why_bad",
     "zulu",
 ]

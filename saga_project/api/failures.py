@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import orjson
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from saga_project import errors
@@ -21,8 +22,15 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     return _json_error(request, 404, "Not found", "There is nothing at this address.")
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django calls it so
-    return _json_error(request, 400, "Bad request", "The request cannot be read.")
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _json_error(request, 400, "Bad request", why_bad(exception))
+
+
+def why_bad(exception: Exception | None) -> str:
+    """Return, for the person who must act, why Django refused a request before any view saw it."""
+    if isinstance(exception, DisallowedHost):
+        return "Saga does not go by this host name; SAGA_ALLOWED_HOSTS lists the names that it goes by."
+    return "The request cannot be read."
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django calls it so

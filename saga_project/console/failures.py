@@ -25,7 +25,7 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     if not request.path.startswith(PREFIX):
         return api.bad_request(request, exception)
-    return _page(request, 400, "Unreadable", "This request cannot be read.")
+    return _page(request, 400, "Unreadable", api.why_bad(exception))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -96,3 +96,13 @@ def test_times_are_read_as_utc(text, iso):
 )
 def test_what_is_no_time_is_none(text):
     assert api.parse_time(text) is None
+
+
+@pytest.mark.parametrize("path", ["/api/v1/services", "/admin/", "/api/v1/registry/register"])
+def test_a_name_that_is_not_ours_is_told_with_the_setting_that_lists_them(client, settings, path):
+    settings.ALLOWED_HOSTS = ["localhost"]
+
+    answer = client.get(path, headers={"Host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert "SAGA_ALLOWED_HOSTS" in answer.content.decode()
