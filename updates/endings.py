@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry import events
 from registry.models import Service
-from updates import artifacts, doorbell, facts, history, journal, nodes, planning, releases
+from updates import artifacts, doorbell, facts, figures, history, journal, nodes, planning, releases
 from updates.models import HistoryEntry, Job, Release, Step
 from updates.strategies import Action
 

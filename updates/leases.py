@@ -41,6 +41,7 @@ class LeaseLost(Exception):
 @dataclass(kw_only=True)
 class Lease:
     job_pk: int
+    job_id: str
     fence: int
     renewed_at: float = field(default_factory=time.monotonic)
     status: str = Job.Status.RUNNING
@@ -106,8 +107,8 @@ def take(job_pk: int) -> Lease | None:
         )
         if not taken:
             return None
-        fence, status = Job.objects.values_list("fence", "status").get(pk=job_pk)
-    return Lease(job_pk=job_pk, fence=fence, status=status)
+        job = Job.objects.only("job_id", "fence", "status").get(pk=job_pk)
+    return Lease(job_pk=job_pk, job_id=job.job_id, fence=job.fence, status=job.status)
 
 
 def renew(lease: Lease) -> None:
@@ -157,7 +158,7 @@ def _watch(lease: Lease) -> None:
     except db.Error:
         # The database may be back before the lease is over; checkpoint() judges by the clock.
         db.connections.close_all()
-        logger.warning("lease not renewed", extra={"job": lease.job_pk}, exc_info=True)
+        logger.warning("lease not renewed", extra={"job_id": lease.job_id}, exc_info=True)
         return
     has_turned = status == Job.Status.ROLLING_BACK != lease.status
     if status not in Job.LIVE or has_turned:

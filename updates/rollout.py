@@ -11,6 +11,7 @@ import logging
 
 from django import db
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from updates import artifacts, endings, journal, leases, performing, strategies
 from updates.models import Job, Step
@@ -31,11 +32,11 @@ def run(job_pk: int, *, node: str) -> None:
     if lease is None:
         return
     try:
-        with leases.kept(lease):
+        with bound_contextvars(job_id=lease.job_id), leases.kept(lease):
             while _advance(lease, node=node):
                 pass
     except leases.LeaseLost:
-        logger.info("job taken over or over", extra={"job": job_pk, "fence": lease.fence})
+        logger.info("job taken over or over", extra={"job_id": lease.job_id, "fence": lease.fence})
     except db.Error:
         # Whoever comes next need not wait for the lease to run out, if the database is back by now.
         with contextlib.suppress(db.Error):
@@ -125,10 +126,10 @@ def _do(task: performing.Task) -> bool:
     except (db.Error, leases.LeaseLost):
         raise
     except OSError as exc:
-        logger.exception("step failed on disk", extra={"job": task.job.job_id})
+        logger.exception("step failed on disk")
         return _fail(task, f"It failed on disk: {artifacts.disk_words(exc)}.")
     except Exception:
-        logger.exception("step failed unexpectedly", extra={"job": task.job.job_id})
+        logger.exception("step failed unexpectedly")
         return _fail(task, "An unexpected error; the log of the worker has it.")
     return _complete(task, outcome)
 

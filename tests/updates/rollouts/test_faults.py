@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
+import logging.config
 import os
 from pathlib import Path
 
+import pytest
 from django import db
 from django.conf import settings as django_settings
 from django.db import connection
@@ -15,6 +18,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from registry.models import Service
+from saga_project import logs
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
 from updates import nodes, reaper, releases, rollout
@@ -242,3 +246,25 @@ def test_a_release_changed_in_place_is_restored_from_its_backup(
 
     assert job.status == "rolled_back"
     crashing.check_current_is_whole(target, allowed={"1.0.0"})
+
+
+def test_a_line_about_a_job_carries_its_id(
+    scene: scenes.Scene,
+    shop: Service,
+    settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    settings.SAGA_ARTIFACTS_DIR = tmp_path / "file" / "artifacts"
+    job = scene.deploy(shop, "2.0.0")
+
+    logging.config.dictConfig(logs.configuration(form="json", level="INFO"))
+    try:
+        run(job)
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    said = [line["job_id"] for line in lines if line["event"] == "step failed on disk"]
+    assert said == [job.job_id]
