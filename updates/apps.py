@@ -9,4 +9,4 @@ class UpdatesConfig(AppConfig):
     verbose_name = "Updates"
 
     def ready(self) -> None:
-        autodiscover_modules("receivers")
+        autodiscover_modules("receivers", "figures")

@@ -74,7 +74,7 @@ def begin(job: Job, *, now: dt.datetime) -> None:
 def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
     """Journal the failure and do what follows from it; the caller has locked the job."""
     where = f"{step.name} {step.target_name}".strip()
-    logger.warning("step failed", extra={"job": job.job_id, "step": where, "reason": reason})
+    logger.warning("step failed", extra={"job_id": job.job_id, "step": where, "reason": reason})
     journal.end(step, Step.Status.FAILED, reason)
     if step.name == planning.CLEAN_UP or (step.is_way_back and step.name in planning.COURTESIES):
         return
@@ -172,6 +172,8 @@ def _end(job: Job, to: Job.Status, *, now: dt.datetime) -> None:
     job.save(update_fields=["paused_seconds", "previous_version", "progress"])
     move(job, to, finished_at=now, lease_owner="", lease_expires_at=None, waiting_since=None)
     events.publish(facts.deployment(to, job, needs_attention=job.needs_attention))
+    # Robust: figures are kept in files, and a full disk must not keep the job from its end.
+    transaction.on_commit(lambda: figures.note_end(job.kind, to), robust=True)
     if to != Status.CANCELLED:
         _record(job, now=now)
 

@@ -7,4 +7,4 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
-        autodiscover_modules("receivers")
+        autodiscover_modules("receivers", "figures")

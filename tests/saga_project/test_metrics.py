@@ -12,7 +12,11 @@ from rest_framework.test import APIClient
 
 from registry import monitor
 from saga_project import metrics, scrape
+from tests import factories
 from tests.webserver import WebServer
+from updates import operations as updates
+from updates import releases
+from updates.models import Job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -81,6 +85,29 @@ def test_it_shows_the_registry(api: APIClient) -> None:
     assert value(found, "saga_live_instances") == 3
     assert value(found, "saga_protection_active") == 0
     assert value(found, "saga_queue_depth", queue="webhooks") == 0
+
+
+def test_it_shows_jobs_and_deliveries_by_status(api: APIClient) -> None:
+    deployed = factories.ServiceFactory.create()
+    announcement = releases.Announcement(version="1.3.0", artifact_url="http://localhost:1/a")
+    updates.deploy(deployed, announcement, by="ci")
+    for status in ("pending", "dead", "dead", "delivered"):
+        factories.DeliveryFactory.create(status=status)
+    before = scraped(api)
+
+    [job] = Job.objects.all()
+    updates.abort(job.job_id, by="anna")
+    after = scraped(api)
+
+    assert [value(found, "saga_jobs", status="queued") for found in (before, after)] == [1, 0]
+    ended = {"kind": "deploy", "status": "cancelled"}
+    name = "saga_jobs_ended_total"
+    assert value(after, name, **ended) - value(before, name, **ended) == 1
+    assert value(after, "saga_jobs_needing_attention") == 0
+    assert {
+        status: value(after, "saga_deliveries", status=status)
+        for status in ("pending", "sending", "dead", "delivered")
+    } == {"pending": 1, "sending": 0, "dead": 2, "delivered": 0}
 
 
 def test_a_figure_that_cannot_be_read_leaves_the_others(api: APIClient, broken_reader: str) -> None:

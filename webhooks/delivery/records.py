@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from registry import events
 from registry.models import Subscription
-from webhooks import facts, schedule
+from webhooks import facts, figures, schedule
 from webhooks.delivery import sender
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.schedule import Fate, Judgement
@@ -43,6 +43,7 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, Judgement]:
             [row for row in owned if judgements[row.pk].fate is Fate.DEAD], judgements
         )
     for row in owned:
+        figures.attempts_total.labels(judgements[row.pk].fate.value).inc()
         _log(row, leases[row.pk], judgements[row.pk])
     return judgements
 

@@ -7,12 +7,14 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import standardwebhooks
 from django.db import connection
 from django.utils import timezone
+from prometheus_client import REGISTRY
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -114,6 +116,18 @@ def test_dies_after_the_seventh_attempt(httpserver: HTTPServer) -> None:
 
     assert (row.status, row.attempt_count) == (Status.DEAD, 7)
     assert row.reason == "The receiver answered 500. That was the last of 7 attempts."
+
+
+@pytest.mark.parametrize(("answer", "fate"), [(204, "delivered"), (503, "retry"), (404, "dead")])
+def test_every_attempt_is_counted_by_what_came_of_it(
+    httpserver: HTTPServer, answer: int, fate: str
+) -> None:
+    counted = partial(REGISTRY.get_sample_value, "saga_delivery_attempts_total", {"fate": fate})
+    before = counted() or 0
+
+    deliver(answer_with(httpserver, answer))
+
+    assert (counted() or 0) - before == 1
 
 
 def test_every_attempt_carries_the_same_message(httpserver: HTTPServer) -> None:
