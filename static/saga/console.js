@@ -106,15 +106,21 @@ async function refresh(region) {
   return "live";
 }
 
+// What the reader has opened or folded stays so, whatever the server would show; keys click a summary, too.
+const folded = new Map();
+document.addEventListener("click", (event) => {
+  const details = event.target.closest("summary")?.parentElement;
+  if (details?.id) folded.set(details.id, !details.open);
+});
+
 function swap(region, html, digest) {
   const focused = document.activeElement && region.contains(document.activeElement) ? document.activeElement.id : "";
-  const open = [...region.querySelectorAll("details[open][id]")].map((element) => element.id);
   const scrolled = [...region.querySelectorAll("[data-scrolls][id]")].map((element) => [element.id, element.scrollLeft]);
   const template = document.createElement("template");
   template.innerHTML = html;
   region.replaceChildren(template.content);
   region.dataset.digest = digest || "";
-  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  for (const [id, isOpen] of folded) document.getElementById(id)?.toggleAttribute("open", isOpen);
   for (const [id, left] of scrolled) document.getElementById(id)?.scrollTo({ left });
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   showTimes(region);

@@ -16,6 +16,7 @@ from registry.models import Service
 from tests.browser import stage
 from tests.browser.conftest import LogIn
 from tests.browser.stage import Artifacts
+from tests.saga_project.console import rows
 from tests.webserver import WebServer
 from updates.models import Approval, Job, Policy
 from webhooks.models import Configuration, Delivery
@@ -282,6 +283,20 @@ def test_a_page_survives_a_restart_of_the_server(log_in: LogIn, server: WebServe
     let_pass(page, until=lambda: page.locator(".sg-head .sg-version").inner_text() == "9.9.9")
 
     assert page.evaluate("window.isTheSamePage")
+
+
+def test_what_the_reader_folded_stays_folded(log_in: LogIn) -> None:
+    made = rows.make()
+    page = log_in("vera")
+    page.clock.install()
+    page.goto(made.pages()["deployment"])
+    wave = page.locator("#wave-1")
+    wave.locator("summary").press("Enter")
+
+    Job.objects.filter(pk=made.job.pk).update(version="9.9.9")
+    let_pass(page, until=lambda: "9.9.9" in page.locator(".sg-head .sg-version").inner_text())
+
+    expect(wave).to_have_js_property("open", False)
 
 
 def test_a_hidden_tab_asks_for_nothing(log_in: LogIn) -> None:
