@@ -30,8 +30,42 @@ MATRIX = {
     ("approval", "reject"): APPROVER,
     ("inbound call", "replay"): OPERATOR,
     ("delivery", "replay"): OPERATOR,
+    ("free service", "look"): OPERATOR,
+    ("free service", "deploy"): OPERATOR,
+    ("free service", "roll-back"): OPERATOR,
+    ("free service", "reject"): APPROVER,
+    ("free service", "deregister"): OPERATOR,
+    ("queued deployment", "pause"): OPERATOR,
+    ("queued deployment", "abort"): OPERATOR,
+    ("running deployment", "pause"): OPERATOR,
+    ("running deployment", "promote-fully"): OPERATOR,
+    ("running deployment", "abort"): OPERATOR,
+    ("failed deployment", "retry"): OPERATOR,
+    ("rolled_back deployment", "retry"): OPERATOR,
+    ("cancelled deployment", "retry"): OPERATOR,
+    ("stranded deployment", "retry"): OPERATOR,
+    ("stranded deployment", "acknowledge"): APPROVER,
+}
+#: What makes the deployments of the matrix, besides the paused one, what they are called there.
+DEPLOYMENTS: dict[str, dict[str, object]] = {
+    **{f"{status} deployment": {"status": status} for status in Job.Status if status != "paused"},
+    "stranded deployment": {"status": Job.Status.FAILED, "needs_attention": True},
 }
 _BUTTON = re.compile(r'id="verb-([a-z-]+)" href="([^"]+)"')
+
+
+def pages() -> dict[str, str]:
+    """Make what the matrix names; return the address of each page."""
+    made = rows.make().pages()
+    free = rows.make(name="free").service
+    Service.objects.filter(pk=free.pk).update(status=Service.Status.ACTIVE)
+    Job.objects.filter(service=free).update(status=Job.Status.SUCCEEDED)
+    made["free service"] = f"/admin/services/{free.name}/"
+    for number, (title, fields) in enumerate(DEPLOYMENTS.items()):
+        job = rows.make(name=f"shop-{number}").job
+        Job.objects.filter(pk=job.pk).update(**fields)
+        made[title] = f"/admin/deployments/{job.job_id}/"
+    return made
 
 
 def buttons(client: Client, address: str) -> dict[str, str]:
@@ -52,19 +86,19 @@ def expected(page: str, role: str) -> set[str]:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_sees_exactly_its_buttons(role: str, member: Member, redis: object) -> None:
-    made, client = rows.make(), member(role)
+    made, client = pages(), member(role)
 
-    seen = {page: set(buttons(client, address)) for page, address in made.pages().items()}
+    seen = {page: set(buttons(client, address)) for page, address in made.items()}
 
-    assert seen == {page: expected(page, role) for page in made.pages()}
+    assert seen == {page: expected(page, role) for page in made}
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_press_exactly_its_buttons(role: str, member: Member, redis: object) -> None:
-    made, administrator, client = rows.make(), member(ADMINISTRATOR), member(role)
+    made, administrator, client = pages(), member(ADMINISTRATOR), member(role)
     links = {
         (page, verb): link
-        for page, address in made.pages().items()
+        for page, address in made.items()
         for verb, link in buttons(administrator, address).items()
     }
 
