@@ -51,7 +51,7 @@ def _wait_for_health(
             healthy_since = time.monotonic()
         is_long_enough = time.monotonic() - healthy_since >= target.min_healthy_seconds
         if in_a_row >= target.health_successes and is_long_enough:
-            return f"Healthy {in_a_row} times in a row."
+            return f"Healthy {in_a_row} times in a row." if in_a_row > 1 else "Healthy."
         if time.monotonic() > deadline_at:
             raise StepFailed(f"Not healthy in time: {fault or 'not for long enough'}.")
         report(min(99, in_a_row * 100 // target.health_successes), fault or "healthy")

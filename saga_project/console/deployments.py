@@ -36,16 +36,21 @@ class Lane:
 
 @dataclass
 class Wave:
-    """What happens together: lanes beside each other, after or before steps that concern them all."""
+    """What happens together: lanes beside each other, between steps that concern them all."""
 
     title: str
     lanes: dict[str, Lane] = field(default_factory=dict)
-    common: list[Step] = field(default_factory=list)
+    before: list[Step] = field(default_factory=list)
+    after: list[Step] = field(default_factory=list)
 
     @property
     def status(self) -> str:
         return status_of(
-            [*self.common, *(step for lane in self.lanes.values() for step in lane.steps)]
+            [
+                *self.before,
+                *(step for lane in self.lanes.values() for step in lane.steps),
+                *self.after,
+            ]
         )
 
     @property
@@ -55,7 +60,7 @@ class Wave:
 
     def add(self, step: Step) -> None:
         if not step.target_name:
-            self.common.append(step)
+            (self.after if self.lanes else self.before).append(step)
             return
         lane = self.lanes.setdefault(step.target_name, Lane(step.target_name, step.node))
         lane.steps.append(step)

@@ -18,7 +18,7 @@ from registry import directory, presence
 from registry.models import Event, Instance, Service, Subscription
 from saga_project.console import confirm, day, fragments, live, roles, service_verbs, snippets
 from saga_project.errors import RedisUnavailable
-from updates import plans
+from updates import checking, plans
 from updates.models import HistoryEntry, Job, Release
 from webhooks.models import Configuration
 
@@ -139,6 +139,7 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
         "plan": plans.plan(service, now=timezone.now()),
+        "offer": checking.compare(service),
         "releases": Release.objects.filter(service=service).order_by("-recorded_at", "-id")[
             :RELEASES_SHOWN
         ],

@@ -29,6 +29,8 @@ register = template.Library()
 
 LONGEST_TEXT = 240
 CHECKBOX = "action_checkbox"
+#: A column that is so called is drawn with its units.
+SECONDS = "_seconds"
 #: Unfold's words for how a label looks, in the console's tones.
 _TONES = {"success": "good", "warning": "warn", "danger": "bad", "info": "busy"}
 _TOGGLE = mark_safe(
@@ -39,6 +41,9 @@ _TOGGLE = mark_safe(
 @register.inclusion_tag("console/rows.html")
 def change_list_rows(cl: ChangeList) -> dict[str, Any]:
     headers = list(admin_list.result_headers(cl))
+    for header, name in zip(headers, cl.list_display, strict=True):
+        if str(name).endswith(SECONDS):
+            header["text"] = str(header["text"]).removesuffix(" seconds")
     titles = [capfirst(str(header["text"])) for header in headers]
     if cl.list_display[0] == CHECKBOX:
         headers[0]["text"] = _TOGGLE
@@ -88,8 +93,10 @@ def _shown(cl: ChangeList, row: Model, name: str, *, is_linked: bool) -> SafeStr
         return str(getattr(attribute, "empty_value_display", ""))
     if tones := getattr(attribute, "label", None):
         return _badge(value, tones)
-    if name.endswith("_seconds"):
+    if name.endswith(SECONDS):
         return console.seconds(value)
+    if name == "progress":
+        return f"{value} %"
     if not is_linked and name in ("service", "service_name") and (link := _service_link(value)):
         return link
     return _plain(value, field if isinstance(field, Field) else None)

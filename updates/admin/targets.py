@@ -37,6 +37,7 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         help_texts = {
             "name": "Unique among the targets of the service; it stands in every step's message.",
+            "node": "A worker that consumes the queue node.NAME does the work, on its own disk.",
             "zone": "For people; a deployment's order is the position.",
             "keep_releases": "How many stay on disk: what one can go back to at once.",
             "restart": "How the service is brought to run the new release.",

@@ -105,3 +105,14 @@ def test_rows_are_chosen_by_those_who_may_act_on_them(
     page = member(role).get(SERVICES).content.decode()
 
     assert ('class="action-select"' in page) is is_offered
+
+
+def test_figures_have_their_units(member: Member, redis: object) -> None:
+    rows.make()
+    client = member("viewers")
+
+    history = client.get("/admin/updates/historyentry/").content.decode()
+    jobs = client.get("/admin/updates/job/").content.decode()
+
+    assert 'data-label="Duration">' in history
+    assert 'data-label="Progress">0 %<' in jobs

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import pytest
 from django.conf import settings
-from django.test import Client
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from registry.models import Event
-from saga_project.console import navigation
+from saga_project.console import deployments, navigation
 from tests import factories
 from tests.saga_project.console import rows
 from tests.saga_project.console.conftest import Member
+from updates.models import Job, Step
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -133,6 +137,49 @@ def test_what_is_not_there_is_a_page_that_says_so(
 
     assert response.status_code == 404
     assert b"Not here" in response.content
+
+
+def test_a_service_shows_what_could_run(member: Member, redis: object) -> None:
+    made, client = rows.make(), member("viewers")
+    address = made.pages()["service"]
+
+    before = client.get(address).content.decode()
+    factories.ReleaseFactory.create(service=made.service, version="1.4.0")
+    after = client.get(address).content.decode()
+
+    assert "<dt>Available</dt>" in before
+    assert '<dd class="sg-version">nothing newer</dd>' in before
+    assert '<dd class="sg-version">1.4.0</dd>' in after
+
+
+def test_a_wave_shows_its_pause_after_its_targets() -> None:
+    moves = [("share", ""), ("drain", "one"), ("undrain", "one"), ("pause", "")]
+    job = Job(moves=[{"action": action, "target": name, "wave": 1} for action, name in moves])
+    steps = [
+        Step(name=action, target_name=name, move=place)
+        for place, (action, name) in enumerate(moves)
+    ]
+
+    [wave] = deployments.waves_of(job, steps)
+
+    assert [step.name for step in wave.before] == ["share"]
+    assert [step.name for step in wave.lanes["one"].steps] == ["drain", "undrain"]
+    assert [step.name for step in wave.after] == ["pause"]
+
+
+def test_what_fields_mean_is_plain_text(rf: RequestFactory, admin_user: User) -> None:
+    """The admin's templates take it for HTML, where <this> is a tag that nobody sees."""
+    request = rf.get("/")
+    request.user = admin_user
+    said = {
+        f"{model.__name__}.{name}": str(field.help_text)
+        for model, pages in admin.site._registry.items()
+        if model._meta.app_label in ("registry", "updates", "webhooks")
+        for name, field in pages.get_form(request).base_fields.items()
+    }
+
+    assert said
+    assert [name for name, text in said.items() if re.search("<[a-z/!]", text)] == []
 
 
 def test_lists_lead_to_the_consoles_pages(member: Member, redis: object) -> None:
