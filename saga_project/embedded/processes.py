@@ -108,13 +108,13 @@ class Server:
 
     def start(self) -> bool:
         """Return when the server answers; False says that it ran already and was adopted."""
-        is_adopted = self.find() is not None
-        if is_adopted:
-            self.wait()
-        else:
-            self._outwait_what_is_left()
-            self._start_on_a_free_port()
-        return not is_adopted
+        if self.find():
+            with contextlib.suppress(ServerFailed):  # it was killed, and had not ended yet
+                self.wait()
+                return False
+        self._outwait_what_is_left()
+        self._start_on_a_free_port()
+        return True
 
     def _outwait_what_is_left(self) -> None:
         """What a killed PostgreSQL had started ends a moment after it, and would be in the way."""
@@ -181,8 +181,7 @@ class Server:
         """Return when the server answers; raises ServerFailed where it ends or takes too long."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.is_answering():
-            has_died = self.child is not None and self.child.poll() is not None
-            if has_died or time.monotonic() > deadline:
+            if self.find() is None or time.monotonic() > deadline:
                 raise ServerFailed(f"{self.name} does not start; its log is {self.log_file}.")
             time.sleep(0.03)
 

@@ -120,6 +120,27 @@ def test_a_server_that_a_crashed_launcher_left_is_adopted(
     assert successor.find() == running
 
 
+def test_a_server_that_ends_while_it_is_adopted_is_started_again(
+    data_dir: Path, store: processes.Server
+) -> None:
+    successor = valkey.server(data_dir)
+
+    def end_and_answer_nothing() -> bool:
+        successor.is_answering = store.is_answering
+        assert store.child
+        store.child.kill()
+        store.child.wait()
+        return False
+
+    successor.is_answering = end_and_answer_nothing
+    try:
+        is_new = successor.start()
+    finally:
+        successor.stop()
+
+    assert is_new
+
+
 def test_a_taken_port_is_replaced_and_the_new_one_remembered(
     data_dir: Path, store: processes.Server
 ) -> None:

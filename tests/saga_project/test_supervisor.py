@@ -134,7 +134,7 @@ def test_starts_a_killed_server_again_on_its_port(supervise: Supervise, data_dir
     os.kill(int((data_dir / "valkey" / "valkey.pid").read_text()), signal.SIGKILL)
 
     line = _line(process)
-    valkey.server(data_dir).wait()
+    waiting.until(valkey.server(data_dir).is_answering)
 
     assert line == "saga     | valkey ended with status -9; starting it again"
     assert embedded.port(data_dir, "valkey") == port
