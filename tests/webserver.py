@@ -68,9 +68,11 @@ class WebServer:
         return [process.wait(seconds) for process in self.processes]
 
 
-def database_url(*, host: str | None = None, port: int | None = None) -> str:
+def database_url(
+    *, host: str | None = None, port: int | None = None, name: str | None = None
+) -> str:
     """Return the address of the database that this test works in, as another process names it."""
-    known = connection.settings_dict
+    known = {**connection.settings_dict, **({"NAME": name} if name else {})}
     user, password = quote(known["USER"] or "", safe=""), quote(known["PASSWORD"] or "", safe="")
     where = f"{host or known['HOST']}:{port or known['PORT'] or 5432}"
     if str(known["HOST"]).startswith("/") and host is None:

@@ -130,6 +130,7 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
         "CONN_MAX_AGE": 0 if pool_size else 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options | parts,
+        "TEST": {"CHARSET": "UTF8", "TEMPLATE": "template0"},
     }
 
 

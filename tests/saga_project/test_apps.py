@@ -1,11 +1,14 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from django.core import checks
+from django.db import connection
 
 from saga_project.management.commands import prepare
+from tests import webserver
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +42,32 @@ def test_combinations_that_cannot_work_are_told(settings, changes, expected):
         setattr(settings, name, value)
 
     assert expected in found()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_takes_no_utf8_is_refused_with_what_to_do():
+    name = f"ascii_{connection.settings_dict['NAME']}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0"
+            " LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+    try:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "prepare"],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": webserver.database_url(name=name)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name}")
+
+    assert done.returncode == 1
+    assert "DATABASE_URL: the database's encoding is SQL_ASCII" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_web_process_rings_the_workers_of_saga(tmp_path):

@@ -27,6 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            _refuse_other_encodings()
             self._migrate()
         except OperationalError as exc:
             raise CommandError(f"The database cannot be used: {exc}") from exc
@@ -54,6 +55,18 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Log in at http://{settings.HOST}:{settings.PORT}/admin/ as {ADMIN} with the password"
             f" {password} (shown once; kept in {file})."
+        )
+
+
+def _refuse_other_encodings() -> None:
+    """A SQL_ASCII database, which initdb makes without a locale, takes no text beyond ASCII in JSON."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        encoding = cursor.fetchone()[0]
+    if encoding != "UTF8":
+        raise CommandError(
+            f"DATABASE_URL: the database's encoding is {encoding}, but Saga needs UTF8; make one with"
+            " createdb --encoding=UTF8 --template=template0."
         )
 
 
