@@ -34,7 +34,7 @@ ROWS = [
     *("register again", "register new", "mixed"),
 ]
 SERVICES = 1000
-WARM_UP_SECONDS = 0.5
+WARM_UP_SECONDS = 1
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 
 import orjson
@@ -98,11 +99,12 @@ def _apply_beats(words: list[str], _tail: bytes) -> None:
             at_us = int(word)
 
 
-def _apply_deadlines(words: list[str], _tail: bytes) -> None:
-    for position in range(0, len(words), 2):
-        entry, instance = _find(words[position])
+def _apply_numbers(attribute: str, words: list[str], _tail: bytes) -> None:
+    """Set, in turn, a member's deadline or hold."""
+    for member, number in zip(words[::2], words[1::2], strict=True):
+        entry, instance = _find(member)
         if entry is not None and instance is not None:
-            instance.score_us = int(words[position + 1])
+            setattr(instance, attribute, int(number))
             entry.touch()
 
 
@@ -137,14 +139,6 @@ def _apply_expired(words: list[str], _tail: bytes) -> None:
             entry.touch()
 
 
-def _apply_hold(words: list[str], _tail: bytes) -> None:
-    for position in range(0, len(words), 2):
-        entry, instance = _find(words[position])
-        if entry is not None and instance is not None:
-            instance.hold_us = int(words[position + 1])
-            entry.touch()
-
-
 def _apply_floor(words: list[str], _tail: bytes) -> None:
     _state.floor_us = int(words[0])
     for entry in _state.services.values():
@@ -154,9 +148,9 @@ def _apply_floor(words: list[str], _tail: bytes) -> None:
 
 _APPLY: dict[str, Callable[[list[str], bytes], None]] = {
     "B": _apply_beats,
-    "D": _apply_deadlines,
+    "D": functools.partial(_apply_numbers, "score_us"),
     "P": _apply_put,
     "X": _apply_expired,
-    "H": _apply_hold,
+    "H": functools.partial(_apply_numbers, "hold_us"),
     "F": _apply_floor,
 }
