@@ -34,6 +34,7 @@ ROWS = [
     *("register again", "register new", "mixed"),
 ]
 SERVICES = 1000
+FEW = 100
 WARM_UP_SECONDS = 1
 
 
@@ -72,8 +73,8 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     os.environ.update(bench.environment)
     print(f"Saga started; load average {os.getloadavg()[0]:.1f}.", flush=True)
     contestants = {"saga": Contestant(saga, calls.saga())}
-    _fill_saga(100)
-    small = _rounds(bench, contestants, ["lookup"], options)
+    _fill_saga(FEW)
+    small = _rounds(bench, contestants, ["lookup"], options, services=FEW)
     _fill_saga(SERVICES)
     contestants |= _everybody_else(bench)
     results = _rounds(bench, contestants, options.rows, options)
@@ -315,7 +316,7 @@ def _print_open_and_required(results: Results) -> None:
 def _print_sizes(small: Results, middle: Results, large: Results, count: int) -> None:
     if ("lookup", "saga") not in middle:
         return
-    for size, results in ((100, small), (SERVICES, middle), (count, large)):
+    for size, results in ((FEW, small), (SERVICES, middle), (count, large)):
         measured = results["lookup", "saga"]
         print(
             f"lookups of {size:,}: {measured.per_second:,.0f}/s, {measured.cpu_us:.1f} µs of CPU each"

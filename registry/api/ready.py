@@ -72,11 +72,11 @@ def _row(entry: ServiceEntry, *, now_us: int) -> bytes | None:
         return content
     changes = entry.changes
     live = entry.live(now_us)
-    instance = directory.newest(entry) if live and entry.is_visible else None
+    instance = directory.newest(entry, live=live) if live and entry.is_visible else None
     if instance is None:
         return None
     # A copy: what orjson returns keeps the larger block that it was written into.
     content = b"%b" % orjson.dumps(saga.service_body(entry, instance))
-    until_us = min(row.deadline_us(entry.floor_us) for row in live)
+    until_us = min([row.deadline_us(entry.floor_us) for row in live])
     entry.keep_ready(content, until_us=until_us, changes=changes)
     return content

@@ -139,7 +139,7 @@ def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]
         "service_url": instance.url,
         "service_id": entry.service_id,
         "registered_at": instance.registered_at,
-        "last_heartbeat": projection.iso(instance.last_heartbeat_at),
+        "last_heartbeat": projection.iso_of(instance.last_heartbeat_us),
         "capabilities": instance.capabilities,
     }
 
@@ -174,7 +174,7 @@ def instance_body(instance: InstanceEntry) -> dict[str, Any]:
         "capabilities": instance.capabilities,
         "metadata": instance.metadata,
         "registered_at": instance.registered_at,
-        "last_heartbeat": projection.iso(instance.last_heartbeat_at),
+        "last_heartbeat": projection.iso_of(instance.last_heartbeat_us),
         "ttl": instance.ttl_seconds,
     }
 

@@ -9,19 +9,26 @@ from registry.directory.entries import InstanceEntry, ServiceEntry
 from registry.models import Instance
 
 
-def serving(entry: ServiceEntry) -> list[InstanceEntry]:
+def serving(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> list[InstanceEntry]:
     """Return the live instances that a caller should be sent to, best first group only.
 
-    Passing ones that are not drained; where there are none, what is left rather than nothing.
+    Passing ones that are not drained; where there are none, what is left rather than nothing. ``live``: for
+    who has asked already which are.
     """
-    live = entry.live(memory.now_us())
+    live = entry.live(memory.now_us()) if live is None else live
+    if len(live) == 1:
+        return live
     ready = [row for row in live if not row.is_draining] or live
     return [row for row in ready if row.health == Instance.Health.PASSING] or ready
 
 
-def newest(entry: ServiceEntry) -> InstanceEntry | None:
+def newest(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> InstanceEntry | None:
     """Return the passing instance that registered last (of the newest live one where none passes)."""
-    return max(serving(entry), key=lambda row: (row.registered_at, row.instance_id), default=None)
+    return max(
+        serving(entry, live=live),
+        key=lambda row: (row.registered_at, row.instance_id),
+        default=None,
+    )
 
 
 def pick(entry: ServiceEntry) -> InstanceEntry | None:
