@@ -22,7 +22,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from registry import event_log, events, presence, projection
-from registry.models import IdempotencyKey, Instance, Service, ServiceQuerySet
+from registry.models import IdempotencyKey, Service, ServiceQuerySet
 from saga_project import metrics
 
 logger = logging.getLogger(__name__)
@@ -156,47 +156,62 @@ def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
 
 
 def _write_expired_of(names: list[str], by_service: dict[str, dict[str, int]]) -> None:
-    now = timezone.now()
-    services = {
-        row.pk: row
-        for row in Service.objects.select_for_update().filter(name__in=names).order_by("pk")
-    }
-    rows = [
-        row
-        for row in Instance.objects.live().filter(service__in=services)
-        if row.instance_id in by_service[services[row.service_id].name]
-        and not _came_back(row, by_service[services[row.service_id].name][row.instance_id])
-    ]
-    facts = []
-    for row in rows:
-        name = services[row.service_id].name
-        beat_at = presence.moment(by_service[name][row.instance_id])
-        row.state, row.gone_at, row.last_heartbeat_at = Instance.State.EXPIRED, now, beat_at
-        facts.append(
-            events.service_expired(
-                name, instance_id=row.instance_id, last_heartbeat_at=projection.iso(beat_at)
-            )
-        )
-    Instance.objects.bulk_update(rows, ["state", "gone_at", "last_heartbeat_at"], batch_size=500)
-    events.publish(*facts)
-    _show(services, {row.service_id for row in rows}, rows)
-
-
-def _came_back(row: Instance, beat_us: int) -> bool:
-    """Whether the row was registered anew after the beat that ran out."""
-    return row.registered_at > presence.moment(beat_us + row.ttl_seconds * 1_000_000)
-
-
-def _show(services: dict[int, Service], moved: set[int], rows: list[Instance]) -> None:
-    Service.objects.filter(pk__in=moved).update(revision=F("revision") + 1)
-    revisions = dict(Service.objects.filter(pk__in=moved).values_list("pk", "revision"))
+    services = Service.objects.select_for_update().filter(name__in=names).order_by("pk")
+    known = {service.pk: service for service in services}
+    beats = {pk: by_service[service.name] for pk, service in known.items()}
+    moved = _expire_rows(beats, now=timezone.now())
     gone: dict[int, list[str]] = {}
-    for row in rows:
-        gone.setdefault(row.service_id, []).append(row.instance_id)
-    for pk, instance_ids in gone.items():
-        service = services[pk]
-        service.revision = revisions[pk]
-        projection.schedule(service, dropped=instance_ids)
+    for pk, instance_id, _ in moved:
+        gone.setdefault(pk, []).append(instance_id)
+    events.publish(
+        *(
+            events.service_expired(
+                known[pk].name, instance_id=instance_id, last_heartbeat_at=projection.iso(beat_at)
+            )
+            for pk, instance_id, beat_at in moved
+        )
+    )
+    _show([known[pk] for pk in gone], gone)
+
+
+def _expire_rows(
+    beats: dict[int, dict[str, int]], *, now: dt.datetime
+) -> list[tuple[int, str, dt.datetime]]:
+    """Return service, instance id and last heartbeat of each live row that is expired now.
+
+    Who was registered anew after the beat that ran out has come back, and stays.
+    """
+    members = [(pk, each, at_us) for pk, those in beats.items() for each, at_us in those.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _EXPIRE,
+            [
+                now,
+                [pk for pk, _, _ in members],
+                [instance_id for _, instance_id, _ in members],
+                [presence.moment(beat_us) for _, _, beat_us in members],
+            ],
+        )
+        return list(cursor.fetchall())
+
+
+_EXPIRE = """
+UPDATE registry_instance AS instance
+   SET state = 'expired', gone_at = %s, last_heartbeat_at = beat.at
+  FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS beat (service_id, instance_id, at)
+ WHERE instance.service_id = beat.service_id
+   AND instance.instance_id = beat.instance_id
+   AND instance.state = 'live'
+   AND instance.registered_at <= beat.at + instance.ttl_seconds * interval '1 second'
+RETURNING instance.service_id, instance.instance_id, beat.at
+"""
+
+
+def _show(services: Sequence[Service], gone: dict[int, list[str]]) -> None:
+    Service.objects.filter(pk__in=gone).update(revision=F("revision") + 1)
+    for service in services:
+        service.revision += 1  # its row is locked
+    projection.schedule_dropped(services, gone)
 
 
 # --- Misses, as ScaiControl counts them -----------------------------------------------------------

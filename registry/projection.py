@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -76,42 +76,51 @@ def schedule(
     ``renewed`` are (instance id, TTL in seconds) that just spoke; ``dropped`` have left.
     """
     instances = list(service.instances.live())
-    document = None
-    if instances and service.status != Service.Status.DEREGISTERED:
-        document = service_document(service, instances)
-    transaction.on_commit(
-        functools.partial(
-            _show,
-            service.name,
-            revision=service.revision,
-            document=document,
-            renewed=list(renewed),
-            dropped=list(dropped),
-        )
+    change = _change(service, instances, renewed=list(renewed), dropped=list(dropped))
+    transaction.on_commit(functools.partial(_show_all, [change]))
+
+
+def schedule_dropped(services: Sequence[Service], dropped: Mapping[int, Sequence[str]]) -> None:
+    """The same for many services that instances have left, by the services' primary keys."""
+    live: dict[int, list[Instance]] = {}
+    for instance in Instance.objects.live().filter(service__in=services):
+        live.setdefault(instance.service_id, []).append(instance)
+    changes = [
+        _change(service, live.get(service.pk, []), dropped=dropped[service.pk])
+        for service in services
+    ]
+    transaction.on_commit(functools.partial(_show_all, changes))
+
+
+def _change(
+    service: Service,
+    instances: Sequence[Instance],
+    *,
+    renewed: Sequence[tuple[str, int]] = (),
+    dropped: Sequence[str] = (),
+) -> presence.Change:
+    is_shown = instances and service.status != Service.Status.DEREGISTERED
+    return presence.Change(
+        service.name,
+        revision=service.revision,
+        document=service_document(service, instances) if is_shown else None,
+        renewed=renewed,
+        dropped=dropped,
     )
 
 
 def schedule_new(services: Sequence[Service], instances: Sequence[Instance]) -> None:
     """Show services that appear with one instance each, all of them in one trip, once it is committed."""
     changes = [
-        presence.Change(
-            service.name,
-            revision=service.revision,
-            document=service_document(service, [instance]),
-            renewed=[(instance.instance_id, instance.ttl_seconds)],
-        )
+        _change(service, [instance], renewed=[(instance.instance_id, instance.ttl_seconds)])
         for service, instance in zip(services, instances, strict=True)
     ]
     transaction.on_commit(functools.partial(_show_all, changes))
 
 
 def _show_all(changes: Sequence[presence.Change]) -> None:
+    """Write the changes, and return when this process' own readers see them."""
     directory.wait_for(presence.put_all(changes))
-
-
-def _show(name: str, **change: Any) -> None:
-    """Write the change, and return when this process' own readers see it."""
-    directory.wait_for(presence.put(name, **change))
 
 
 def refill(*, changed_since: dt.datetime | None = None) -> int:

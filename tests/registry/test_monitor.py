@@ -4,6 +4,7 @@ import time
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry import directory, monitor, operations, presence
@@ -126,13 +127,21 @@ def test_nobody_expires_while_no_process_can_receive_heartbeats(redis):
     assert live() == ["a"]
 
 
-def test_ten_thousand_rows_move_in_bulk(redis, django_assert_max_num_queries):
-    for number in range(3):
-        register(f"s-{number}")
-    run_out(redis, "s-0", "s-1", "s-2")
+def test_many_rows_move_in_as_many_statements_as_one(redis, monkeypatch):
+    monkeypatch.setattr(monitor, "UNPROTECTED_COUNT", 1000)
+    names = [f"s-{number:02}" for number in range(41)]
+    for name in names:
+        register(name)
 
-    with django_assert_max_num_queries(25):
-        monitor.sweep()
+    def statements_to_expire(*some):
+        run_out(redis, *some)
+        with CaptureQueriesContext(connection) as queries:
+            assert monitor.sweep().expired == len(some)
+        return len(queries)
+
+    assert statements_to_expire(*names[1:]) == statements_to_expire(names[0])
+    assert live() == []
+    assert told("service.expired") == names
 
 
 # --- Mass expiry ----------------------------------------------------------------------------------
