@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import django_redis
@@ -15,6 +16,13 @@ from registry import presence
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
 hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("saga")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Two tests of one id: xdist would run one of them, and nobody would miss the other."""
+    ids = Counter(item.nodeid for item in session.items)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise pytest.UsageError(f"More than one test is called {twice[0]}.")
 
 
 @pytest.fixture
