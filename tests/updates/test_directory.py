@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,29 @@ def test_an_artifact_that_changes_on_disk_after_it_was_verified_is_refused(make:
 
     with pytest.raises(StepFailed, match="changed on disk"):
         directory.unpack(work)
+
+
+def test_a_backup_that_came_out_wrong_is_not_kept(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(make("1"))
+    monkeypatch.setattr(shutil, "copyfile", lambda _source, to, **_: to.write_bytes(b"?"))
+
+    with pytest.raises(StepFailed, match="unlike what runs"):
+        directory.back_up(make("2"))
+
+    assert [path.name for path in backups.path_of("shop", "1").parent.iterdir()] == [".lock"]
+
+
+def test_a_backup_has_what_runs_even_if_it_was_changed_in_place(make: Make) -> None:
+    work = make("1")
+    install(work)
+    (work.root / "releases" / "1" / "VERSION").write_text("patched")
+
+    outcome = directory.back_up(make("2"))
+
+    assert "had been changed in place" in outcome.message
+    assert (backups.path_of("shop", "1") / "release" / "VERSION").read_text() == "patched"
 
 
 def test_a_backup_that_was_damaged_is_not_used(make: Make) -> None:

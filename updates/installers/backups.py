@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -43,16 +43,25 @@ def make(
             return folder, True
         files.remove_tree(folder)
         part = folder.with_name(f".part-{folder.name}")
-        entries = _copy(release, part / "release", manifest, checkpoint)
-        copied = manifests.Manifest(
-            version=manifest.version, artifact_sha256=manifest.artifact_sha256, entries=entries
-        )
-        files.write(part / "manifest.json", copied.to_json())
-        found = manifests.fault(copied, part / "release", checkpoint)
-        if found:
-            raise StepFailed(f"The backup in {folder} came out wrong: {found}.")
-        files.rename(part, folder)
+        try:
+            entries = _fill(part, release, manifest, checkpoint)
+            files.rename(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return folder, entries == manifest.entries
+
+
+def _fill(
+    part: Path, release: Path, manifest: manifests.Manifest, checkpoint: Callable[[], None]
+) -> tuple[archives.Entry, ...]:
+    entries = _copy(release, part / "release", manifest, checkpoint)
+    if entries != manifest.entries and entries != _as_it_is(release, entries, checkpoint):
+        raise StepFailed(f"The backup of {manifest.version} came out unlike what runs.")
+    copied = manifests.Manifest(
+        version=manifest.version, artifact_sha256=manifest.artifact_sha256, entries=entries
+    )
+    files.write(part / "manifest.json", copied.to_json())
+    return entries
 
 
 def restore(service_name: str, version: str, into: Path, checkpoint: Callable[[], None]) -> None:
@@ -87,6 +96,12 @@ def _copy(
         with (to / path).open("rb+") as file:
             files.sync(file)
     return manifests.describe(to, paths, checkpoint)
+
+
+def _as_it_is(
+    release: Path, entries: Iterable[archives.Entry], checkpoint: Callable[[], None]
+) -> tuple[archives.Entry, ...]:
+    return manifests.describe(release, [entry.path for entry in entries], checkpoint)
 
 
 def _patience(checkpoint: Callable[[], None]) -> Callable[[], None]:
