@@ -2,8 +2,9 @@
 
     python -m bench.rollbacks
 
-In the whole stack as ``make run`` starts it, for a small and a larger release, each a few times. The clock
-stops when ``current`` points at the release again.
+In the whole stack as ``make run`` starts it, for a small and a larger release, each a few times: by a
+rollback, and by an abort while blue-green keeps the old side. The clock stops when ``current`` points at the
+release again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from demo import stage
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.005
-LIVE = ("queued", "running", "paused")
 #: Files of a release, and their size in bytes.
 RELEASES = {"small": (3, 1_000), "large": (400, 100_000)}
 
@@ -41,12 +41,13 @@ def main() -> None:
         artifacts = stack.enter_context(stage.serving(folder / "releases"))
         for name, (files, size) in RELEASES.items():
             bench = Bench(folder, f"http://127.0.0.1:{port}/api/v1", artifacts, name)
-            seconds = [bench.go_back(number, files, size) for number in range(arguments.number)]
-            print(
-                f"{name:<6} ({files} files of {size:,} bytes): {len(seconds)} rollbacks,"
-                f" p50 {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s to the switch",
-                flush=True,
-            )
+            for ways, go_back in (("rollbacks", bench.roll_back), ("aborts", bench.abort)):
+                seconds = [go_back(number, files, size) for number in range(arguments.number)]
+                print(
+                    f"{name:<6} ({files} files of {size:,} bytes): {len(seconds)} {ways},"
+                    f" p50 {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s to the switch",
+                    flush=True,
+                )
 
 
 class Bench:
@@ -54,20 +55,33 @@ class Bench:
         self._folder, self._saga, self._artifacts, self._name = folder, saga, artifacts, name
         self._current = folder / "saga" / "services" / name / "current"
 
-    def go_back(self, number: int, files: int, size: int) -> float:
+    def roll_back(self, number: int, files: int, size: int) -> float:
         """Deploy two versions, then measure the way back from the second to the first."""
         old, new = f"{number}.1.0", f"{number}.2.0"
         for version in (old, new):
             self._publish(version, files, size)
-            self._wait(self._deploy(version))
+            self._end(self._deploy(version), "succeeded")
+        return self._measure("webhooks/rollback", {"service_name": self._name}, old, "succeeded")
+
+    def abort(self, number: int, files: int, size: int) -> float:
+        """Deploy a version and a second by blue-green, then measure the way back while both are kept."""
+        old, new = f"{number}.3.0", f"{number}.4.0"
+        for version in (old, new):
+            self._publish(version, files, size)
+        self._end(self._deploy(old), "succeeded")
+        job_id = self._deploy(new, strategy="blue-green")
+        self._wait(job_id, "paused")
+        return self._measure(f"updates/jobs/{job_id}/abort", {}, old, "rolled_back")
+
+    def _measure(self, path: str, body: dict[str, str], old: str, end: str) -> float:
         began_at = time.monotonic()
-        answer = stage.call("POST", f"{self._saga}/webhooks/rollback", {"service_name": self._name})
+        job_id = str(stage.call("POST", f"{self._saga}/{path}", body)["job_id"])
         while self._current.readlink().name != old:
             if time.monotonic() - began_at > PATIENCE_SECONDS:
-                raise SystemExit(f"{answer['job_id']} did not switch.")
+                raise SystemExit(f"{job_id} did not switch.")
             time.sleep(POLL_SECONDS)
         seconds = time.monotonic() - began_at
-        self._wait(str(answer["job_id"]))
+        self._end(job_id, end)
         return seconds
 
     def _publish(self, version: str, files: int, size: int) -> None:
@@ -78,19 +92,24 @@ class Bench:
                 entry.size = size
                 archive.addfile(entry, io.BytesIO(os.urandom(size)))
 
-    def _deploy(self, version: str) -> str:
+    def _deploy(self, version: str, *, strategy: str = "rolling") -> str:
         body = {
             "service_name": self._name,
             "version": version,
             "artifact_url": f"{self._artifacts}/{self._name}-{version}.tar.gz",
+            "strategy": strategy,
         }
         return str(stage.call("POST", f"{self._saga}/webhooks/deploy", body)["job_id"])
 
-    def _wait(self, job_id: str) -> None:
-        while (job := stage.call("GET", f"{self._saga}/updates/jobs/{job_id}"))["status"] in LIVE:
-            time.sleep(0.05)
-        if job["status"] != "succeeded":
+    def _end(self, job_id: str, status: str) -> None:
+        self._wait(job_id, "succeeded", "failed", "cancelled", "rolled_back")
+        job = stage.call("GET", f"{self._saga}/updates/jobs/{job_id}")
+        if job["status"] != status:
             raise SystemExit(f"{job_id} {job['status']}: {job['error']}")
+
+    def _wait(self, job_id: str, *statuses: str) -> None:
+        while stage.call("GET", f"{self._saga}/updates/jobs/{job_id}")["status"] not in statuses:
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":
