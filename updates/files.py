@@ -39,23 +39,30 @@ def rename(source: Path, to: Path) -> None:
     sync_folder(to.parent)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put the whole file in place of what was there."""
+def write(path: Path, data: bytes, *, guard: Callable[[], None] = lambda: None) -> None:
+    """Put the whole file in place of what was there; ``guard`` may raise right before."""
     part = path.with_name(_part_name(path))
     with part.open("wb") as file:
         file.write(data)
         sync(file)
-    part.replace(path)
-    sync_folder(path.parent)
+    _replace(part, path, guard)
 
 
-def point(link: Path, to: str) -> None:
+def point(link: Path, to: str, *, guard: Callable[[], None]) -> None:
     """Make ``link`` a symbolic link to ``to``. There is no moment without one: replaced, never unlinked."""
     part = link.with_name(_part_name(link))
     part.unlink(missing_ok=True)
     part.symlink_to(to)
-    part.replace(link)
-    sync_folder(link.parent)
+    _replace(part, link, guard)
+
+
+def _replace(part: Path, to: Path, guard: Callable[[], None]) -> None:
+    try:
+        guard()
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(to.parent)
 
 
 def share(source: Path, name: Path) -> None:
@@ -90,7 +97,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed worker left; whoever calls this holds the folder's lock."""
+    """Remove what others left, who were killed, or are fenced off, or wait for the lock that we hold."""
     for path in [*folder.glob(".part-*"), *folder.glob(".trash-*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -49,9 +49,11 @@ def perform(task: Task) -> Outcome:
         return Outcome(message="Nothing ran here before.", is_skipped=True)
     if name == Action.HEALTH:
         return _check_health(task, target)
-    # What follows leaves traces elsewhere: be sure once more that the job is ours.
+    work = _work(task, target)
+    # What follows leaves traces elsewhere: be sure once more that the job is ours, and was not slept over.
     task.lease.check()
-    return _installing(target, name)(_work(task, target))
+    task.lease.checkpoint()
+    return _installing(target, name)(work)
 
 
 def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:

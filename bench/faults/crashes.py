@@ -2,12 +2,15 @@
 
     python -m bench.faults.crashes boundaries
     python -m bench.faults.crashes random --kills 200
+    python -m bench.faults.crashes frozen --every 1
 
 Each deployment replaces what runs on two targets, by each strategy, with a good or a bad artifact.
 ``boundaries`` kills its worker once: when a step is journaled as begun, when it is done and not yet
 journaled, and when it is journaled as ended; in turn, in each step, also of the way back. ``random``
 kills before or after any query, or at any change of the file system, in every second run a few times
-more. After each death ``current`` must be a complete verified release, and at the end all of it new, or
+more. ``frozen`` stops a worker at each moment that is not inside of a transaction, lets its lease of a
+second run out and another worker take over, and wakes it: no row, no file and no restart may come of that.
+After each death ``current`` must be a complete verified release, and at the end all of it new, or
 all of it old, one history entry written, nothing left behind.
 """
 
@@ -26,17 +29,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("boundaries", "random"))
+    parser.add_argument("kind", choices=("boundaries", "random", "frozen"))
     parser.add_argument("--kills", type=int, default=200, help="of the random ones")
+    parser.add_argument("--every", type=int, default=1, help="of the moments to freeze at")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # that steps fail is what it is about
     with servers.running(), tempfile.TemporaryDirectory(prefix="saga-crashes-") as folder:
         # What they import needs Django to be set up.
-        from bench.faults import matrix  # noqa: PLC0415
+        from bench.faults import matrix, sleepers  # noqa: PLC0415
 
         if arguments.kind == "boundaries":
             faults = matrix.kill_at_boundaries(Path(folder))
+        elif arguments.kind == "frozen":
+            faults = sleepers.freeze_at_each_moment(Path(folder), every=arguments.every)
         else:
             faults = matrix.kill_at_random(Path(folder), kills=arguments.kills, seed=arguments.seed)
     sys.exit(1 if faults else 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from updates import archives, artifacts, files
 from updates.installers import backups, manifests, staging, unpacking, upkeep
@@ -118,9 +119,7 @@ def _unpack(work: Work, root: Root, artifact: artifacts.Artifact) -> Outcome:
         manifest = manifests.Manifest(
             version=work.version, artifact_sha256=artifact.sha256, entries=tuple(entries)
         )
-        root.check_fence()
-        files.write(root.manifest(work.version), manifest.to_json())
-        files.rename(part, root.release(work.version))
+        _put_release(root, part, manifest)
     except archives.HostileArchive as exc:
         raise StepFailed(str(exc)) from exc
     except OSError as exc:
@@ -131,6 +130,12 @@ def _unpack(work: Work, root: Root, artifact: artifacts.Artifact) -> Outcome:
         shutil.rmtree(part, ignore_errors=True)
     size = sum(entry.size for entry in entries)
     return Outcome(message=f"Unpacked {len(entries):,} files, {size:,} bytes.")
+
+
+def _put_release(root: Root, part: Path, manifest: manifests.Manifest) -> None:
+    files.write(root.manifest(manifest.version), manifest.to_json(), guard=root.check_fence)
+    root.check_fence()
+    files.rename(part, root.release(manifest.version))
 
 
 def back_up(work: Work) -> Outcome:
@@ -185,8 +190,7 @@ def switch(work: Work) -> Outcome:
 
 
 def _flip(root: Root, version: str) -> None:
-    root.check_fence()
-    files.point(root.path / "current", f"releases/{version}")
+    files.point(root.path / "current", f"releases/{version}", guard=root.check_fence)
 
 
 def restore(work: Work) -> Outcome:
@@ -217,8 +221,7 @@ def _put_backup(work: Work, root: Root, version: str) -> None:
             raise StepFailed(f"The backup of {version} lost its manifest.")
         root.check_fence()
         files.remove_tree(root.release(version))
-        files.write(root.manifest(version), manifest.to_json())
-        files.rename(part, root.release(version))
+        _put_release(root, part, manifest)
     except OSError as exc:
         raise StepFailed(
             f"The backup of {version} could not be restored: {artifacts.disk_words(exc)}."

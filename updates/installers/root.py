@@ -4,12 +4,15 @@ The lock keeps two processes from working there at once. The fence keeps out the
 worker that was frozen, lost its job to another and woke up, or a control plane whose database was
 restored from an old backup. Fences are the names of empty files in ``.fence/``; the highest counts, so
 that raising it needs no lock and no order of arrival can lower it.
+
+Whatever is put in place is first made beside it, then the fence is checked, then it is renamed. Who
+raises the fence removes what was made so far: of a worker that froze after its check, the rename fails.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +62,13 @@ def open_root(
     path: Path, *, fence: int, timeout_seconds: float, checkpoint: Callable[[], None]
 ) -> Iterator[Root]:
     """Raise the fence, then wait for the lock; yield the root, ours alone."""
+    folders = (path, path / "releases", path / "manifests")
     for name in ("releases", "manifests", FENCES):
         (path / name).mkdir(parents=True, exist_ok=True)
     root = Root(path=path, fence=fence)
     root.check_fence()
     _raise_fence(path / FENCES, fence)
+    _remove_leftovers(folders)
     ends_at = time.monotonic() + timeout_seconds
 
     def wait() -> None:
@@ -74,9 +79,13 @@ def open_root(
 
     with files.locked(path / LOCK, is_waited_for=wait):
         root.check_fence()
-        for folder in (path, path / "releases", path / "manifests"):
-            files.remove_leftovers(folder)
+        _remove_leftovers(folders)
         yield root
+
+
+def _remove_leftovers(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        files.remove_leftovers(folder)
 
 
 def _highest(folder: Path) -> int:

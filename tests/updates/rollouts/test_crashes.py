@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from django.db.models.functions import Now
 
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
-from updates import leases, rollout
+from updates import files, leases, rollout
 from updates.installers import root as install_root
 from updates.models import Job, Step
+from updates.work import StepFailed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,6 +104,28 @@ def test_a_lower_fence_may_not_touch_an_install_root(tmp_path: Path) -> None:
         install_root.open_root(tmp_path, fence=7, timeout_seconds=1, checkpoint=lambda: None),
     ):
         pytest.fail("the root was opened")
+
+
+def test_who_is_overtaken_right_after_its_check_changes_nothing(tmp_path: Path) -> None:
+    """As one that freezes with the lock in its hand: others raise the fence, and wait in vain."""
+
+    def be_overtaken() -> None:
+        root.check_fence()
+        with (
+            suppress(StepFailed),
+            install_root.open_root(tmp_path, fence=8, timeout_seconds=0, checkpoint=lambda: None),
+        ):
+            pytest.fail("the lock was held")
+
+    with install_root.open_root(
+        tmp_path, fence=7, timeout_seconds=1, checkpoint=lambda: None
+    ) as root:
+        (tmp_path / "current").symlink_to("releases/1")
+        with pytest.raises(FileNotFoundError):
+            files.point(tmp_path / "current", "releases/2", guard=be_overtaken)
+
+    assert crashing.current(tmp_path) == "1"
+    assert not list(tmp_path.glob(".part-*"))
 
 
 def test_of_24_clients_at_once_all_get_the_one_job(scene: scenes.Scene, shop: Service) -> None:
