@@ -322,8 +322,9 @@ def backlog(stack: stacks.Stack, *, total: int = 1_000) -> None:
     """A queue that waits for one fast receiver, emptied by one worker."""
     receiver = Receiver(lambda _path, _id: 200)
     code = (
-        "from tests.factories import DeliveryFactory as F;"
-        f" F.create_batch({total}, url='{receiver.url()}'); print(json.dumps({total}))"
+        "from django.db import transaction; from tests.factories import DeliveryFactory as F;"
+        f" transaction.atomic(F.create_batch)({total}, url='{receiver.url()}');"
+        f" print(json.dumps({total}))"
     )
     rows(stack, code)
     began = time.monotonic()

@@ -1,100 +1,129 @@
-"""What workers owe the clock: ``python -m bench.workers``.
+"""What the processes in the background manage, and what they cost, in a stack as ``make run`` starts it.
 
-Starts the stack as ``make run`` does, twice: once anew, once over what is there. In between 10,000 of 90,000
-services fall silent, three times (fewer than the share at which mass expiry is held back), and one sweep has
-to notice. A backlog of deliveries is measured by ``bench.webhooks backlog``, many deployments by
-``bench.deployments``.
+    python -m bench.workers [--services 70000] [--expiring 10000] [--deliveries 1000]
+
+Starts it in an empty folder, then again over the data it left; expires many instances in one sweep, with beat
+halted so that no other sweep takes them; has one worker empty a queue of deliveries; and weighs the
+processes before and after. Exit status 1 where a promise was broken.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import os
+import argparse
+import json
+import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import django
 import psutil
 
-from bench import load, servers
-from bench.servers import Bench
+from bench import webhooks
+from bench.webhooks import Broken, check
+from tests import stack as stacks
 
-SERVICES = 90_000
-SILENT = 10_000
-SWEEPS = 3
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
-PARTS = {"web": "uvicorn", "sweeps": "sweeps@", "worker": "worker@", "beat": "beat"}
+MEBIBYTE = 1024 * 1024
+#: By what stands in their command lines.
+PROCESSES = {"worker": "worker@", "sweeps": "sweeps@", "beat": "beat"}
+#: Beat's last sweep is over, and what it sent has run out.
+HALTED_SECONDS = 3.0
+
+SWEEP = """
+import json, time
+from registry import monitor, presence
+members = [f"service-{{n:06d}}/default" for n in range({expiring})]
+client = presence.connection()
+seen = presence.overdue(within_seconds=0)
+client.hset(presence.META, "floor", 0)
+client.zadd(presence.DEADLINES, dict.fromkeys(members, seen.now_us - 1_000_000))
+began = time.perf_counter()
+swept = monitor.sweep()
+print(json.dumps([swept.expired, time.perf_counter() - began]))
+"""
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="saga-workers-") as name:
-        folder = Path(name).resolve()
-        folder.chmod(0o711)
-        with servers.bench(folder) as bench:
-            began = time.monotonic()
-            saga = bench.saga()
-            print(f"first start, until /readyz: {time.monotonic() - began:.1f} s")
-            launcher = psutil.Process(saga.parts["web"][0].ppid())
-            os.environ.update(bench.environment)
-            django.setup()
-            subprocess.run(
-                [sys.executable, "-m", "bench.fill", str(SERVICES)], check=True, cwd=servers.ROOT
-            )
-            sweeper = _program(launcher, PARTS["sweeps"])
-            for _ in range(SWEEPS):
-                expire(sweeper)
-            for part, word in PARTS.items():
-                members = [_program(launcher, word)]
-                print(f"memory of {part}: {load.memory_mb(members):.0f} MB")
-            launcher.send_signal(signal.SIGINT)
-            launcher.wait(30)
-            start_again(bench, folder)
-
-
-def _program(launcher: psutil.Process, word: str) -> psutil.Process:
-    """Return the program of the stack whose command line has the word."""
-    return next(each for each in launcher.children() if word in " ".join(each.cmdline()))
-
-
-def start_again(bench: Bench, folder: Path) -> None:
-    port = servers.free_port()
-    began = time.monotonic()
-    environment = {"PORT": str(port), "SAGA_DATA_DIR": str(folder / "saga")}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
-        bench.environment.pop(name, None)
-    bench.start([sys.executable, "-m", "saga_project.stack", "run"], "again", **environment)
-    servers.until_answering(f"http://127.0.0.1:{port}/readyz")
-    print(f"second start, until /readyz: {time.monotonic() - began:.1f} s")
-
-
-def expire(sweeper: psutil.Process) -> None:
-    """Let some fall silent behind the back of the stack's own sweeper, and sweep them up here."""
-    from registry import monitor, presence  # noqa: PLC0415 - of the stack that runs by now
-    from registry.models import Instance  # noqa: PLC0415
-
-    sweeper.suspend()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--services", type=int, default=70_000)
+    parser.add_argument("--expiring", type=int, default=10_000)
+    parser.add_argument("--deliveries", type=int, default=1_000)
+    asked = parser.parse_args()
     try:
-        instances = Instance.objects.live().order_by("pk").values_list("service__name", flat=True)
-        names = list(instances[:SILENT])
-        hours_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2)
-        Instance.objects.filter(service__name__in=names).update(registered_at=hours_ago)
-        client = presence.connection()
-        client.hset(presence.META, "floor", 0)
-        past = (client.time()[0] - 4000) * 1_000_000
-        client.zadd(
-            presence.DEADLINES, {presence.member_of(name, "default"): past for name in names}
+        with stacks.running() as stack:
+            start(stack)
+            weigh(stack, "at rest")
+            expiries(stack, services=asked.services, expiring=asked.expiring)
+            webhooks.backlog(stack, total=asked.deliveries)
+            weigh(stack, "after all that")
+    except Broken as exc:
+        sys.exit(str(exc))
+
+
+def start(stack: stacks.Stack) -> None:
+    """The first start, which makes the databases, and one over what is there."""
+    first = _seconds_of_last_start(stack)
+    assert stack.launcher is not None
+    stack.launcher.send_signal(signal.SIGINT)
+    stack.launcher.wait(timeout=60)
+    began = time.monotonic()
+    stack.start()
+    again, until_ready = _seconds_of_last_start(stack), time.monotonic() - began
+    print(
+        f"  start: {first:.1f} s in an empty folder, {again:.1f} s over its data ({until_ready:.1f} s"
+        " from the command to a 200 of /readyz)"
+    )
+    check(again <= 5, "started within 5 s")
+    webhooks.warm_up(stack)
+
+
+def _seconds_of_last_start(stack: stacks.Stack) -> float:
+    return float(re.findall(rb"ready after ([\d.]+) s", stack.log())[-1])
+
+
+def expiries(stack: stacks.Stack, *, services: int, expiring: int) -> None:
+    """So many at once, and few enough of all that the protection against mass expiry stays off."""
+    command = [sys.executable, "-m", "bench.fill", str(services)]
+    subprocess.run(command, cwd=stacks.ROOT, env=stack.environment, check=True, capture_output=True)
+    with _halted(stack.processes("celery", "beat")):
+        expired, seconds = json.loads(
+            stack.manage("shell", "-v", "0", "-c", SWEEP.format(expiring=expiring))
         )
-        began = time.monotonic()
-        swept = monitor.sweep()
-        took = time.monotonic() - began
+    events = webhooks.rows(
+        stack,
+        "from registry.models import Event;"
+        " print(json.dumps(Event.objects.filter(type='service.expired').count()))",
+    )
+    print(f"  {expired:,} of {services:,} services expired in one sweep of {seconds:.2f} s")
+    check(expired == events == expiring, "all of them, each with its event")
+    check(seconds <= 2, "within 2 s")
+
+
+@contextmanager
+def _halted(processes: list[psutil.Process]) -> Iterator[None]:
+    for process in processes:
+        process.suspend()
+    time.sleep(HALTED_SECONDS)
+    try:
+        yield
     finally:
-        sweeper.resume()
-    print(f"{swept.expired:,} expiries in one sweep: {took:.2f} s", flush=True)
+        for process in processes:
+            process.resume()
+
+
+def weigh(stack: stacks.Stack, when: str) -> None:
+    """Print what each process holds, and what of it is its own alone."""
+    for name, word in PROCESSES.items():
+        [process] = stack.processes("celery", word)
+        memory = process.memory_full_info()
+        print(
+            f"  memory {when}: {name:6} {memory.rss / MEBIBYTE:4.0f} MB,"
+            f" {memory.uss / MEBIBYTE:4.0f} MB of it its own"
+        )
 
 
 if __name__ == "__main__":
