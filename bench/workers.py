@@ -25,7 +25,6 @@ from bench import webhooks
 from bench.webhooks import Broken, check
 from tests import stack as stacks
 
-MEBIBYTE = 1024 * 1024
 #: By what stands in their command lines.
 PROCESSES = {"worker": "worker@", "sweeps": "sweeps@", "beat": "beat"}
 #: Beat's last sweep is over, and what it sent has run out.
@@ -67,9 +66,9 @@ def main() -> None:
 def start(stack: stacks.Stack) -> None:
     """The first start, which makes the databases, and one over what is there."""
     first = _seconds_of_last_start(stack)
-    assert stack.launcher is not None
-    stack.launcher.send_signal(signal.SIGINT)
-    stack.launcher.wait(timeout=60)
+    [launcher] = stack.processes("saga_project.stack")
+    launcher.send_signal(signal.SIGINT)
+    launcher.wait(timeout=60)
     began = time.monotonic()
     stack.start()
     again, until_ready = _seconds_of_last_start(stack), time.monotonic() - began
@@ -121,8 +120,8 @@ def weigh(stack: stacks.Stack, when: str) -> None:
         [process] = stack.processes("celery", word)
         memory = process.memory_full_info()
         print(
-            f"  memory {when}: {name:6} {memory.rss / MEBIBYTE:4.0f} MB,"
-            f" {memory.uss / MEBIBYTE:4.0f} MB of it its own"
+            f"  memory {when}: {name:6} {memory.rss / 1e6:4.0f} MB,"
+            f" {memory.uss / 1e6:4.0f} MB of it its own"
         )
 
 
