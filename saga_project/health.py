@@ -62,6 +62,15 @@ def _ask_redis() -> bool:
         return False
 
 
+def _ask_presence() -> bool:
+    """Redis may be there and empty, for the moment until it is refilled: nobody is found in it then."""
+    try:
+        with presence.breaker.guard():
+            return bool(presence.connection().hexists(presence.META, "born"))
+    except errors.RedisUnavailable:
+        return False
+
+
 def _ask_protection() -> dict[str, Any] | None:
     try:
         with presence.breaker.guard():
@@ -72,6 +81,7 @@ def _ask_protection() -> dict[str, Any] | None:
 
 _database = Probe("database", _ask_database)
 _redis = Probe("redis", _ask_redis)
+_presence = Probe("presence", _ask_presence)
 _protection = Probe("protection", _ask_protection)
 
 
@@ -79,6 +89,7 @@ _protection = Probe("protection", _ask_protection)
 class Health:
     is_database_connected: bool
     is_redis_connected: bool
+    is_presence_filled: bool
     protection: dict[str, Any] | None
 
     @property
@@ -88,10 +99,10 @@ class Health:
 
 def examine() -> Health:
     """Ask everybody at once; who has not answered within the deadline is not connected."""
-    asked = [_database.begin(), _redis.begin(), _protection.begin()]
+    asked = [probe.begin() for probe in (_database, _redis, _presence, _protection)]
     deadline = time.monotonic() + PROBE_SECONDS
-    database, redis, protection = (_result(future, deadline) for future in asked)
-    return Health(bool(database), bool(redis), protection or None)
+    database, redis, filled, protection = (_result(future, deadline) for future in asked)
+    return Health(bool(database), bool(redis), bool(filled), protection or None)
 
 
 def _result(future: Future[Any], deadline: float) -> Any:
@@ -214,12 +225,12 @@ class LivenessView(OpenView):
 
 
 class ReadinessView(OpenView):
-    """Requests can be served: lookups and heartbeats need Redis only, and go on without the database."""
+    """Requests can be served: lookups and heartbeats need a filled Redis, and go on without the database."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
         health = examine()
-        is_ready = health.is_redis_connected
+        is_ready = health.is_presence_filled
         body = {
             "status": "ready" if is_ready else "not ready",
             "redis": _word(is_connected=health.is_redis_connected),

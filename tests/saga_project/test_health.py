@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from django.conf import settings
+from rest_framework.test import APIClient
 
 from registry import presence
 from tests import waiting
@@ -70,6 +71,16 @@ def test_a_process_notices_that_another_one_refilled_redis(stack: Stack, redis: 
 def _listed(web: WebServer) -> list[str]:
     rows = web.get("/api/v1/services").json().get("services", [])
     return [row["service_name"] for row in rows]
+
+
+def test_it_is_ready_once_redis_is_filled(api: APIClient, redis: Any) -> None:
+    redis.flushdb()
+    empty = api.get("/readyz")
+    presence.bear()
+    filled = api.get("/readyz")
+
+    assert (empty.status_code, empty.json()["redis"]) == (503, "connected")
+    assert filled.status_code == 200
 
 
 @pytest.mark.parametrize("fault", ["refuse", "freeze"])
