@@ -33,6 +33,7 @@ ROWS = [
     *("lookup", "list", "heartbeat", "bulk heartbeat"),
     *("register again", "register new", "mixed"),
 ]
+GROWING = "register new"  # comes last: it makes lists longer, for everybody
 SERVICES = 1000
 FEW = 100
 WARM_UP_SECONDS = 1
@@ -77,13 +78,17 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     small = _rounds(bench, contestants, ["lookup"], options, services=FEW)
     _fill_saga(SERVICES)
     contestants |= _everybody_else(bench)
-    results = _rounds(bench, contestants, options.rows, options)
-    if "mixed" in options.rows:
+    steady = [row for row in options.rows if row != GROWING]
+    results = _rounds(bench, contestants, steady, options)
+    if "mixed" in steady:
         results |= _half_load(bench, contestants, results, options)
-    _print_table(results, contestants)
-    if "lookup" in options.rows:
-        _print_open_and_required(results)
     _print_memory(contestants, SERVICES)
+    if GROWING in options.rows:
+        results |= _rounds(bench, contestants, [GROWING], options)
+        _run_here("bench.fill", "--forget")
+    _print_table(results, contestants)
+    if "lookup" in steady:
+        _print_open_and_required(results)
     if options.large:
         _fill_saga(options.large)
         large = _rounds(
@@ -93,8 +98,12 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
         _print_memory({"saga": contestants["saga"]}, options.large)
 
 
+def _run_here(module: str, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", module, *words], check=True, cwd=servers.ROOT)
+
+
 def _fill_saga(count: int) -> None:
-    subprocess.run([sys.executable, "-m", "bench.fill", str(count)], check=True, cwd=servers.ROOT)
+    _run_here("bench.fill", str(count))
 
 
 # --- Who is compared ------------------------------------------------------------------------------
@@ -219,12 +228,12 @@ def _run(
 ) -> Measured:
     call = contestant.calls[row]
     requests = list(call.make(services))
-    if row == "register new":
+    if row == GROWING:
         requests = [each.replace(b"new--", f"new-{run}-".encode()) for each in requests]
         requests = [_with_length(each) for each in requests]
     _verify(contestant.server, requests[0], call.proof)
-    path = load.write(bench.folder / "requests", requests[row == "register new" :])
-    if row != "register new":
+    path = load.write(bench.folder / "requests", requests[row == GROWING :])
+    if row != GROWING:
         # Who was halted has changes to catch up with, and tokens to ask for.
         load.run(contestant.server.port, path, seconds=WARM_UP_SECONDS, processes={})
     return load.run(
