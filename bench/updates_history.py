@@ -48,6 +48,16 @@ PAGES = {
     "events of a rare type": "/events?type=delivery.*",
     "events of a type": "/events?type=deployment.*&after={cursor}",
 }
+#: Added up again after each change, whereas between two changes they are kept.
+KEPT = {
+    "statistics of 30 days": "/updates/statistics?window=30d",
+    "DORA of 30 days": "/updates/statistics/dora",
+}
+CHANGE = """
+INSERT INTO updates_historyentry (service_name, kind, status, old_version, new_version, timestamp,
+    duration_seconds, detail, recorded_by, recorded_at)
+VALUES ('service-000500', 'deploy', 'success', '1.0.0', '1.0.1', now(), 30, '', 'bench', now())
+"""
 PLANS = {
     "history": """SELECT * FROM updates_historyentry {standing}
         ORDER BY timestamp DESC, id DESC LIMIT 100""",
@@ -89,9 +99,12 @@ def main() -> None:
         updates_fill.fill(running, asked.rows)
         show_plans(updates_fill.database_url(running))
         measure_pages(running.port, asked.requests)
+        added = measure_after_changes(
+            running.port, asked.requests, updates_fill.database_url(running)
+        )
         web = running.processes("uvicorn")[0]
         for kind in ("csv", "json"):
-            measure_export(running.port, kind, asked.rows, web)
+            measure_export(running.port, kind, asked.rows + added, web)
 
 
 def show_plans(database_url: str) -> None:
@@ -109,13 +122,30 @@ def measure_pages(port: int, requests: int) -> None:
     """Time each page; the first call is told apart, since figures of a window are kept until they change."""
     month_ago = (dt.datetime.now(dt.UTC) - dt.timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
     middle = {"month_ago": month_ago, "cursor": _cursor_in_the_middle(port)}
-    print(f"{'page, ms':28} {'first':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}")
+    print(f"{'page, ms':30} {'first':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}")
     for name, path in PAGES.items():
-        first, *rest = (_call(port, path.format(**middle))[0] for _ in range(requests + 1))
-        cuts = statistics.quantiles(rest, n=100)
-        figures = (first, cuts[49], cuts[94], cuts[98], max(rest))
-        print(f"{name:28}" + "".join(f" {seconds * 1000:8.1f}" for seconds in figures))
+        _show(name, [_call(port, path.format(**middle))[0] for _ in range(requests + 1)])
     print()
+
+
+def measure_after_changes(port: int, requests: int, database_url: str) -> int:
+    """Time what is kept between changes, each time after one; returns how many entries were added."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for name, path in KEPT.items():
+            times = []
+            for _ in range(requests + 1):
+                connection.execute(CHANGE)
+                times.append(_call(port, path)[0])
+            _show(f"{name}, changed", times)
+    print()
+    return (requests + 1) * len(KEPT)
+
+
+def _show(name: str, times: list[float]) -> None:
+    first, *rest = times
+    cuts = statistics.quantiles(rest, n=100)
+    figures = (first, cuts[49], cuts[94], cuts[98], max(rest))
+    print(f"{name:30}" + "".join(f" {seconds * 1000:8.1f}" for seconds in figures))
 
 
 def _cursor_in_the_middle(port: int) -> str:
