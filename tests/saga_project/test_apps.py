@@ -74,13 +74,26 @@ def test_a_web_process_rings_the_workers_of_saga(tmp_path):
     """A task that is sent by its name goes to Celery's current app, which would be nobody's."""
     program = "from saga_project import wsgi; import celery; print(celery.current_app.main)"
 
+    assert _web_process(program, tmp_path) == "saga\n"
+
+
+def test_a_web_process_looks_through_little_for_garbage(tmp_path):
+    """A full collection halts every answer; what the program itself consists of is never garbage."""
+    program = (
+        "from saga_project import asgi; import gc; from django.urls import get_resolver;"
+        " get_resolver().url_patterns; print(gc.get_freeze_count() // len(gc.get_objects()))"
+    )
+
+    assert int(_web_process(program, tmp_path)) >= 10
+
+
+def _web_process(program, folder):
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={"HOME": str(tmp_path), "SAGA_DATA_DIR": str(tmp_path / "var")},
+        env={"HOME": str(folder), "SAGA_DATA_DIR": str(folder / "var")},
         capture_output=True,
         text=True,
         check=True,
     )
-
-    assert done.stdout == "saga\n"
+    return done.stdout
