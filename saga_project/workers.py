@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -26,6 +27,7 @@ def connect() -> None:
     signals.task_postrun.connect(_note_end)
     signals.heartbeat_sent.connect(_note_life)
     signals.worker_ready.connect(_serve_metrics)
+    signals.worker_ready.connect(_keep_the_program)
 
 
 def _keep_logging(**_: Any) -> None:
@@ -48,6 +50,11 @@ def _note_life(sender: Any, **_: Any) -> None:
             presence.connection().hset(WORKERS_KEY, sender.eventer.hostname, time.time())
     except errors.RedisUnavailable:
         return  # Without Redis there is no work either; the next beat of this worker tells.
+
+
+def _keep_the_program(**_: Any) -> None:
+    """Look for garbage in what tasks leave, not in all that was loaded: long sweeps do so several times."""
+    gc.freeze()
 
 
 def _serve_metrics(**_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from types import SimpleNamespace
@@ -46,6 +47,7 @@ def test_a_tasks_lines_carry_that_request(redis: Any) -> None:
     assert bound["task_id"] == "task-1"
 
 
+@pytest.mark.django_db
 def test_a_task_is_counted_by_how_it_ended() -> None:
     task = SimpleNamespace(name="registry.flush", request=SimpleNamespace())
     before = _ended("registry.flush", "failure")
@@ -83,3 +85,11 @@ def test_a_worker_lives_on_while_redis_is_gone() -> None:
         workers._note_life(Heart())
     finally:
         presence.breaker.close()
+
+
+def test_a_worker_does_not_look_for_garbage_in_its_own_program() -> None:
+    signals.worker_ready.send(sender=None)
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+
+    assert frozen > 100_000
