@@ -112,7 +112,8 @@ def show_plans(database_url: str) -> None:
         for name, query in PLANS.items():
             text = query.format(standing=STANDING, one=ONE)
             plan = [row[0] for row in connection.execute(f"EXPLAIN (ANALYZE, COSTS OFF) {text}")]
-            scan = next(line.strip() for line in plan if "Scan" in line)
+            scans = [line.strip() for line in plan if "Scan" in line]
+            scan = next((line for line in scans if "Index" in line), scans[0])
             took = plan[-1].removeprefix("Execution Time: ")
             print(f"{name:24} {scan.split(' (')[0].removeprefix('->  '):64} {took:>10}")
     print()
