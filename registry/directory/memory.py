@@ -34,6 +34,8 @@ class State:
 
 state = State()
 _moved = threading.Condition()
+#: The sequence numbers that threads wait for; few wait, and most changes are nobody's.
+_awaited: list[int] = []
 
 
 def is_whole() -> bool:
@@ -79,9 +81,13 @@ def wait_for(sequence: int, *, timeout_seconds: float = 0.1) -> None:
     if state.sequence >= sequence or not is_whole():
         return
     with _moved:
-        _moved.wait_for(
-            lambda: state.sequence >= sequence or not is_whole(), timeout=timeout_seconds
-        )
+        _awaited.append(sequence)  # first, then a look: ``note_change`` does it in the other order
+        try:
+            _moved.wait_for(
+                lambda: state.sequence >= sequence or not is_whole(), timeout=timeout_seconds
+            )
+        finally:
+            _awaited.remove(sequence)
 
 
 def note_channel() -> None:
@@ -109,5 +115,6 @@ def note_change(sequence: int) -> None:
     note_version()  # first: who sees the sequence number must not be shown an older list
     state.last_refresh_at = dt.datetime.now(dt.UTC)
     state.sequence = sequence
-    with _moved:
-        _moved.notify_all()
+    if _awaited and sequence >= min(_awaited.copy(), default=sequence + 1):
+        with _moved:
+            _moved.notify_all()
