@@ -78,6 +78,9 @@ class HistoryEntry(models.Model):
             models.Index(fields=["-timestamp", "-id"], name="history_newest"),
             models.Index(fields=["service_name", "-timestamp", "-id"], name="history_of_service"),
             models.Index(fields=["status", "-timestamp", "-id"], name="history_of_status"),
+            models.Index(
+                fields=["timestamp"], name="history_of_rollbacks", condition=Q(kind="rollback")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,16 +6,19 @@ import csv
 import datetime as dt
 import io
 import json
+import statistics
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from tests import factories
-from updates import history
+from updates import dora, history
 from updates.api.history import MAX_EXPORTS
 from updates.models import HistoryEntry, HistoryTally
 
@@ -332,6 +335,82 @@ def test_dora_takes_its_figures_from_what_happened(api: APIClient) -> None:
         "change_failure_rate": 42.86,
         "time_to_restore_seconds": 4 * 60,
     }
+
+
+MINUTES = st.integers(0, 20)
+HAPPENED = st.lists(
+    st.fixed_dictionaries(
+        {
+            "service_name": st.sampled_from(["payment-service", "gateway"]),
+            "kind": st.sampled_from(["deploy", "deploy", "reported", "rollback"]),
+            "status": st.sampled_from(HistoryEntry.Status.values),
+            "timestamp": MINUTES,
+            "started_at": st.none() | MINUTES,
+            "released_at": st.none() | MINUTES,
+            "is_corrected": st.booleans(),
+        }
+    ),
+    max_size=12,
+)
+
+
+@given(HAPPENED)
+def test_dora_agrees_with_its_definition_whatever_happened(happened: list[dict[str, Any]]) -> None:
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    start = now - dt.timedelta(days=1)
+    with transaction.atomic():
+        standing = [_happen(dict(each), start) for each in happened]
+        found = dora.figures(window=dt.timedelta(days=2), now=now)
+        transaction.set_rollback(True)
+
+    deployments = [entry for entry in standing if entry.kind != "rollback"]
+    failed = [entry for entry in deployments if _has_failed(entry, standing)]
+    leads = [
+        entry.timestamp - entry.released_at
+        for entry in deployments
+        if entry.status == "success" and entry.released_at and entry.released_at <= entry.timestamp
+    ]
+    restores = [_restored_after(entry, standing) for entry in failed]
+    assert found.deployments == len(deployments)
+    assert found.lead_time_seconds == _median(leads)
+    assert found.time_to_restore_seconds == _median([each for each in restores if each is not None])
+    rate = round(100 * len(failed) / len(deployments), 2) if deployments else None
+    assert found.change_failure_rate == rate
+
+
+def _happen(fields: dict[str, Any], start: dt.datetime) -> HistoryEntry:
+    """Add an entry, which perhaps takes the place of one that was wrong, and return what stands."""
+    for name in ("timestamp", "started_at", "released_at"):
+        if fields[name] is not None:
+            fields[name] = start + dt.timedelta(minutes=fields[name])
+    if fields.pop("is_corrected"):
+        fields["corrects"] = _add(**{**fields, "status": "failed"})
+    return _add(**fields)
+
+
+def _following(entry: HistoryEntry, standing: list[HistoryEntry]) -> list[HistoryEntry]:
+    def place(each: HistoryEntry) -> tuple[dt.datetime, int]:
+        return each.timestamp, each.pk
+
+    same = [each for each in standing if each.service_name == entry.service_name]
+    return sorted((each for each in same if place(each) > place(entry)), key=place)
+
+
+def _has_failed(entry: HistoryEntry, standing: list[HistoryEntry]) -> bool:
+    following = _following(entry, standing)
+    return entry.status != "success" or bool(following and following[0].kind == "rollback")
+
+
+def _restored_after(entry: HistoryEntry, standing: list[HistoryEntry]) -> dt.timedelta | None:
+    if entry.status == "rolled_back":
+        return entry.timestamp - entry.started_at if entry.started_at else None
+    well = [each for each in _following(entry, standing) if each.status != "failed"]
+    return well[0].timestamp - entry.timestamp if well else None
+
+
+def _median(times: list[dt.timedelta]) -> int | None:
+    seconds = [each.total_seconds() for each in times]
+    return round(statistics.median(seconds)) if seconds else None
 
 
 # --- Exports --------------------------------------------------------------------------------------
