@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from django import db
 from django.http import HttpRequest
@@ -98,8 +99,29 @@ def serve(port: int, *, host: str) -> None:
 
 def _instruments() -> CollectorRegistry:
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=os.environ["PROMETHEUS_MULTIPROC_DIR"])  # type: ignore[no-untyped-call]
+    registry.register(_Instruments())
     return registry
+
+
+class _Instruments:
+    """The instruments of all processes, but for files that are just being made.
+
+    A process that is killed at that moment leaves an empty one, which prometheus_client's own collector
+    cannot read, ever again.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        files = [str(path) for path in folder.glob("*.db") if _has_content(path)]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+        return merged
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 class _AtScrape:

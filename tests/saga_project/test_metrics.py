@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from django import db
@@ -55,6 +57,15 @@ def test_requests_are_counted_by_route_and_status(api: APIClient) -> None:
     assert value(after, name, **counted) - value(before, name, **counted) == 3
     unknown = {"method": "GET", "route": "unknown", "status": "404"}
     assert value(after, name, **unknown) - value(before, name, **unknown) == 1
+
+
+def test_a_process_that_was_killed_while_it_began_spoils_nothing(api: APIClient) -> None:
+    left_empty = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) / "counter_0.db"
+    left_empty.touch()
+    try:
+        assert value(scraped(api), "saga_web_processes") >= 1
+    finally:
+        left_empty.unlink()
 
 
 def test_what_callers_make_up_is_no_label(api: APIClient) -> None:
