@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 import wsgiref.util
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -92,13 +93,13 @@ class _Incomplete(Exception):
 
 def _read(raw: bytes) -> _Request | None:
     """Return the one whole request that ``raw`` is, None where it may not be ours; raises _Incomplete."""
-    if not raw.startswith((_GET, _POST)):
+    is_read = raw.startswith(_GET)
+    if not is_read and not raw.startswith(_POST):
         return None
     lines, end, body = raw.partition(b"\r\n\r\n")
     line, _, lines = lines.partition(b"\r\n")
     if not end or not line.endswith(_VERSION):
         return None
-    is_read = raw.startswith(_GET)
     url = line[len(b"GET " if is_read else b"POST ") : -len(_VERSION)]
     if not is_read and not url.endswith(_HEARTBEAT) and url != REGISTER:
         return None
@@ -116,13 +117,13 @@ class _Waiting:
     """Stands where the server keeps the request that is being answered, while Redis is asked."""
 
     message_event = asyncio.Event()  # nobody waits for it
+    response_complete = False
+    disconnected = False
+    keep_alive = True
 
     def __init__(self, request: _Request) -> None:
         self.request = request
         self.request_id = api.choose_request_id(request.head.request_id)
-        self.response_complete = False
-        self.disconnected = False
-        self.keep_alive = True
 
 
 class LaneProtocol(HttpToolsProtocol):
@@ -131,9 +132,11 @@ class LaneProtocol(HttpToolsProtocol):
     pulse = pulse.Pulse()
     intake = intake.Intake()
     _default_headers: tuple[Any, bytes] = (None, b"")
+    _accepted_at = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._share_connections()
         self._is_parsing = False
         self._begun = b""
         self._patience: asyncio.TimerHandle | None = None
@@ -146,6 +149,17 @@ class LaneProtocol(HttpToolsProtocol):
         """Let what is on its way end, and close what the connections share."""
         await cls.pulse.close()
         await cls.intake.close()
+
+    def _share_connections(self) -> None:
+        """Let another web process take the next of many connections that come at once.
+
+        A server takes all that wait in one turn of its loop, whose clock stands still meanwhile; as libuv
+        once did under UV_TCP_SINGLE_ACCEPT, the least sleep that there is lets the others have some.
+        """
+        now = self.loop.time()
+        if now == LaneProtocol._accepted_at:
+            time.sleep(1e-9)
+        LaneProtocol._accepted_at = now
 
     # --- What the server calls --------------------------------------------------------------------
 

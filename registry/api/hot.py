@@ -80,7 +80,12 @@ def _recall(token_digest: str, scope: str) -> Caller:
 
 
 def count(address: str, caller: Caller | None) -> None:
-    """Count a call that is about to be answered here; one that must wait is Django's to refuse."""
+    """Count a call that is about to be answered here; one that must wait is Django's to refuse.
+
+    Anonymous ones are admitted in open mode only, where nobody is throttled.
+    """
+    if caller is None:
+        return
     try:
         throttling.check(address, caller)
     except throttling.TooManyRequests:
@@ -91,19 +96,24 @@ def count(address: str, caller: Caller | None) -> None:
 
 
 def heartbeat(name: str, head: Head, body: bytes, address: str) -> Renewal:
-    beat = _beat(name, _object(body))
+    """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
+    beat = _beat(name, _object(body)) if body else None
     caller = admit(head, "registry:manage")
-    entry = _known(name, caller)
-    instance = entry.instances.get(beat.instance_id) if entry is not None else None
-    if instance is None or operations.is_news(beat, instance):
+    instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
+    entry = directory.peek(name) if directory.is_whole() else None
+    instance = entry.instances.get(instance_id) if entry is not None else None
+    if entry is None or instance is None:
         raise HandOn
+    if beat is not None and operations.is_news(beat, instance):
+        raise HandOn
+    _check_may_change(caller, name, entry)
     count(address, caller)
     content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
 
     def answer(beats: Sequence[int]) -> bytes | None:
         return content if beats[0] else None
 
-    return Renewal([presence.member_of(name, beat.instance_id)], answer)
+    return Renewal([presence.member_of(name, instance_id)], answer)
 
 
 def bulk_heartbeat(head: Head, body: bytes, address: str) -> Renewal:
@@ -185,11 +195,15 @@ def _known(name: str, caller: Caller | None) -> ServiceEntry | None:
     entry = directory.peek(name)
     if entry is not None and not entry.live(directory.now_us()):
         entry = None
+    _check_may_change(caller, name, entry)
+    return entry
+
+
+def _check_may_change(caller: Caller | None, name: str, entry: ServiceEntry | None) -> None:
     try:
         accounts.check_may_change(caller, name, owner_id=entry.account_id if entry else None)
     except errors.SagaError:
         raise HandOn from None
-    return entry
 
 
 # --- Registering ----------------------------------------------------------------------------------

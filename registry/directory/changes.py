@@ -80,7 +80,9 @@ def _find(member: str) -> tuple[ServiceEntry | None, InstanceEntry | None]:
 
 def _hear(member: str, at_us: int) -> None:
     """Move a deadline, but never back: what is told late may be older than what is known."""
-    entry, instance = _find(member)
+    name, _, instance_id = member.partition("/")
+    entry = _state.services.get(name)
+    instance = entry.instances.get(instance_id) if entry is not None else None
     if entry is None or instance is None:
         return
     score_us = at_us + instance.ttl_seconds * 1_000_000

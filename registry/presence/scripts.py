@@ -38,7 +38,6 @@ RENEW = (
     + """
 if not born then return redis.error_reply('NOTREADY refill first') end
 local renewed, absent, deadlines = {}, {}, {}
-local is_anyone_held = redis.call('EXISTS', HOLDS) == 1
 for start = 2, #ARGV, 1000 do
   local members = {unpack(ARGV, start, math.min(start + 999, #ARGV))}
   local scores = redis.call('ZMSCORE', DEADLINES, unpack(members))
@@ -47,7 +46,7 @@ for start = 2, #ARGV, 1000 do
   for position, member in ipairs(members) do
     local score, ttl = tonumber(scores[position]), ttls[position]
     local is_alive = score and ttl and (score > now or floor + ttl > now
-      or is_anyone_held and until_when(member, score, tonumber(ttl)) > now)
+      or until_when(member, score, tonumber(ttl)) > now)
     if is_alive then
       local deadline = deadlines[ttl]
       if not deadline then
