@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import orjson
 from django.db import connection, models
 from django.db.models import NOT_PROVIDED
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 def insert(rows: Sequence[models.Model], *, returning: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -23,15 +25,27 @@ def insert(rows: Sequence[models.Model], *, returning: Sequence[str]) -> list[tu
     """
     if not rows:
         return []
-    model = type(rows[0])
-    names = _attributes(model)
-    documents = [{name: getattr(row, name) for name in names} for row in rows]
     with connection.cursor() as cursor:
-        cursor.execute(_statement(model, tuple(returning)), [_encode(documents)])
+        cursor.execute(_statement(type(rows[0]), tuple(returning)), [document(rows)])
         return list(cursor.fetchall())
 
 
-def _encode(documents: list[dict[str, Any]]) -> str:
+def make(model: type[Row], **values: Any) -> Row:
+    """Return what ``model(**values)`` makes, in a third of the time; relations are set afterwards."""
+    return model(
+        *[values[name] if name in values else default() for name, default in _defaults(model)]
+    )
+
+
+@functools.cache
+def _defaults(model: type[models.Model]) -> list[tuple[str, Callable[[], Any]]]:
+    return [(field.attname, field.get_default) for field in model._meta.concrete_fields]
+
+
+def document(rows: Sequence[models.Model]) -> str:
+    """Return rows of one model as the JSON that ``rows_of`` takes."""
+    names = columns(type(rows[0]))
+    documents = [{name: getattr(row, name) for name in names} for row in rows]
     try:
         return orjson.dumps(documents, default=str).decode()
     except TypeError:  # a number of more than 64 bits, which an event's data may hold
@@ -39,7 +53,7 @@ def _encode(documents: list[dict[str, Any]]) -> str:
 
 
 @functools.cache
-def _attributes(model: type[models.Model]) -> tuple[str, ...]:
+def columns(model: type[models.Model]) -> tuple[str, ...]:
     """Return the names of the columns to fill; each is the attribute's name as well."""
     fields = model._meta.concrete_fields
     return tuple(
@@ -49,14 +63,24 @@ def _attributes(model: type[models.Model]) -> tuple[str, ...]:
     )
 
 
+def quoted(names: Sequence[str], *, table: str = "") -> str:
+    """Return columns as SQL names them."""
+    prefix = f"{table}." if table else ""
+    return ", ".join(prefix + connection.ops.quote_name(name) for name in names)
+
+
+def rows_of(model: type[models.Model]) -> str:
+    """Return the SQL for the rows in one document, which is its one parameter."""
+    return f"json_populate_recordset(NULL::{quoted([model._meta.db_table])}, %s::json)"
+
+
 @functools.cache
 def _statement(model: type[models.Model], returning: tuple[str, ...]) -> str:
-    quote = connection.ops.quote_name
-    table = quote(model._meta.db_table)
-    columns = ", ".join(map(quote, _attributes(model)))
+    return f"{insertion(model)} ON CONFLICT DO NOTHING RETURNING {quoted(returning)}"
+
+
+def insertion(model: type[models.Model]) -> str:
+    """Return the SQL that inserts the rows in one document, which is its one parameter."""
+    names = quoted(columns(model))
     # The names are the models' own.
-    return (
-        f"INSERT INTO {table} ({columns}) "  # noqa: S608
-        f"SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s::json) "
-        f"ON CONFLICT DO NOTHING RETURNING {', '.join(map(quote, returning))}"
-    )
+    return f"INSERT INTO {quoted([model._meta.db_table])} ({names}) SELECT {names} FROM {rows_of(model)}"  # noqa: S608

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ from django.utils import timezone
 from registry import bulk, presence
 from registry.models import Event
 
-#: Sent with ``events``: the list of Event rows just written, inside their transaction.
+#: Sent with ``events``: the list of Event rows just written, inside their transaction. Not of services that
+#: nobody knew before (``operations.newcomers``): who could have asked to be told of them?
 published = Signal()
 
 
@@ -44,7 +45,19 @@ def publish(*facts: Fact) -> list[Event]:
 
 
 def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
-    rows = [
+    rows = rows_of(facts, now=now)
+    for row, (key, number) in zip(
+        rows, bulk.insert(rows, returning=["id", "transaction"]), strict=True
+    ):
+        row.pk, row.transaction = key, number
+    published.send(sender=Event, events=rows)
+    transaction.on_commit(presence.ring_doorbell)
+    return rows
+
+
+def rows_of(facts: Iterable[Fact], *, now: dt.datetime) -> list[Event]:
+    """Return the facts as events that nobody has written yet."""
+    return [
         Event(
             type=fact.type,
             service_name=fact.service_name,
@@ -53,13 +66,6 @@ def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
         )
         for fact in facts
     ]
-    for row, (key, number) in zip(
-        rows, bulk.insert(rows, returning=["id", "transaction"]), strict=True
-    ):
-        row.pk, row.transaction = key, number
-    published.send(sender=Event, events=rows)
-    transaction.on_commit(presence.ring_doorbell)
-    return rows
 
 
 # --- The registry's facts -------------------------------------------------------------------------

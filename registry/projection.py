@@ -109,13 +109,18 @@ def _change(
     )
 
 
-def schedule_new(services: Sequence[Service], instances: Sequence[Instance]) -> None:
-    """Show services that appear with one instance each, all of them in one trip, once it is committed."""
-    changes = [
-        _change(service, [instance], renewed=[(instance.instance_id, instance.ttl_seconds)])
-        for service, instance in zip(services, instances, strict=True)
-    ]
-    transaction.on_commit(functools.partial(_show_all, changes))
+def show_new(instances: Sequence[Instance]) -> None:
+    """Show services that have just appeared with one instance each, all of them in one trip."""
+    _show_all(
+        [
+            _change(
+                instance.service,
+                [instance],
+                renewed=[(instance.instance_id, instance.ttl_seconds)],
+            )
+            for instance in instances
+        ]
+    )
 
 
 def _show_all(changes: Sequence[presence.Change]) -> None:

@@ -232,13 +232,14 @@ class Tail:
                 return
 
     async def _listen(self) -> None:
-        """Hear the doorbell; while Redis is gone the poll alone keeps viewers up to date."""
+        """Hear the doorbell as long as somebody watches; while Redis is gone the poll alone must do."""
         while True:
+            await self._is_wanted.wait()
             try:
                 await self._hear()
             except (redis_exceptions.RedisError, OSError):
                 logger.info("doorbell is silent; polling")
-            await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _hear(self) -> None:
         client = redis.asyncio.Redis.from_url(
@@ -246,7 +247,7 @@ class Tail:
         )
         async with client, client.pubsub() as channel:
             await channel.subscribe(presence.DOORBELL_CHANNEL)
-            while True:
+            while self._is_wanted.is_set():
                 if await channel.get_message(timeout=LISTEN_SECONDS) is None:
                     await channel.ping()
                     if await channel.get_message(timeout=LISTEN_SECONDS) is None:

@@ -189,14 +189,10 @@ def put(name: str, **change: Any) -> int:
 
 
 def put_all(changes: Sequence[Change]) -> int:
-    """Write many in one round trip; returns the last sequence number, 0 for none."""
-    if not changes:
-        return 0
-    with connections.breaker.guard():
-        pipeline = connections.connection().pipeline(transaction=False)
-        script = connections.registered(scripts.PUT)
-        for start in range(0, len(changes), CHANGES_AT_ONCE):
-            some = changes[start : start + CHANGES_AT_ONCE]
-            words = [word for change in some for word in change.arguments()]
-            script(keys=keys.ALL, args=words, client=pipeline)
-        return max(int(sequence) for sequence in pipeline.execute())
+    """Write many, some at a time; returns the last sequence number, 0 for none."""
+    sequence = 0
+    for start in range(0, len(changes), CHANGES_AT_ONCE):
+        some = changes[start : start + CHANGES_AT_ONCE]
+        words = [word for change in some for word in change.arguments()]
+        sequence = max(sequence, int(connections.run(scripts.PUT, words)))
+    return sequence
