@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from registry import event_log, events, presence, projection
+from registry import event_log, events, moments, presence, projection
 from registry.models import IdempotencyKey, Service, ServiceQuerySet
 from saga_project import metrics
 
@@ -166,7 +166,7 @@ def _write_expired_of(names: list[str], by_service: dict[str, dict[str, int]]) -
     events.publish(
         *(
             events.service_expired(
-                known[pk].name, instance_id=instance_id, last_heartbeat_at=projection.iso(beat_at)
+                known[pk].name, instance_id=instance_id, last_heartbeat_at=moments.iso(beat_at)
             )
             for pk, instance_id, beat_at in moved
         )
@@ -189,7 +189,7 @@ def _expire_rows(
                 now,
                 [pk for pk, _, _ in members],
                 [instance_id for _, instance_id, _ in members],
-                [presence.moment(beat_us) for _, _, beat_us in members],
+                [moments.at(beat_us) for _, _, beat_us in members],
             ],
         )
         return list(cursor.fetchall())
@@ -283,7 +283,7 @@ def flush_heartbeats() -> int:
                 [
                     [name for name, _ in members],
                     [instance_id for _, instance_id in members],
-                    [presence.moment(beat_us) for beat_us in beats.values()],
+                    [moments.at(beat_us) for beat_us in beats.values()],
                 ],
             )
             row = cursor.fetchone()

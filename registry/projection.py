@@ -10,26 +10,10 @@ from typing import Any
 
 from django.db import transaction
 
-from registry import directory, presence
+from registry import directory, moments, presence
 from registry.models import Instance, Service
 
 REFILL_BATCH = 500
-
-
-def iso(moment: dt.datetime) -> str:
-    """Microseconds and ``+00:00``, as the registry prints its times."""
-    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")
-
-
-def iso_of(microseconds: int) -> str:
-    """The same of µs since 1970, for the hot path: thousands of heartbeats share a second's text."""
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return f"{_iso_second(seconds)}.{rest:06d}+00:00"
-
-
-@functools.lru_cache(maxsize=4096)
-def _iso_second(seconds: int) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()[:19]
 
 
 def instance_document(instance: Instance) -> dict[str, Any]:
@@ -44,7 +28,7 @@ def instance_document(instance: Instance) -> dict[str, Any]:
         "health_check_url": instance.health_check_url,
         "health": instance.health,
         "note": instance.note,
-        "registered_at": iso(instance.registered_at),
+        "registered_at": moments.iso(instance.registered_at),
         "ttl": instance.ttl_seconds,
         "is_draining": instance.is_draining,
     }
@@ -159,4 +143,4 @@ def _refilling(service: Service) -> presence.Change:
 
 
 def _deadline_us(instance: Instance) -> int:
-    return presence.microseconds(instance.last_heartbeat_at) + instance.ttl_seconds * 1_000_000
+    return moments.microseconds(instance.last_heartbeat_at) + instance.ttl_seconds * 1_000_000

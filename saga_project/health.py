@@ -21,7 +21,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import directory, monitor, presence
+from registry import directory, moments, monitor, presence
 from saga_project import api, errors, figures
 
 PROBE_SECONDS = 0.85
@@ -120,7 +120,7 @@ def publish_figures() -> None:
     own = directory.figures()
     figures.cells[figures.SIZE] = own.size
     if own.last_refresh_at is not None:
-        figures.cells[figures.REFRESHED_US] = presence.microseconds(own.last_refresh_at)
+        figures.cells[figures.REFRESHED_US] = moments.microseconds(own.last_refresh_at)
 
 
 def cache_body() -> dict[str, Any]:
@@ -135,7 +135,7 @@ def cache_body() -> dict[str, Any]:
         "hits": hits,
         "misses": misses,
         "hit_ratio": round(hits / (hits + misses), 4) if hits + misses else 0.0,
-        "last_refresh": _zulu(presence.moment(refreshed_us)) if refreshed_us else None,
+        "last_refresh": _zulu(moments.at(refreshed_us)) if refreshed_us else None,
     }
 
 

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, directory, errors, names, operations, projection
+from registry import accounts, directory, errors, moments, names, operations
 from registry.api.fields import TextField, WholeField
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.models import Instance
@@ -139,7 +139,7 @@ def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]
         "service_url": instance.url,
         "service_id": entry.service_id,
         "registered_at": instance.registered_at,
-        "last_heartbeat": projection.iso_of(instance.last_heartbeat_us),
+        "last_heartbeat": moments.iso_of(instance.last_heartbeat_us),
         "capabilities": instance.capabilities,
     }
 
@@ -174,7 +174,7 @@ def instance_body(instance: InstanceEntry) -> dict[str, Any]:
         "capabilities": instance.capabilities,
         "metadata": instance.metadata,
         "registered_at": instance.registered_at,
-        "last_heartbeat": projection.iso_of(instance.last_heartbeat_us),
+        "last_heartbeat": moments.iso_of(instance.last_heartbeat_us),
         "ttl": instance.ttl_seconds,
     }
 

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, errors, names, operations, projection
+from registry import accounts, errors, moments, names, operations
 from registry.accounts import Caller
 from registry.api import fields
 from registry.models import Service
@@ -104,7 +104,7 @@ class ApiResponseHeartbeatSerializer(serializers.Serializer[Any]):
 
 
 def _envelope(request: Request, data: dict[str, Any], *, now: dt.datetime) -> dict[str, Any]:
-    meta = {"request_id": api.request_id_of(request), "timestamp": projection.iso(now)}
+    meta = {"request_id": api.request_id_of(request), "timestamp": moments.iso(now)}
     return {"data": data, "meta": meta}
 
 
@@ -119,8 +119,8 @@ def registration_body(service: Service) -> dict[str, Any]:
         "health_status": service.health_status,
         "auto_approved": service.is_auto_approved,
         "heartbeat_interval_seconds": service.heartbeat_interval_seconds,
-        "registered_at": projection.iso(service.registered_at),
-        "updated_at": projection.iso(service.updated_at),
+        "registered_at": moments.iso(service.registered_at),
+        "updated_at": moments.iso(service.updated_at),
     }
 
 
@@ -233,6 +233,6 @@ class HeartbeatView(ScaiControlView):
             "status": standing.status,
             "health_status": standing.health_status,
             "heartbeat_interval_seconds": standing.heartbeat_interval_seconds,
-            "server_time": projection.iso(now),
+            "server_time": moments.iso(now),
         }
         return Response(_envelope(request, body, now=now))

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, errors, names, operations, projection
+from registry import accounts, errors, moments, names, operations
 from registry.api import fields
 from registry.models import Subscription
 from saga_project import api, fetch
@@ -69,7 +69,7 @@ def subscription_body(subscription: Subscription) -> dict[str, Any]:
         "callback_url": subscription.callback_url or None,
         "topics": subscription.topics,
         "state": subscription.state,
-        "created_at": projection.iso(subscription.created_at),
+        "created_at": moments.iso(subscription.created_at),
     }
 
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry import presence
+from registry import moments
 from registry.models import Service
 
 MAX_KEPT_CAPABILITIES = 1000
@@ -48,7 +48,7 @@ class InstanceEntry:
 
     @property
     def last_heartbeat_at(self) -> dt.datetime:
-        return presence.moment(self.last_heartbeat_us)
+        return moments.at(self.last_heartbeat_us)
 
     def deadline_us(self, floor_us: int) -> int:
         """When its life ends; 0 for one that presence does not know (any more)."""

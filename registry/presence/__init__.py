@@ -38,8 +38,6 @@ from registry.presence.keys import (
     SERVICES,
     TTLS,
     member_of,
-    microseconds,
-    moment,
     split_member,
 )
 from registry.presence.reading import Found, heartbeats, last_heartbeat, read, sequence, snapshot
@@ -84,8 +82,6 @@ __all__ = [
     "hold",
     "last_heartbeat",
     "member_of",
-    "microseconds",
-    "moment",
     "overdue",
     "put",
     "put_all",

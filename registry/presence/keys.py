@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from django.conf import settings
 from redis.connection import parse_url
 
@@ -25,12 +23,3 @@ def member_of(service_name: str, instance_id: str) -> str:
 def split_member(member: str) -> tuple[str, str]:
     service_name, _, instance_id = member.partition("/")
     return service_name, instance_id
-
-
-def moment(microseconds: int) -> dt.datetime:
-    """Return µs since 1970 as an exact UTC time."""
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
-
-
-def microseconds(at: dt.datetime) -> int:
-    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from registry import moments
 from registry.presence import connections, keys
 from saga_project import errors
 
@@ -101,7 +102,7 @@ def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
         pipeline.zscore(keys.DEADLINES, member)
         pipeline.hget(keys.TTLS, member)
         score, ttl = pipeline.execute()
-    return None if score is None or ttl is None else keys.moment(int(score) - int(ttl))
+    return None if score is None or ttl is None else moments.at(int(score) - int(ttl))
 
 
 def heartbeats() -> dict[str, int]:

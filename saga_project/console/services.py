@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from registry import directory, presence
+from registry import directory, moments
 from registry.models import Event, Instance, Service, Subscription
 from saga_project.console import confirm, day, fragments, live, roles, service_verbs, snippets
 from saga_project.errors import RedisUnavailable
@@ -130,7 +130,7 @@ def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presenc
         state=Instance.State.LIVE,
         health=known.health,
         last_heartbeat_at=known.last_heartbeat_at,
-        deadline_at=presence.moment(deadline_us),
+        deadline_at=moments.at(deadline_us),
     )
 
 

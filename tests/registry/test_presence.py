@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry import presence
+from registry import moments, presence
 from saga_project import errors
 
 pytestmark = pytest.mark.usefixtures("redis")
@@ -57,7 +57,7 @@ def test_the_last_heartbeat_is_exact_to_the_microsecond():
     put(renewed=[("default", 60)])
     (at_us,) = presence.renew(["a/default"])
 
-    assert presence.microseconds(presence.last_heartbeat("a", "default")) == at_us
+    assert moments.microseconds(presence.last_heartbeat("a", "default")) == at_us
 
 
 def test_an_older_document_never_replaces_a_newer_one(redis):

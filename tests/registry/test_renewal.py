@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from redis import Redis
 
-from registry import directory, operations, presence
+from registry import directory, moments, operations, presence
 from saga_project import errors
 from tests import replica, waiting
 
@@ -60,7 +60,7 @@ def last_heard_us() -> int:
 def last_heartbeat_us() -> int:
     at = presence.last_heartbeat("a", "default")
     assert at is not None
-    return presence.microseconds(at)
+    return moments.microseconds(at)
 
 
 def test_tells_when_it_beat_and_who_is_not_there(renew: Callable[[str], Beats]) -> None:

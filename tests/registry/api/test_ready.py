@@ -11,7 +11,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from registry import directory, operations, presence
+from registry import directory, moments, operations, presence
 from registry.api import ready
 from tests import replica
 
@@ -53,7 +53,7 @@ class Reader(threading.Thread):
             rows = [orjson.loads(alone)] if alone else []
             rows += orjson.loads(listed)["services"] if listed else []
             for row in rows:
-                seen_us = presence.microseconds(dt.datetime.fromisoformat(row["last_heartbeat"]))
+                seen_us = moments.microseconds(dt.datetime.fromisoformat(row["last_heartbeat"]))
                 if seen_us < written_us:
                     self.stale.append((written_us, seen_us))
             self.reads += 1
