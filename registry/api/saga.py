@@ -306,7 +306,7 @@ def _shown(
     """Return the instance that stands for the service in a list: the newest serving one that matches."""
     candidates = list(entry.instances.values()) if is_stale else directory.serving(entry)
     fitting = [row for row in candidates if matches(entry, row)]
-    return max(fitting, key=lambda row: (row.registered_at, row.instance_id), default=None)
+    return max(fitting, key=lambda row: (row.registered_us, row.instance_id), default=None)
 
 
 def _filter(request: Request) -> Callable[[ServiceEntry, InstanceEntry], bool]:
@@ -349,7 +349,7 @@ class ServiceView(api.SagaView):
     def get(self, request: Request, name: str) -> Response:
         entry, age = _found(name)
         instance = directory.newest(entry) or max(
-            entry.instances.values(), key=lambda row: row.registered_at
+            entry.instances.values(), key=lambda row: row.registered_us
         )
         return _mark(Response(service_body(entry, instance)), age)
 

@@ -88,7 +88,6 @@ def _hear(member: str, at_us: int) -> None:
     score_us = at_us + instance.ttl_seconds * 1_000_000
     if score_us > instance.score_us:
         instance.score_us = score_us
-        entry.touch()
 
 
 def _apply_beats(words: list[str], _tail: bytes) -> None:
@@ -107,7 +106,6 @@ def _apply_numbers(attribute: str, words: list[str], _tail: bytes) -> None:
         entry, instance = _find(member)
         if entry is not None and instance is not None:
             setattr(instance, attribute, int(number))
-            entry.touch()
 
 
 def _apply_put(words: list[str], tail: bytes) -> None:
@@ -138,14 +136,12 @@ def _apply_expired(words: list[str], _tail: bytes) -> None:
             entry.instances = Instances(
                 row for row in entry.instances if row.instance_id != instance_id
             )
-            entry.touch()
 
 
 def _apply_floor(words: list[str], _tail: bytes) -> None:
     _state.floor_us = int(words[0])
     for entry in _state.services.values():
         entry.floor_us = _state.floor_us
-        entry.touch()
 
 
 _APPLY: dict[str, Callable[[list[str], bytes], None]] = {

@@ -26,7 +26,7 @@ def newest(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> I
     """Return the passing instance that registered last (of the newest live one where none passes)."""
     return max(
         serving(entry, live=live),
-        key=lambda row: (row.registered_at, row.instance_id),
+        key=lambda row: (row.registered_us, row.instance_id),
         default=None,
     )
 

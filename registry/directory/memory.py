@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import threading
 import time
 from dataclasses import dataclass, field
 
-from registry.directory.entries import ServiceEntry, numbers
+from registry.directory.entries import ServiceEntry
 
 LEASE_SECONDS = 0.8
 
@@ -36,6 +37,8 @@ state = State()
 _moved = threading.Condition()
 #: The sequence numbers that threads wait for; few wait, and most changes are nobody's.
 _awaited: list[int] = []
+#: Several threads count: two that add one to the same number would count one change.
+_versions = itertools.count(1)
 
 
 def is_whole() -> bool:
@@ -107,7 +110,7 @@ def note_membership() -> None:
 
 def note_version() -> None:
     """Say that something changed; called after the change."""
-    state.version = next(numbers)
+    state.version = next(_versions)
 
 
 def note_change(sequence: int) -> None:

@@ -162,7 +162,7 @@ def entry_with(*instances, canary=None):
             "health_check_url": "",
             "health": "passing",
             "note": "",
-            "registered_at": f"2026-01-01T00:00:0{position}",
+            "registered_at": f"2026-01-01T00:00:0{position}.000000+00:00",
             "ttl": 60,
             "is_draining": False,
             **instance,
@@ -171,7 +171,7 @@ def entry_with(*instances, canary=None):
     ]
     document = {
         "name": "a",
-        "service_id": "id",
+        "service_id": "e49d1ce4-7b02-4b7f-a0cf-4fbcc9abc02e",
         "status": "active",
         "health_status": "healthy",
         "misses": 0,
