@@ -52,13 +52,18 @@ def run(
     seconds: float,
     processes: dict[str, list[psutil.Process]],
     delay_ms: float = 0.0,
+    count: int | None = None,
 ) -> Measured:
-    """Send the requests over 32 connections for some seconds; ``processes`` are those that answer."""
+    """Send the requests over 32 connections for some seconds; ``processes`` are those that answer.
+
+    With ``count``, the first request is a pattern for numbers below it.
+    """
     before = {part: _cpu(members) for part, members in processes.items()}
     output = subprocess.run(
         [
             *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", "--timeout", "5s"),
             *("-s", str(REPLAY), f"http://127.0.0.1:{port}/", "--", str(requests), f"{delay_ms}"),
+            *([] if count is None else [str(count)]),
         ],
         capture_output=True,
         text=True,

@@ -1,6 +1,8 @@
--- Sends the requests of a file in order, again and again: wrk -s replay.lua URL -- FILE MEAN_DELAY_MS
--- The file holds, for each request, its length on a line of its own, then its bytes.
-local requests, position, mean = {}, 0, 0
+-- Sends the requests of a file in order, again and again: wrk -s replay.lua URL -- FILE MEAN_DELAY_MS [COUNT]
+-- The file holds, for each request, its length on a line of its own, then its bytes. With COUNT, the first of
+-- them is a pattern that numbers below COUNT are put into, out of order: that costs as much for few as for many.
+local requests, position, mean, count = {}, 0, 0, nil
+local STRIDE = 7919
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
@@ -11,6 +13,7 @@ function init(args)
   end
   file:close()
   mean = tonumber(args[2] or "0")
+  count = tonumber(args[3] or "")
   if mean > 0 then
     -- wrk waits whole milliseconds: long and short ones in the right share make the mean.
     delay = function()
@@ -22,6 +25,10 @@ function init(args)
 end
 
 function request()
+  if count then
+    position = (position + STRIDE) % count
+    return string.format(requests[1], position)
+  end
   position = position % #requests + 1
   return requests[position]
 end

@@ -71,13 +71,12 @@ def _options() -> argparse.Namespace:
 
 def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     saga = bench.saga()
-    os.environ.update(bench.environment)
     print(f"Saga started; load average {os.getloadavg()[0]:.1f}.", flush=True)
     contestants = {"saga": Contestant(saga, calls.saga())}
-    _fill_saga(FEW)
-    small = _rounds(bench, contestants, ["lookup"], options, services=FEW)
-    _fill_saga(SERVICES)
-    contestants |= _everybody_else(bench)
+    _fill(saga, SERVICES)
+    if options.large:
+        _compare_sizes(bench, saga, options)
+    contestants |= _everybody_else(bench, saga)
     steady = [row for row in options.rows if row != GROWING]
     results = _rounds(bench, contestants, steady, options)
     if "mixed" in steady:
@@ -85,41 +84,72 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     _print_memory(contestants, SERVICES)
     if GROWING in options.rows:
         results |= _rounds(bench, contestants, [GROWING], options)
-        _run_here("bench.fill", "--forget")
+        _run_here(saga, "-m", "bench.fill", "--forget")
     _print_table(results, contestants)
     if "lookup" in steady:
         _print_open_and_required(results)
-    if options.large:
-        _fill_saga(options.large)
-        large = _rounds(
-            bench, {"saga": contestants["saga"]}, ["lookup"], options, services=options.large
+
+
+def _run_here(server: Server, *words: str) -> str:
+    """Return what a program of ours prints that works on the data of a Saga."""
+    return subprocess.run(
+        [sys.executable, *words],
+        check=True,
+        cwd=servers.ROOT,
+        env={**os.environ, **server.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.strip()
+
+
+def _fill(server: Server, count: int) -> None:
+    print(_run_here(server, "-m", "bench.fill", str(count)), flush=True)
+
+
+# --- Few services and many ------------------------------------------------------------------------
+
+
+def _compare_sizes(bench: Bench, middle: Server, options: argparse.Namespace) -> None:
+    """Look up services where there are few, some and many, in turn, each in a stack of its own."""
+    sizes = {FEW: bench.saga("few"), SERVICES: middle, options.large: bench.saga("many")}
+    for size, server in sizes.items():
+        if server is not middle:
+            _fill(server, size)
+    pattern = load.request("GET", "/api/v1/services/service-%06d")
+    path = load.write(bench.folder / "pattern", [pattern])
+    runs: dict[int, list[Measured]] = {size: [] for size in sizes}
+    for number in range(options.rounds):
+        for size, server in sizes.items():
+            # What is made when a service is first asked for is made before: by each process, so twice over.
+            warm_up = WARM_UP_SECONDS if number else max(WARM_UP_SECONDS, size // 10_000)
+            for seconds in (warm_up, options.seconds):
+                measured = load.run(
+                    server.port, path, seconds=seconds, processes=server.parts, count=size
+                )
+            if measured.errors:
+                raise WrongAnswer(f"{server.name} did not find {measured.errors} services")
+            runs[size].append(measured)
+    few = _median(runs[FEW])
+    for size, several in runs.items():
+        measured = _median(several)
+        share = measured.per_second / few.per_second
+        print(
+            f"lookups of {size:,}: {measured.per_second:,.0f}/s ({share:.2f} ×),"
+            f" {measured.cpu_us:.1f} µs of CPU each; a web process holds"
+            f" {load.memory_mb(sizes[size].parts['web']):.0f} MB",
+            flush=True,
         )
-        _print_sizes(small, results, large, options.large)
-        _print_memory({"saga": contestants["saga"]}, options.large)
-
-
-def _run_here(module: str, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *words], check=True, cwd=servers.ROOT)
-
-
-def _fill_saga(count: int) -> None:
-    _run_here("bench.fill", str(count))
+    for server in sizes.values():
+        if server is not middle:
+            bench.stop(server)
 
 
 # --- Who is compared ------------------------------------------------------------------------------
 
 
-def _everybody_else(bench: Bench) -> dict[str, Contestant]:
-    token = subprocess.run(
-        [
-            *(sys.executable, "manage.py", "create_token", "bench"),
-            *("--scopes", "services:read,registry:manage,admin:registry"),
-        ],
-        cwd=servers.ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+def _everybody_else(bench: Bench, saga: Server) -> dict[str, Contestant]:
+    scopes = "services:read,registry:manage,admin:registry"
+    token = _run_here(saga, "manage.py", "create_token", "bench", "--scopes", scopes)
     required = bench.saga_alone("required", SAGA_AUTH="required", SAGA_RATE_LIMIT="10000000")
     found = {
         "plain views": Contestant(bench.saga_alone("plain", is_lane=False), calls.saga()),
@@ -179,7 +209,6 @@ def _rounds(
     rows: list[str],
     options: argparse.Namespace,
     *,
-    services: int = SERVICES,
     delays: dict[str, float] | None = None,
 ) -> Results:
     runs: dict[tuple[str, str], list[Measured]] = {}
@@ -193,7 +222,7 @@ def _rounds(
                 delay = (delays or {}).get(name, 0.0)
                 run = f"{number}-{name[:2]}"
                 with _alone(contestant, contestants):
-                    measured = _run(bench, contestant, row, run, services, options.seconds, delay)
+                    measured = _run(bench, contestant, row, run, options.seconds, delay)
                 runs.setdefault((row, name), []).append(measured)
     return {key: _median(several) for key, several in runs.items()}
 
@@ -222,12 +251,11 @@ def _run(
     contestant: Contestant,
     row: str,
     run: str,
-    services: int,
     seconds: float,
     delay_ms: float,
 ) -> Measured:
     call = contestant.calls[row]
-    requests = list(call.make(services))
+    requests = list(call.make(SERVICES))
     if row == GROWING:
         requests = [each.replace(b"new--", f"new-{run}-".encode()) for each in requests]
         requests = [_with_length(each) for each in requests]
@@ -320,16 +348,6 @@ def _print_open_and_required(results: Results) -> None:
             share = results[row, "required"].per_second / results[row, "saga"].per_second
             cost = results[row, "saga"].cpu_us / results[row, "required"].cpu_us
             print(f"\n{row}: with SAGA_AUTH=required {share:.2f} × of open ({cost:.2f} × by CPU).")
-
-
-def _print_sizes(small: Results, middle: Results, large: Results, count: int) -> None:
-    if ("lookup", "saga") not in middle:
-        return
-    for size, results in ((FEW, small), (SERVICES, middle), (count, large)):
-        measured = results["lookup", "saga"]
-        print(
-            f"lookups of {size:,}: {measured.per_second:,.0f}/s, {measured.cpu_us:.1f} µs of CPU each"
-        )
 
 
 def _print_memory(contestants: dict[str, Contestant], count: int) -> None:

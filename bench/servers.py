@@ -31,15 +31,17 @@ START_SECONDS = 90.0
 
 @dataclass
 class Server:
-    """Who is measured; ``parts`` are its processes by what they are."""
+    """Who is measured; ``parts`` are its processes by what they are, ``environment`` leads to its data."""
 
     name: str
     port: int
     parts: dict[str, list[psutil.Process]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    launcher_pid: int | None = None
 
 
 class Bench:
-    """Everything that was started, so that it ends with the block."""
+    """Everything that was started, so that it ends with the block; ``environment`` is the first Saga's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,20 +50,20 @@ class Bench:
 
     def close(self) -> None:
         for process in reversed(self._started):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _stop(process)
+
+    def stop(self, server: Server) -> None:
+        """Stop a whole stack before the others."""
+        for process in self._started:
+            if process.pid == server.launcher_pid:
+                _stop(process)
 
     def start(self, argv: list[str], name: str, **environment: str) -> psutil.Process:
         log = (self.folder / f"{name}.log").open("wb")
         process = subprocess.Popen(
             argv,
             cwd=ROOT,
-            env={**os.environ, **self.environment, **environment},
+            env={**os.environ, **environment},
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
@@ -71,40 +73,43 @@ class Bench:
 
     # --- Saga -------------------------------------------------------------------------------------
 
-    def saga(self) -> Server:
-        """Start the whole stack; later ones share its PostgreSQL and Redis."""
-        data, port = self.folder / "saga", free_port()
+    def saga(self, name: str = "saga") -> Server:
+        """Start the whole stack, with a PostgreSQL and a Redis of its own."""
+        data, port = self.folder / name, free_port()
         data.mkdir(mode=0o711)
         for name in embedded.PREFERRED_PORTS:
             embedded.remember_port(data, name, free_port())
         launcher = self.start(
             [sys.executable, "-m", "saga_project.stack", "run"],
-            "saga",
+            f"{name}.stack",
             PORT=str(port),
             SAGA_DATA_DIR=str(data),
         )
         until_answering(f"http://127.0.0.1:{port}/readyz")
-        self.environment = {
+        environment = {
             "SAGA_DATA_DIR": str(data),
             "DATABASE_URL": embedded.database_url(data),
             "REDIS_URL": embedded.redis_url(data),
         }
+        self.environment = self.environment or environment
         children = launcher.children(recursive=True)
         every = children + _servers_of(data)
         return Server(
-            "saga",
+            name,
             port,
             {
                 "web": _those(every, "uvicorn"),
                 "redis": _those(every, "valkey"),
                 "postgresql": _those(every, "postgres"),
             },
+            environment,
+            launcher.pid,
         )
 
     def saga_alone(
         self, name: str, *, is_lane: bool = True, workers: int = 2, **environment: str
     ) -> Server:
-        """Start some web processes more over the same data, without a lane or with other settings."""
+        """Start web processes more over the data that ``environment`` leads to, in another way."""
         port = free_port()
         http = "saga_project.lane:LaneProtocol" if is_lane else "httptools"
         parent = self.start(
@@ -123,6 +128,7 @@ class Bench:
             name,
             SAGA_LANE=str(is_lane).lower(),
             SAGA_DATABASE_POOL="12",
+            **self.environment,
             **environment,
         )
         until_answering(f"http://127.0.0.1:{port}/readyz")
@@ -213,6 +219,17 @@ class Bench:
         )
         until(lambda: _listening(port))
         return port
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager
