@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import logging
 import re
@@ -60,6 +61,15 @@ class Caller:
 
     def __str__(self) -> str:
         return self.account.name
+
+    @functools.cached_property
+    def key(self) -> str:
+        """What tells this caller from others: each token counts for itself."""
+        return f"token {self.token.pk}" if self.token else f"account {self}"
+
+    def is_over(self, *, now: dt.datetime | None = None) -> bool:
+        """Whether its token has expired."""
+        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
 
     @property
     def is_admin(self) -> bool:
@@ -253,31 +263,24 @@ def recall(digest: str, *, within_seconds: float, ask_again_seconds: float) -> C
     None also for the first who asks after ``ask_again_seconds``, and for nobody else then: whoever gets it
     is to ask anew, so that the token is confirmed again before it must be.
     """
-    caller = _recall(digest, now=timezone.now(), within_seconds=within_seconds)
-    if caller is None:
+    confirmed = _memory.confirmed.get(digest)
+    now = time.monotonic()
+    if confirmed is None or now - confirmed.at > within_seconds or confirmed.caller.is_over():
         return None
-    confirmed, now = _memory.confirmed[digest], time.monotonic()
     if now - confirmed.asked_at <= ask_again_seconds:
-        return caller
+        return confirmed.caller
     confirmed.asked_at = now
     return None
 
 
-def _recall(digest: str, *, now: dt.datetime, within_seconds: float) -> Caller | None:
-    confirmed = _memory.confirmed.get(digest)
-    if confirmed is None or time.monotonic() - confirmed.at > within_seconds:
-        return None
-    expires_at = confirmed.caller.expires_at
-    return None if expires_at is not None and expires_at <= now else confirmed.caller
-
-
 def _recall_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
-    caller = _recall(digest, now=now, within_seconds=TRUSTED_WITHOUT_DATABASE_SECONDS)
-    if caller is None:
+    confirmed = _memory.confirmed.get(digest)
+    oldest = time.monotonic() - TRUSTED_WITHOUT_DATABASE_SECONDS
+    if confirmed is None or confirmed.at < oldest or confirmed.caller.is_over(now=now):
         raise saga_errors.DatabaseUnavailable(
             "The token cannot be checked while the database is not available."
         )
-    return caller
+    return confirmed.caller
 
 
 def _remember(digest: str, caller: Caller) -> None:

@@ -46,12 +46,15 @@ class Buckets:
 
     def take(self, key: str, *, now: float) -> float:
         """Count one call; return how long its caller must wait, and count nothing then."""
-        wait = self.wait_seconds(key, now=now)
+        full_at = self._full_at.pop(key, 0.0)
+        wait = full_at + self._interval - now - self._capacity
         if wait > 0:
+            self._full_at[key] = full_at
             return wait
-        full_at = max(now, self._full_at.pop(key, 0.0)) + self._interval
+        full_at = max(full_at, now) + self._interval
         self._full_at[key] = full_at
-        self._latest = max(self._latest, full_at)
+        if full_at > self._latest:
+            self._latest = full_at
         if len(self._full_at) > MAX_CALLERS:
             self._forget(now)
         return 0.0
@@ -103,9 +106,7 @@ def note_guess(address: str) -> None:
 
 
 def _key(address: str, caller: accounts.Caller | None) -> str:
-    if caller is None:
-        return f"address {address}"
-    return f"token {caller.token.pk}" if caller.token else f"account {caller}"
+    return caller.key if caller is not None else f"address {address}"
 
 
 def _refuse_for(wait_seconds: float) -> None:
