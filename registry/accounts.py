@@ -71,7 +71,7 @@ class Caller:
         """Whether its token has expired."""
         return self.expires_at is not None and self.expires_at <= (now or timezone.now())
 
-    @property
+    @functools.cached_property
     def is_admin(self) -> bool:
         return self.is_super or ADMIN_SCOPE in self.scopes
 

@@ -84,12 +84,8 @@ def count(address: str, caller: Caller | None) -> None:
 
     Anonymous ones are admitted in open mode only, where nobody is throttled.
     """
-    if caller is None:
-        return
-    try:
-        throttling.check(address, caller)
-    except throttling.TooManyRequests:
-        raise HandOn from None
+    if caller is not None and throttling.take(address, caller) > 0:
+        raise HandOn
 
 
 # --- Heartbeats -----------------------------------------------------------------------------------

@@ -84,9 +84,15 @@ class CallerThrottle(BaseThrottle):
 
 def check(address: str, caller: accounts.Caller | None) -> None:
     """Count one call; raises TooManyRequests. Off in open mode."""
+    _refuse_for(take(address, caller))
+
+
+def take(address: str, caller: accounts.Caller | None) -> float:
+    """Count one call; return for how many seconds its caller must wait, and count nothing then."""
     if settings.SAGA_AUTH == "open":
-        return
-    _refuse_for(_calls.take(_key(address, caller), now=time.monotonic()))
+        return 0.0
+    key = caller.key if caller is not None else f"address {address}"
+    return _calls.take(key, now=time.monotonic())
 
 
 def check_guesses(address: str) -> None:
@@ -103,10 +109,6 @@ def is_anyone_barred() -> bool:
 
 def note_guess(address: str) -> None:
     _guesses.take(address, now=time.monotonic())
-
-
-def _key(address: str, caller: accounts.Caller | None) -> str:
-    return caller.key if caller is not None else f"address {address}"
 
 
 def _refuse_for(wait_seconds: float) -> None:
