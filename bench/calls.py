@@ -15,11 +15,15 @@ BULK = 1000
 
 @dataclass(frozen=True)
 class Call:
-    """``make`` gives the requests for that many services; ``proof`` is in each right answer."""
+    """``make`` gives the requests for that many services; ``proof`` is in each right answer.
+
+    ``words`` are the command of one who speaks no HTTP.
+    """
 
     make: Callable[[int], Iterable[bytes]]
     proof: bytes
     instances: int = 1
+    words: tuple[str, ...] = ()
 
 
 def name(number: int) -> str:
@@ -163,3 +167,13 @@ def webdis() -> dict[str, Call]:
         ),
     }
     return {**calls, "mixed": _mix_of(calls)}
+
+
+# --- Redis by itself, the limit -------------------------------------------------------------------
+
+
+def redis() -> dict[str, Call]:
+    """redis-benchmark puts twelve digits in the place of ``__rand_int__``."""
+    key = "service-__rand_int__"
+    commands = {"lookup": ("GET", key), "heartbeat": ("EXPIRE", key, str(TTL_SECONDS))}
+    return {row: Call(lambda _: [], b"", words=words) for row, words in commands.items()}

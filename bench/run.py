@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -163,9 +163,13 @@ def _everybody_else(bench: Bench, saga: Server) -> dict[str, Contestant]:
         _replay(peer, calls.etcd(leases)["register again"].make(SERVICES))
         found["etcd"] = Contestant(peer, calls.etcd(leases))
     if (peer := bench.webdis()) is not None:
-        _fill_webdis(bench)
+        port = json.loads((bench.folder / "webdis.json").read_text())["redis_port"]
+        _fill_redis(port, calls.name)
         found["webdis"] = Contestant(peer, calls.webdis())
-    for name in {"fastapi", "etcd", "webdis"} - found.keys():
+    if (peer := bench.redis()) is not None:
+        _fill_redis(peer.port, lambda number: f"service-{number:012d}")
+        found["redis"] = Contestant(peer, calls.redis())
+    for name in {"fastapi", "etcd", "webdis", "redis"} - found.keys():
         print(f"{name} is not installed and not measured.")
     return found
 
@@ -176,11 +180,10 @@ def _lease(port: int) -> str:
         return str(json.load(answer)["ID"])
 
 
-def _fill_webdis(bench: Bench) -> None:
-    port = json.loads((bench.folder / "webdis.json").read_text())["redis_port"]
+def _fill_redis(port: int, name: Callable[[int], str]) -> None:
     with redis_library.Redis(port=port) as client:
         for number in range(SERVICES):
-            client.set(calls.name(number), json.dumps(calls.document(number)), ex=calls.TTL_SECONDS)
+            client.set(name(number), json.dumps(calls.document(number)), ex=calls.TTL_SECONDS)
 
 
 def _replay(server: Server, requests: Iterable[bytes]) -> None:
@@ -255,6 +258,11 @@ def _run(
     delay_ms: float,
 ) -> Measured:
     call = contestant.calls[row]
+    if call.words:
+        server = contestant.server
+        return load.run_redis(
+            server.port, call.words, seconds=seconds, keys=SERVICES, processes=server.parts
+        )
     requests = list(call.make(SERVICES))
     if row == GROWING:
         requests = [each.replace(b"new--", f"new-{run}-".encode()) for each in requests]

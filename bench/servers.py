@@ -197,6 +197,12 @@ class Bench:
         until_answering(f"http://127.0.0.1:{port}/PING")
         return Server("webdis", port, {"webdis": _listening(port), "redis": _listening(redis)})
 
+    def redis(self) -> Server | None:
+        if shutil.which("redis-benchmark") is None:
+            return None
+        port = self._redis()
+        return Server("redis", port, {"redis": _listening(port)})
+
     def _redis(self) -> int:
         """Start one more Redis, without persistence, for a peer."""
         port = free_port()
