@@ -34,7 +34,7 @@ def outages(parameters: dict[str, Any]) -> Iterator[list[str]]:
     told: list[str] = []
     watching = watch.Watch(parameters, silenced=lambda: told.append("silenced"))
     watching.start()
-    waiting.until(asking)
+    waiting.until(watch.is_answering)  # its connection is seen before it has asked over it
     yield told
     watching.stop()
 
