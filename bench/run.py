@@ -74,7 +74,7 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     print(f"Saga started; load average {os.getloadavg()[0]:.1f}.", flush=True)
     contestants = {"saga": Contestant(saga, calls.saga())}
     _fill(saga, SERVICES)
-    if options.large:
+    if options.large and "lookup" in options.rows:
         _compare_sizes(bench, saga, options)
     contestants |= _everybody_else(bench, saga)
     steady = [row for row in options.rows if row != GROWING]
