@@ -60,22 +60,13 @@ def run(
 
     With ``count``, the first request is a pattern for numbers below it.
     """
-    before = {part: _cpu(members) for part, members in processes.items()}
-    output = subprocess.run(
-        [
-            *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", "--timeout", "5s"),
-            *("-s", str(REPLAY), f"http://127.0.0.1:{port}/", "--", str(requests), f"{delay_ms}"),
-            *([] if count is None else [str(count)]),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    count = int(_find(r"(\d+) requests in", output))
-    parts = {
-        part: _spent(before[part], _cpu(members)) / max(count, 1) * 1e6
-        for part, members in processes.items()
-    }
+    command = [
+        *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", "--timeout", "5s"),
+        *("-s", str(REPLAY), f"http://127.0.0.1:{port}/", "--", str(requests), f"{delay_ms}"),
+        *([] if count is None else [str(count)]),
+    ]
+    output, spent = _run(command, processes)
+    parts = _each(spent, int(_find(r"(\d+) requests in", output)))
     return Measured(
         per_second=float(_find(r"Requests/sec:\s+([\d.]+)", output)),
         p50_ms=_milliseconds(_find(r"(?m)^\s+50%\s+(\S+)", output)),
@@ -96,20 +87,12 @@ def run_redis(
 ) -> Measured:
     """Send one command over 32 connections, in Redis' own protocol, with redis-benchmark."""
     count = int(REDIS_CALLS_A_SECOND * seconds)
-    before = {part: _cpu(members) for part, members in processes.items()}
-    output = subprocess.run(
-        [
-            *("redis-benchmark", "-p", str(port), "-c", str(CONNECTIONS), "-n", str(count)),
-            *("-r", str(keys), "--csv", *words),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    parts = {
-        part: _spent(before[part], _cpu(members)) / count * 1e6
-        for part, members in processes.items()
-    }
+    command = [
+        *("redis-benchmark", "-p", str(port), "-c", str(CONNECTIONS), "-n", str(count)),
+        *("-r", str(keys), "--csv", *words),
+    ]
+    output, spent = _run(command, processes)
+    parts = _each(spent, count)
     [row] = csv.DictReader(output.splitlines())
     return Measured(
         per_second=float(row["rps"]),
@@ -119,6 +102,21 @@ def run_redis(
         cpu_us=sum(parts.values()),
         cpu_parts=parts,
     )
+
+
+def _run(
+    command: list[str], processes: dict[str, list[psutil.Process]]
+) -> tuple[str, dict[str, float]]:
+    """Return what the load generator printed, and the CPU in seconds that was spent meanwhile."""
+    before = {part: _cpu(members) for part, members in processes.items()}
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    spent = {part: _spent(before[part], _cpu(members)) for part, members in processes.items()}
+    return output, spent
+
+
+def _each(spent: dict[str, float], count: int) -> dict[str, float]:
+    """Return seconds for so many requests as µs for one."""
+    return {part: seconds / max(count, 1) * 1e6 for part, seconds in spent.items()}
 
 
 def _find(pattern: str, output: str) -> str:

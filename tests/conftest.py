@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 
@@ -39,3 +40,11 @@ def redis() -> Iterator[redis_library.Redis]:
 @pytest.fixture
 def api() -> APIClient:
     return APIClient(SERVER_NAME="localhost")
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs while a test says so."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()

@@ -19,13 +19,6 @@ Beats = list[int] | errors.Unavailable
 
 
 @pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
 def renew(loop: asyncio.AbstractEventLoop) -> Iterator[Callable[[str], Beats]]:
     """Renews a member over one connection, and waits for what is told."""
     renewal = presence.Renewal()

@@ -22,13 +22,6 @@ Register = Callable[..., list[intake.Answer]]
 
 
 @pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
 def register(loop: asyncio.AbstractEventLoop) -> Iterator[Register]:
     """Registers names that come together, and waits for what each is told."""
     door = intake.Intake()
