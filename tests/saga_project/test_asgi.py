@@ -1,0 +1,34 @@
+"""What a web process is beside its answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.webserver import WebServer
+
+ON_LINUX = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
+BEGIN = """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
+from saga_project import asgi
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+asgi._interrupt_nobody()
+print(os.sched_getscheduler(0) == os.SCHED_IDLE)
+"""
+
+
+@ON_LINUX
+def test_a_web_process_lets_the_present_task_finish_its_turn(server: WebServer) -> None:
+    for process in server.processes:
+        assert os.sched_getscheduler(process.pid) == os.SCHED_BATCH
+
+
+@ON_LINUX
+def test_a_policy_that_somebody_chose_is_kept() -> None:
+    done = subprocess.run([sys.executable, "-c", BEGIN], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"
