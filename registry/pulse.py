@@ -30,7 +30,7 @@ class Pulse:
         self._idle: asyncio.Event | None = None
 
     def beat(self, members: Sequence[str], told: Told) -> None:
-        """Renew the members, and tell."""
+        """Renew the members, and tell; whoever is told lets its entries in memory hear of it."""
         self._waiting.append((members, told))
         if not self._is_beating:
             self._is_beating = True
@@ -49,7 +49,7 @@ class Pulse:
             return
         batch = self._take()
         members = [member for some, _ in batch for member in some]
-        self._renewal.renew(members, functools.partial(self._tell_all, batch, members))
+        self._renewal.renew(members, functools.partial(self._tell_all, batch))
 
     def _take(self) -> _Batch:
         """Return those who waited longest, as many as one call may carry (always at least one)."""
@@ -62,18 +62,16 @@ class Pulse:
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
-    def _tell_all(
-        self, batch: _Batch, members: list[str], beats: list[int] | errors.Unavailable
-    ) -> None:
+    def _tell_all(self, batch: _Batch, beats: list[int] | errors.Unavailable) -> None:
         if isinstance(beats, errors.Unavailable):
             for _, told in batch:
                 _tell(told, beats)
         else:
-            directory.note_beats(members, beats)
             start = 0
-            for some, told in batch:
-                _tell(told, beats[start : start + len(some)])
-                start += len(some)
+            for members, told in batch:
+                _tell(told, beats[start : start + len(members)])
+                start += len(members)
+            directory.note_version()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._gather, 0)
             return

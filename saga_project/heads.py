@@ -44,22 +44,24 @@ class Head:
     is_json: bool
 
 
-_remembered: dict[bytes, Head | None] = {}
+_remembered: dict[bytes, Head] = {}
 
 
 def read(lines: bytes) -> Head | None:
     """Return what the lines between request line and empty line say, None where that is not usual."""
-    if len(lines) > MAX_BYTES:
-        return None
-    key = hashlib.sha256(lines).digest() if b"uthorization" in lines else lines
-    try:
-        return _remembered[key]
-    except KeyError:
-        head = _judge(lines)
-    if head is None or head.request_id is None:  # ids differ from one request to the next
+    return _remembered.get(lines) or _remembered.get(_digest(lines)) or _learn(lines)
+
+
+def _digest(lines: bytes) -> bytes:
+    return hashlib.sha256(lines).digest()
+
+
+def _learn(lines: bytes) -> Head | None:
+    head = _judge(lines) if len(lines) <= MAX_BYTES else None
+    if head is not None and head.request_id is None:  # ids differ from one request to the next
         if len(_remembered) >= MAX_REMEMBERED:
             _remembered.clear()
-        _remembered[key] = head
+        _remembered[lines if head.token_digest is None else _digest(lines)] = head
     return head
 
 

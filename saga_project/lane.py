@@ -14,7 +14,7 @@ import functools
 import time
 import wsgiref.util
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 from saga_project import wsgi  # sets Django up, before anything imports its models
 
@@ -34,12 +34,13 @@ from saga_project.heads import Head
 MAX_BODY_BYTES = 256 * 1024
 BODY_SECONDS = 0.5
 LARGE_BYTES = 16 * 1024  # Below it one copy costs less than a second buffer.
-SERVICES = b"/api/v1/services"
-REGISTER = SERVICES + b"/register"
-BULK_HEARTBEAT = SERVICES + b"/heartbeat"
-_ONE = SERVICES + b"/"
-_HEARTBEAT = b"/heartbeat"
-_GET, _POST, _VERSION = b"GET " + SERVICES, b"POST " + SERVICES, b" HTTP/1.1"
+#: What a request's first line may be, up to its version.
+_LIST_ALL = b"GET /api/v1/services"
+_LOOK_UP = b"GET /api/v1/services/"
+_REGISTER = b"POST /api/v1/services/register"
+_BEAT_MANY = b"POST /api/v1/services/heartbeat"
+_BEAT, _BEAT_END = b"POST /api/v1/services/", b"/heartbeat"
+_LINE_END, _HEAD_END = b" HTTP/1.1\r\n", b"\r\n\r\n"
 
 _ON_ONE, _ON_ALL, _ON_CHANGES = (
     b"GET, DELETE, HEAD, OPTIONS",
@@ -47,18 +48,18 @@ _ON_ONE, _ON_ALL, _ON_CHANGES = (
     b"POST, OPTIONS",
 )
 _OK = b"200 OK"
-_LOOKUP, _LIST = figures.LANE["lookup"], figures.LANE["list"]
-_BEAT, _BULK, _REGISTRATION = (
-    figures.LANE[name] for name in ("heartbeat", "bulk_heartbeat", "registration")
+_LOOKUPS, _LISTS, _BEATS, _BULK_BEATS, _REGISTRATIONS = (
+    figures.LANE[name] for name in ("lookup", "list", "heartbeat", "bulk_heartbeat", "registration")
 )
 _PROBES_OWN = frozenset({"Cache-Control"})
 
 
 @functools.cache
 def _head() -> bytes:
-    """Return the head of an answer with holes: status, server's headers, allow, length, request id, more.
+    """Return the head of an answer with holes: server's headers, allow, status, length, request id, more.
 
-    What stands in it is said by Django's middleware, which is asked once.
+    The first two are filled before the rest. What stands in it is said by Django's middleware, which is
+    asked once.
     """
     known: list[tuple[str, str]] = []
 
@@ -73,19 +74,27 @@ def _head() -> bytes:
     wsgiref.util.setup_testing_defaults(environ)
     for _ in wsgi.application(environ, start_response):
         pass
-    holes = {"allow": "%b", "content-length": "%d", "x-request-id": "%b"}
-    lines = [f"{name}: {holes.get(name, value.replace('%', '%%'))}\r\n" for name, value in known]
-    return ("HTTP/1.1 %b\r\n%b" + "".join(lines) + "%b\r\n").encode("latin-1")
+    holes = {"allow": "%b", "content-length": "%%d", "x-request-id": "%%b"}
+    lines = [f"{name}: {holes.get(name, value.replace('%', '%%%%'))}\r\n" for name, value in known]
+    return ("HTTP/1.1 %%b\r\n%b" + "".join(lines) + "%%b\r\n").encode("latin-1")
 
 
-class _Request(NamedTuple):
-    """A request that may be ours; ``raw`` are all its bytes, for whoever answers it otherwise."""
+class _Request:
+    """A request that may be ours; ``raw`` are all its bytes, for whoever answers it otherwise.
 
-    raw: bytes
-    is_read: bool
-    url: bytes
-    head: Head
-    body: bytes
+    While Redis is asked, it stands where the server keeps the request that is being answered.
+    """
+
+    message_event = asyncio.Event()  # nobody waits for it
+    response_complete = False
+    disconnected = False
+    keep_alive = True
+
+    def __init__(self, raw: bytes, line: bytes, head: Head, body: bytes) -> None:
+        self.raw = raw
+        self.line = line
+        self.head = head
+        self.body = body
 
 
 class _Incomplete(Exception):
@@ -94,37 +103,20 @@ class _Incomplete(Exception):
 
 def _read(raw: bytes) -> _Request | None:
     """Return the one whole request that ``raw`` is, None where it may not be ours; raises _Incomplete."""
-    is_read = raw.startswith(_GET)
-    if not is_read and not raw.startswith(_POST):
+    line, _, rest = raw.partition(_LINE_END)
+    is_read = line.startswith(_LIST_ALL)
+    if not is_read and line != _REGISTER and not line.endswith(_BEAT_END):
         return None
-    lines, end, body = raw.partition(b"\r\n\r\n")
-    line, _, lines = lines.partition(b"\r\n")
-    if not end or not line.endswith(_VERSION):
-        return None
-    url = line[len(b"GET " if is_read else b"POST ") : -len(_VERSION)]
-    if not is_read and not url.endswith(_HEARTBEAT) and url != REGISTER:
-        return None
-    head = heads.read(lines)
+    lines, end, body = rest.partition(_HEAD_END)
+    head = heads.read(lines) if end else None
     if head is None or len(body) > head.length:
         return None
-    if head.length and (is_read or not head.is_json or head.length > MAX_BODY_BYTES):
-        return None
-    if len(body) < head.length:
-        raise _Incomplete
-    return _Request(raw, is_read, url, head, body)
-
-
-class _Waiting:
-    """Stands where the server keeps the request that is being answered, while Redis is asked."""
-
-    message_event = asyncio.Event()  # nobody waits for it
-    response_complete = False
-    disconnected = False
-    keep_alive = True
-
-    def __init__(self, request: _Request) -> None:
-        self.request = request
-        self.request_id = api.choose_request_id(request.head.request_id)
+    if head.length:
+        if is_read or not head.is_json or head.length > MAX_BODY_BYTES:
+            return None
+        if len(body) < head.length:
+            raise _Incomplete
+    return _Request(raw, line, head, body)
 
 
 class LaneProtocol(HttpToolsProtocol):
@@ -132,7 +124,8 @@ class LaneProtocol(HttpToolsProtocol):
 
     pulse = pulse.Pulse()
     intake = intake.Intake()
-    _default_headers: tuple[Any, bytes] = (None, b"")
+    _heads_made_for: Any = None
+    _heads: ClassVar[dict[bytes, bytes]] = {}
     _accepted_at = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -141,7 +134,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._is_parsing = False
         self._begun = b""
         self._patience: asyncio.TimerHandle | None = None
-        self._waiting: _Waiting | None = None
+        self._waiting: _Request | None = None
         self._unread: list[bytes] = []
         self._answered_at = 0.0
 
@@ -224,7 +217,7 @@ class LaneProtocol(HttpToolsProtocol):
     def _answer(self, request: _Request) -> bool:
         """Answer now or as soon as Redis has; False where somebody else must."""
         try:
-            if request.is_read:
+            if request.line.startswith(_LIST_ALL):
                 self._answer_read(request)
             else:
                 self._write_down(request)
@@ -235,101 +228,104 @@ class LaneProtocol(HttpToolsProtocol):
     # --- Answering --------------------------------------------------------------------------------
 
     def _answer_read(self, request: _Request) -> None:
+        line = request.line
         caller = hot.admit(request.head, "services:read")
-        if request.url == SERVICES:
-            content, allow, cell = ready.listing(), _ON_ALL, _LIST
+        if line == _LIST_ALL:
+            content, allow, cell = ready.listing(), _ON_ALL, _LISTS
+        elif line.startswith(_LOOK_UP):
+            content, allow, cell = ready.service(_name_in(line, _LOOK_UP)), _ON_ONE, _LOOKUPS
         else:
-            content, allow, cell = ready.service(_name_in(request.url)), _ON_ONE, _LOOKUP
+            content = None
         if content is None:
             raise HandOn
-        hot.count(self._address(), caller)
+        hot.count(caller)
         figures.cells[cell] += 1
-        self._write(_OK, allow, content, api.choose_request_id(request.head.request_id))
-
-    def _address(self) -> str:
-        return self.client[0] if self.client else ""
+        self._write(_OK, allow, content, request)
 
     def _write_down(self, request: _Request) -> None:
         """Ask Redis, or for a service that nobody knows PostgreSQL; the answer comes later."""
-        url, asked = request.url, (request.head, request.body, self._address())
-        if url == BULK_HEARTBEAT:
-            self._renew(hot.bulk_heartbeat(*asked), _BULK, request)
-        elif url != REGISTER:
-            name = _name_in(url[: -len(_HEARTBEAT)])
-            self._renew(hot.heartbeat(name, *asked), _BEAT, request)
-        elif isinstance(work := hot.registration(*asked), Renewal):
-            self._renew(work, _REGISTRATION, request)
+        line, head, body = request.line, request.head, request.body
+        if line == _BEAT_MANY:
+            self._renew(hot.bulk_heartbeat(head, body), _BULK_BEATS, request)
+        elif line == _REGISTER:
+            work = hot.registration(head, body)
+            if isinstance(work, Renewal):
+                self._renew(work, _REGISTRATIONS, request)
+            else:
+                self._let_in(work, request)
+        elif line.startswith(_BEAT):
+            self._renew(
+                hot.heartbeat(_name_in(line, _BEAT, _BEAT_END), head, body), _BEATS, request
+            )
         else:
-            self._let_in(work, request)
+            raise HandOn
 
     def _renew(self, renewal: Renewal, cell: int, request: _Request) -> None:
-        waiting = self._wait(request)
-
         def told(beats: list[int] | errors.Unavailable) -> None:
-            self._go_on(
-                waiting,
-                beats if isinstance(beats, errors.Unavailable) else renewal.answer(beats),
-                cell,
-            )
+            answer = beats if isinstance(beats, errors.Unavailable) else renewal.answer(beats)
+            self._go_on(request, answer, cell)
 
+        self._wait(request)
         self.pulse.beat(renewal.members, told)
 
     def _let_in(self, newcomer: Newcomer, request: _Request) -> None:
-        waiting = self._wait(request)
-
         def told(registered: intake.Answer) -> None:
             answer = (
                 hot.registered(registered) if isinstance(registered, Registered) else registered
             )
-            self._go_on(waiting, answer, _REGISTRATION)
+            self._go_on(request, answer, _REGISTRATIONS)
 
+        self._wait(request)
         self.intake.register(newcomer, told)
 
-    def _wait(self, request: _Request) -> _Waiting:
-        waiting = self._waiting = self.cycle = _Waiting(request)  # type: ignore[assignment]
-        return waiting
+    def _wait(self, request: _Request) -> None:
+        self._waiting = self.cycle = request  # type: ignore[assignment]
 
     def _go_on(
-        self, waiting: _Waiting, answer: bytes | errors.Unavailable | None, cell: int
+        self, request: _Request, answer: bytes | errors.Unavailable | None, cell: int
     ) -> None:
         """Answer what was waited for (None: Django must), then read on where more came meanwhile."""
         self._waiting = None
-        waiting.response_complete = True
-        if waiting.disconnected:
+        request.response_complete = True
+        if request.disconnected:
             return
         if answer is None:
-            super().data_received(waiting.request.raw)
-            self.cycle.keep_alive = waiting.keep_alive
+            super().data_received(request.raw)
+            self.cycle.keep_alive = request.keep_alive
         elif isinstance(answer, errors.Unavailable):
-            self._refuse(answer, waiting)
+            self._refuse(answer, request)
         else:
             figures.cells[cell] += 1
-            self._end(_OK, answer, waiting)
+            self._write(_OK, _ON_CHANGES, answer, request)
         if self._unread:
             data, self._unread = b"".join(self._unread), []
             self.flow.resume_reading()
             self.data_received(data)
 
-    def _refuse(self, reason: errors.Unavailable, waiting: _Waiting) -> None:
-        code, body = api.render(reason, waiting.request.url.decode("latin-1"), waiting.request_id)
+    def _refuse(self, reason: errors.Unavailable, request: _Request) -> None:
+        path = request.line.partition(b" ")[2].decode("latin-1")
+        request_id = api.choose_request_id(request.head.request_id)
+        code, body = api.render(reason, path, request_id)
         status = b"%d %b" % (code, HTTPStatus(code).phrase.encode("ascii"))
-        self._end(status, orjson.dumps(body), waiting)
-
-    def _end(self, status: bytes, content: bytes, waiting: _Waiting) -> None:
-        close = b"" if waiting.keep_alive else b"connection: close\r\n"
-        self._write(status, _ON_CHANGES, content, waiting.request_id, more=close)
-        if close:
-            self.transport.close()
+        self._write(status, _ON_CHANGES, orjson.dumps(body), request, request_id)
 
     def _write(
-        self, status: bytes, allow: bytes, content: bytes, request_id: str, *, more: bytes = b""
+        self,
+        status: bytes,
+        allow: bytes,
+        content: bytes,
+        request: _Request,
+        request_id: str | None = None,
     ) -> None:
-        identity = request_id.encode("ascii")
-        head = _head() % (status, self._defaults(), allow, len(content), identity, more)
+        identity = (request_id or api.choose_request_id(request.head.request_id)).encode("ascii")
+        close = b"" if request.keep_alive else b"connection: close\r\n"
+        head = self._head_with(allow) % (status, len(content), identity, close)
         if len(content) < LARGE_BYTES:
             self.transport.write(head + content)
         else:
             self.transport.writelines((head, content))
+        if close:
+            self.transport.close()
         self.server_state.total_requests += 1
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -340,17 +336,16 @@ class LaneProtocol(HttpToolsProtocol):
             seconds, self.timeout_keep_alive_handler
         )
 
-    def _defaults(self) -> bytes:
-        """Return the headers that the server puts on everything, as bytes; it makes new ones each second."""
+    def _head_with(self, allow: bytes) -> bytes:
+        """Return ``_head`` with what the server puts on everything, which it makes anew each second."""
         headers = self.server_state.default_headers
-        known, content = LaneProtocol._default_headers
-        if known is not headers:
-            content = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-            LaneProtocol._default_headers = headers, content
-        return content
+        if LaneProtocol._heads_made_for is not headers:
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in headers).replace(b"%", b"%%")
+            for each in (_ON_ONE, _ON_ALL, _ON_CHANGES):
+                self._heads[each] = _head() % (lines, each)
+            LaneProtocol._heads_made_for = headers
+        return self._heads[allow]
 
 
-def _name_in(url: bytes) -> str:
-    if not url.startswith(_ONE):
-        raise HandOn
-    return url[len(_ONE) :].decode("latin-1")
+def _name_in(line: bytes, start: bytes, end: bytes = b"") -> str:
+    return line[len(start) : len(line) - len(end)].decode("latin-1")

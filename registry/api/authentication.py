@@ -101,7 +101,7 @@ def demand(request: HttpRequest | Request, caller: Caller | None, scope: str) ->
     In open mode anyone may read, whatever token they hold; a change is made in the name of the
     token's account, so it is held to the token's scopes.
     """
-    is_open = is_open_to(request)
+    is_open = is_open_to(request.get_host())
     if caller is None:
         if not is_open:
             raise errors.TokenMissing("Send a token as 'Authorization: Bearer <token>'.")
@@ -110,15 +110,15 @@ def demand(request: HttpRequest | Request, caller: Caller | None, scope: str) ->
         raise errors.ScopeMissing(f"The token of '{caller}' does not have the scope '{scope}'.")
 
 
-def is_open_to(request: HttpRequest | Request) -> bool:
-    """Whether a request without a token is served.
+def is_open_to(host: str) -> bool:
+    """Whether a request with that ``Host`` and without a token is served.
 
-    On a loopback address that takes a loopback ``Host``: what came through a reverse proxy or a
+    On a loopback address one that takes a loopback ``Host``: what came through a reverse proxy or a
     rebound DNS name carries another one.
     """
     if settings.SAGA_AUTH != "open":
         return False
-    return not settings.IS_LOOPBACK or is_loopback_host(request.get_host())
+    return not settings.IS_LOOPBACK or is_loopback_host(host)
 
 
 def is_loopback_host(header: str) -> bool:

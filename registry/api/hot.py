@@ -7,7 +7,8 @@ Django answers. So nothing is refused here: whatever would be, is unusual.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -16,7 +17,7 @@ from django.http.request import split_domain_port, validate_host
 from registry import accounts, directory, names, operations, presence
 from registry.accounts import Caller
 from registry.api import authentication, saga, throttling
-from registry.directory import ServiceEntry
+from registry.directory import InstanceEntry, ServiceEntry
 from registry.models import Instance
 from saga_project import api, errors
 from saga_project.heads import Head
@@ -26,14 +27,17 @@ ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need n
 MAX_HOSTS = 1000
 MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
 _STATUSES = frozenset(Instance.Health.values)
-_hosts: dict[bytes, bool] = {}
+_IS_THROTTLED = settings.SAGA_AUTH != "open"
+#: Whether who sends this allowed ``Host`` needs no token. Settings are Django's to look up, and slow to read.
+_is_open_to: dict[bytes, bool] = {}
 
 
 class HandOn(Exception):
     """Not sure of the answer: Django is to give it."""
 
 
-class Renewal(NamedTuple):
+@dataclass(slots=True)
+class Renewal:
     """Members to renew, and the body to answer with once it is known who beat.
 
     ``answer`` returns None where Django must answer after all.
@@ -48,25 +52,25 @@ class Renewal(NamedTuple):
 
 def admit(head: Head, scope: str) -> Caller | None:
     """Return who asks, None for anonymous in open mode; whoever is not sure to be let in is handed on."""
-    is_loopback = _hosts.get(head.host)
-    if is_loopback is None:
-        is_loopback = _judge_host(head.host)
+    is_open = _is_open_to.get(head.host)
+    if is_open is None:
+        is_open = _judge_host(head.host)
     if head.token_digest is not None:
         return _recall(head.token_digest, scope)
-    if settings.SAGA_AUTH != "open" or (settings.IS_LOOPBACK and not is_loopback):
+    if not is_open:
         raise HandOn
     return None
 
 
 def _judge_host(host: bytes) -> bool:
-    """Return whether an allowed ``Host`` names this machine; remembers what was sent before."""
+    """Judge a ``Host`` that was not sent before, and remember it where it is allowed."""
     text = host.decode("ascii", "replace")
     domain, _ = split_domain_port(text)
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         raise HandOn
-    if len(_hosts) >= MAX_HOSTS:
-        _hosts.clear()
-    return _hosts.setdefault(host, authentication.is_loopback_host(text))
+    if len(_is_open_to) >= MAX_HOSTS:
+        _is_open_to.clear()
+    return _is_open_to.setdefault(host, authentication.is_open_to(text))
 
 
 def _recall(token_digest: str, scope: str) -> Caller:
@@ -79,19 +83,19 @@ def _recall(token_digest: str, scope: str) -> Caller:
     return caller
 
 
-def count(address: str, caller: Caller | None) -> None:
+def count(caller: Caller | None) -> None:
     """Count a call that is about to be answered here; one that must wait is Django's to refuse.
 
     Anonymous ones are admitted in open mode only, where nobody is throttled.
     """
-    if caller is not None and throttling.take(address, caller) > 0:
+    if caller is not None and _IS_THROTTLED and throttling.take(caller.key) > 0:
         raise HandOn
 
 
 # --- Heartbeats -----------------------------------------------------------------------------------
 
 
-def heartbeat(name: str, head: Head, body: bytes, address: str) -> Renewal:
+def heartbeat(name: str, head: Head, body: bytes) -> Renewal:
     """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
     beat = _beat(name, _object(body)) if body else None
     caller = admit(head, "registry:manage")
@@ -103,23 +107,32 @@ def heartbeat(name: str, head: Head, body: bytes, address: str) -> Renewal:
     if beat is not None and operations.is_news(beat, instance):
         raise HandOn
     _check_may_change(caller, name, entry)
-    count(address, caller)
+    count(caller)
     content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
+    return _renewal_of(name, instance, content)
+
+
+def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> Renewal:
+    """Renew one, answer ``content``, and let memory see at once what the change channel will say."""
 
     def answer(beats: Sequence[int]) -> bytes | None:
-        return content if beats[0] else None
+        at_us = beats[0]
+        if not at_us:
+            return None
+        instance.hear(at_us)
+        return content
 
-    return Renewal([presence.member_of(name, instance_id)], answer)
+    return Renewal([presence.member_of(name, instance.instance_id)], answer)
 
 
-def bulk_heartbeat(head: Head, body: bytes, address: str) -> Renewal:
+def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
     """The same for many; who is not there is named, so that the rest is not handed on for their sake."""
     items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
         raise HandOn
     caller = admit(head, "registry:manage")
     members: list[str] = []
-    ttls: list[int] = []
+    instances: list[InstanceEntry | None] = []
     for item in items:
         beat = _bulk_beat(item)
         entry = _known(beat.service_name, caller)
@@ -127,17 +140,18 @@ def bulk_heartbeat(head: Head, body: bytes, address: str) -> Renewal:
         if instance is not None and operations.is_news(beat, instance):
             raise HandOn
         members.append(presence.member_of(beat.service_name, beat.instance_id))
-        ttls.append(instance.ttl_seconds if instance is not None else 0)
-    count(address, caller)
+        instances.append(instance)
+    count(caller)
 
     def answer(beats: Sequence[int]) -> bytes | None:
         refreshed: list[int] = []
         missing: list[str] = []
-        for member, ttl, beat_us in zip(members, ttls, beats, strict=True):
-            if not beat_us:
+        for member, instance, at_us in zip(members, instances, beats, strict=True):
+            if not at_us:
                 missing.append(presence.split_member(member)[0])
-            elif ttl:
-                refreshed.append(ttl)
+            elif instance is not None:
+                instance.hear(at_us)
+                refreshed.append(instance.ttl_seconds)
             else:
                 return None  # Redis knows who we have not heard of yet.
         renewed = operations.Renewed(
@@ -205,24 +219,19 @@ def _check_may_change(caller: Caller | None, name: str, entry: ServiceEntry | No
 # --- Registering ----------------------------------------------------------------------------------
 
 
-def registration(head: Head, body: bytes, address: str) -> Renewal | operations.Newcomer:
+def registration(head: Head, body: bytes) -> Renewal | operations.Newcomer:
     """Renew an instance that registers as we know it already, or let in a service that we do not know."""
     wanted = _registration(_object(body))
     caller = admit(head, "registry:manage")
     entry = _known(wanted.service_name, caller)
     if entry is None:
-        count(address, caller)
+        count(caller)
         return operations.Newcomer(wanted, caller)
     instance = operations.same_instance(entry, wanted, by=caller)
     if instance is None:
         raise HandOn
-    count(address, caller)
-    content = registered(operations.as_registered(entry, instance))
-
-    def answer(beats: Sequence[int]) -> bytes | None:
-        return content if beats[0] else None
-
-    return Renewal([presence.member_of(entry.name, instance.instance_id)], answer)
+    count(caller)
+    return _renewal_of(entry.name, instance, registered(operations.as_registered(entry, instance)))
 
 
 def registered(answer: operations.Registered) -> bytes:

@@ -8,11 +8,19 @@ it is not whole, reads go to Redis.
 
 from __future__ import annotations
 
-from registry.directory.changes import note_beats
 from registry.directory.choosing import newest, pick, serving
 from registry.directory.entries import InstanceEntry, ServiceEntry, entry_of
 from registry.directory.following import follow
-from registry.directory.memory import is_whole, now_us, peek, peek_all, size, version, wait_for
+from registry.directory.memory import (
+    is_whole,
+    note_version,
+    now_us,
+    peek,
+    peek_all,
+    size,
+    version,
+    wait_for,
+)
 from registry.directory.reading import (
     Figures,
     all_services,
@@ -37,7 +45,7 @@ __all__ = [
     "get",
     "is_whole",
     "newest",
-    "note_beats",
+    "note_version",
     "now_us",
     "peek",
     "peek_all",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import orjson
 
@@ -48,17 +48,6 @@ def assemble(
     )
 
 
-def note_beats(members: Iterable[str], beats: Iterable[int]) -> None:
-    """Let this process see at once what its own heartbeats did; the channel will say the same.
-
-    ``beats`` are moments in µs, 0 for who was not there.
-    """
-    for member, at_us in zip(members, beats, strict=True):
-        if at_us:
-            _hear(member, at_us)
-    memory.note_version()
-
-
 def apply(data: bytes) -> None:
     """Apply one change: kind, sequence, words; a document may follow on the second line."""
     head, _, tail = data.partition(b"\n")
@@ -78,24 +67,16 @@ def _find(member: str) -> tuple[ServiceEntry | None, InstanceEntry | None]:
     return entry, entry.instances.get(instance_id) if entry is not None else None
 
 
-def _hear(member: str, at_us: int) -> None:
-    """Move a deadline, but never back: what is told late may be older than what is known."""
-    name, _, instance_id = member.partition("/")
-    entry = _state.services.get(name)
-    instance = entry.instances.get(instance_id) if entry is not None else None
-    if entry is None or instance is None:
-        return
-    score_us = at_us + instance.ttl_seconds * 1_000_000
-    if score_us > instance.score_us:
-        instance.score_us = score_us
-
-
 def _apply_beats(words: list[str], _tail: bytes) -> None:
     """A moment, and who was heard of then; the next moment, and so on. Members have a slash."""
-    at_us = 0
+    services, at_us = _state.services, 0
     for word in words:
-        if "/" in word:
-            _hear(word, at_us)
+        name, slash, instance_id = word.partition("/")
+        if slash:
+            entry = services.get(name)
+            instance = entry.instances.get(instance_id) if entry is not None else None
+            if instance is not None:
+                instance.hear(at_us)
         elif word:
             at_us = int(word)
 

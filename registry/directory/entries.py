@@ -58,6 +58,12 @@ class InstanceEntry:
     def last_heartbeat_at(self) -> dt.datetime:
         return moments.at(self.last_heartbeat_us)
 
+    def hear(self, at_us: int) -> None:
+        """Move its deadline, but never back: what is told late may be older than what is known."""
+        score_us = at_us + self.ttl_seconds * 1_000_000
+        if score_us > self.score_us:
+            self.score_us = score_us
+
     def deadline_us(self, floor_us: int) -> int:
         """When its life ends; 0 for one that presence does not know (any more)."""
         if not self.score_us:

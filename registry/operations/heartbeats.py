@@ -50,16 +50,17 @@ def renew_many(beats: Sequence[Beat], *, by: Caller | None, now: dt.datetime) ->
     known = [_known(beat, by) for beat in beats]
     members = [presence.member_of(beat.service_name, beat.instance_id) for beat in beats]
     renewed = presence.renew(members)
-    directory.note_beats(members, renewed)
     missing: list[str] = []
     ttls: list[int] = []
     for beat, entry, beat_us in zip(beats, known, renewed, strict=True):
         if not beat_us or entry is None:
             missing.append(beat.service_name)
             continue
+        entry.hear(beat_us)
         ttls.append(entry.ttl_seconds)
         if is_news(beat, entry):
             _write_beat(beat, now=now)
+    directory.note_version()
     return Renewed(
         refreshed=len(ttls),
         ttl_seconds=min(ttls, default=settings.REGISTRATION_TTL),
