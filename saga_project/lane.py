@@ -101,14 +101,14 @@ class _Incomplete(Exception):
     """The rest of the body is still to come."""
 
 
-def _read(raw: bytes) -> _Request | None:
+def _read(raw: bytes, reader: heads.Reader) -> _Request | None:
     """Return the one whole request that ``raw`` is, None where it may not be ours; raises _Incomplete."""
     line, _, rest = raw.partition(_LINE_END)
     is_read = line.startswith(_LIST_ALL)
     if not is_read and line != _REGISTER and not line.endswith(_BEAT_END):
         return None
     lines, end, body = rest.partition(_HEAD_END)
-    head = heads.read(lines) if end else None
+    head = reader.read(lines) if end else None
     if head is None or len(body) > head.length:
         return None
     if head.length:
@@ -131,6 +131,7 @@ class LaneProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._share_connections()
+        self._reader = heads.Reader()
         self._is_parsing = False
         self._begun = b""
         self._patience: asyncio.TimerHandle | None = None
@@ -166,7 +167,7 @@ class LaneProtocol(HttpToolsProtocol):
         if self._patience is not None:
             data = self._begun + data
         try:
-            request = _read(data) if self._is_between_requests() else None
+            request = _read(data, self._reader) if self._is_between_requests() else None
         except _Incomplete:
             self._begun = data
             if self._patience is None:

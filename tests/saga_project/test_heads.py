@@ -83,3 +83,22 @@ def test_remembers_no_token() -> None:
     heads.read(HOST + b"\r\nAuthorization: Bearer saga_secret")
 
     assert not any(b"saga_secret" in key for key in heads._remembered)
+
+
+def test_a_connection_reads_each_request_s_own_lines() -> None:
+    reader = heads.Reader()
+    lines = [HOST + b"\r\nX-Request-ID: %d" % number for number in (1, 1, 2, 2, 1)]
+
+    found = [reader.read(each) for each in lines]
+
+    assert [head and head.request_id for head in found] == ["1", "1", "2", "2", "1"]
+    assert reader.read(HOST + b"\r\nCookie: a=b") is None
+    assert reader.read(HOST) is not None
+
+
+def test_a_connection_holds_no_token() -> None:
+    reader = heads.Reader()
+    head = reader.read(HOST + b"\r\nAuthorization: Bearer saga_secret")
+
+    assert head is not None
+    assert "saga_secret" not in repr((reader._number, head))
