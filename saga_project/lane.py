@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 import wsgiref.util
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -22,13 +21,13 @@ from saga_project import wsgi  # sets Django up, before anything imports its mod
 import orjson
 from django.conf import settings
 from django.http.request import validate_host
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import pulse
 from registry.api import hot, intake, ready
 from registry.api.hot import HandOn, Renewal
 from registry.operations import Newcomer, Registered
 from saga_project import api, errors, figures, heads
+from saga_project.accepting import SharingProtocol
 from saga_project.heads import Head
 
 MAX_BODY_BYTES = 256 * 1024
@@ -119,18 +118,16 @@ def _read(raw: bytes, reader: heads.Reader) -> _Request | None:
     return _Request(raw, line, head, body)
 
 
-class LaneProtocol(HttpToolsProtocol):
+class LaneProtocol(SharingProtocol):
     """One connection. While a request of ours is being answered, what comes after it is kept unread."""
 
     pulse = pulse.Pulse()
     intake = intake.Intake()
     _heads_made_for: Any = None
     _heads: ClassVar[dict[bytes, bytes]] = {}
-    _accepted_at = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._share_connections()
         self._reader = heads.Reader()
         self._is_parsing = False
         self._begun = b""
@@ -144,17 +141,6 @@ class LaneProtocol(HttpToolsProtocol):
         """Let what is on its way end, and close what the connections share."""
         await cls.pulse.close()
         await cls.intake.close()
-
-    def _share_connections(self) -> None:
-        """Let another web process take the next of many connections that come at once.
-
-        A server takes all that wait in one turn of its loop, whose clock stands still meanwhile; as libuv
-        once did under UV_TCP_SINGLE_ACCEPT, the least sleep that there is lets the others have some.
-        """
-        now = self.loop.time()
-        if now == LaneProtocol._accepted_at:
-            time.sleep(1e-9)
-        LaneProtocol._accepted_at = now
 
     # --- What the server calls --------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what li
 BACKLOG = 2048
 WORKER_THREADS = 16
 LANE = "saga_project.lane:LaneProtocol"
+NO_LANE = "saga_project.accepting:SharingProtocol"
 CELERY = (
     *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
     *("-m", "celery", "--app=saga_project.celery", "--quiet"),
@@ -185,7 +186,7 @@ def _background_programs() -> list[Program]:
 
 
 def _web(fd: int) -> list[str]:
-    http = LANE if settings.SAGA_LANE else "httptools"
+    http = LANE if settings.SAGA_LANE else NO_LANE
     return [
         *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application", f"--fd={fd}"),
         *("--loop=uvloop", f"--http={http}", "--log-level=warning", "--no-access-log"),

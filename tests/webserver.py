@@ -106,7 +106,7 @@ def serving(
 
 
 def _start(listener: int, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    http = "httptools" if environment.get("SAGA_LANE") == "false" else stack.LANE
+    http = stack.NO_LANE if environment.get("SAGA_LANE") == "false" else stack.LANE
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 import json
 import random
 import re
@@ -12,19 +11,14 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 from redis import Redis
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from registry import accounts, operations
 from registry.models import Event, Instance, Service, Token
-from saga_project import asgi, lane
 from tests import waiting, webserver
 from tests.faults import FaultProxy
 from tests.webserver import WebServer
@@ -393,21 +387,6 @@ def test_leaves_a_body_that_does_not_come_to_the_server(connection: Connection) 
     connection.send(raw[-10:])
 
     assert b'{"refreshed":1,"ttl":3600,"missing":[]}' in connection.read()
-
-
-def test_leaves_some_of_many_connections_at_once_to_another_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    naps: list[float] = []
-    monkeypatch.setattr(time, "sleep", naps.append)
-    config = Config(asgi.application, log_config=None)
-    turns = iter([1.0, 2.0, 2.0, 2.0, 3.0])  # the loop's clock stands still within a turn
-
-    for _ in range(5):
-        loop: Any = SimpleNamespace(time=functools.partial(next, turns))
-        lane.LaneProtocol(config=config, server_state=ServerState(), app_state={}, _loop=loop)
-
-    assert len(naps) == 2
 
 
 def test_hands_on_who_wants_the_connection_closed(connection: Connection) -> None:

@@ -1,0 +1,25 @@
+"""The server's own HTTP protocol, for processes that take connections from one socket."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class SharingProtocol(HttpToolsProtocol):
+    """One connection; of many that come at once, another process may take the next.
+
+    A server takes all that wait in one turn of its loop, whose clock stands still meanwhile; as libuv once
+    did under UV_TCP_SINGLE_ACCEPT, the least sleep that there is lets the others have some.
+    """
+
+    _accepted_at = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        now = self.loop.time()
+        if now == SharingProtocol._accepted_at:
+            time.sleep(1e-9)
+        SharingProtocol._accepted_at = now
