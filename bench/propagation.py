@@ -95,7 +95,7 @@ def main() -> None:
         with servers.bench(folder) as bench:
             bench.saga()
             os.environ.update(bench.environment)
-            ports = [bench.saga_alone(f"web.{n}", workers=1).port for n in (1, 2)]
+            ports = [bench.saga_alone(f"web.{n}").port for n in (1, 2)]
             _measure(ports, options.writes // SERVICES)
 
 

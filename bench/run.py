@@ -1,7 +1,7 @@
 """``make bench``: Saga, its own plain views and what others use, in one session, in one table.
 
-Every row is measured in rounds, the servers one after the other within a round, and the median is shown:
-what else the machine does then hits all of them. Answers are verified before each run.
+Every row is measured in rounds, the servers one after the other within a round: what else the machine does
+then hits all of them. Medians are shown, and of ratios those within a round. Answers are verified before.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     _fill(saga, SERVICES)
     if options.large and "lookup" in options.rows:
         _compare_sizes(bench, saga, options)
-    contestants |= _everybody_else(bench, saga)
+    contestants |= _everybody_else(bench)
     steady = [row for row in options.rows if row != GROWING]
     results = _rounds(bench, contestants, steady, options)
     if "mixed" in steady:
@@ -84,7 +84,6 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     _print_memory(contestants, SERVICES)
     if GROWING in options.rows:
         results |= _rounds(bench, contestants, [GROWING], options)
-        _run_here(saga, "-m", "bench.fill", "--forget")
     _print_table(results, contestants)
     if "lookup" in steady:
         _print_open_and_required(results)
@@ -147,17 +146,14 @@ def _compare_sizes(bench: Bench, middle: Server, options: argparse.Namespace) ->
 # --- Who is compared ------------------------------------------------------------------------------
 
 
-def _everybody_else(bench: Bench, saga: Server) -> dict[str, Contestant]:
+def _everybody_else(bench: Bench) -> dict[str, Contestant]:
+    required = bench.saga("required", SAGA_AUTH="required", SAGA_RATE_LIMIT="10000000")
     scopes = "services:read,registry:manage,admin:registry"
-    token = _run_here(saga, "manage.py", "create_token", "bench", "--scopes", scopes)
-    required = bench.saga_alone("required", SAGA_AUTH="required", SAGA_RATE_LIMIT="10000000")
+    token = _run_here(required, "manage.py", "create_token", "bench", "--scopes", scopes)
+    _fill(required, SERVICES)
     found = {
-        "plain views": Contestant(bench.saga_alone("plain", is_lane=False), calls.saga()),
         "required": Contestant(required, calls.saga(headers=[f"Authorization: Bearer {token}"])),
     }
-    if (peer := bench.fastapi()) is not None:
-        _replay(peer, calls.saga()["register again"].make(SERVICES))
-        found["fastapi"] = Contestant(peer, calls.saga())
     if (peer := bench.etcd()) is not None:
         leases = [_lease(peer.port) for _ in range(SERVICES)]
         _replay(peer, calls.etcd(leases)["register again"].make(SERVICES))
@@ -169,6 +165,12 @@ def _everybody_else(bench: Bench, saga: Server) -> dict[str, Contestant]:
     if (peer := bench.redis()) is not None:
         _fill_redis(peer.port, lambda number: f"service-{number:012d}")
         found["redis"] = Contestant(peer, calls.redis())
+    if (peer := bench.fastapi()) is not None:
+        _replay(peer, calls.saga()["register again"].make(SERVICES))
+        found["fastapi"] = Contestant(peer, calls.saga())
+    plain = bench.saga("plain", SAGA_LANE="false")
+    _fill(plain, SERVICES)
+    found["plain views"] = Contestant(plain, calls.saga())
     for name in {"fastapi", "etcd", "webdis", "redis"} - found.keys():
         print(f"{name} is not installed and not measured.")
     return found
@@ -203,7 +205,8 @@ def _ask(port: int, request: bytes) -> bytes:
 
 # --- Measuring ------------------------------------------------------------------------------------
 
-Results = dict[tuple[str, str], Measured]
+#: By row and contestant, what each round measured.
+Results = dict[tuple[str, str], list[Measured]]
 
 
 def _rounds(
@@ -214,7 +217,7 @@ def _rounds(
     *,
     delays: dict[str, float] | None = None,
 ) -> Results:
-    runs: dict[tuple[str, str], list[Measured]] = {}
+    runs: Results = {}
     for number in range(options.rounds):
         for row in rows:
             for name, contestant in contestants.items():
@@ -227,17 +230,18 @@ def _rounds(
                 with _alone(contestant, contestants):
                     measured = _run(bench, contestant, row, run, options.seconds, delay)
                 runs.setdefault((row, name), []).append(measured)
-    return {key: _median(several) for key, several in runs.items()}
+    return runs
 
 
 @contextlib.contextmanager
 def _alone(contestant: Contestant, contestants: dict[str, Contestant]) -> Iterator[None]:
-    """Halt the other Sagas: they follow the same Redis, and would apply each change too."""
+    """Halt the other Sagas, which have something to do each second even where nobody asks."""
     others = [
         process
         for each in contestants.values()
-        if each is not contestant
-        for process in load.alive(each.server.parts.get("web", []))
+        if each is not contestant and each.server.launcher_pid is not None
+        for part in ("web", "workers")
+        for process in load.alive(each.server.parts[part])
     ]
     for process in others:
         process.suspend()
@@ -246,7 +250,7 @@ def _alone(contestant: Contestant, contestants: dict[str, Contestant]) -> Iterat
     finally:
         for process in others:
             process.resume()
-        time.sleep(0.5)  # They catch up.
+        time.sleep(0.5)  # They take a new look at Redis.
 
 
 def _run(
@@ -270,7 +274,7 @@ def _run(
     _verify(contestant.server, requests[0], call.proof)
     path = load.write(bench.folder / "requests", requests[row == GROWING :])
     if row != GROWING:
-        # Who was halted has changes to catch up with, and tokens to ask for.
+        # Who was halted has a snapshot to take, and tokens to ask for.
         load.run(contestant.server.port, path, seconds=WARM_UP_SECONDS, processes={})
     return load.run(
         contestant.server.port,
@@ -311,13 +315,11 @@ def _half_load(
     bench: Bench, contestants: dict[str, Contestant], results: Results, options: argparse.Namespace
 ) -> Results:
     """Measure the mixed load again at half of what each could do, where latency is what its users see."""
-    delays = {
-        name: 2000 * load.CONNECTIONS / results["mixed", name].per_second
-        - results["mixed", name].p50_ms / 2
-        for name in contestants
-        if ("mixed", name) in results
-    }
-    delays = {name: max(delay, 0.1) for name, delay in delays.items()}
+    delays: dict[str, float] = {}
+    for name in contestants:
+        if ("mixed", name) in results:
+            full = _median(results["mixed", name])
+            delays[name] = max(2000 * load.CONNECTIONS / full.per_second - full.p50_ms / 2, 0.1)
     found = {name: each for name, each in contestants.items() if name in delays}
     half = _rounds(bench, found, ["mixed"], options, delays=delays)
     return {("mixed, half load", name): measured for (_, name), measured in half.items()}
@@ -332,30 +334,31 @@ def _print_table(results: Results, contestants: dict[str, Contestant]) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for row in [*ROWS, "mixed, half load"]:
         for name, contestant in contestants.items():
-            measured = results.get((row, name))
-            if measured is None:
+            if (row, name) not in results:
                 continue
+            measured = _median(results[row, name])
             times = contestant.calls[row.partition(",")[0]].instances
-            ours = results["mixed" if row.startswith("mixed,") else row, "saga"].per_second
-            ratio = (
-                ""
-                if name in ("saga", "required") or "half" in row
-                else f"{ours / measured.per_second:.2f} ×"
-            )
+            ratio = _ratio(results, row, "saga", name)
+            shown = f"{ratio:.2f} ×" if name not in ("saga", "required") and "," not in row else ""
             parts = ", ".join(f"{part} {cost:.0f}" for part, cost in measured.cpu_parts.items())
             print(
                 f"| {row} | {name} | {measured.per_second * times:,.0f} | {measured.p50_ms:.1f} |"
-                f" {measured.p99_ms:.1f} | {measured.errors} | {measured.cpu_us:.0f} ({parts}) | {ratio} |",
+                f" {measured.p99_ms:.1f} | {measured.errors} | {measured.cpu_us:.0f} ({parts}) | {shown} |",
                 flush=True,
             )
+
+
+def _ratio(results: Results, row: str, name: str, other: str) -> float:
+    """Return how many times as fast one was as another in the same round: the median of the rounds."""
+    pairs = zip(results[row, name], results[row, other], strict=True)
+    return statistics.median(one.per_second / two.per_second for one, two in pairs)
 
 
 def _print_open_and_required(results: Results) -> None:
     for row in ("lookup", "heartbeat"):
         if (row, "required") in results and (row, "saga") in results:
-            share = results[row, "required"].per_second / results[row, "saga"].per_second
-            cost = results[row, "saga"].cpu_us / results[row, "required"].cpu_us
-            print(f"\n{row}: with SAGA_AUTH=required {share:.2f} × of open ({cost:.2f} × by CPU).")
+            share = _ratio(results, row, "required", "saga")
+            print(f"\n{row}: with SAGA_AUTH=required {share:.2f} × of open.")
 
 
 def _print_memory(contestants: dict[str, Contestant], count: int) -> None:

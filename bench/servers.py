@@ -73,25 +73,26 @@ class Bench:
 
     # --- Saga -------------------------------------------------------------------------------------
 
-    def saga(self, name: str = "saga") -> Server:
+    def saga(self, name: str = "saga", **environment: str) -> Server:
         """Start the whole stack, with a PostgreSQL and a Redis of its own."""
         data, port = self.folder / name, free_port()
         data.mkdir(mode=0o711)
-        for name in embedded.PREFERRED_PORTS:
-            embedded.remember_port(data, name, free_port())
+        for server in embedded.PREFERRED_PORTS:
+            embedded.remember_port(data, server, free_port())
         launcher = self.start(
             [sys.executable, "-m", "saga_project.stack", "run"],
             f"{name}.stack",
             PORT=str(port),
             SAGA_DATA_DIR=str(data),
+            **environment,
         )
         until_answering(f"http://127.0.0.1:{port}/readyz")
-        environment = {
+        leading = {
             "SAGA_DATA_DIR": str(data),
             "DATABASE_URL": embedded.database_url(data),
             "REDIS_URL": embedded.redis_url(data),
         }
-        self.environment = self.environment or environment
+        self.environment = self.environment or leading
         children = launcher.children(recursive=True)
         every = children + _servers_of(data)
         return Server(
@@ -99,41 +100,30 @@ class Bench:
             port,
             {
                 "web": _those(every, "uvicorn"),
+                "workers": _those(children, "celery"),
                 "redis": _those(every, "valkey"),
                 "postgresql": _those(every, "postgres"),
             },
-            environment,
+            leading,
             launcher.pid,
         )
 
-    def saga_alone(
-        self, name: str, *, is_lane: bool = True, workers: int = 2, **environment: str
-    ) -> Server:
-        """Start web processes more over the data that ``environment`` leads to, in another way."""
+    def saga_alone(self, name: str) -> Server:
+        """Start one web process more over the data that ``environment`` leads to."""
         port = free_port()
-        http = "saga_project.lane:LaneProtocol" if is_lane else "httptools"
         parent = self.start(
             [
                 *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
-                *("--port", str(port), "--workers", str(workers), "--loop", "uvloop"),
-                *(
-                    "--http",
-                    http,
-                    "--no-access-log",
-                    "--no-server-header",
-                    "--log-level",
-                    "warning",
-                ),
+                *("--port", str(port), "--loop", "uvloop"),
+                *("--http", "saga_project.lane:LaneProtocol", "--log-level", "warning"),
+                *("--no-access-log", "--no-server-header"),
             ],
             name,
-            SAGA_LANE=str(is_lane).lower(),
             SAGA_DATABASE_POOL="12",
             **self.environment,
-            **environment,
         )
         until_answering(f"http://127.0.0.1:{port}/readyz")
-        web = _those(parent.children(recursive=True), "spawn_main") or [parent]
-        return Server(name, port, {"web": web})
+        return Server(name, port, {"web": [parent]})
 
     # --- Others -----------------------------------------------------------------------------------
 
