@@ -1,7 +1,6 @@
 """Puts services into PostgreSQL and Redis in bulk: ``python -m bench.fill COUNT`` adds up to that many.
 
-What the registry does one by one and durably, in the same tables and documents, only faster. ``--forget``
-takes out again whatever has another name.
+What the registry does one by one and durably, in the same tables and documents, only faster.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ django.setup()
 # isort: split
 from django.utils import timezone  # noqa: E402
 
-from registry import presence, projection  # noqa: E402
+from registry import projection  # noqa: E402
 from registry.models import Instance, Service  # noqa: E402
 
 PREFIX = "service-"
@@ -72,21 +71,5 @@ def _add(numbers: list[int]) -> None:
     projection.refill(changed_since=now)
 
 
-def forget() -> int:
-    """Take out what ``fill`` did not put there; return how many services that were."""
-    others = Service.objects.exclude(name__startswith=PREFIX)
-    rows = list(others.values_list("name", "revision"))
-    changes = [
-        presence.Change(name, revision=revision + 1, document=None, dropped=["default"])
-        for name, revision in rows
-    ]
-    presence.put_all(changes)
-    others.delete()
-    return len(rows)
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "--forget":
-        print(f"{forget()} services forgotten")
-    else:
-        print(f"{fill(int(sys.argv[1]))} services added")
+    print(f"{fill(int(sys.argv[1]))} services added")
