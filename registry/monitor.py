@@ -7,6 +7,7 @@ presence waits in ``expiring`` until PostgreSQL knows.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import math
 import random
@@ -32,6 +33,7 @@ PROTECTED_SHARE = 0.15
 UNPROTECTED_COUNT = 3
 PROTECTED_BATCH_SECONDS = 5.0
 HOLD_SECONDS = 15.0
+CHUNK = 500
 IDEMPOTENCY_KEPT = dt.timedelta(hours=24)
 _LOCKS = {"sweep": 7341, "misses": 7342, "flush": 7343}
 PROTECTION_KEY = "protection"
@@ -146,7 +148,7 @@ def _write_expired(taken: dict[str, int]) -> None:
     for member, beat_us in taken.items():
         name, instance_id = presence.split_member(member)
         by_service.setdefault(name, {})[instance_id] = beat_us
-    for names in _chunks(sorted(by_service), 500):
+    for names in _chunks(sorted(by_service), CHUNK):
         _write_expired_of(names, by_service)
 
 
@@ -211,7 +213,7 @@ def _show(services: Sequence[Service], gone: dict[int, list[str]]) -> None:
     Service.objects.filter(pk__in=gone).update(revision=F("revision") + 1)
     for service in services:
         service.revision += 1  # its row is locked
-    projection.schedule_dropped(services, gone)
+    projection.schedule_all(services, dropped=gone)
 
 
 # --- Misses, as ScaiControl counts them -----------------------------------------------------------
@@ -227,10 +229,11 @@ def count_misses() -> int:
             return 0
         flush_heartbeats()
         now = timezone.now()
-        count = 0
-        for service in _silent(now).select_for_update():
-            _add_miss(service, now=now)
-            count += 1
+        count = last = 0
+        while some := list(_silent(now).filter(pk__gt=last).select_for_update()[:CHUNK]):
+            _add_miss(some, now=now)
+            count += len(some)
+            last = some[-1].pk
     return count
 
 
@@ -244,50 +247,100 @@ def _silent(now: dt.datetime) -> ServiceQuerySet:
     )
 
 
-def _add_miss(service: Service, *, now: dt.datetime) -> None:
-    service.consecutive_misses += 1
+def _add_miss(services: Sequence[Service], *, now: dt.datetime) -> None:
+    """Add one to services whose rows are locked, and publish whatever that makes of them."""
+    facts: list[events.Fact] = []
+    for service in services:
+        service.consecutive_misses += 1
+        facts += _judge_misses(service)
+    _save(services, now=now)
+    events.publish(*facts)
+
+
+def _judge_misses(service: Service) -> Iterator[events.Fact]:
     misses = service.consecutive_misses
     is_degraded = misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
     is_unreachable = misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
     if is_degraded and service.status != Service.Status.DEGRADED:
         service.status = Service.Status.DEGRADED
         service.health_status = Service.Health.DEGRADED
-        events.publish(events.service_degraded(service.name, misses=misses))
+        yield events.service_degraded(service.name, misses=misses)
     if is_unreachable and service.health_status != Service.Health.UNREACHABLE:
         service.health_status = Service.Health.UNREACHABLE
-        events.publish(events.service_unreachable(service.name, misses=misses))
-    service.revision += 1
-    service.updated_at = now
-    service.save(
-        update_fields=["consecutive_misses", "status", "health_status", "revision", "updated_at"]
-    )
-    projection.schedule(service)
+        yield events.service_unreachable(service.name, misses=misses)
+
+
+def _save(services: Sequence[Service], *, now: dt.datetime) -> None:
+    """Write down what misses made of services whose rows are locked, in one statement, and show it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _COUNT,
+            [
+                now,
+                [service.pk for service in services],
+                [service.consecutive_misses for service in services],
+                [service.status for service in services],
+                [service.health_status for service in services],
+            ],
+        )
+    for service in services:
+        service.revision += 1
+    projection.schedule_all(services)
+
+
+_COUNT = """
+UPDATE registry_service AS service
+   SET consecutive_misses = counted.misses, status = counted.status, health_status = counted.health,
+       revision = service.revision + 1, updated_at = %s
+  FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[]) AS counted (id, misses, status, health)
+ WHERE service.id = counted.id
+"""
 
 
 # --- Flushing heartbeats --------------------------------------------------------------------------
 
 
+class _Flushed:
+    """Up to when, on Redis' clock, this process has flushed every heartbeat."""
+
+    until_us = 0
+
+    def note(self, until_us: int) -> None:
+        self.until_us = until_us
+
+
+_flushed = _Flushed()
+
+
 def flush_heartbeats() -> int:
-    """Write the newest heartbeats to PostgreSQL in bulk; return how many instances had a newer one.
+    """Write heartbeats since the last flush to PostgreSQL in bulk; return how many instances had a newer one.
 
     A service that had missed some and was heard again is whole again.
     """
-    beats = presence.heartbeats()
-    members = [presence.split_member(member) for member in beats]
-    if not members:
-        return 0
+    beats, now_us = presence.heartbeats(since_us=_flushed.until_us)
+    if now_us < _flushed.until_us:  # another Redis, whose clock is behind
+        beats, now_us = presence.heartbeats()
+    count = 0
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _FLUSH,
-                [
-                    [name for name, _ in members],
-                    [instance_id for _, instance_id in members],
-                    [moments.at(beat_us) for beat_us in beats.values()],
-                ],
-            )
-            row = cursor.fetchone()
+        if beats:
+            count = _flush(beats)
         _recover()
+        transaction.on_commit(functools.partial(_flushed.note, now_us))
+    return count
+
+
+def _flush(beats: dict[str, int]) -> int:
+    members = [presence.split_member(member) for member in beats]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FLUSH,
+            [
+                [name for name, _ in members],
+                [instance_id for _, instance_id in members],
+                [moments.at(beat_us) for beat_us in beats.values()],
+            ],
+        )
+        row = cursor.fetchone()
     return int(row[0]) if row else 0
 
 
@@ -324,24 +377,16 @@ def _recover() -> None:
         .order_by("pk")
         .select_for_update()
     )
-    for service in heard:
-        if service.status == Service.Status.DEGRADED:
-            service.status = Service.Status.ACTIVE
-            service.health_status = Service.Health.HEALTHY
-            events.publish(events.service_recovered(service.name))
-        service.consecutive_misses = 0
-        service.revision += 1
-        service.updated_at = now
-        service.save(
-            update_fields=[
-                "status",
-                "health_status",
-                "consecutive_misses",
-                "revision",
-                "updated_at",
-            ]
-        )
-        projection.schedule(service)
+    while some := list(heard[:CHUNK]):
+        facts: list[events.Fact] = []
+        for service in some:
+            if service.status == Service.Status.DEGRADED:
+                service.status = Service.Status.ACTIVE
+                service.health_status = Service.Health.HEALTHY
+                facts.append(events.service_recovered(service.name))
+            service.consecutive_misses = 0
+        _save(some, now=now)
+        events.publish(*facts)
 
 
 # --- Reconciling and tidying up -------------------------------------------------------------------

@@ -64,13 +64,16 @@ def schedule(
     transaction.on_commit(functools.partial(_show_all, [change]))
 
 
-def schedule_dropped(services: Sequence[Service], dropped: Mapping[int, Sequence[str]]) -> None:
-    """The same for many services that instances have left, by the services' primary keys."""
+def schedule_all(
+    services: Sequence[Service], *, dropped: Mapping[int, Sequence[str]] | None = None
+) -> None:
+    """The same for many services, in one query; who has left them is named by their primary keys."""
+    left = dropped or {}
     live: dict[int, list[Instance]] = {}
     for instance in Instance.objects.live().filter(service__in=services):
         live.setdefault(instance.service_id, []).append(instance)
     changes = [
-        _change(service, live.get(service.pk, []), dropped=dropped[service.pk])
+        _change(service, live.get(service.pk, []), dropped=left.get(service.pk, ()))
         for service in services
     ]
     transaction.on_commit(functools.partial(_show_all, changes))
@@ -113,20 +116,29 @@ def _show_all(changes: Sequence[presence.Change]) -> None:
 
 
 def refill(*, changed_since: dt.datetime | None = None) -> int:
-    """Show every service again as PostgreSQL holds it (or those that changed lately); return how many.
+    """Show every service again as PostgreSQL holds it; return how many.
 
-    Whom Redis knows keeps the deadline that it has; whom it does not know gets the last one that was
-    flushed; whoever is live no more is dropped. Safe to run at any time, and twice.
+    Those only, with ``changed_since``, that changed lately and of which Redis has an older revision. Whom
+    Redis knows keeps the deadline that it has; whom it does not know gets the last one that was flushed;
+    whoever is live no more is dropped. Safe to run at any time, and twice.
     """
     services = Service.objects.all()
     if changed_since is not None:
-        services = services.filter(updated_at__gte=changed_since)
+        services = services.filter(pk__in=_not_shown(changed_since))
     count = 0
     rows = services.prefetch_related("instances").iterator(chunk_size=REFILL_BATCH)
     while batch := list(itertools.islice(rows, REFILL_BATCH)):
         presence.put_all([_refilling(service) for service in batch])
         count += len(batch)
     return count
+
+
+def _not_shown(changed_since: dt.datetime) -> list[int]:
+    """Return the primary keys of services of which Redis has an older revision, or none."""
+    changed = Service.objects.filter(updated_at__gte=changed_since)
+    rows = list(changed.values_list("pk", "name", "revision"))
+    shown = presence.revisions([name for _, name, _ in rows])
+    return [key for (key, _, revision), known in zip(rows, shown, strict=True) if known < revision]
 
 
 def _refilling(service: Service) -> presence.Change:

@@ -40,7 +40,15 @@ from registry.presence.keys import (
     member_of,
     split_member,
 )
-from registry.presence.reading import Found, heartbeats, last_heartbeat, read, sequence, snapshot
+from registry.presence.reading import (
+    Found,
+    heartbeats,
+    last_heartbeat,
+    read,
+    revisions,
+    sequence,
+    snapshot,
+)
 from registry.presence.sweeping import (
     AWAY_SECONDS,
     Overdue,
@@ -87,6 +95,7 @@ __all__ = [
     "put_all",
     "read",
     "renew",
+    "revisions",
     "ring_doorbell",
     "run_id",
     "sequence",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,15 +105,27 @@ def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
     return None if score is None or ttl is None else moments.at(int(score) - int(ttl))
 
 
-def heartbeats() -> dict[str, int]:
-    """Return the last heartbeat in µs of every member that is there."""
+def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
+    """Return the last heartbeat in µs of every member that was heard since then, and Redis' time in µs."""
     with connections.breaker.guard():
         pipeline = connections.connection().pipeline(transaction=False)
+        pipeline.time()  # first: what is heard after it is later than it
         pipeline.zrange(keys.DEADLINES, 0, -1, withscores=True)
         pipeline.hgetall(keys.TTLS)
-        scores, ttls = pipeline.execute()
-    return {
-        member.decode(): int(score) - int(ttls[member])
+        (seconds, rest), scores, ttls = pipeline.execute()
+    beats = {
+        member.decode(): beat_us
         for member, score in scores
-        if member in ttls
+        if member in ttls and (beat_us := int(score) - int(ttls[member])) >= since_us
     }
+    return beats, seconds * 1_000_000 + rest
+
+
+def revisions(names: Sequence[str]) -> list[int]:
+    """Return the revision of each service that was written last, 0 where none ever was."""
+    found: list[int] = []
+    for start in range(0, len(names), 1000):
+        with connections.breaker.guard():
+            some = connections.connection().hmget(keys.REVISIONS, names[start : start + 1000])
+        found += [int(number or 0) for number in some]
+    return found

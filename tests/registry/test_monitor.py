@@ -3,7 +3,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -270,6 +270,40 @@ def test_misses_end_when_heartbeats_are_heard_again(redis):
     assert told("service.recovered") == ["a"]
 
 
+def test_many_silent_services_cost_as_many_statements_as_one(redis):
+    def statements(*names):
+        for name in names:
+            register(name)
+        monitor.flush_heartbeats()
+        for name in names:
+            silence(name, seconds=300)
+        services = Service.objects.filter(name__in=names)
+        services.update(consecutive_misses=2)
+        with CaptureQueriesContext(connection) as captured:
+            assert monitor.count_misses() == len(names)
+        services.update(last_heartbeat_at=timezone.now())
+        return len(captured)
+
+    one = statements("a")
+    many = statements(*(f"s-{number}" for number in range(20)))
+
+    assert many == one
+    assert len(told("service.degraded")) == 21
+
+
+def test_readers_see_what_misses_made_of_a_service(silent):
+    register("b")
+    monitor.flush_heartbeats()
+    silence("b", seconds=300)
+
+    for _ in range(3):
+        monitor.count_misses()
+
+    shown = directory.find("b")
+    assert (shown.status, shown.misses) == ("degraded", 3)
+    assert shown.revision == Service.objects.get(name="b").revision
+
+
 # --- Flushing, reconciling, purging ---------------------------------------------------------------
 
 
@@ -292,6 +326,51 @@ def test_an_old_heartbeat_never_overwrites_a_newer_one(redis):
 
     assert monitor.flush_heartbeats() == 0
     assert Instance.objects.get().last_heartbeat_at == future
+
+
+def test_a_heartbeat_is_flushed_once(redis):
+    register("a")
+    register("b")
+    presence.renew(["a/default", "b/default"])
+    monitor.flush_heartbeats()
+    before = timezone.now() - dt.timedelta(hours=1)
+    Instance.objects.update(last_heartbeat_at=before)
+    presence.renew(["b/default"])
+
+    assert monitor.flush_heartbeats() == 1
+    assert Instance.objects.get(service__name="a").last_heartbeat_at == before
+
+
+def test_what_was_not_committed_is_flushed_by_the_next(redis):
+    register("a")
+    presence.renew(["a/default"])
+
+    def die():
+        with transaction.atomic():
+            monitor.flush_heartbeats()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        die()
+
+    assert monitor.flush_heartbeats() == 1
+
+
+def test_a_redis_whose_clock_is_behind_is_flushed_all_the_same(redis, monkeypatch):
+    register("a")
+    presence.renew(["a/default"])
+    monkeypatch.setattr(monitor._flushed, "until_us", 2**60)
+
+    assert monitor.flush_heartbeats() == 1
+
+
+def test_reconciling_leaves_alone_what_is_shown(redis):
+    register("a")
+    register("b")
+    redis.hdel(presence.REVISIONS, "b")
+
+    assert monitor.reconcile() == 1
+    assert monitor.reconcile() == 0
 
 
 def test_what_a_killed_process_did_not_show_is_shown_by_reconciling(redis):
