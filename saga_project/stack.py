@@ -20,12 +20,12 @@ from pathlib import Path
 
 from django.conf import settings
 
+from saga_project import accepting
 from saga_project.embedded import postgresql, valkey
 from saga_project.embedded.processes import Server, ServerFailed
 from saga_project.supervisor import Program, Supervisor
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
-BACKLOG = 2048
 WORKER_THREADS = 16
 LANE = "saga_project.lane:LaneProtocol"
 NO_LANE = "saga_project.accepting:SharingProtocol"
@@ -99,11 +99,10 @@ def _only_here(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _listening_socket() -> Iterator[socket.socket]:
     """Listen here, for all web processes: connections wait while one of them is started again."""
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.HOST, settings.PORT, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
     try:
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listener = accepting.listen(settings.HOST, settings.PORT)
+    except socket.gaierror as exc:
+        raise CannotStart(f"Saga cannot find HOST={settings.HOST} ({exc.strerror}).") from exc
     except OSError as exc:
         raise CannotStart(
             f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({os.strerror(exc.errno or 0)});"

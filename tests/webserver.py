@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from saga_project import figures, stack, supervisor
+from saga_project import accepting, figures, stack, supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180
@@ -95,7 +94,7 @@ def serving(
         folder = data_dir or Path(
             resources.enter_context(tempfile.TemporaryDirectory(prefix="saga-web-"))
         )
-        listener = resources.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
+        listener = resources.enter_context(accepting.listen("127.0.0.1", 0))
         start = functools.partial(_start, listener.fileno(), folder, environment)
         server = WebServer(listener.getsockname()[1], folder, [], start)
         resources.callback(_end, server)

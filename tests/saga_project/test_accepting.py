@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -29,3 +30,13 @@ def test_leaves_some_of_many_connections_at_once_to_another_process(
         )
 
     assert len(naps) == 2
+
+
+def test_what_is_accepted_sends_at_once() -> None:
+    with (
+        accepting.listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -86,6 +86,12 @@ def test_a_taken_port_is_named(stack: stacks.Stack, tmp_path: Path) -> None:
     assert text.startswith(f"Saga cannot listen on 127.0.0.1:{stack.port} (Address already in use)")
 
 
+def test_a_host_that_is_not_there_is_named(stack: stacks.Stack, tmp_path: Path) -> None:
+    text = _refusal(stack, SAGA_DATA_DIR=str(tmp_path), HOST="nowhere.invalid")
+
+    assert text.startswith("Saga cannot find HOST=nowhere.invalid (")
+
+
 def test_a_wrong_value_is_named(stack: stacks.Stack, tmp_path: Path) -> None:
     text = _refusal(stack, SAGA_DATA_DIR=str(tmp_path), REGISTRATION_TTL="soon")
 
