@@ -14,6 +14,8 @@ from registry import moments
 from registry.presence import connections, keys
 from saga_project import errors
 
+PAGE = 1000
+
 
 @dataclass(frozen=True)
 class Found:
@@ -72,7 +74,7 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
         scores = {
             member.decode(): int(score)
-            for member, score in client.zscan_iter(keys.DEADLINES, count=1000)
+            for member, score in client.zscan_iter(keys.DEADLINES, count=PAGE)
         }
         holds = numbers(client.hgetall(keys.HOLDS))
     return _documents(client), scores, holds, int(floor_us or 0)
@@ -80,7 +82,7 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
 
 def _documents(client: Redis) -> Iterator[bytes]:
     with connections.breaker.guard():
-        for _, raw in client.hscan_iter(keys.SERVICES, count=1000):
+        for _, raw in client.hscan_iter(keys.SERVICES, count=PAGE):
             yield raw
 
 
@@ -106,26 +108,46 @@ def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
 
 
 def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
-    """Return the last heartbeat in µs of every member that was heard since then, and Redis' time in µs."""
+    """Return the last heartbeat in µs of every member that was heard since then, and Redis' time in µs.
+
+    Page by page, since Redis serves nobody else while it puts an answer together. Who is renewed meanwhile
+    moves ahead, and is met there again.
+    """
+    beats: dict[str, int] = {}
     with connections.breaker.guard():
-        pipeline = connections.connection().pipeline(transaction=False)
-        pipeline.time()  # first: what is heard after it is later than it
-        pipeline.zrange(keys.DEADLINES, 0, -1, withscores=True)
-        pipeline.hgetall(keys.TTLS)
-        (seconds, rest), scores, ttls = pipeline.execute()
-    beats = {
-        member.decode(): beat_us
-        for member, score in scores
-        if member in ttls and (beat_us := int(score) - int(ttls[member])) >= since_us
-    }
-    return beats, seconds * 1_000_000 + rest
+        client: Any = connections.connection()
+        seconds, rest = client.time()
+        now_us = seconds * 1_000_000 + rest
+        for scores in _pages(client):
+            ttls = client.hmget(keys.TTLS, [member for member, _ in scores])
+            for (member, score), ttl in zip(scores, ttls, strict=True):
+                # Not later than now: who took a shorter TTL between the two answers was just heard.
+                beat_us = min(int(score) - int(ttl), now_us) if ttl is not None else -1
+                if beat_us >= since_us:
+                    beats[member.decode()] = beat_us
+    return beats, now_us
+
+
+def _pages(client: Any) -> Iterator[list[tuple[bytes, float]]]:
+    """Yield all members with their deadlines, in that order; one may come twice."""
+    least = 0
+    while True:
+        page = client.zrangebyscore(keys.DEADLINES, least, "+inf", 0, PAGE, withscores=True)
+        if len(page) < PAGE:
+            break
+        last = int(page[-1][1])
+        # Who was renewed together has the same deadline: a page ends after all of them.
+        yield page + client.zrangebyscore(keys.DEADLINES, last, last, withscores=True)
+        least = last + 1
+    if page:
+        yield page
 
 
 def revisions(names: Sequence[str]) -> list[int]:
     """Return the revision of each service that was written last, 0 where none ever was."""
     found: list[int] = []
-    for start in range(0, len(names), 1000):
+    for start in range(0, len(names), PAGE):
         with connections.breaker.guard():
-            some = connections.connection().hmget(keys.REVISIONS, names[start : start + 1000])
+            some = connections.connection().hmget(keys.REVISIONS, names[start : start + PAGE])
         found += [int(number or 0) for number in some]
     return found

@@ -3,6 +3,7 @@
 import pytest
 
 from registry import moments, presence
+from registry.presence import reading
 from saga_project import errors
 
 pytestmark = pytest.mark.usefixtures("redis")
@@ -35,6 +36,31 @@ def test_renews_who_is_alive():
 
     assert at_us > 0
     assert absent == 0
+
+
+def test_pages_of_heartbeats_hold_everybody(redis, monkeypatch):
+    monkeypatch.setattr(reading, "PAGE", 3)
+    now = redis.time()[0] * SECOND
+    for number, ttl in enumerate([60, 60, 90, 60, 5, 60, 60, 3600]):
+        put(f"s-{number}", known=[("default", ttl, now + (ttl - 1 - number // 4) * SECOND)])
+
+    beats, at_us = presence.heartbeats()
+    late, _ = presence.heartbeats(since_us=now - SECOND)
+
+    assert beats == {f"s-{number}/default": now - (1 + number // 4) * SECOND for number in range(8)}
+    assert sorted(late) == [f"s-{number}/default" for number in range(4)]
+    assert at_us >= now
+
+
+def test_nobody_was_heard_in_the_future(redis):
+    put(renewed=[("default", 3600)])
+    redis.hset(
+        presence.TTLS, "a/default", 5 * SECOND
+    )  # it has just registered anew, with another TTL
+
+    beats, at_us = presence.heartbeats()
+
+    assert beats == {"a/default": at_us}
 
 
 def test_renews_more_than_one_command_may_name():
