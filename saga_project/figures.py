@@ -17,7 +17,9 @@ from typing import Any
 HITS, MISSES, SIZE, REFRESHED_US, STREAMS, LONG_POLLS = range(6)
 #: Cells for what is answered before Django, by route.
 LANE = {"lookup": 8, "list": 9, "heartbeat": 10, "bulk_heartbeat": 11, "registration": 12}
-_COUNT = 16
+#: So many cells further are those for answers that say 503.
+UNAVAILABLE = 8
+_COUNT = 24
 _BYTES = _COUNT * 8
 
 #: This process's own; private until ``share``. Refer to it as ``figures.cells``: sharing replaces it.

@@ -280,6 +280,7 @@ class LaneProtocol(SharingProtocol):
             super().data_received(request.raw)
             self.cycle.keep_alive = request.keep_alive
         elif isinstance(answer, errors.Unavailable):
+            figures.cells[cell + figures.UNAVAILABLE] += 1
             self._refuse(answer, request)
         else:
             figures.cells[cell] += 1

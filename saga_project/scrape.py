@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily
 from rest_framework.request import Request
 
 from registry import directory, monitor, presence
@@ -33,11 +34,14 @@ def read_cache() -> Iterable[Metric]:
         "hit": float(sum(cells[figures.HITS] for cells in every)),
         "miss": float(sum(cells[figures.MISSES] for cells in every)),
     }
-    lane = {name: float(sum(cells[cell] for cells in every)) for name, cell in figures.LANE.items()}
-    yield metrics.counter("saga_cache_lookups", "Lookups, by source.", answers, label="result")
-    yield metrics.counter(
-        "saga_lane_answers", "Requests answered before Django.", lane, label="route"
+    lane = CounterMetricFamily(
+        "saga_lane_answers", "Requests answered before Django.", labels=["route", "status"]
     )
+    for route, cell in figures.LANE.items():
+        for status, further in (("200", 0), ("503", figures.UNAVAILABLE)):
+            lane.add_metric([route, status], float(sum(cells[cell + further] for cells in every)))
+    yield metrics.counter("saga_cache_lookups", "Lookups, by source.", answers, label="result")
+    yield lane
     yield metrics.gauge(
         "saga_cache_services", "Services cached in memory.", {"": directory.figures().size}
     )

@@ -139,14 +139,11 @@ def register(name: str, **extra: object) -> operations.Registered:
     return operations.register(registration, by=None, now=NOW)
 
 
-def lane_hits(server: WebServer, *, token: str) -> dict[str, int]:
-    text = server.get("/metrics", headers={"Authorization": f"Bearer {token}"}).text
-    return {
-        route: int(float(value))
-        for route, value in re.findall(
-            r'^saga_lane_\w+\{route="(\w+)"\} (\S+)$', text, re.MULTILINE
-        )
-    }
+def lane_hits(server: WebServer, *, token: str = "", status: int = 200) -> dict[str, int]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    text = server.get("/metrics", headers=headers).text
+    line = rf'^saga_lane_answers_total\{{route="(\w+)",status="{status}"\}} (\S+)$'
+    return {route: int(float(value)) for route, value in re.findall(line, text, re.MULTILINE)}
 
 
 # --- Requests of every kind -----------------------------------------------------------------------
@@ -505,7 +502,9 @@ def test_says_that_redis_is_gone_and_goes_on_when_it_is_back(redis: Redis) -> No
             proxy.thaw()
             waiting.until(lambda: connection.ask(beat).startswith(b"HTTP/1.1 200"))
             connection.close()
+            counted = lane_hits(server, status=503)
 
     assert refused.startswith(b"HTTP/1.1 503")
     assert b'{"error":"Redis is not available"' in refused
     assert took < 1.5  # 1 s, and what a busy machine adds
+    assert counted["heartbeat"] >= 1
