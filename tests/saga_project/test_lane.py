@@ -454,6 +454,9 @@ def test_a_revoked_token_opens_nothing_a_second_later(services: list[str]) -> No
         raw = request(
             "GET", "/api/v1/services/alpha", headers={"Authorization": f"Bearer {services[0]}"}
         )
+        waiting.until(
+            lambda: connection.ask(raw) and lane_hits(server, token=services[1])["lookup"] > 0
+        )
         for _ in range(20):
             assert connection.ask(raw).startswith(b"HTTP/1.1 200")
         accounts.revoke_token(
