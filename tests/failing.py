@@ -40,7 +40,12 @@ class Stack:
         return all(moment_us > born_us for moment_us in refreshed)
 
     def register(self) -> None:
-        assert self.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
+        """Register "pay"; who asks first after an outage may be told 503, on a connection that it ended."""
+
+        def is_registered() -> bool:
+            return self.web.post("/api/v1/services/register", json=SERVICE).status_code == 200
+
+        waiting.until(is_registered, seconds=10)
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[Stack]:
