@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from registry import errors, names
+from registry.confirmed import Confirmed
 from registry.models import Service, ServiceAccount, Token
 from saga_project import errors as saga_errors
 
@@ -39,7 +40,6 @@ MAX_TOKEN_LENGTH = 8192
 LAST_USE_PRECISION = dt.timedelta(minutes=1)
 TRUSTED_WITHOUT_DATABASE_SECONDS = 600
 DATABASE_PAUSE_SECONDS = 2
-MAX_REMEMBERED = 10_000
 
 # RFC 6750's b68token: nothing else can be one of ours, or a JWT.
 _TOKEN_TEXT = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
@@ -186,7 +186,7 @@ def revoke_token(token: Token, *, at: dt.datetime) -> bool:
     is_first = bool(
         Token.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=at)
     )
-    _memory.confirmed.pop(token.digest, None)
+    _memory.confirmed.forget(token.digest)
     if is_first:
         logger.info("token revoked", extra={"prefix": token.prefix})
     return is_first
@@ -200,20 +200,11 @@ def digest_of(text: str) -> str:
 # --- Recognising them -----------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Confirmed:
-    """Whom PostgreSQL recognised, and when; ``asked_at`` is when somebody was last sent to ask it."""
-
-    caller: Caller
-    at: float
-    asked_at: float
-
-
 @dataclass
 class _Memory:
-    """What PostgreSQL said last, so that known callers are served while it is gone."""
+    """Whom PostgreSQL recognised, and until when it is not asked, since it did not answer."""
 
-    confirmed: dict[str, _Confirmed] = field(default_factory=dict)
+    confirmed: Confirmed[Caller] = field(default_factory=Confirmed)
     ask_again_at: float = 0.0
 
 
@@ -245,50 +236,40 @@ def confirm(text: str, find: Callable[[str], Caller], *, now: dt.datetime) -> Ca
     digest = digest_of(text)
     if time.monotonic() < _memory.ask_again_at:
         return _recall_or_unavailable(digest, now=now)
+    asked = _memory.confirmed.now()
     try:
         caller = find(digest)
     except (OperationalError, InterfaceError):
         _memory.ask_again_at = time.monotonic() + DATABASE_PAUSE_SECONDS
         return _recall_or_unavailable(digest, now=now)
     except errors.TokenRefused:
-        _memory.confirmed.pop(digest, None)
+        _memory.confirmed.forget(digest)
         raise
-    _remember(digest, caller)
+    _memory.confirmed.remember(digest, caller, asked, is_local=caller.token is not None)
     return caller
 
 
 def recall(digest: str, *, within_seconds: float, ask_again_seconds: float) -> Caller | None:
-    """Return the caller whose token was confirmed within the last seconds, without a query.
+    """Return the caller whose token is known to be good without a query; see ``Confirmed.recall``."""
+    return _memory.confirmed.recall(
+        digest, within_seconds=within_seconds, ask_again_seconds=ask_again_seconds
+    )
 
-    None also for the first who asks after ``ask_again_seconds``, and for nobody else then: whoever gets it
-    is to ask anew, so that the token is confirmed again before it must be.
-    """
-    confirmed = _memory.confirmed.get(digest)
-    now = time.monotonic()
-    if confirmed is None or now - confirmed.at > within_seconds or confirmed.caller.is_over():
-        return None
-    if now - confirmed.asked_at <= ask_again_seconds:
-        return confirmed.caller
-    confirmed.asked_at = now
-    return None
+
+async def follow() -> None:
+    """Keep what this process knows of tokens up to date, until cancelled."""
+    await _memory.confirmed.follow(_note_uses)
 
 
 def _recall_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
-    confirmed = _memory.confirmed.get(digest)
-    oldest = time.monotonic() - TRUSTED_WITHOUT_DATABASE_SECONDS
-    if confirmed is None or confirmed.at < oldest or confirmed.caller.is_over(now=now):
+    caller = _memory.confirmed.recall_for_want_of_better(
+        digest, within_seconds=TRUSTED_WITHOUT_DATABASE_SECONDS, now=now
+    )
+    if caller is None:
         raise saga_errors.DatabaseUnavailable(
             "The token cannot be checked while the database is not available."
         )
-    return confirmed.caller
-
-
-def _remember(digest: str, caller: Caller) -> None:
-    _memory.confirmed.pop(digest, None)
-    now = time.monotonic()
-    _memory.confirmed[digest] = _Confirmed(caller, at=now, asked_at=now)
-    if len(_memory.confirmed) > MAX_REMEMBERED:
-        _memory.confirmed.pop(next(iter(_memory.confirmed)), None)
+    return caller
 
 
 def _judge(token: Token | None, *, now: dt.datetime) -> Caller:
@@ -308,5 +289,14 @@ def _note_use(token: Token | None, *, now: dt.datetime) -> None:
     """Write ``last_used_at``, at most once a minute."""
     if token is None or (token.last_used_at and now - token.last_used_at < LAST_USE_PRECISION):
         return
+    _write_use([token.pk], now=now)
+
+
+def _note_uses(callers: Iterable[Caller]) -> None:
+    """The same for many, who were let in without PostgreSQL."""
+    _write_use([caller.token.pk for caller in callers if caller.token], now=timezone.now())
+
+
+def _write_use(keys: Iterable[int], *, now: dt.datetime) -> None:
     due = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USE_PRECISION)
-    Token.objects.filter(due, pk=token.pk).update(last_used_at=now)
+    Token.objects.filter(due, pk__in=keys).update(last_used_at=now)

@@ -57,6 +57,22 @@ class Token(models.Model):
         return f"{self.prefix}…"
 
 
+class CallersRevision(models.Model):
+    """One row, to which triggers give another value with every change of a token or an account."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    value = models.UUIDField()
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    @classmethod
+    def current(cls) -> str:
+        """Return a text that is another one after each commit that changed a token or an account."""
+        values = cls.objects.values_list("value", flat=True)
+        return str(next(iter(values), ""))
+
+
 class ServiceQuerySet(models.QuerySet["Service"]):
     def approved(self) -> ServiceQuerySet:
         return self.filter(status__in=Service.APPROVED)

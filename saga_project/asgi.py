@@ -21,7 +21,7 @@ from saga_project import wsgi  # sets Django up, before anything imports its mod
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
-from registry import directory, projection
+from registry import accounts, directory, projection
 from saga_project import edge, figures, health, lane, streams
 from saga_project.database import base as database
 
@@ -111,6 +111,7 @@ class Application:
         watching.start()
         beside = [
             asyncio.create_task(directory.follow(projection.refill)),
+            asyncio.create_task(accounts.follow()),
             asyncio.create_task(_publish_figures()),
         ]
         await send({"type": "lifespan.startup.complete"})

@@ -191,10 +191,8 @@ def test_a_revoked_token_is_not_trusted_while_the_database_is_gone(
         accounts.recognise(text, now=NOW)
 
 
-def recalled(text: str, *, ask_again_seconds: float = 60) -> accounts.Caller | None:
-    return accounts.recall(
-        accounts.digest_of(text), within_seconds=60, ask_again_seconds=ask_again_seconds
-    )
+def recalled(text: str) -> accounts.Caller | None:
+    return accounts.recall(accounts.digest_of(text), within_seconds=60, ask_again_seconds=60)
 
 
 def test_recalls_a_token_that_was_confirmed_a_moment_ago_without_a_query() -> None:
@@ -209,15 +207,11 @@ def test_recalls_a_token_that_was_confirmed_a_moment_ago_without_a_query() -> No
     assert recalled(text) is None
 
 
-def test_sends_one_caller_to_ask_again_and_recalls_the_token_for_the_others() -> None:
-    _, text = make_token(make_account())
-    caller = accounts.recognise(text, now=timezone.now())
-    digest = accounts.digest_of(text)
-    accounts._memory.confirmed[digest].asked_at -= 30
+def test_recalls_no_token_that_has_expired() -> None:
+    _, text = make_token(make_account(), expires_at=NOW)
+    accounts.recognise(text, now=NOW - dt.timedelta(seconds=1))
 
-    answers = [recalled(text, ask_again_seconds=20) for _ in range(3)]
-
-    assert answers == [None, caller, caller]
+    assert recalled(text) is None
 
 
 # --- Accounts -------------------------------------------------------------------------------------
