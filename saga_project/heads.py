@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 MAX_BYTES = 2048
 MAX_REMEMBERED = 2000
@@ -36,13 +37,17 @@ _BEARER = re.compile(rb"Bearer ([A-Za-z0-9._~+/-]+=*)")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The header lines of a usual request; ``token_digest`` is the hex SHA-256 of its bearer token."""
+    """The header lines of a usual request; ``token_digest`` is the hex SHA-256 of its bearer token.
+
+    ``kept`` is for whoever judges requests, to find again what they found out about these lines.
+    """
 
     host: bytes
     token_digest: str | None
     request_id: str | None
     length: int
     is_json: bool
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 _remembered: dict[bytes, Head] = {}

@@ -216,7 +216,7 @@ class LaneProtocol(SharingProtocol):
 
     def _answer_read(self, request: _Request) -> None:
         line = request.line
-        caller = hot.admit(request.head, "services:read")
+        admission = hot.admit(request.head, "services:read")
         if line == _LIST_ALL:
             content, allow, cell = ready.listing(), _ON_ALL, _LISTS
         elif line.startswith(_LOOK_UP):
@@ -225,7 +225,7 @@ class LaneProtocol(SharingProtocol):
             content = None
         if content is None:
             raise HandOn
-        hot.count(caller)
+        hot.count(admission)
         figures.cells[cell] += 1
         self._write(_OK, allow, content, request)
 

@@ -6,6 +6,7 @@ Django answers. So nothing is refused here: whatever would be, is unusual.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,8 @@ from registry.models import Instance
 from saga_project import api, errors
 from saga_project.heads import Head
 
-RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good.
+RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good;
+ADMITTED_SECONDS = 0.05  # and so long after that it may still let in whoever it did.
 ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need not.
 MAX_HOSTS = 1000
 MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
@@ -47,19 +49,32 @@ class Renewal:
     answer: Callable[[Sequence[int]], bytes | None]
 
 
+@dataclass(slots=True)
+class Admission:
+    """Who was let in with a scope, what their calls are counted in, and until when nobody looks again.
+
+    ``until`` is on the monotonic clock.
+    """
+
+    caller: Caller
+    bucket: throttling.Bucket | None
+    until: float
+
+
 # --- Who asks -------------------------------------------------------------------------------------
 
 
-def admit(head: Head, scope: str) -> Caller | None:
+def admit(head: Head, scope: str) -> Admission | None:
     """Return who asks, None for anonymous in open mode; whoever is not sure to be let in is handed on."""
-    is_open = _is_open_to.get(head.host)
-    if is_open is None:
-        is_open = _judge_host(head.host)
-    if head.token_digest is not None:
-        return _recall(head.token_digest, scope)
-    if not is_open:
-        raise HandOn
-    return None
+    if head.token_digest is None:
+        is_open = _is_open_to.get(head.host)
+        if not (is_open if is_open is not None else _judge_host(head.host)):
+            raise HandOn
+        return None
+    admission: Admission | None = head.kept.get(scope)
+    if admission is None or admission.until < time.monotonic():
+        admission = head.kept[scope] = _admit(head, head.token_digest, scope)
+    return admission
 
 
 def _judge_host(host: bytes) -> bool:
@@ -73,22 +88,30 @@ def _judge_host(host: bytes) -> bool:
     return _is_open_to.setdefault(host, authentication.is_open_to(text))
 
 
-def _recall(token_digest: str, scope: str) -> Caller:
-    """Return the caller whom Django recognised by the same token less than a second ago."""
+def _admit(head: Head, token_digest: str, scope: str) -> Admission:
+    """Admit whom PostgreSQL recognised by the same token, less than a second ago."""
+    if head.host not in _is_open_to:
+        _judge_host(head.host)
     caller = accounts.recall(
         token_digest, within_seconds=RECALL_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS
     )
     if caller is None or not caller.has_scope(scope) or throttling.is_anyone_barred():
         raise HandOn
-    return caller
+    return Admission(
+        caller,
+        throttling.bucket_of(caller) if _IS_THROTTLED else None,
+        until=time.monotonic() + ADMITTED_SECONDS,
+    )
 
 
-def count(caller: Caller | None) -> None:
+def count(admission: Admission | None) -> None:
     """Count a call that is about to be answered here; one that must wait is Django's to refuse.
 
     Anonymous ones are admitted in open mode only, where nobody is throttled.
     """
-    if caller is not None and _IS_THROTTLED and throttling.take(caller.key) > 0:
+    if admission is None or admission.bucket is None:
+        return
+    if admission.bucket.take(time.monotonic()) > 0:
         raise HandOn
 
 
@@ -98,7 +121,7 @@ def count(caller: Caller | None) -> None:
 def heartbeat(name: str, head: Head, body: bytes) -> Renewal:
     """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
     beat = _beat(name, _object(body)) if body else None
-    caller = admit(head, "registry:manage")
+    admission = admit(head, "registry:manage")
     instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
     entry = directory.peek(name) if directory.is_whole() else None
     instance = entry.instances.get(instance_id) if entry is not None else None
@@ -106,8 +129,8 @@ def heartbeat(name: str, head: Head, body: bytes) -> Renewal:
         raise HandOn
     if beat is not None and operations.is_news(beat, instance):
         raise HandOn
-    _check_may_change(caller, name, entry)
-    count(caller)
+    _check_may_change(admission, name, entry)
+    count(admission)
     content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
     return _renewal_of(name, instance, content)
 
@@ -130,18 +153,18 @@ def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
     items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
         raise HandOn
-    caller = admit(head, "registry:manage")
+    admission = admit(head, "registry:manage")
     members: list[str] = []
     instances: list[InstanceEntry | None] = []
     for item in items:
         beat = _bulk_beat(item)
-        entry = _known(beat.service_name, caller)
+        entry = _known(beat.service_name, admission)
         instance = entry.instances.get(beat.instance_id) if entry is not None else None
         if instance is not None and operations.is_news(beat, instance):
             raise HandOn
         members.append(presence.member_of(beat.service_name, beat.instance_id))
         instances.append(instance)
-    count(caller)
+    count(admission)
 
     def answer(beats: Sequence[int]) -> bytes | None:
         refreshed: list[int] = []
@@ -198,18 +221,19 @@ def _beat(name: str, data: dict[str, Any]) -> operations.Beat:
     return operations.Beat(service_name=name, instance_id=instance_id, health=health)
 
 
-def _known(name: str, caller: Caller | None) -> ServiceEntry | None:
+def _known(name: str, admission: Admission | None) -> ServiceEntry | None:
     """Return the live service as memory has it, which the caller may change."""
     if not directory.is_whole():
         raise HandOn
     entry = directory.peek(name)
     if entry is not None and not entry.live(directory.now_us()):
         entry = None
-    _check_may_change(caller, name, entry)
+    _check_may_change(admission, name, entry)
     return entry
 
 
-def _check_may_change(caller: Caller | None, name: str, entry: ServiceEntry | None) -> None:
+def _check_may_change(admission: Admission | None, name: str, entry: ServiceEntry | None) -> None:
+    caller = admission.caller if admission is not None else None
     try:
         accounts.check_may_change(caller, name, owner_id=entry.account_id if entry else None)
     except errors.SagaError:
@@ -222,15 +246,16 @@ def _check_may_change(caller: Caller | None, name: str, entry: ServiceEntry | No
 def registration(head: Head, body: bytes) -> Renewal | operations.Newcomer:
     """Renew an instance that registers as we know it already, or let in a service that we do not know."""
     wanted = _registration(_object(body))
-    caller = admit(head, "registry:manage")
-    entry = _known(wanted.service_name, caller)
+    admission = admit(head, "registry:manage")
+    entry = _known(wanted.service_name, admission)
+    caller = admission.caller if admission is not None else None
     if entry is None:
-        count(caller)
+        count(admission)
         return operations.Newcomer(wanted, caller)
     instance = operations.same_instance(entry, wanted, by=caller)
     if instance is None:
         raise HandOn
-    count(caller)
+    count(admission)
     return _renewal_of(entry.name, instance, registered(operations.as_registered(entry, instance)))
 
 

@@ -1,7 +1,7 @@
 """Bounds on how fast one caller may call: generous, in memory, for each web process by itself.
 
-A bucket is one number, the moment at which it would be empty again (GCRA), so a request costs a
-dictionary's look-up and Redis need not be there.
+A bucket is one number, the moment at which it would be full again (GCRA), so a request costs next to
+nothing and Redis need not be there.
 """
 
 from __future__ import annotations
@@ -31,41 +31,71 @@ class TooManyRequests(SagaError):
     status = 429
 
 
+class Bucket:
+    """One caller's: ``full_at`` is when it would be full again."""
+
+    __slots__ = ("_capacity", "_interval", "full_at")
+
+    def __init__(self, *, interval: float, capacity: float) -> None:
+        self._interval = interval
+        self._capacity = capacity
+        self.full_at = 0.0
+
+    def take(self, now: float) -> float:
+        """Count one call; return for how many seconds its caller must wait, and count nothing then."""
+        full_at = self.full_at
+        if full_at < now:
+            full_at = now
+        full_at += self._interval
+        wait = full_at - now - self._capacity
+        if wait > 0:
+            return wait
+        self.full_at = full_at
+        return 0.0
+
+
 class Buckets:
     """Who has called how much, lately."""
 
     def __init__(self, *, per_second: float, burst: float) -> None:
         self._interval = 1 / per_second
         self._capacity = burst / per_second
-        self._full_at: dict[str, float] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._latest = 0.0
+
+    def of(self, key: str, *, now: float) -> Bucket:
+        """Return the bucket of one caller, who may keep it for a moment."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= MAX_CALLERS:
+                self._forget(now)
+            bucket = Bucket(interval=self._interval, capacity=self._capacity)
+            bucket = self._buckets.setdefault(key, bucket)
+        return bucket
 
     def wait_seconds(self, key: str, *, now: float) -> float:
         """Return how long ``key`` must wait before its next call, 0 if it need not."""
-        return max(0.0, self._full_at.get(key, 0.0) + self._interval - now - self._capacity)
+        bucket = self._buckets.get(key)
+        full_at = bucket.full_at if bucket is not None else 0.0
+        return max(0.0, full_at + self._interval - now - self._capacity)
 
     def take(self, key: str, *, now: float) -> float:
         """Count one call; return how long its caller must wait, and count nothing then."""
-        full_at = self._full_at.pop(key, 0.0)
-        wait = full_at + self._interval - now - self._capacity
-        if wait > 0:
-            self._full_at[key] = full_at
-            return wait
-        full_at = max(full_at, now) + self._interval
-        self._full_at[key] = full_at
-        if full_at > self._latest:
-            self._latest = full_at
-        if len(self._full_at) > MAX_CALLERS:
-            self._forget(now)
-        return 0.0
+        bucket = self.of(key, now=now)
+        wait = bucket.take(now)
+        if bucket.full_at > self._latest:
+            self._latest = bucket.full_at
+        return wait
 
     def must_anyone_wait(self, *, now: float) -> bool:
+        """Whether anybody must whose calls were counted by ``take``."""
         return self._latest + self._interval - now - self._capacity > 0
 
     def _forget(self, now: float) -> None:
-        self._full_at = {key: moment for key, moment in self._full_at.items() if moment > now}
-        while len(self._full_at) > MAX_CALLERS:
-            self._full_at.pop(next(iter(self._full_at)), None)
+        """Let go of whoever has not called lately; of the others, of the tenth with the least to wait for."""
+        known = [pair for pair in list(self._buckets.items()) if pair[1].full_at > now]
+        known.sort(key=lambda pair: pair[1].full_at)
+        self._buckets = dict(known[-(MAX_CALLERS - MAX_CALLERS // 10) :])
 
 
 _calls = Buckets(
@@ -85,12 +115,13 @@ class CallerThrottle(BaseThrottle):
 def check(address: str, caller: accounts.Caller | None) -> None:
     """Count one call; raises TooManyRequests. Off in open mode."""
     if settings.SAGA_AUTH != "open":
-        _refuse_for(take(caller.key if caller is not None else f"address {address}"))
+        key = caller.key if caller is not None else f"address {address}"
+        _refuse_for(_calls.take(key, now=time.monotonic()))
 
 
-def take(key: str) -> float:
-    """Count one call; return for how many seconds its caller must wait, and count nothing then."""
-    return _calls.take(key, now=time.monotonic())
+def bucket_of(caller: accounts.Caller) -> Bucket:
+    """Return what ``check`` counts this caller's calls in, for who counts many within a moment."""
+    return _calls.of(caller.key, now=time.monotonic())
 
 
 def check_guesses(address: str) -> None:

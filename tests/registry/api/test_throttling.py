@@ -43,7 +43,29 @@ def test_forgets_callers_rather_than_grow_for_ever(monkeypatch: pytest.MonkeyPat
     for number in range(1000):
         buckets.take(str(number), now=100.0)
 
-    assert len(buckets._full_at) <= 100
+    assert len(buckets._buckets) <= 100
+
+
+def test_forgets_last_who_has_called_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttling, "MAX_CALLERS", 100)
+    buckets = throttling.Buckets(per_second=1, burst=5)
+    for _ in range(5):
+        buckets.take("busy", now=100.0)
+
+    for number in range(1000):
+        buckets.take(str(number), now=100.0)
+
+    assert buckets.take("busy", now=100.0) > 0
+
+
+def test_counts_in_a_bucket_that_somebody_keeps_what_it_counts_by_name() -> None:
+    buckets = throttling.Buckets(per_second=1, burst=2)
+    bucket = buckets.of("a", now=100.0)
+
+    assert [bucket.take(100.0), buckets.take("a", now=100.0)] == [0, 0]
+    assert bucket.take(100.0) == pytest.approx(1)
+    assert buckets.take("a", now=100.0) == pytest.approx(1)
+    assert buckets.wait_seconds("a", now=100.0) == pytest.approx(1)
 
 
 @given(st.lists(st.floats(min_value=0, max_value=2), max_size=60))
