@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Aggregate, Count, Q, QuerySet, Sum
 
 from updates import history
 from updates.models import HistoryEntry, HistoryTally
@@ -27,60 +26,76 @@ class Statistics:
 
 
 class Tally(NamedTuple):
-    """How many entries one service has of one status, and what those took that say so."""
+    """How many entries one service has, how many of each status, and what those took that say so."""
 
     service_name: str
-    status: str
-    entries: int
-    timed_entries: int
-    seconds: int | None
+    updates: int
+    successful: int
+    failed: int
+    rolled_back: int
+    timed: int
+    total_seconds: int
 
 
 def statistics(*, since: dt.datetime | None) -> Statistics:
     """Add up the standing history; ``success_rate`` is in percent, both rates are 0.0 without updates."""
-    if since is None:
-        return _add_up(_tallies(HistoryTally.objects.filter(entries__gt=0)))
-    return _of_period(history.period(since=since))
+    if since is not None:
+        return _of_period(history.period(since=since))
+    tallies = HistoryTally.objects.filter(entries__gt=0)
+    count = functools.partial(Sum, "entries")
+    return _add_up(_tallies(tallies, count, timed=Sum("timed_entries"), seconds=Sum("seconds")))
 
 
 @functools.lru_cache(maxsize=64)
 def _of_period(period: history.Period) -> Statistics:
-    """Kept while nothing is added and nothing leaves the window: it reads every entry in it."""
+    """Kept while nothing is added and nothing leaves the window: it reads every entry in it.
+
+    Or rather what the index ``history_newest`` holds of it.
+    """
     if period.first_at is None:
         return _add_up([])
-    grouped = (
-        history.select(history.Selection(since=period.first_at))
-        .order_by()
-        .values("service_name", "status")
-        .annotate(
-            entries=Count("id"),
-            timed_entries=Count("duration_seconds"),
-            seconds=Sum("duration_seconds"),
-        )
-    )
-    return _add_up(_tallies(grouped))
+    entries = history.select(history.Selection(since=period.first_at))
+    count = functools.partial(Count, "id")
+    timed, seconds = Count("duration_seconds"), Sum("duration_seconds")
+    return _add_up(_tallies(entries, count, timed=timed, seconds=seconds))
 
 
-def _tallies(rows: QuerySet[Any, Any]) -> list[Tally]:
-    return list(map(Tally._make, rows.values_list(*Tally._fields)))
+def _tallies(
+    rows: QuerySet[Any, Any],
+    count: Callable[..., Aggregate],
+    *,
+    timed: Aggregate,
+    seconds: Aggregate,
+) -> list[Tally]:
+    """Let PostgreSQL group the rows by service, of which each stands for ``count`` entries."""
+    status = HistoryEntry.Status
+    sums = {
+        "updates": count(),
+        "successful": count(filter=Q(status=status.SUCCESS)),
+        "failed": count(filter=Q(status=status.FAILED)),
+        "rolled_back": count(filter=Q(status=status.ROLLED_BACK)),
+        "timed": timed,
+        "total_seconds": seconds,
+    }
+    grouped = rows.order_by().values("service_name").annotate(**sums)
+    return [
+        Tally(name, *(number or 0 for number in numbers))
+        for name, *numbers in grouped.values_list("service_name", *sums)
+    ]
 
 
 def _add_up(tallies: Sequence[Tally]) -> Statistics:
-    by_status: Counter[str] = Counter()
-    by_service: Counter[str] = Counter()
-    for tally in tallies:
-        by_status[tally.status] += tally.entries
-        by_service[tally.service_name] += tally.entries
-    total = by_status.total()
-    successful = by_status[HistoryEntry.Status.SUCCESS]
-    timed = sum(tally.timed_entries for tally in tallies)
-    seconds = sum(tally.seconds or 0 for tally in tallies)
+    total = sum(tally.updates for tally in tallies)
+    successful = sum(tally.successful for tally in tallies)
+    timed = sum(tally.timed for tally in tallies)
+    seconds = sum(tally.total_seconds for tally in tallies)
+    by_service = [(tally.service_name, tally.updates) for tally in tallies]
     return Statistics(
         total_updates=total,
         successful_updates=successful,
-        failed_updates=by_status[HistoryEntry.Status.FAILED],
-        rolled_back_updates=by_status[HistoryEntry.Status.ROLLED_BACK],
+        failed_updates=sum(tally.failed for tally in tallies),
+        rolled_back_updates=sum(tally.rolled_back for tally in tallies),
         success_rate=round(100 * successful / total, 2) if total else 0.0,
         average_duration_seconds=round(seconds / timed, 2) if timed else 0.0,
-        services_updated=tuple(sorted(by_service.items(), key=lambda item: (-item[1], item[0]))),
+        services_updated=tuple(sorted(by_service, key=lambda item: (-item[1], item[0]))),
     )

@@ -524,3 +524,18 @@ def test_every_selection_reads_along_an_index(selection: history.Selection, inde
 
     assert index in plan
     assert "Sort" not in plan
+
+
+def test_statistics_of_a_window_are_added_up_from_an_index_alone(api: APIClient) -> None:
+    _add(timestamp=dt.datetime.now(dt.UTC))
+    with CaptureQueriesContext(connection) as queries:
+        _get(api, "statistics", window="30d")
+    [adding] = [query["sql"] for query in queries if "GROUP BY" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        # So few rows are read in any order; it matters what can be done without them.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {adding}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "Index Only Scan using history_newest" in plan
