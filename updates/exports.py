@@ -15,9 +15,7 @@ from updates import history
 
 def document(row: history.Row) -> dict[str, Any]:
     """Return an entry as the API shows it."""
-    entry: dict[str, Any] = dict(zip(history.COLUMNS, row, strict=True))
-    entry["timestamp"] = api.zulu(entry["timestamp"])
-    return entry
+    return dict(zip(history.COLUMNS, row, strict=True))
 
 
 def as_json(
@@ -51,16 +49,11 @@ class _Number(Func):
     template = "coalesce(%(expressions)s::text, '')"
 
 
-class _Moment(Func):
-    output_field = TextField()
-    template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
-
-
 CSV_COLUMNS: dict[str, Combinable] = {
     "Service Name": _Cell(F("service_name")),
     "Old Version": _Cell(F("old_version")),
     "New Version": _Cell(F("new_version")),
-    "Timestamp": _Moment(F("timestamp")),
+    "Timestamp": api.Zulu("timestamp"),
     "Status": F("status"),
     "Duration (seconds)": _Number(F("duration_seconds")),
     "Artifact URL": _Cell(F("artifact_url")),

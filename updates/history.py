@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from django.db import connection
@@ -13,6 +13,7 @@ from django.db.models.fields.tuple_lookups import TupleLessThan
 from django.db.models.functions import Cast
 
 from registry.models import Service
+from saga_project import api
 from updates.models import HistoryEntry, HistoryTally
 
 #: Of an export, as many rows as are read at once.
@@ -88,21 +89,22 @@ class Selection:
     until: dt.datetime | None = None
 
 
-#: What an answer shows of an entry, in the documented order.
-COLUMNS = (
-    "service_name",
-    "old_version",
-    "new_version",
-    "timestamp",
-    "status",
-    "duration_seconds",
-    "artifact_url",
-    "checksum",
-    "artifact_path",
-    "backup_path",
-)
 Column = str | Combinable
 Row = tuple[object, ...]
+
+#: What an answer shows of an entry, in the documented order.
+COLUMNS: dict[str, Column] = {
+    "service_name": "service_name",
+    "old_version": "old_version",
+    "new_version": "new_version",
+    "timestamp": api.Zulu("timestamp"),
+    "status": "status",
+    "duration_seconds": "duration_seconds",
+    "artifact_url": "artifact_url",
+    "checksum": "checksum",
+    "artifact_path": "artifact_path",
+    "backup_path": "backup_path",
+}
 
 
 def is_known(service_name: str) -> bool:
@@ -162,11 +164,11 @@ def period(*, since: dt.datetime) -> Period:
 
 
 def rows(selection: Selection, *, limit: int, offset: int = 0) -> list[Row]:
-    return list(select(selection).values_list(*COLUMNS)[offset : offset + limit])
+    return list(select(selection).values_list(*COLUMNS.values())[offset : offset + limit])
 
 
 def stream(
-    selection: Selection, *, limit: int | None, columns: Sequence[Column] = COLUMNS
+    selection: Selection, *, limit: int | None, columns: Collection[Column]
 ) -> Iterator[list[Row]]:
     """Yield the rows in chunks, each read by a query of its own.
 

@@ -209,7 +209,7 @@ class ExportView(api.SagaView):
             request, "limit", default=None, minimum=1, maximum=2**31 - 1, error=api.InvalidLimit
         )
         selection = _selection(request, name)
-        columns = [exports.CSV_LINE] if format == "csv" else history.COLUMNS
+        columns = [exports.CSV_LINE] if format == "csv" else history.COLUMNS.values()
         chunks = _begun(history.stream(selection, limit=limit, columns=columns))
         if format == "csv":
             return _attachment(exports.as_csv(chunks), name, "csv", "text/csv; charset=utf-8")

@@ -80,17 +80,18 @@ def _steps_of(jobs: Sequence[Job]) -> dict[int, list[dict[str, Any]]]:
     """Return each job's journal, out of tuples: a page of a hundred jobs has a thousand steps."""
     steps: dict[int, list[dict[str, Any]]] = {job.pk: [] for job in jobs}
     rows = Step.objects.filter(job__in=steps).order_by("position")
-    columns = ("name", "target_name", "status", "started_at", "finished_at", "message")
-    for job_pk, name, target, status, started_at, finished_at, message in rows.values_list(
-        "job_id", *columns
+    columns = ("job_id", "name", "target_name", "status", "message")
+    times = (api.Zulu("started_at"), api.Zulu("finished_at"))
+    for job_pk, name, target, status, message, started_at, finished_at in rows.values_list(
+        *columns, *times
     ):
         steps[job_pk].append(
             {
                 "name": name,
                 "target": target or None,
                 "status": status,
-                "started_at": api.zulu(started_at),
-                "finished_at": api.zulu(finished_at),
+                "started_at": started_at,
+                "finished_at": finished_at,
                 "message": message,
             }
         )

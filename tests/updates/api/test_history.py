@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from saga_project import api as api_words
 from tests import factories
 from updates import dora, history
 from updates.api.history import MAX_EXPORTS
@@ -495,6 +496,22 @@ def test_all_services_are_exported_together(api: APIClient) -> None:
     answer = json.loads(_body(api, "history/export/json"))
 
     assert answer == _get(api, "history")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        dt.datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=dt.UTC),
+        dt.datetime(1, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC),
+        dt.datetime(2024, 3, 31, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=-9, minutes=-30))),
+    ],
+)
+def test_a_time_is_printed_by_postgresql_as_everywhere_else(moment: dt.datetime) -> None:
+    entry = _add(timestamp=moment)
+
+    assert history.rows(history.Selection(), limit=1)[0][3] == api_words.zulu(moment)
+    assert entry.timestamp == moment
 
 
 # --- Indexes --------------------------------------------------------------------------------------
