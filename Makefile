@@ -45,10 +45,11 @@ format: .venv/development.stamp ## Format the code and mend what the linter can 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --quiet
 
-lock: $(BIN)/pip ## Resolve the dependencies anew into requirements.lock and requirements-dev.lock
+lock: $(BIN)/pip ## Resolve the dependencies anew into the files requirements*.lock
 	$(BIN)/pip install --quiet 'uv>=0.9'
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --extra otel --constraint requirements.lock --output-file requirements-otel.lock
 
 $(BIN)/pip:
 	@test -n "$(PYTHON)" || { echo "Saga needs Python 3.11 or newer; set PYTHON to one."; exit 1; }
