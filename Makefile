@@ -38,6 +38,12 @@ var/bench/venv/stamp: bench/peers/requirements.txt | $(BIN)/pip
 	@var/bench/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+var/bench/otel/stamp: requirements-otel.lock | $(BIN)/pip
+	@echo "Installing Saga with its tracing extra, in var/bench/otel ..."
+	@$(PYTHON) -m venv var/bench/otel
+	@var/bench/otel/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 format: .venv/development.stamp ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

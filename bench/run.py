@@ -73,7 +73,7 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     saga = bench.saga()
     print(f"Saga started; load average {os.getloadavg()[0]:.1f}.", flush=True)
     contestants = {"saga": Contestant(saga, calls.saga())}
-    _fill(saga, SERVICES)
+    fill(saga, SERVICES)
     if options.large and "lookup" in options.rows:
         _compare_sizes(bench, saga, options)
     contestants |= _everybody_else(bench)
@@ -101,7 +101,7 @@ def _run_here(server: Server, *words: str) -> str:
     ).stdout.strip()
 
 
-def _fill(server: Server, count: int) -> None:
+def fill(server: Server, count: int) -> None:
     print(_run_here(server, "-m", "bench.fill", str(count)), flush=True)
 
 
@@ -113,7 +113,7 @@ def _compare_sizes(bench: Bench, middle: Server, options: argparse.Namespace) ->
     sizes = {FEW: bench.saga("few"), SERVICES: middle, options.large: bench.saga("many")}
     for size, server in sizes.items():
         if server is not middle:
-            _fill(server, size)
+            fill(server, size)
     pattern = load.request("GET", "/api/v1/services/service-%06d")
     path = load.write(bench.folder / "pattern", [pattern])
     runs: dict[int, list[Measured]] = {size: [] for size in sizes}
@@ -150,7 +150,7 @@ def _everybody_else(bench: Bench) -> dict[str, Contestant]:
     required = bench.saga("required", SAGA_AUTH="required", SAGA_RATE_LIMIT="10000000")
     scopes = "services:read,registry:manage,admin:registry"
     token = _run_here(required, "manage.py", "create_token", "bench", "--scopes", scopes)
-    _fill(required, SERVICES)
+    fill(required, SERVICES)
     found = {
         "required": Contestant(required, calls.saga(headers=[f"Authorization: Bearer {token}"])),
     }
@@ -169,7 +169,7 @@ def _everybody_else(bench: Bench) -> dict[str, Contestant]:
         _replay(peer, calls.saga()["register again"].make(SERVICES))
         found["fastapi"] = Contestant(peer, calls.saga())
     plain = bench.saga("plain", SAGA_LANE="false")
-    _fill(plain, SERVICES)
+    fill(plain, SERVICES)
     found["plain views"] = Contestant(plain, calls.saga())
     for name in {"fastapi", "etcd", "webdis", "redis"} - found.keys():
         print(f"{name} is not installed and not measured.")
@@ -227,14 +227,14 @@ def _rounds(
                     continue
                 delay = (delays or {}).get(name, 0.0)
                 run = f"{number}-{name[:2]}"
-                with _alone(contestant, contestants):
+                with alone(contestant, contestants):
                     measured = _run(bench, contestant, row, run, options.seconds, delay)
                 runs.setdefault((row, name), []).append(measured)
     return runs
 
 
 @contextlib.contextmanager
-def _alone(contestant: Contestant, contestants: dict[str, Contestant]) -> Iterator[None]:
+def alone(contestant: Contestant, contestants: dict[str, Contestant]) -> Iterator[None]:
     """Halt the other Sagas, which have something to do each second even where nobody asks."""
     others = [
         process

@@ -73,14 +73,16 @@ class Bench:
 
     # --- Saga -------------------------------------------------------------------------------------
 
-    def saga(self, name: str = "saga", **environment: str) -> Server:
+    def saga(
+        self, name: str = "saga", *, python: str = sys.executable, **environment: str
+    ) -> Server:
         """Start the whole stack, with a PostgreSQL and a Redis of its own."""
         data, port = self.folder / name, free_port()
         data.mkdir(mode=0o711)
         for server in embedded.PREFERRED_PORTS:
             embedded.remember_port(data, server, free_port())
         launcher = self.start(
-            [sys.executable, "-m", "saga_project.stack", "run"],
+            [python, "-m", "saga_project.stack", "run"],
             f"{name}.stack",
             PORT=str(port),
             SAGA_DATA_DIR=str(data),
