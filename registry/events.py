@@ -58,7 +58,8 @@ def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
 def rows_of(facts: Iterable[Fact], *, now: dt.datetime) -> list[Event]:
     """Return the facts as events that nobody has written yet."""
     return [
-        Event(
+        bulk.make(
+            Event,
             type=fact.type,
             service_name=fact.service_name,
             data=fact.data,

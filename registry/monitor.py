@@ -159,7 +159,7 @@ def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
 
 def _write_expired_of(names: list[str], by_service: dict[str, dict[str, int]]) -> None:
     services = Service.objects.select_for_update().filter(name__in=names).order_by("pk")
-    known = {service.pk: service for service in services}
+    known = {service.pk: service for service in services.only(*projection.SERVICE_FIELDS)}
     beats = {pk: by_service[service.name] for pk, service in known.items()}
     moved = _expire_rows(beats, now=timezone.now())
     gone: dict[int, list[str]] = {}
@@ -243,6 +243,7 @@ def _silent(now: dt.datetime) -> ServiceQuerySet:
         Service.objects.approved()
         .annotate(silence=now - F("last_heartbeat_at"))
         .filter(silence__gt=interval * dt.timedelta(seconds=1))
+        .only(*projection.SERVICE_FIELDS)
         .order_by("pk")
     )
 
@@ -374,6 +375,7 @@ def _recover() -> None:
         .filter(Q(consecutive_misses__gt=0))
         .annotate(silence=now - F("last_heartbeat_at"))
         .filter(silence__lte=interval * dt.timedelta(seconds=1))
+        .only(*projection.SERVICE_FIELDS)
         .order_by("pk")
         .select_for_update()
     )

@@ -14,6 +14,11 @@ from registry import directory, moments, presence
 from registry.models import Instance, Service
 
 REFILL_BATCH = 500
+#: What a service's document is made of: a third of its row, for who reads many in order to show them.
+SERVICE_FIELDS = (
+    *("name", "service_id", "status", "health_status", "consecutive_misses", "version"),
+    *("heartbeat_interval_seconds", "account", "canary_version", "canary_percent", "revision"),
+)
 
 
 def instance_document(instance: Instance) -> dict[str, Any]:
