@@ -28,13 +28,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def redis() -> Iterator[redis_library.Redis]:
-    """An empty Redis, this worker's own, filled from an empty database."""
+    """An empty Redis, this worker's own, filled from an empty database.
+
+    It is left like that as well: a web process that lives longer than one test fills a Redis in which it
+    finds nothing, and would come to the end of that in the next one.
+    """
     connection = django_redis.get_redis_connection("default")
-    connection.flushdb()
     presence.breaker.close()
+    connection.flushdb()
     presence.bear()
     yield connection
+    presence.breaker.close()
     connection.flushdb()
+    presence.bear()
 
 
 @pytest.fixture
