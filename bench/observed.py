@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
-from bench import calls, load, servers
+from bench import load, servers
 from bench.load import Measured
-from bench.run import SERVICES, WARM_UP_SECONDS, Contestant, alone, fill
+from bench.run import SERVICES, WARM_UP_SECONDS, alone, fill
 from bench.servers import Bench, Server
 from saga_project import logs
 
@@ -147,9 +147,7 @@ def _run(
     seconds: float,
 ) -> Measured:
     path = load.write(bench.folder / "requests", [load.request(*CALLS[call])])
-    contestants = {name: Contestant(each, calls.saga()) for name, each in watched.items()}
-    others = {name: each for name, each in contestants.items() if each.server is not server}
-    with alone(contestants[how], others):
+    with alone(server, watched.values()):
         load.run(server.port, path, seconds=WARM_UP_SECONDS, processes={})
         with (
             _each_second(lambda: _scrape(server)) if "scraped" in how else contextlib.nullcontext()

@@ -227,21 +227,21 @@ def _rounds(
                     continue
                 delay = (delays or {}).get(name, 0.0)
                 run = f"{number}-{name[:2]}"
-                with alone(contestant, contestants):
+                with alone(contestant.server, [each.server for each in contestants.values()]):
                     measured = _run(bench, contestant, row, run, options.seconds, delay)
                 runs.setdefault((row, name), []).append(measured)
     return runs
 
 
 @contextlib.contextmanager
-def alone(contestant: Contestant, contestants: dict[str, Contestant]) -> Iterator[None]:
+def alone(server: Server, servers: Iterable[Server]) -> Iterator[None]:
     """Halt the other Sagas, which have something to do each second even where nobody asks."""
     others = [
         process
-        for each in contestants.values()
-        if each is not contestant and each.server.launcher_pid is not None
+        for each in servers
+        if each is not server and each.launcher_pid is not None
         for part in ("web", "workers")
-        for process in load.alive(each.server.parts[part])
+        for process in load.alive(each.parts[part])
     ]
     for process in others:
         process.suspend()
