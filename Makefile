@@ -12,7 +12,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 run: .venv/runtime.stamp ## Install what is missing, then start the whole stack on http://127.0.0.1:8030
-	@exec $(BIN)/python -m saga_project.stack run
+	@exec $(BIN)/python -m saga_project.local.stack run
 
 demo: .venv/runtime.stamp ## Watch a canary, a bad release that is rolled back by itself, and a client that never notices
 	@exec $(BIN)/python -m demo

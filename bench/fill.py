@@ -16,7 +16,7 @@ django.setup()
 # isort: split
 from django.utils import timezone  # noqa: E402
 
-from registry import projection  # noqa: E402
+from registry.directory import projection  # noqa: E402
 from registry.models import Instance, Service  # noqa: E402
 
 PREFIX = "service-"

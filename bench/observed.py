@@ -26,7 +26,7 @@ from bench import load, servers
 from bench.load import Measured
 from bench.run import SERVICES, WARM_UP_SECONDS, alone, fill
 from bench.servers import Bench, Server
-from saga_project import logs
+from saga_project.shared import logs
 
 TRACED_PYTHON = servers.ROOT / "var/bench/otel/bin/python"
 LINES = 5000

@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import psutil
 
-from saga_project import embedded
+from saga_project.local import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -82,7 +82,7 @@ class Bench:
         for server in embedded.PREFERRED_PORTS:
             embedded.remember_port(data, server, free_port())
         launcher = self.start(
-            [python, "-m", "saga_project.stack", "run"],
+            [python, "-m", "saga_project.local.stack", "run"],
             f"{name}.stack",
             PORT=str(port),
             SAGA_DATA_DIR=str(data),
@@ -117,7 +117,7 @@ class Bench:
             [
                 *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
                 *("--port", str(port), "--loop", "uvloop"),
-                *("--http", "saga_project.lane:LaneProtocol", "--log-level", "warning"),
+                *("--http", "saga_project.web.fast_path:LaneProtocol", "--log-level", "warning"),
                 *("--no-access-log", "--no-server-header"),
             ],
             name,

@@ -38,8 +38,8 @@ def main() -> None:
 @contextmanager
 def _store(folder: Path) -> Iterator[None]:
     """Run a Valkey of our own, and have Django's settings name it before anything reads them."""
-    from saga_project import embedded  # noqa: PLC0415 - the environment decides, so it comes first
-    from saga_project.embedded import processes, valkey  # noqa: PLC0415
+    from saga_project.local import embedded  # noqa: PLC0415 - the environment decides, so it comes first
+    from saga_project.local.embedded import processes, valkey  # noqa: PLC0415
 
     embedded.remember_port(folder, "valkey", processes.any_free_port())
     server = valkey.server(folder)

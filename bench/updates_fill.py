@@ -8,7 +8,7 @@ import time
 
 import psycopg
 
-from saga_project import embedded
+from saga_project.local import embedded
 from tests import stack
 
 SERVICES = 1000

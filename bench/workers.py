@@ -65,7 +65,7 @@ def main() -> None:
 def start(stack: stacks.Stack) -> None:
     """The first start, which makes the databases, and one over what is there."""
     first = _seconds_of_last_start(stack)
-    [launcher] = stack.processes("saga_project.stack")
+    [launcher] = stack.processes("saga_project.local.stack")
     launcher.send_signal(signal.SIGINT)
     launcher.wait(timeout=60)
     began = time.monotonic()

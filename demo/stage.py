@@ -62,7 +62,7 @@ def environment(folder: Path, port: int) -> dict[str, str]:
 def saga_running(folder: Path, port: int) -> Iterator[None]:
     with (folder / "saga.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "saga_project.stack", "run"],
+            [sys.executable, "-m", "saga_project.local.stack", "run"],
             env=environment(folder, port),
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from registry import monitor
+from registry.background import monitor
 
 
 @shared_task(name="registry.sweep")

@@ -9,10 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
-from saga_project import (
-    celery,  # noqa: F401 - whoever rings a worker's doorbell, web or command, does so through it
-    workers,
-)
+from saga_project.web import workers
 
 TAG = "saga"
 

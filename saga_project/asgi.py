@@ -21,9 +21,12 @@ from saga_project import wsgi  # sets Django up, before anything imports its mod
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
-from registry import accounts, directory, projection
-from saga_project import edge, figures, health, lane, streams
-from saga_project.database import base as database
+from registry import directory
+from registry.directory import projection
+from registry.identity import accounts
+from saga_project.shared import counters
+from saga_project.shared.database import base as database
+from saga_project.web import fast_path, health, request_limits, streams
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
@@ -34,13 +37,18 @@ class DjangoThreads:
 
     def __init__(self, *, threads: int, waiting: int) -> None:
         middleware: Any = WSGIMiddleware
-        self._wsgi: edge.Application = middleware(wsgi.application, workers=threads)
+        self._wsgi: request_limits.Application = middleware(wsgi.application, workers=threads)
         self._most = threads + waiting
         self._running = 0
 
-    async def __call__(self, scope: edge.Scope, receive: edge.Receive, send: edge.Send) -> None:
+    async def __call__(
+        self,
+        scope: request_limits.Scope,
+        receive: request_limits.Receive,
+        send: request_limits.Send,
+    ) -> None:
         if self._running >= self._most:
-            await edge.answer_error(
+            await request_limits.answer_error(
                 scope,
                 send,
                 status=503,
@@ -51,7 +59,7 @@ class DjangoThreads:
             return
         self._running += 1
         try:
-            await self._wsgi(scope, receive, edge.impatient(send))
+            await self._wsgi(scope, receive, request_limits.impatient(send))
         finally:
             self._running -= 1
 
@@ -65,30 +73,40 @@ class Application:
         self._presence = DjangoThreads(threads=4, waiting=512)
         self._others = DjangoThreads(threads=6, waiting=256)
 
-    async def __call__(self, scope: edge.Scope, receive: edge.Receive, send: edge.Send) -> None:
+    async def __call__(
+        self,
+        scope: request_limits.Scope,
+        receive: request_limits.Receive,
+        send: request_limits.Send,
+    ) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._answer(edge.normalised(scope), receive, send)
+            await self._answer(request_limits.normalised(scope), receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _answer(self, scope: edge.Scope, receive: edge.Receive, send: edge.Send) -> None:
-        if edge.has_body(scope):
+    async def _answer(
+        self,
+        scope: request_limits.Scope,
+        receive: request_limits.Receive,
+        send: request_limits.Send,
+    ) -> None:
+        if request_limits.has_body(scope):
             try:
-                body = await edge.read_body(receive)
-            except edge.Disconnected:
+                body = await request_limits.read_body(receive)
+            except request_limits.Disconnected:
                 return
-            except edge.TooSlow:
-                await edge.answer_too_slow(scope, send)
+            except request_limits.TooSlow:
+                await request_limits.answer_too_slow(scope, send)
                 return
-            scope, receive = edge.with_body(scope, receive, body)
+            scope, receive = request_limits.with_body(scope, receive, body)
         if scope["path"] in STREAM_PATHS:
             await self._streams(scope, receive, send, self._others)
         else:
             await self._django_for(scope)(scope, receive, send)
 
-    def _django_for(self, scope: edge.Scope) -> DjangoThreads:
+    def _django_for(self, scope: request_limits.Scope) -> DjangoThreads:
         path: str = scope["path"]
         if path in OPERATIONAL_PATHS:
             return self._operational
@@ -100,13 +118,13 @@ class Application:
 
     # --- Beside answering -------------------------------------------------------------------------
 
-    async def _live(self, receive: edge.Receive, send: edge.Send) -> None:
+    async def _live(self, receive: request_limits.Receive, send: request_limits.Send) -> None:
         """Run what a web process does beside answering, from the server's start to its stop."""
         await receive()
         _interrupt_nobody()
         _on_signal(self._streams.tail.close)
         self._streams.tail.start()
-        figures.share(settings.RUN_DIR)
+        counters.share(settings.RUN_DIR)
         watching = database.watch_over()
         watching.start()
         beside = [
@@ -117,7 +135,7 @@ class Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._streams.tail.stop()
-        await lane.LaneProtocol.close_all()
+        await fast_path.LaneProtocol.close_all()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)

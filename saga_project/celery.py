@@ -11,7 +11,7 @@ from celery import Celery
 from celery.schedules import crontab
 from django.conf import settings
 
-from saga_project import tracing
+from saga_project.shared import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 

@@ -14,8 +14,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from saga_project import __version__, embedded, logs
+from saga_project import __version__
 from saga_project import env as configuration
+from saga_project.local import embedded
+from saga_project.shared import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = configuration.load()
@@ -138,8 +140,8 @@ INSTALLED_APPS = [
     "webhooks",
 ]
 MIDDLEWARE = [
-    "saga_project.api.RequestIdMiddleware",
-    "saga_project.metrics.RequestMetricsMiddleware",
+    "saga_project.shared.api.RequestIdMiddleware",
+    "saga_project.shared.metrics.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -185,7 +187,7 @@ STATIC_URL = "/static/"
 # Served from where the packages keep them: one step less at the start, and nothing that can be stale.
 WHITENOISE_USE_FINDERS = True
 STATICFILES_DIRS = [BASE_DIR / "static"]
-FORMAT_MODULE_PATH = "saga_project.formats"
+FORMAT_MODULE_PATH = "saga_project.console.formats"
 
 DATABASES = {"default": embedded.parse_database_url(DATABASE_URL, pool_size=SAGA_DATABASE_POOL)}
 CACHES = {
@@ -256,14 +258,14 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["registry.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["registry.api.authentication.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
-    "EXCEPTION_HANDLER": "saga_project.api.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "saga_project.schema.SagaSchema",
+    "EXCEPTION_HANDLER": "saga_project.shared.api.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "saga_project.web.openapi.SagaSchema",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Saga",
     "DESCRIPTION": "One control plane for service registry, updates, deployments and webhooks.",
     "VERSION": SAGA_VERSION,
-    "POSTPROCESSING_HOOKS": ["saga_project.schema.complete"],
+    "POSTPROCESSING_HOOKS": ["saga_project.web.openapi.complete"],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from saga_project import health, schema, scrape
+from saga_project.web import health, openapi, scrape
 
 API: list[URLPattern | URLResolver] = [
-    path("schema", schema.SchemaView.as_view()),
-    path("docs", schema.DocsView.as_view()),
+    path("schema", openapi.SchemaView.as_view()),
+    path("docs", openapi.DocsView.as_view()),
     path("health", health.HealthView.as_view()),
     path("", include("registry.api.urls")),
     path("", include("updates.api.urls")),

@@ -9,7 +9,7 @@ import os
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from saga_project import tracing
+from saga_project.shared import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 # A connection for each thread of asgi.py, at most; settings leave the pool out where Celery works.

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from registry import presence
-from saga_project import figures
+from saga_project.shared import counters
 from tests import faults, waiting, webserver
 from tests.webserver import WebServer
 
@@ -36,7 +36,7 @@ class Stack:
 
     def follows(self, born_us: int) -> bool:
         """Whether every process' cache has begun again since Redis was filled at that time."""
-        refreshed = [cells[figures.REFRESHED_US] for cells in self.web.cells()]
+        refreshed = [cells[counters.REFRESHED_US] for cells in self.web.cells()]
         return all(moment_us > born_us for moment_us in refreshed)
 
     def register(self) -> None:

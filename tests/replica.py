@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from registry import directory, projection
+from registry import directory
+from registry.directory import projection
 from tests import waiting
 
 

@@ -54,7 +54,7 @@ def _make_data_folder(config: pytest.Config) -> None:
 def _start_servers(config: pytest.Config) -> None:
     """Set DATABASE_URL and REDIS_URL, where they are not set, to servers that end with this process."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "saga_project.embedded.throwaway"],
+        [sys.executable, "-m", "saga_project.local.embedded.throwaway"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

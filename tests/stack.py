@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil
 
-from saga_project import supervisor
-from saga_project.embedded import processes
+from saga_project.local import supervisor
+from saga_project.local.embedded import processes
 from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +44,7 @@ class Stack:
 
     def start(self) -> None:
         self.launcher = subprocess.Popen(
-            [sys.executable, "-m", "saga_project.stack", "run"],
+            [sys.executable, "-m", "saga_project.local.stack", "run"],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,

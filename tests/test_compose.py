@@ -11,7 +11,7 @@ import yaml
 from django.conf import settings
 from django.template import engines
 
-from saga_project import stack
+from saga_project.local import stack
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()

@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 
 import updates.operations
 import webhooks.operations
-from registry import accounts
 from registry import operations as registry_operations
+from registry.identity import accounts
 from registry.models import Service, Subscription
 from tests import factories
 from tests.test_schema import operations, spelled

@@ -22,10 +22,10 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from registry import accounts
-from saga_project import api as shared
-from saga_project import schema as document
+from registry.identity import accounts
 from saga_project import wsgi
+from saga_project.shared import api as shared
+from saga_project.web import openapi as document
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,9 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from saga_project import accepting, figures, stack, supervisor
+from saga_project.local import stack, supervisor
+from saga_project.shared import counters
+from saga_project.web import accepting
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180
@@ -51,7 +53,7 @@ class WebServer:
     def cells(self) -> list[list[int]]:
         """Return the shared figures of each process that has begun."""
         files = (self._run_dir / f"{process.pid}.figures" for process in self.processes)
-        return [figures.read_cells(file) for file in files if file.exists()]
+        return [counters.read_cells(file) for file in files if file.exists()]
 
     @property
     def _run_dir(self) -> Path:

@@ -12,7 +12,7 @@ from django.dispatch import receiver
 
 from registry import events
 from registry.models import Event
-from updates import history
+from updates.history import records
 from updates.models import HistoryEntry, Job, Release
 
 VERSION_CHANGED = "service.version_changed"
@@ -42,15 +42,15 @@ def _reported_version(event: Event) -> str | None:
 
 def _record_report(event: Event, version: str) -> None:
     name = event.service_name
-    history.lock(name)
+    records.lock(name)
     if Job.objects.filter(service__name=name).live().exists():
         return
-    known = history.deployed_version(name) or event.data.get("old_version")
+    known = records.deployed_version(name) or event.data.get("old_version")
     if known == version:
         return
     release = Release.objects.filter(service__name=name, version=version).order_by("pk").first()
-    history.record(
-        history.Outcome(
+    records.record(
+        records.Outcome(
             service_name=name,
             kind=HistoryEntry.Kind.REPORTED,
             status=HistoryEntry.Status.SUCCESS,

@@ -10,27 +10,29 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.models import Service
-from updates import checking, nodes, operations, reaper, rollout
+from updates import operations
+from updates.releases import checks
+from updates.rollouts import nodes, recovery, runner
 
 
 @shared_task(name="updates.run_job")
 def run_job(job_pk: int) -> None:
-    rollout.run(job_pk, node=settings.SAGA_NODE_NAME)
+    runner.run(job_pk, node=settings.SAGA_NODE_NAME)
 
 
 @shared_task(name="updates.sweep_jobs")
 def sweep_jobs() -> None:
-    reaper.sweep()
+    recovery.sweep()
 
 
 @shared_task(name="updates.check")
 def check(service_pk: int) -> None:
-    checking.check_by_schedule(Service.objects.get(pk=service_pk), now=timezone.now())
+    checks.check_by_schedule(Service.objects.get(pk=service_pk), now=timezone.now())
 
 
 @shared_task(name="updates.enqueue_checks")
 def enqueue_checks() -> None:
-    checking.enqueue_due()
+    checks.enqueue_due()
 
 
 @shared_task(name="updates.apply_policy")
@@ -52,6 +54,6 @@ def note_life(sender: Any, **_: Any) -> None:
 def take_up_what_was_left(**_: Any) -> None:
     """A worker that starts anew frees what its predecessor, killed on this machine, still holds."""
     try:
-        reaper.sweep()
+        recovery.sweep()
     finally:
         db.connections.close_all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from saga_project.errors import (
+from saga_project.shared.errors import (
     Conflict,
     InvalidRequest,
     NotAuthenticated,

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from registry.events import published
 from registry.models import Event, Subscription
-from updates import doorbell
-from webhooks.channels import standard
+from saga_project.shared import wakeups
 from webhooks.models import Delivery, receiver_of
+from webhooks.outbound.channels import standard
 
 
 @receiver(published, dispatch_uid="webhooks.enqueue")
@@ -35,7 +35,7 @@ def enqueue(events: Sequence[Event], **_: Any) -> None:
     ]
     if rows:
         Delivery.objects.bulk_create(rows)
-        doorbell.ring("webhooks.deliver")
+        wakeups.ring("webhooks.deliver")
 
 
 def matches(subscription: Subscription, kind: str) -> bool:

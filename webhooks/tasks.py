@@ -5,13 +5,13 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from webhooks import operations, upkeep
-from webhooks.delivery import drain
+from webhooks import operations, retention
+from webhooks.outbound import worker
 
 
 @shared_task(name="webhooks.deliver")
 def deliver() -> None:
-    drain.run()
+    worker.run()
 
 
 @shared_task(name="webhooks.recover")
@@ -21,4 +21,4 @@ def recover() -> None:
 
 @shared_task(name="webhooks.purge")
 def purge() -> None:
-    upkeep.purge(now=timezone.now())
+    retention.purge(now=timezone.now())

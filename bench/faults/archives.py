@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.updates.archives import hostile
-from updates import archives
+from tests.updates.artifacts.archives import hostile
+from updates.artifacts import archives
 
 KINDS = ("tar.gz", "tar.xz", "zip")
 

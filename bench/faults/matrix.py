@@ -13,8 +13,8 @@ from pathlib import Path
 
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
-from updates import leases
 from updates.models import Job
+from updates.rollouts import leases
 
 STRATEGIES = ("rolling", "blue-green", "canary")
 KINDS = ("good", "bad")

@@ -17,7 +17,7 @@ from django.core.management import call_command
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
-    command = [sys.executable, "-m", "saga_project.embedded.throwaway"]
+    command = [sys.executable, "-m", "saga_project.local.embedded.throwaway"]
     with (
         tempfile.TemporaryDirectory(prefix="saga-faults-") as folder,
         subprocess.Popen(

@@ -11,8 +11,9 @@ from pathlib import Path
 from unittest import mock
 
 from tests.updates.rollouts import crashing, scenes
-from updates import leases, operations
+from updates import operations
 from updates.models import Job
+from updates.rollouts import leases
 
 SLEEP_SECONDS = 1.1
 #: Who freezes while it holds the lock of an install root keeps the next worker waiting for so long.

@@ -22,9 +22,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from registry import accounts, errors, names
-from registry.admin import readonly, verbs
+from registry import errors, names
+from registry.identity import accounts
 from registry.models import ServiceAccount, Token
+from saga_project.shared.admin import readonly, verbs
 
 SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in accounts.SCOPES.items()]
 

@@ -9,8 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.paginator import InfinitePaginator
 
-from registry.admin import readonly
 from registry.models import Event
+from saga_project.shared.admin import readonly
 
 KINDS = (
     ("service.", "Services"),

@@ -10,11 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from registry import accounts, directory, operations
-from registry.admin import readonly, verbs
+from registry import directory, operations
 from registry.directory import InstanceEntry
+from registry.identity import accounts
 from registry.models import Instance, Service
-from saga_project.errors import RedisUnavailable
+from saga_project.shared.admin import readonly, verbs
+from saga_project.shared.errors import RedisUnavailable
 
 STATES = ("up", "degraded", "gone", "pending", "rejected", "left")
 UNKNOWN = "unknown (Redis is not available)"

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from registry import accounts, operations
-from registry.admin import readonly, verbs
+from registry import operations
+from registry.identity import accounts
 from registry.models import Subscription
+from saga_project.shared.admin import readonly, verbs
 
 
 def _activate(_request: HttpRequest, subscription: Subscription, _reason: str) -> None:

@@ -13,9 +13,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from registry import accounts, errors, oidc
-from registry.accounts import Caller
+from registry import errors
 from registry.api import throttling
+from registry.identity import accounts, oidc
+from registry.identity.accounts import Caller
 
 if TYPE_CHECKING:  # DRF imports this module before its views exist
     from rest_framework.views import APIView

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from registry import directory
 from registry.directory import InstanceEntry, ServiceEntry
-from saga_project import api
+from saga_project.shared import api
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _NOT_IN_LABELS = re.compile(r"[^a-zA-Z0-9_]", re.ASCII)

@@ -1,7 +1,7 @@
 """What happened: pages with cursors, long polls, and a stream of Server-Sent Events.
 
 A view judges who asks and for what, and answers what it can at once. What has to wait it hands to the
-server's event loop (``saga_project.streams``) through the ASGI scope, so that waiting holds no thread.
+server's event loop (``saga_project.web.streams``) through the ASGI scope, so that waiting holds no thread.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import errors, event_log, names, seats
+from registry import errors, names
 from registry.api import authentication
-from registry.event_log import Cursor, Selection
-from saga_project import api
-from saga_project import errors as saga_errors
+from registry.events import log, stream_slots
+from registry.events.log import Cursor, Selection
+from saga_project.shared import api
+from saga_project.shared import errors as saga_errors
 
 HANDED_OVER = "saga.handed_over"
 MAX_WAIT_SECONDS = 60
@@ -31,7 +32,9 @@ _WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{0,127}\*", re.ASCII)
 _TYPE_PATTERN = re.compile(r"[a-z0-9._]{0,63}[a-z0-9._*]", re.ASCII)
 
-stream_seats = seats.Seats(settings.SAGA_DATA_DIR / "streams.lock", total=settings.SAGA_MAX_STREAMS)
+stream_seats = stream_slots.Seats(
+    settings.SAGA_DATA_DIR / "streams.lock", total=settings.SAGA_MAX_STREAMS
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +125,9 @@ class EventsView(api.SagaView):
         wait_seconds = _read_wait(request)
         after = _read_cursor(request.query_params.get("after"))
         if after is None:
-            page = event_log.newest(selection, limit=limit)
+            page = log.newest(selection, limit=limit)
         else:
-            page = event_log.following(selection, after, limit=limit)
+            page = log.following(selection, after, limit=limit)
         if not page.entries and wait_seconds and request.method == "GET":
             hand_over(
                 request,
@@ -159,9 +162,9 @@ class EventStreamView(api.SagaView):
             request.headers.get("Last-Event-ID") or request.query_params.get("after")
         )
         if after is None:
-            after = event_log.head()
+            after = log.head()
         else:
-            event_log.check_is_readable(after)
+            log.check_is_readable(after)
         if request.method != "GET":
             return Response(status=200)
         seat = stream_seats.take()
@@ -237,7 +240,7 @@ def _read_patterns(request: Request, name: str) -> tuple[str, ...]:
 
 
 def _read_cursor(text: str | None) -> Cursor | None:
-    return event_log.parse_cursor(text) if text else None
+    return log.parse_cursor(text) if text else None
 
 
 def _read_wait(request: Request) -> float:

@@ -23,8 +23,8 @@ from django.utils import timezone
 
 from registry.api import authentication
 from registry.models import IdempotencyKey
-from saga_project import api, crypto
-from saga_project import errors as saga_errors
+from saga_project.shared import api, crypto
+from saga_project.shared import errors as saga_errors
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, directory, errors, moments, names, operations
-from registry.api.fields import TextField, WholeField
+from registry import directory, errors, names, operations
 from registry.directory import InstanceEntry, ServiceEntry
+from registry.identity import accounts
 from registry.models import Instance
-from saga_project import api, versions
-from saga_project import errors as saga_errors
+from saga_project.shared import api, timestamps, versions
+from saga_project.shared import errors as saga_errors
+from saga_project.shared.api.fields import TextField, WholeField
 
 CAPABILITIES = ("rest", "graphql", "grpc", "mcp")
 MAX_BULK = 1000
@@ -139,7 +140,7 @@ def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]
         "service_url": instance.url,
         "service_id": entry.service_id,
         "registered_at": instance.registered_at,
-        "last_heartbeat": moments.iso_of(instance.last_heartbeat_us),
+        "last_heartbeat": timestamps.iso_of(instance.last_heartbeat_us),
         "capabilities": instance.capabilities,
     }
 
@@ -174,7 +175,7 @@ def instance_body(instance: InstanceEntry) -> dict[str, Any]:
         "capabilities": instance.capabilities,
         "metadata": instance.metadata,
         "registered_at": instance.registered_at,
-        "last_heartbeat": moments.iso_of(instance.last_heartbeat_us),
+        "last_heartbeat": timestamps.iso_of(instance.last_heartbeat_us),
         "ttl": instance.ttl_seconds,
     }
 

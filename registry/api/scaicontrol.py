@@ -12,11 +12,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, errors, moments, names, operations
-from registry.accounts import Caller
-from registry.api import fields
+from registry import errors, names, operations
+from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Service
-from saga_project import api
+from saga_project.shared import api, timestamps
+from saga_project.shared.api import fields
 
 REPORTS = ("healthy", "degraded", "unhealthy")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -104,7 +105,7 @@ class ApiResponseHeartbeatSerializer(serializers.Serializer[Any]):
 
 
 def _envelope(request: Request, data: dict[str, Any], *, now: dt.datetime) -> dict[str, Any]:
-    meta = {"request_id": api.request_id_of(request), "timestamp": moments.iso(now)}
+    meta = {"request_id": api.request_id_of(request), "timestamp": timestamps.iso(now)}
     return {"data": data, "meta": meta}
 
 
@@ -119,8 +120,8 @@ def registration_body(service: Service) -> dict[str, Any]:
         "health_status": service.health_status,
         "auto_approved": service.is_auto_approved,
         "heartbeat_interval_seconds": service.heartbeat_interval_seconds,
-        "registered_at": moments.iso(service.registered_at),
-        "updated_at": moments.iso(service.updated_at),
+        "registered_at": timestamps.iso(service.registered_at),
+        "updated_at": timestamps.iso(service.updated_at),
     }
 
 
@@ -233,6 +234,6 @@ class HeartbeatView(ScaiControlView):
             "status": standing.status,
             "health_status": standing.health_status,
             "heartbeat_interval_seconds": standing.heartbeat_interval_seconds,
-            "server_time": moments.iso(now),
+            "server_time": timestamps.iso(now),
         }
         return Response(_envelope(request, body, now=now))

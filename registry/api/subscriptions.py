@@ -12,10 +12,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, errors, moments, names, operations
-from registry.api import fields
+from registry import errors, names, operations
+from registry.identity import accounts
 from registry.models import Subscription
-from saga_project import api, fetch
+from saga_project.shared import api, http_client, timestamps
+from saga_project.shared.api import fields
 
 MAX_TOPICS = 100
 _TOPIC = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,64}", re.ASCII)
@@ -69,7 +70,7 @@ def subscription_body(subscription: Subscription) -> dict[str, Any]:
         "callback_url": subscription.callback_url or None,
         "topics": subscription.topics,
         "state": subscription.state,
-        "created_at": moments.iso(subscription.created_at),
+        "created_at": timestamps.iso(subscription.created_at),
     }
 
 
@@ -110,7 +111,7 @@ class SubscriptionListView(api.SagaView):
         data = shape.validated_data
         callback_url = data.get("callback_url", "")
         if callback_url:
-            fetch.check_url(callback_url, field="callback_url")
+            http_client.check_url(callback_url, field="callback_url")
         subscription, secret = operations.subscribe(
             names.check_service_name(data["service_name"]),
             subscriber=data["subscriber"],

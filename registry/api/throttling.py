@@ -14,8 +14,8 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from registry import accounts
-from saga_project.errors import SagaError
+from registry.identity import accounts
+from saga_project.shared.errors import SagaError
 
 if TYPE_CHECKING:  # DRF imports this module before its views exist
     from rest_framework.views import APIView

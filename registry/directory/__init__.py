@@ -8,7 +8,6 @@ it is not whole, reads go to Redis.
 
 from __future__ import annotations
 
-from registry.directory.choosing import newest, pick, serving
 from registry.directory.entries import InstanceEntry, ServiceEntry, entry_of
 from registry.directory.following import follow
 from registry.directory.memory import (
@@ -31,6 +30,7 @@ from registry.directory.reading import (
     stale,
     stale_for,
 )
+from registry.directory.selection import newest, pick, serving
 
 __all__ = [
     "Figures",

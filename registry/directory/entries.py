@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry import moments
 from registry.models import Service
+from saga_project.shared import timestamps
 
 MAX_KEPT = 1000
 _NO_METADATA: dict[str, str] = {}
@@ -24,7 +24,7 @@ class InstanceEntry:
     """One instance as readers see it; ``score_us`` is its last heartbeat plus its TTL, in µs.
 
     Only ``score_us`` and ``hold_us`` ever change: anything else makes another entry. So what readers are
-    shown before and after the last heartbeat is made once (by ``registry.api.ready``). What a lookup reads
+    shown before and after the last heartbeat is made once (by ``registry.fast.rendered_lists``). What a lookup reads
     comes first: with 100,000 services each line of the processor's cache is one that has to come from memory.
     """
 
@@ -48,7 +48,7 @@ class InstanceEntry:
 
     @property
     def registered_at(self) -> str:
-        return moments.iso_of(self.registered_us)
+        return timestamps.iso_of(self.registered_us)
 
     @property
     def last_heartbeat_us(self) -> int:
@@ -56,7 +56,7 @@ class InstanceEntry:
 
     @property
     def last_heartbeat_at(self) -> dt.datetime:
-        return moments.at(self.last_heartbeat_us)
+        return timestamps.at(self.last_heartbeat_us)
 
     def hear(self, at_us: int) -> None:
         """Move its deadline, but never back: what is told late may be older than what is known."""
@@ -168,7 +168,7 @@ def _instance_of(row: dict[str, Any], *, score_us: int, hold_us: int) -> Instanc
         health_check_url=row["health_check_url"],
         health=sys.intern(row["health"]),
         note=row["note"],
-        registered_us=moments.microseconds(dt.datetime.fromisoformat(row["registered_at"])),
+        registered_us=timestamps.microseconds(dt.datetime.fromisoformat(row["registered_at"])),
         ttl_seconds=_numbers.setdefault(row["ttl"], row["ttl"]),
         is_draining=row["is_draining"],
         score_us=score_us,

@@ -15,7 +15,7 @@ from redis import exceptions as redis_exceptions
 
 from registry import presence
 from registry.directory import changes, memory
-from saga_project import errors
+from saga_project.shared import errors
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from registry import presence
 from registry.directory import changes, memory
 from registry.directory.entries import ServiceEntry, entry_of
-from saga_project import figures as shared_figures
+from saga_project.shared import counters as shared_figures
 
 
 @dataclass(frozen=True)

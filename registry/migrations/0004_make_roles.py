@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from registry import roles
+from registry.identity import roles
 
 SEE = ["view_*"]
 OPERATE = [*SEE, "change_service", "deregister_service", "change_subscription"]

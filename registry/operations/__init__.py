@@ -8,7 +8,6 @@ surface: the apps above, the API and the admin call ``operations.<verb>``.
 from __future__ import annotations
 
 from registry.operations.heartbeats import Beat, Renewed, is_news, renew, renew_many
-from registry.operations.newcomers import Newcomer, register_new
 from registry.operations.profiles import (
     Profile,
     Standing,
@@ -23,6 +22,7 @@ from registry.operations.registration import (
     register,
     same_instance,
 )
+from registry.operations.registration_batch import Newcomer, register_new
 from registry.operations.reports import (
     clear_canary,
     ensure_service,

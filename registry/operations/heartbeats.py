@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from registry import accounts, directory, errors, presence, projection
-from registry.accounts import Caller
+from registry import directory, errors, presence
+from registry.directory import projection
+from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Service
 from registry.operations import rows
 

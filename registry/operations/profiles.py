@@ -9,8 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from registry import accounts, directory, errors, events, presence, projection
-from registry.accounts import Caller
+from registry import directory, errors, events, presence
+from registry.directory import projection
+from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Instance, Service
 from registry.operations import heartbeats, rows
 from registry.operations.registration import Registration, claim, put_instance

@@ -10,10 +10,13 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from registry import accounts, directory, events, moments, presence, projection
-from registry.accounts import Caller
+from registry import directory, events, presence
+from registry.directory import projection
+from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Instance, Service
 from registry.operations import rows
+from saga_project.shared import timestamps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +119,7 @@ def as_answered(service: Service, instance: Instance) -> Registered:
         service_name=service.name,
         service_id=str(service.service_id),
         url=instance.url,
-        registered_at=moments.iso(instance.registered_at),
+        registered_at=timestamps.iso(instance.registered_at),
         capabilities=instance.capabilities,
         ttl_seconds=instance.ttl_seconds,
     )
@@ -233,6 +236,6 @@ def _tell_if_expired(service: Service, instance: Instance) -> None:
             events.service_expired(
                 service.name,
                 instance_id=instance.instance_id,
-                last_heartbeat_at=moments.iso(instance.last_heartbeat_at),
+                last_heartbeat_at=timestamps.iso(instance.last_heartbeat_at),
             )
         )

@@ -9,8 +9,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from registry import accounts, names, projection
-from registry.accounts import Caller
+from registry import names
+from registry.directory import projection
+from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Service
 from registry.operations import rows
 

@@ -9,8 +9,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from registry import accounts, errors, events, projection
-from registry.accounts import Caller
+from registry import errors, events
+from registry.directory import projection
+from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Instance, Service, Subscription
 from registry.operations import rows
 

@@ -10,9 +10,9 @@ import uuid
 from django.db import transaction
 
 from registry import errors
-from registry.accounts import Caller
+from registry.identity.accounts import Caller
 from registry.models import Service, Subscription
-from saga_project import crypto
+from saga_project.shared import crypto
 
 SECRET_MARK = "whsec_"  # noqa: S105  (where every Standard Webhooks secret begins)
 SECRET_BYTES = 32

@@ -16,17 +16,17 @@ the TTL; nobody expires before ``floor`` + TTL, which is how time in which nobod
 
 from __future__ import annotations
 
-from registry.presence.beating import Change, Renewal, Told, put, put_all, renew
-from registry.presence.beginning import (
-    Tick,
-    bear,
-    ensure_filled,
-    floor,
-    ring_doorbell,
-    run_id,
-    tick,
-)
 from registry.presence.connections import breaker, connection
+from registry.presence.expiry import (
+    AWAY_SECONDS,
+    Overdue,
+    expiring,
+    forget_expiring,
+    hold,
+    overdue,
+    take_overdue,
+)
+from registry.presence.heartbeats import Change, Renewal, Told, put, put_all, renew
 from registry.presence.keys import (
     CHANGES_CHANNEL,
     DEADLINES,
@@ -49,15 +49,7 @@ from registry.presence.reading import (
     sequence,
     snapshot,
 )
-from registry.presence.sweeping import (
-    AWAY_SECONDS,
-    Overdue,
-    expiring,
-    forget_expiring,
-    hold,
-    overdue,
-    take_overdue,
-)
+from registry.presence.refill import Tick, bear, ensure_filled, floor, ring_doorbell, run_id, tick
 from registry.presence.wire import Wire, connect
 
 __all__ = [

@@ -13,7 +13,7 @@ from redis import Redis
 from redis import exceptions as redis_exceptions
 
 from registry.presence import keys
-from saga_project import errors
+from saga_project.shared import errors
 
 
 class _Breaker:

@@ -10,9 +10,8 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from registry import moments
 from registry.presence import connections, keys
-from saga_project import errors
+from saga_project.shared import errors, timestamps
 
 PAGE = 1000
 
@@ -104,7 +103,7 @@ def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
         pipeline.zscore(keys.DEADLINES, member)
         pipeline.hget(keys.TTLS, member)
         score, ttl = pipeline.execute()
-    return None if score is None or ttl is None else moments.at(int(score) - int(ttl))
+    return None if score is None or ttl is None else timestamps.at(int(score) - int(ttl))
 
 
 def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:

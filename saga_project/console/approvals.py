@@ -14,8 +14,8 @@ from django.utils import timezone
 import updates.operations
 from saga_project.console import confirm, overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
-from updates import plans
 from updates.models import Approval
+from updates.policies import preview
 
 Done = tuple[str, str | None]
 
@@ -67,7 +67,7 @@ def _link(approval: Approval, verb: str = "") -> str:
 def _is_own(approval: Approval, user: AbstractUser) -> bool:
     """Whether two persons are asked for, and this is the one who asked."""
     is_asker = approval.requested_by == user.get_username()
-    return is_asker and plans.policy_of(approval.service).requires_second_person
+    return is_asker and preview.policy_of(approval.service).requires_second_person
 
 
 def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:
@@ -78,7 +78,7 @@ def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> lis
 
 
 def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> Verb:
-    verdict = plans.calendar_of(approval.service).judge(now)
+    verdict = preview.calendar_of(approval.service).judge(now)
     is_at_once = bool(approval.requested_by)
 
     def does(form: Form) -> Done:

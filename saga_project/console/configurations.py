@@ -16,7 +16,7 @@ from registry import names
 from saga_project.console import confirm, roles
 from saga_project.console.confirm import Form, Verb
 from saga_project.console.webhooks import masked
-from saga_project.errors import SagaError
+from saga_project.shared.errors import SagaError
 from webhooks.models import GLOBAL, Configuration, Delivery, Endpoint
 
 EMPTY_ROWS = 3

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from saga_project.console import roles
-from saga_project.errors import SagaError
+from saga_project.shared.errors import SagaError
 
 Form = dict[str, str]
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from registry.models import Event, Service
 from saga_project.console import fragments, live, protection
-from updates import dora
+from updates.history import dora
 from updates.models import Approval, HistoryEntry, Job, Source
 from webhooks.models import Delivery
 

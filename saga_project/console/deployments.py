@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from saga_project.console import confirm, fragments, job_verbs, roles
 from updates.models import Approval, Job, Step
-from updates.strategies import Action
+from updates.rollouts.strategies import Action
 
 #: Numbers of the waves before the first and after the last.
 STAGING = 0

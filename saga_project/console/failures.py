@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from saga_project import api
+from saga_project.shared import api
 
 PREFIX = "/admin/"
 

@@ -7,7 +7,7 @@ from typing import Any
 from django_redis.exceptions import ConnectionInterrupted
 from redis import exceptions as redis_exceptions
 
-from registry import monitor
+from registry.background import monitor
 
 
 def state() -> dict[str, Any]:

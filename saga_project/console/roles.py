@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from registry import roles as groups
+from registry.identity import roles as groups
 
 APPROVE_SERVICE = "registry.approve_service"
 DEREGISTER_SERVICE = "registry.deregister_service"

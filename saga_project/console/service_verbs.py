@@ -11,13 +11,14 @@ from django.utils import timezone
 
 import registry.operations
 import updates.operations
-from registry import accounts
+from registry.identity import accounts
 from registry.models import Service, Subscription
 from saga_project.console import overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
-from updates import plans, strategies
 from updates.errors import ReleaseNotFound
 from updates.models import Job, Release
+from updates.policies import preview
+from updates.rollouts import strategies
 
 RELEASES_OFFERED = 20
 Done = tuple[str, str | None]
@@ -101,8 +102,8 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[Ver
 def _deploy(
     service: Service, releases: list[Release], user: AbstractUser, now: dt.datetime
 ) -> Verb:
-    is_for_two = plans.policy_of(service).requires_second_person
-    verdict = plans.calendar_of(service).judge(now)
+    is_for_two = preview.policy_of(service).requires_second_person
+    verdict = preview.calendar_of(service).judge(now)
     does = partial(_ask if is_for_two else _queue, service, user)
     return Verb(
         name="deploy",
@@ -134,7 +135,7 @@ def _deploy(
                 name="strategy",
                 label="Strategy",
                 options=[(name, name) for name in strategies.NAMES],
-                value=plans.policy_of(service).strategy,
+                value=preview.policy_of(service).strategy,
                 is_required=True,
             ),
             *overrides.choices(user, is_open=verdict.is_open or is_for_two),

@@ -14,12 +14,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from registry import directory, moments
+from registry import directory
 from registry.models import Event, Instance, Service, Subscription
 from saga_project.console import confirm, day, fragments, live, roles, service_verbs, snippets
-from saga_project.errors import RedisUnavailable
-from updates import checking, plans
+from saga_project.shared import timestamps
+from saga_project.shared.errors import RedisUnavailable
 from updates.models import HistoryEntry, Job, Release
+from updates.policies import preview
+from updates.releases import checks
 from webhooks.models import Configuration
 
 INSTANCES_SHOWN = 100
@@ -130,7 +132,7 @@ def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presenc
         state=Instance.State.LIVE,
         health=known.health,
         last_heartbeat_at=known.last_heartbeat_at,
-        deadline_at=moments.at(deadline_us),
+        deadline_at=timestamps.at(deadline_us),
     )
 
 
@@ -138,8 +140,8 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     """What a person changes, or what changes with a deployment."""
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
-        "plan": plans.plan(service, now=timezone.now()),
-        "offer": checking.compare(service),
+        "plan": preview.plan(service, now=timezone.now()),
+        "offer": checks.compare(service),
         "releases": Release.objects.filter(service=service).order_by("-recorded_at", "-id")[
             :RELEASES_SHOWN
         ],

@@ -12,7 +12,7 @@ from saga_project import wsgi  # noqa: F401 - sets Django up, before anything im
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_httpserver import HTTPServer
 
-from registry import monitor
+from registry.background import monitor
 from saga_project import celery  # noqa: F401 - it knows the broker's address
 from tests import webserver
 from tests.browser import chromium, stage

@@ -20,7 +20,7 @@ DESKTOP, PHONE = (1360, 900), (390, 844)
 def servers() -> Iterator[None]:
     """Start PostgreSQL and Valkey whose data is thrown away, and name them in the environment."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "saga_project.embedded.throwaway"],
+        [sys.executable, "-m", "saga_project.local.embedded.throwaway"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

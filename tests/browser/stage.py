@@ -25,9 +25,9 @@ import webhooks.operations
 from registry import operations as registry
 from registry.models import Event, Service, Subscription
 from tests import factories
-from tests.updates.archives import hostile
-from updates import rollout
+from tests.updates.artifacts.archives import hostile
 from updates.models import Job, Policy, Release, Target
+from updates.rollouts import runner
 from webhooks.models import Attempt, Delivery, receiver_of
 
 PASSWORD = "correct horse battery"
@@ -155,7 +155,7 @@ def deploy(
 
 def work(job: Job) -> Job:
     """Do what a worker of this node does."""
-    rollout.run(job.pk, node="local")
+    runner.run(job.pk, node="local")
     job.refresh_from_db()
     return job
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from saga_project import supervisor
+from saga_project.local import supervisor
 from tests import stack as stacks
 from tests import waiting
 from tests.updates.rollouts import crashing, scenes

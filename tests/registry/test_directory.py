@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from registry import directory, operations, presence
 from registry.directory import memory
-from saga_project import errors
+from saga_project.shared import errors
 from tests import replica, waiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]

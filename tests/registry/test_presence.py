@@ -2,9 +2,9 @@
 
 import pytest
 
-from registry import moments, presence
+from registry import presence
 from registry.presence import reading
-from saga_project import errors
+from saga_project.shared import errors, timestamps
 
 pytestmark = pytest.mark.usefixtures("redis")
 
@@ -83,7 +83,7 @@ def test_the_last_heartbeat_is_exact_to_the_microsecond():
     put(renewed=[("default", 60)])
     (at_us,) = presence.renew(["a/default"])
 
-    assert moments.microseconds(presence.last_heartbeat("a", "default")) == at_us
+    assert timestamps.microseconds(presence.last_heartbeat("a", "default")) == at_us
 
 
 def test_an_older_document_never_replaces_a_newer_one(redis):

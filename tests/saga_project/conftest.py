@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from saga_project import embedded
-from saga_project.embedded import processes
+from saga_project.local import embedded
+from saga_project.local.embedded import processes
 from tests import failing, webserver
 from tests.webserver import WebServer
 

@@ -7,7 +7,7 @@ import pytest
 from django.core import checks
 from django.db import connection
 
-from saga_project.management.commands import prepare
+from saga_project.local.management.commands import prepare
 from tests import webserver
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from registry import accounts
+from registry.identity import accounts
 from updates.models import AuditEntry, Freeze, Job, Release
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from updates import audit, doorbell
+from saga_project.shared import wakeups
+from updates.history import audit
 
 
 class AuditedAdmin(ModelAdmin):
@@ -44,4 +45,4 @@ class AuditedAdmin(ModelAdmin):
             at=timezone.now(),
         )
         if service is not None:
-            doorbell.ring("updates.apply_policy", service.pk)
+            wakeups.ring("updates.apply_policy", service.pk)

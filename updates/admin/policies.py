@@ -10,10 +10,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
-from saga_project import versions
-from updates import plans, strategies
+from saga_project.shared import versions
 from updates.admin.audited import AuditedAdmin
 from updates.models import Hold, Policy
+from updates.policies import preview
+from updates.rollouts import strategies
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -87,7 +88,7 @@ class PolicyAdmin(AuditedAdmin):
     def next_step(self, policy: Policy) -> str:
         if policy.pk is None:
             return "Save it to see."
-        decision = plans.plan(policy.service, now=timezone.now()).decision
+        decision = preview.plan(policy.service, now=timezone.now()).decision
         return f"{decision.action}: {decision.reason}"
 
 

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from registry.admin import verbs
-from registry.admin.readonly import Journal
+from saga_project.shared.admin import verbs
+from saga_project.shared.admin.readonly import Journal
 from updates import operations
 from updates.models import AuditEntry, HistoryEntry, Job
 

@@ -8,10 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from registry.admin import verbs
-from registry.admin.readonly import Journal
-from updates import operations, plans
+from saga_project.shared.admin import verbs
+from saga_project.shared.admin.readonly import Journal
+from updates import operations
 from updates.models import Release
+from updates.policies import preview
 
 
 def _quarantine(request: HttpRequest, release: Release, reason: str) -> None:
@@ -39,7 +40,7 @@ def _deploy_anyway(request: HttpRequest, release: Release, reason: str) -> None:
 
 
 def _queue(request: HttpRequest, release: Release, *, override: operations.Override | None) -> None:
-    policy = plans.policy_of(release.service)
+    policy = preview.policy_of(release.service)
     operations.deploy(
         release.service,
         operations.Announcement(version=release.version),

@@ -12,8 +12,8 @@ from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from registry.admin import verbs
-from saga_project import crypto, fetch
+from saga_project.shared import crypto, http_client
+from saga_project.shared.admin import verbs
 from updates import operations
 from updates.admin.audited import AuditedAdmin
 from updates.models import Source
@@ -68,8 +68,8 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("location", "This kind of source needs a location.")
         if kind == Source.Kind.JSON and cleaned.get("location"):
             try:
-                fetch.check_url(cleaned["location"], field="location")
-            except fetch.InvalidUrl as exc:
+                http_client.check_url(cleaned["location"], field="location")
+            except http_client.InvalidUrl as exc:
                 self.add_error("location", exc.message)
         if not isinstance(cleaned.get("options"), dict):
             self.add_error("options", "Options are a JSON object.")
@@ -79,8 +79,8 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         text: str = self.cleaned_data[name]
         if text:
             try:
-                fetch.check_url(text, field=name)
-            except fetch.InvalidUrl as exc:
+                http_client.check_url(text, field=name)
+            except http_client.InvalidUrl as exc:
                 raise forms.ValidationError(exc.message) from exc
         return text
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from saga_project import crypto
+from saga_project.shared import crypto
 from updates.models import Target
 
 WHERE_IT_RUNS = "updates.change_where_it_runs"

@@ -20,8 +20,9 @@ from rest_framework.response import Response
 
 from registry import names
 from registry.errors import ServiceNotFound
-from saga_project import api
-from updates import dora, errors, exports, history, statistics
+from saga_project.shared import api
+from updates import errors
+from updates.history import dora, exports, records, statistics
 from updates.models import HistoryEntry
 
 DEFAULT_DORA_WINDOW = "30d"
@@ -112,26 +113,26 @@ class ServiceHistoryView(api.SagaView):
 def _page(request: Request, name: str | None) -> dict[str, Any]:
     limit, offset = api.read_limit(request) or 0, api.read_offset(request)
     selection = _selection(request, name)
-    rows = history.rows(selection, limit=limit, offset=offset)
+    rows = records.rows(selection, limit=limit, offset=offset)
     return {
         "history": [exports.document(row) for row in rows],
-        "total": history.count(selection),
+        "total": records.count(selection),
     }
 
 
-def _selection(request: Request, name: str | None) -> history.Selection:
+def _selection(request: Request, name: str | None) -> records.Selection:
     status = api.read_text(request, "status")
     if status is not None and status not in HistoryEntry.Status.values:
         raise errors.InvalidStatus(
             f"'status' is one of {', '.join(HistoryEntry.Status.values)}.", field="status"
         )
-    selection = history.Selection(
+    selection = records.Selection(
         service_name=name,
         status=status,
         since=api.read_time(request, "since"),
         until=api.read_time(request, "until"),
     )
-    if name is not None and not history.is_known(names.check_service_name(name)):
+    if name is not None and not records.is_known(names.check_service_name(name)):
         raise ServiceNotFound(f"Service '{name}' not found in registry or history")
     return selection
 
@@ -209,15 +210,15 @@ class ExportView(api.SagaView):
             request, "limit", default=None, minimum=1, maximum=2**31 - 1, error=api.InvalidLimit
         )
         selection = _selection(request, name)
-        columns = [exports.CSV_LINE] if format == "csv" else history.COLUMNS.values()
-        chunks = _begun(history.stream(selection, limit=limit, columns=columns))
+        columns = [exports.CSV_LINE] if format == "csv" else records.COLUMNS.values()
+        chunks = _begun(records.stream(selection, limit=limit, columns=columns))
         if format == "csv":
             return _attachment(exports.as_csv(chunks), name, "csv", "text/csv; charset=utf-8")
-        body = exports.as_json(name, history.count(selection), chunks)
+        body = exports.as_json(name, records.count(selection), chunks)
         return _attachment(body, name, "json", "application/json")
 
 
-def _begun(chunks: Iterator[list[history.Row]]) -> Iterator[list[history.Row]]:
+def _begun(chunks: Iterator[list[records.Row]]) -> Iterator[list[records.Row]]:
     """Read the first rows now: that the database is gone can be said only before the answer begins."""
     first = list(itertools.islice(chunks, 1))
     return itertools.chain(first, chunks)

@@ -11,11 +11,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, names
+from registry import names
+from registry.identity import accounts
 from registry.models import Service
-from saga_project import api, strict_json
-from updates import endings, errors, operations
+from saga_project.shared import api, strict_json
+from updates import errors, operations
 from updates.models import Job, JobTally, Step
+from updates.rollouts import transitions
 
 #: A job on its way back is still at work; its error says why it turned around.
 SHOWN_AS = {Job.Status.ROLLING_BACK: Job.Status.RUNNING}
@@ -112,7 +114,7 @@ def _document(job: Job, steps: list[dict[str, Any]]) -> dict[str, Any]:
         "created_at": api.zulu(job.created_at),
         "started_at": api.zulu(job.started_at),
         "finished_at": api.zulu(job.finished_at),
-        "duration_seconds": endings.duration_seconds(job),
+        "duration_seconds": transitions.duration_seconds(job),
         "error": job.error or None,
     }
 

@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from registry import names
 from registry.errors import ServiceNotFound
 from registry.models import Service
-from saga_project import api, versions
-from updates import plans
+from saga_project.shared import api, versions
 from updates.models import Policy, Release
-from updates.policy import Judgement
+from updates.policies import preview
+from updates.policies.decision import Judgement
 
 
 class JudgementSerializer(serializers.Serializer[Any]):
@@ -57,10 +57,10 @@ class PlanView(api.SagaView):
         service = Service.objects.filter(name=name).order_by("pk").first()
         if service is None:
             raise ServiceNotFound(f"Service '{name}' not found in registry")
-        return Response(_document(plans.plan(service, now=timezone.now())))
+        return Response(_document(preview.plan(service, now=timezone.now())))
 
 
-def _document(plan: plans.Plan) -> dict[str, Any]:
+def _document(plan: preview.Plan) -> dict[str, Any]:
     known = Release.objects.available().filter(service=plan.service)
     decision = plan.decision
     return {

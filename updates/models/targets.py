@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service
-from saga_project import crypto
+from saga_project.shared import crypto
 
 
 class Target(models.Model):

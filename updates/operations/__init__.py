@@ -1,7 +1,5 @@
 """The command surface of updates for the apps above."""
 
-from updates.checking import CheckResult
-from updates.clearance import Override, override_of
 from updates.operations.approvals import approve, reject
 from updates.operations.approvals import request as request_approval
 from updates.operations.checks import check
@@ -18,7 +16,9 @@ from updates.operations.jobs import (
 )
 from updates.operations.policies import apply_policies, apply_policy
 from updates.operations.releases import announce, make_available, quarantine, withdraw
-from updates.releases import Announcement
+from updates.policies.change_freeze import Override, override_of
+from updates.releases.checks import CheckResult
+from updates.releases.recording import Announcement
 
 __all__ = [
     "Announcement",

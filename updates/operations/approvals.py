@@ -8,9 +8,13 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Service
-from updates import audit, clearance, doorbell, errors, facts, plans, releases
+from saga_project.shared import wakeups
+from updates import errors, event_constructors
+from updates.history import audit
 from updates.models import Approval, Release
 from updates.operations import jobs
+from updates.policies import change_freeze, preview
+from updates.releases import recording
 
 
 def request(release: Release, *, by: str, strategy: str, now: dt.datetime) -> Approval:
@@ -25,7 +29,7 @@ def request(release: Release, *, by: str, strategy: str, now: dt.datetime) -> Ap
         approval = Approval.objects.create(
             service=service, release=release, requested_at=now, requested_by=by, strategy=strategy
         )
-        events.publish(facts.update_waits(service.name, version=release.version))
+        events.publish(event_constructors.update_waits(service.name, version=release.version))
         data = {"version": release.version, "strategy": strategy}
         audit.record("update.requested", actor=by, service_name=service.name, data=data, at=now)
     return approval
@@ -36,7 +40,7 @@ def approve(
     *,
     by: str,
     reason: str = "",
-    override: clearance.Override | None = None,
+    override: change_freeze.Override | None = None,
     now: dt.datetime,
 ) -> None:
     """Let the release be deployed: at once where a person asked, else when policy and calendar allow.
@@ -44,7 +48,7 @@ def approve(
     Raises ApprovalDecided, OwnRequest where two persons are asked for, and what deploying raises.
     """
     with transaction.atomic(durable=True):
-        is_for_two = plans.policy_of(approval.service).requires_second_person
+        is_for_two = preview.policy_of(approval.service).requires_second_person
         if is_for_two and approval.requested_by == by:
             raise errors.OwnRequest("You asked for it yourself; somebody else must approve it.")
         _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
@@ -72,15 +76,15 @@ def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.dateti
         data={"version": approval.release.version, "reason": reason},
         at=now,
     )
-    doorbell.ring("updates.apply_policy", approval.service_id)
+    wakeups.ring("updates.apply_policy", approval.service_id)
 
 
-def _deploy(approval: Approval, override: clearance.Override | None) -> None:
-    policy = plans.policy_of(approval.service)
+def _deploy(approval: Approval, override: change_freeze.Override | None) -> None:
+    policy = preview.policy_of(approval.service)
     by = f"{approval.requested_by}, approved by {approval.decided_by}"
     job = jobs.deploy(
         approval.service,
-        releases.Announcement(version=approval.release.version),
+        recording.Announcement(version=approval.release.version),
         by=by[:255],
         strategy=approval.strategy or policy.strategy,
         options=policy.strategy_options,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils import timezone
 
 from registry.models import Service
-from updates import checking
-from updates.checking import CheckResult
+from updates.releases import checks
+from updates.releases.checks import CheckResult
 
 
 def check(service: Service) -> CheckResult:
@@ -14,4 +14,4 @@ def check(service: Service) -> CheckResult:
 
     While another check of the service is under way, answers with what is on record. Raises SourceUnavailable.
     """
-    return checking.check(service, now=timezone.now())
+    return checks.check(service, now=timezone.now())

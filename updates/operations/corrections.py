@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from updates import audit, errors, history
+from updates import errors
+from updates.history import audit, records
 from updates.models import HistoryEntry
 
 CORRECTABLE = ("status", "old_version", "new_version", "running_version", "duration_seconds")
@@ -37,7 +38,7 @@ def correct(
     if unknown := set(changes) - set(CORRECTABLE):
         raise ValueError(f"Not correctable: {', '.join(sorted(unknown))}")
     with transaction.atomic(durable=True):
-        history.lock(entry.service_name)
+        records.lock(entry.service_name)
         corrected = _copy(entry, changes, by=by, reason=reason)
         audit.record(
             "history.corrected",

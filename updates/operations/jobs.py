@@ -12,19 +12,13 @@ from django.utils import timezone
 
 from registry import events, names
 from registry.models import Service
-from updates import (
-    audit,
-    clearance,
-    endings,
-    errors,
-    facts,
-    history,
-    planning,
-    releases,
-    strategies,
-)
-from updates.installers import backups
+from updates import errors, event_constructors
+from updates.artifacts.installers import backups
+from updates.history import audit, records
 from updates.models import Job, Policy, Release, Step, Target
+from updates.policies import change_freeze
+from updates.releases import recording
+from updates.rollouts import planning, strategies, transitions
 
 Status = Job.Status
 
@@ -43,12 +37,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 
 def deploy(
     service: Service,
-    announcement: releases.Announcement,
+    announcement: recording.Announcement,
     *,
     by: str,
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
-    override: clearance.Override | None = None,
+    override: change_freeze.Override | None = None,
 ) -> Job:
     """Queue the deployment of a release, or return the live job of the very same request.
 
@@ -56,7 +50,7 @@ def deploy(
     policy hold, where it has the same strategy. Raises InvalidStrategy, InvalidRequest,
     JobInProgress, ReleaseDiffers, and ChangesFrozen without an ``override``.
     """
-    releases.judge(announcement)
+    recording.judge(announcement)
     if options is None:
         options = _options_of_policy(service, strategy)
     _check_strategy(strategy, options)
@@ -67,7 +61,7 @@ def deploy(
             service=service,
             release=release,
             version=release.version,
-            previous_version=history.deployed_version(service.name) or "",
+            previous_version=records.deployed_version(service.name) or "",
             strategy=strategy,
             strategy_options=dict(options),
             artifact_url=announcement.artifact_url or release.artifact_url,
@@ -93,7 +87,7 @@ def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
         raise errors.InvalidStrategy(str(exc), field="options") from exc
 
 
-def _release_of(service: Service, announcement: releases.Announcement) -> Release:
+def _release_of(service: Service, announcement: recording.Announcement) -> Release:
     known = Release.objects.filter(service=service, version=announcement.version).first()
     if not announcement.artifact_url and (known is None or not known.artifact_url):
         raise errors.InvalidArtifact(
@@ -104,7 +98,7 @@ def _release_of(service: Service, announcement: releases.Announcement) -> Releas
         raise errors.ReleaseWithdrawn(f"Release {known.version} was withdrawn.")
     if known is not None and not announcement.artifact_url:
         return known
-    return releases.record(service, announcement, origin="deployed")[0]
+    return recording.record(service, announcement, origin="deployed")[0]
 
 
 def roll_back(service: Service, version: str | None = None, *, by: str) -> Job:
@@ -115,7 +109,7 @@ def roll_back(service: Service, version: str | None = None, *, by: str) -> Job:
     if version is not None:
         names.check_version(version)
     with transaction.atomic():
-        current = history.deployed_version(service.name)
+        current = records.deployed_version(service.name)
         wanted = version or _version_before(service, current)
         if wanted is None:
             raise errors.ReleaseNotFound(f"No version of '{service.name}' ran before.")
@@ -148,7 +142,7 @@ def _version_before(service: Service, current: str | None) -> str | None:
     return last.previous_version if last else None
 
 
-def _queue(job: Job, *, override: clearance.Override | None = None) -> Job:
+def _queue(job: Job, *, override: change_freeze.Override | None = None) -> Job:
     """Insert the job with its plan, or find the one that is in its way; inside the caller's transaction."""
     job.request_digest = _digest(job)
     job.created_at = timezone.now()
@@ -156,7 +150,7 @@ def _queue(job: Job, *, override: clearance.Override | None = None) -> Job:
     if blocking := _blocking(job):
         return blocking
     if job.kind == Job.Kind.DEPLOY:
-        clearance.require(job.service, override=override, now=job.created_at)
+        change_freeze.require(job.service, override=override, now=job.created_at)
     steps = planning.lay_out(job, _targets(job.service))
     try:
         with transaction.atomic():
@@ -167,7 +161,7 @@ def _queue(job: Job, *, override: clearance.Override | None = None) -> Job:
             return blocking
         raise
     Step.objects.bulk_create(steps)
-    events.publish(facts.deployment("queued", job))
+    events.publish(event_constructors.deployment("queued", job))
     audit.record(
         f"job.{job.kind}",
         actor=job.requested_by,
@@ -175,7 +169,7 @@ def _queue(job: Job, *, override: clearance.Override | None = None) -> Job:
         data={"job_id": job.job_id, "version": job.version, "strategy": job.strategy},
         at=job.created_at,
     )
-    endings.ring(job)
+    transitions.ring(job)
     return job
 
 
@@ -241,14 +235,14 @@ def pause(job_id: str, *, by: str) -> Job:
     """Stop after the step under way, until somebody resumes."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="pause")
-        endings.pause(job, reason=f"Paused by {by}", seconds=None, now=timezone.now())
+        transitions.pause(job, reason=f"Paused by {by}", seconds=None, now=timezone.now())
         return _audited(job, "paused", by)
 
 
 def resume(job_id: str, *, by: str) -> Job:
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="resume")
-        endings.resume(job, now=timezone.now())
+        transitions.resume(job, now=timezone.now())
         return _audited(job, "resumed", by)
 
 
@@ -265,8 +259,8 @@ def promote(job_id: str, *, by: str, is_fully: bool = False) -> Job:
             job.is_promoted_fully = True
             job.save(update_fields=["is_promoted_fully"])
         if job.status == Status.PAUSED:
-            endings.resume(job, now=timezone.now())
-        events.publish(facts.deployment("promoted", job, is_fully=is_fully))
+            transitions.resume(job, now=timezone.now())
+        events.publish(event_constructors.deployment("promoted", job, is_fully=is_fully))
         return _audited(job, "promoted", by)
 
 
@@ -274,11 +268,11 @@ def abort(job_id: str, *, by: str) -> Job:
     """Cancel before the switch; from the switch on, roll back."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="abort")
-        endings.stop(job, reason=f"Aborted by {by}.", now=timezone.now(), is_aborted=True)
+        transitions.stop(job, reason=f"Aborted by {by}.", now=timezone.now(), is_aborted=True)
         return _audited(job, "aborted", by)
 
 
-def retry(job_id: str, *, by: str, override: clearance.Override | None = None) -> Job:
+def retry(job_id: str, *, by: str, override: change_freeze.Override | None = None) -> Job:
     """Ask for the same again, as a new job; where the way back failed, go on with that one instead."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="retry")
@@ -287,7 +281,7 @@ def retry(job_id: str, *, by: str, override: clearance.Override | None = None) -
             return _audited(job, "retried", by)
         again = Job(
             **{name: getattr(job, name) for name in _REQUEST},
-            previous_version=history.deployed_version(job.service.name) or "",
+            previous_version=records.deployed_version(job.service.name) or "",
             requested_by=by,
         )
         return _queue(again, override=override)
@@ -308,9 +302,9 @@ _REQUEST = (
 
 def _retry_way_back(job: Job) -> None:
     begun = job.begun_moves()
-    endings.move(job, Status.ROLLING_BACK, needs_attention=False, finished_at=None)
+    transitions.move(job, Status.ROLLING_BACK, needs_attention=False, finished_at=None)
     Step.objects.bulk_create(planning.lay_out_way_back(job, begun=begun))
-    endings.ring(job)
+    transitions.ring(job)
 
 
 def acknowledge(job_id: str, *, by: str) -> Job:

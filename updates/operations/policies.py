@@ -9,17 +9,19 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Service
-from updates import facts, plans, releases
+from updates import event_constructors
 from updates.models import Approval, Policy, Release
 from updates.operations import jobs
-from updates.policy import Decision
+from updates.policies import preview
+from updates.policies.decision import Decision
+from updates.releases import recording
 
 logger = logging.getLogger(__name__)
 
 
 def apply_policy(service: Service, *, now: dt.datetime) -> Decision:
     """Act on what ``plans.plan`` says now; a second time changes nothing more."""
-    plan = plans.plan(service, now=now)
+    plan = preview.plan(service, now=now)
     if plan.decision.action == "approve":
         _ask_staff(plan, now=now)
     elif plan.decision.action == "deploy":
@@ -28,7 +30,7 @@ def apply_policy(service: Service, *, now: dt.datetime) -> Decision:
 
 
 @transaction.atomic(durable=True)
-def _ask_staff(plan: plans.Plan, *, now: dt.datetime) -> None:
+def _ask_staff(plan: preview.Plan, *, now: dt.datetime) -> None:
     """Ask about the one release that the plan names; what was asked before and not answered is moot."""
     # One at a time a service, so that two sweeps do not both ask.
     Service.objects.select_for_update(no_key=True).get(pk=plan.service.pk)
@@ -44,10 +46,10 @@ def _ask_staff(plan: plans.Plan, *, now: dt.datetime) -> None:
         defaults={"requested_at": now},
     )
     if is_new:
-        events.publish(facts.update_waits(plan.service.name, version=release.version))
+        events.publish(event_constructors.update_waits(plan.service.name, version=release.version))
 
 
-def _deploy(plan: plans.Plan) -> None:
+def _deploy(plan: preview.Plan) -> None:
     version = plan.decision.version or ""
     approval = (
         Approval.objects.filter(
@@ -59,7 +61,7 @@ def _deploy(plan: plans.Plan) -> None:
     by = f"policy {plan.policy.kind}" + (f", approved by {approval.decided_by}" if approval else "")
     job = jobs.deploy(
         plan.service,
-        releases.Announcement(version=version),
+        recording.Announcement(version=version),
         by=by[:255],
         strategy=plan.policy.strategy,
         options=plan.policy.strategy_options,

@@ -8,18 +8,21 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Service
-from updates import audit, checking, doorbell, facts, releases
+from saga_project.shared import wakeups
+from updates import event_constructors
+from updates.history import audit
 from updates.models import Release
+from updates.releases import checks, recording
 
 
-def announce(service: Service, announcement: releases.Announcement, *, by: str) -> Release:
+def announce(service: Service, announcement: recording.Announcement, *, by: str) -> Release:
     """Put a release on record and let the service's policy decide what follows.
 
     The same announcement again changes nothing. Raises InvalidRequest, ReleaseDiffers.
     """
-    releases.judge(announcement)
+    recording.judge(announcement)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
-        release, is_new = releases.record(service, announcement, origin="announced")
+        release, is_new = recording.record(service, announcement, origin="announced")
         if is_new:
             _tell(release)
             audit.record(
@@ -29,7 +32,7 @@ def announce(service: Service, announcement: releases.Announcement, *, by: str) 
                 data={"version": release.version, "checksum": release.checksum},
                 at=release.recorded_at,
             )
-        doorbell.ring("updates.apply_policy", service.pk)
+        wakeups.ring("updates.apply_policy", service.pk)
     return release
 
 
@@ -37,14 +40,16 @@ def _tell(release: Release) -> None:
     """Tell of the release, and, where it is the newest and newer than what runs, of the update."""
     name = release.service.name
     events.publish(
-        facts.release_announced(
+        event_constructors.release_announced(
             name, version=release.version, origin=release.origin, channel=release.channel
         )
     )
-    found = checking.compare(release.service)
+    found = checks.compare(release.service)
     if found.is_update_available and found.latest_version == release.version:
         events.publish(
-            facts.update_available(name, current=found.current_version, latest=release.version)
+            event_constructors.update_available(
+                name, current=found.current_version, latest=release.version
+            )
         )
 
 
@@ -63,7 +68,7 @@ def make_available(release: Release, *, by: str, reason: str, at: dt.datetime) -
 
 @transaction.atomic(durable=True)
 def _move(release: Release, *, to: str, by: str, reason: str, at: dt.datetime) -> None:
-    if not releases.move(release, to=to, reason=reason, at=at):
+    if not recording.move(release, to=to, reason=reason, at=at):
         return
     audit.record(
         f"release.{to}",
@@ -72,4 +77,4 @@ def _move(release: Release, *, to: str, by: str, reason: str, at: dt.datetime) -
         data={"version": release.version, "reason": reason},
         at=at,
     )
-    doorbell.ring("updates.apply_policy", release.service_id)
+    wakeups.ring("updates.apply_policy", release.service_id)

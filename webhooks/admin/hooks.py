@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from saga_project import crypto, fetch
+from saga_project.shared import crypto, http_client
 from webhooks.models import GitHubHook
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", re.ASCII)
@@ -44,8 +44,8 @@ class GitHubHookForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_api_url(self) -> str:
         url: str = self.cleaned_data["api_url"]
         try:
-            fetch.check_url(url, field="api_url")
-        except fetch.InvalidUrl as exc:
+            http_client.check_url(url, field="api_url")
+        except http_client.InvalidUrl as exc:
             raise forms.ValidationError(exc.message) from exc
         return url
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from registry.admin.readonly import Journal
+from saga_project.shared.admin.readonly import Journal
 from webhooks.models import Configuration, Delivery, InboundCall
 
 

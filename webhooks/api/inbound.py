@@ -13,12 +13,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import accounts, names
+from registry import names
 from registry.api import authentication
-from saga_project import api
-from webhooks import calls, operations, shapes
-from webhooks.calls import Answer, Call
+from registry.identity import accounts
+from saga_project.shared import api
+from webhooks import operations
 from webhooks.errors import ConfigurationNotFound
+from webhooks.inbound import bodies, calls
+from webhooks.inbound.calls import Answer, Call
 from webhooks.models import GLOBAL
 from webhooks.signatures import Proof
 
@@ -116,7 +118,7 @@ class UpdateView(WebhookView):
         operation_id="webhook_update",
         summary="Announce a release; the service's policy decides what follows",
         tags=["webhooks"],
-        request=shapes.UpdateShape,
+        request=bodies.UpdateShape,
         responses={202: AcceptedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -132,7 +134,7 @@ class CheckUpdatesView(WebhookView):
         operation_id="webhook_check_updates",
         summary="Ask the service's source for updates now",
         tags=["webhooks"],
-        request=shapes.CheckShape,
+        request=bodies.CheckShape,
         responses={200: CheckedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -147,7 +149,7 @@ class HealthView(WebhookView):
         operation_id="webhook_health",
         summary="Report a service's health",
         tags=["webhooks"],
-        request=shapes.HealthShape,
+        request=bodies.HealthShape,
         responses={200: ReceivedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -162,7 +164,7 @@ class LifecycleView(WebhookView):
         operation_id="webhook_lifecycle",
         summary="Report that a service started, stopped, crashed, ...",
         tags=["webhooks"],
-        request=shapes.LifecycleShape,
+        request=bodies.LifecycleShape,
         responses={200: ReceivedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -177,7 +179,7 @@ class DeployView(WebhookView):
         operation_id="webhook_deploy",
         summary="Deploy a version; the same request again answers with the running job",
         tags=["webhooks"],
-        request=shapes.DeployShape,
+        request=bodies.DeployShape,
         responses={202: JobAcceptedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -192,7 +194,7 @@ class RollbackView(WebhookView):
         operation_id="webhook_rollback",
         summary="Go back to a version that ran before",
         tags=["webhooks"],
-        request=shapes.RollbackShape,
+        request=bodies.RollbackShape,
         responses={202: JobAcceptedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -208,7 +210,7 @@ class NotifyView(WebhookView):
         operation_id="webhook_notify",
         summary="Send a notification via a configured channel",
         tags=["webhooks"],
-        request=shapes.NotifyShape,
+        request=bodies.NotifyShape,
         responses={200: ReceivedSerializer, 202: ReceivedSerializer},
     )
     def post(self, request: Request) -> Response:
@@ -228,7 +230,7 @@ class ConfigView(WebhookView):
         operation_id="webhook_configure",
         summary="Configure a service's endpoints and secret, or the global ones",
         tags=["webhooks"],
-        request=shapes.ConfigShape,
+        request=bodies.ConfigShape,
         responses={200: ReceivedSerializer},
     )
     def post(self, request: Request) -> Response:

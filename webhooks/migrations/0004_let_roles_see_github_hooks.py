@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from registry import roles
+from registry.identity import roles
 
 SEE = ["view_githubhook"]
 

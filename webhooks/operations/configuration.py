@@ -11,8 +11,8 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Subscription
-from saga_project import crypto, fetch
-from webhooks import errors, facts, secrets, signatures
+from saga_project.shared import crypto, http_client
+from webhooks import errors, event_constructors, signatures, signing_secrets
 from webhooks.models import (
     MAX_CHANNEL_LENGTH,
     Configuration,
@@ -52,7 +52,7 @@ def judge(*, endpoints: Mapping[str, str] | None, secret: Secret) -> None:
                 " starting with a letter or digit.",
                 field="endpoints",
             )
-        fetch.check_url(url, field=f"endpoints.{channel}")
+        http_client.check_url(url, field=f"endpoints.{channel}")
 
 
 def _judge_secret(secret: str) -> None:
@@ -98,7 +98,7 @@ def put(
         _replace_endpoints(configuration, endpoints, now=now)
     channels = sorted(configuration.endpoints.values_list("channel", flat=True))
     events.publish(
-        facts.webhook_configured(
+        event_constructors.webhook_configured(
             service_name, channels=channels, has_secret=bool(configuration.sealed_secret)
         )
     )
@@ -106,13 +106,13 @@ def put(
 
 def _set_secret(configuration: Configuration, secret: str | None, *, now: dt.datetime) -> None:
     """A new secret leaves the one before alive for a day; a removed one is gone at once."""
-    known = secrets.of(configuration, now=now)
+    known = signing_secrets.of(configuration, now=now)
     if secret is not None and known[:1] == [secret]:
         return
     is_rotation = secret is not None and bool(known)
     configuration.sealed_previous_secret = configuration.sealed_secret if is_rotation else ""
     configuration.previous_secret_until = (
-        now + secrets.PREVIOUS_SECRET_LIFE if is_rotation else None
+        now + signing_secrets.PREVIOUS_SECRET_LIFE if is_rotation else None
     )
     configuration.sealed_secret = "" if secret is None else crypto.encrypt(secret)
 

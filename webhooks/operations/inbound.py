@@ -12,10 +12,12 @@ import updates.operations
 from registry import events, names
 from registry.errors import InvalidVersion, ServiceNotFound
 from registry.models import Service
-from saga_project import api
+from saga_project.shared import api
 from updates.models import Job
-from webhooks import calls, errors, facts, github, shapes
-from webhooks.calls import Answer, Call
+from webhooks import errors, event_constructors
+from webhooks.inbound import bodies, calls
+from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.senders import github
 from webhooks.operations import configuration, notifications
 
 Data = dict[str, Any]
@@ -37,7 +39,7 @@ def receive(call: Call, *, now: dt.datetime) -> Answer:
     """Act on a call whose signature was judged; raises what its route refuses."""
     if github.IGNORED in call.fields and call.route == "update":
         return calls.act_once(call, partial(_ignore, call), now=now)
-    data = shapes.read(call.route, call.fields)
+    data = bodies.read(call.route, call.fields)
     return ROUTES[call.route](call, data, now)
 
 
@@ -217,7 +219,9 @@ def _record_lifecycle(call: Call, data: Data, at: dt.datetime, now: dt.datetime)
     is_news = registry.operations.note_report(service.name, at=at, now=now)
     if is_news and data["event"] in REPORTS_ITS_VERSION:
         _record_version(service, details, now)
-    events.publish(facts.lifecycle(service.name, event=data["event"], details=details, at=at))
+    events.publish(
+        event_constructors.lifecycle(service.name, event=data["event"], details=details, at=at)
+    )
     return Answer(
         200, {"status": "received", "message": f"Lifecycle event processed for {service.name}"}
     )

@@ -7,13 +7,14 @@ import datetime as dt
 
 from django.db import transaction
 
-from updates import doorbell
-from webhooks import calls, channels, errors
-from webhooks.calls import Answer, Call
-from webhooks.channels.notification import Notification
-from webhooks.delivery import claims, records, sender
+from saga_project.shared import wakeups
+from webhooks import errors
+from webhooks.inbound import calls
+from webhooks.inbound.calls import Answer, Call
 from webhooks.models import GLOBAL, Attempt, Delivery, Endpoint, InboundCall, receiver_of
-from webhooks.schedule import Fate, Judgement
+from webhooks.outbound import attempts, channels, claims, sender
+from webhooks.outbound.channels.notification import Notification
+from webhooks.outbound.retry_schedule import Fate, Judgement
 
 QUICK_SECONDS = 5.0
 
@@ -36,10 +37,10 @@ def notify(call: Call, *, channel: str, message: str, severity: str, now: dt.dat
         delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
         parcel = claims.claim_one(delivery)
         if parcel is None:
-            doorbell.ring("webhooks.deliver")
+            wakeups.ring("webhooks.deliver")
             return queued
     sent = sender.send(parcel, timeout_seconds=QUICK_SECONDS)
-    judgement = records.record([sent]).get(delivery.pk)
+    judgement = attempts.record([sent]).get(delivery.pk)
     return _conclude(row, queued, judgement, channel=channel)
 
 
@@ -111,7 +112,7 @@ def send_test(endpoint: Endpoint, *, now: dt.datetime) -> TestResult:
         if parcel is None:
             delivery.delete()
             return TestResult(False, "The receiver is busy with two other deliveries.", None)
-    records.record([sender.send(parcel)])
+    attempts.record([sender.send(parcel)])
     delivery.refresh_from_db()
     return TestResult(
         delivery.status == Delivery.Status.DELIVERED,

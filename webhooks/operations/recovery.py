@@ -15,10 +15,11 @@ from urllib.parse import urlencode
 import orjson
 from django.db.models import Q
 
-from saga_project import api, crypto, fetch
-from saga_project import errors as saga_errors
-from webhooks import calls, errors
-from webhooks.calls import Answer, Call
+from saga_project.shared import api, crypto, http_client
+from saga_project.shared import errors as saga_errors
+from webhooks import errors
+from webhooks.inbound import calls
+from webhooks.inbound.calls import Answer, Call
 from webhooks.models import GitHubHook, InboundCall
 from webhooks.operations import inbound
 from webhooks.signatures import Proof
@@ -109,7 +110,7 @@ def _ask(hook: GitHubHook, path: str) -> tuple[Any, Any]:
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     if hook.sealed_token:
         headers["Authorization"] = f"Bearer {crypto.decrypt(hook.sealed_token)}"
-    response = fetch.request(
+    response = http_client.request(
         "GET",
         f"{hook.api_url.rstrip('/')}/repos/{hook.repository}/hooks/{hook.hook_id}/{path}",
         purpose="GitHub API",

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from saga_project import api
-from updates import doorbell
+from saga_project.shared import api, wakeups
 from webhooks import errors
-from webhooks.calls import Answer, Call
+from webhooks.inbound.calls import Answer, Call
 from webhooks.models import Delivery, InboundCall, receiver_of
 from webhooks.operations import inbound
 from webhooks.signatures import Proof
@@ -44,7 +43,7 @@ def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) ->
                     reason=f"Replayed by {by}.",
                 )
             )
-        doorbell.ring("webhooks.deliver")
+        wakeups.ring("webhooks.deliver")
     logger.info("deliveries replayed", extra={"by": by, "count": count})
     return count
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from registry import accounts
+from registry.identity import accounts
 from registry.models import Token
 
 

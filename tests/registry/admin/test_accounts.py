@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from registry import accounts, errors
+from registry import errors
+from registry.identity import accounts
 from registry.models import ServiceAccount, Token
 from tests.registry.admin.conftest import Login, offered_actions
 

@@ -7,9 +7,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
 
-from registry import accounts, operations, presence
+from registry import operations, presence
+from registry.identity import accounts
 from registry.models import Event, Subscription
-from saga_project import errors
+from saga_project.shared import errors
 from tests.factories import ServiceFactory
 from tests.registry.admin.conftest import Login
 

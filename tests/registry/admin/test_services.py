@@ -5,7 +5,8 @@ from django.test import TestCase
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry import accounts, operations
+from registry import operations
+from registry.identity import accounts
 from registry.models import Event, Service, Subscription
 from tests.registry.admin.conftest import Login, offered_actions
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import TestCase
 from rest_framework.test import APIClient
 
-from registry import accounts
+from registry.identity import accounts
 
 Headers = dict[str, str]
 Answer = Any  # what a test client returns has a json() that no stub knows

@@ -7,8 +7,9 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from registry import accounts, errors
+from registry import errors
 from registry.api import authentication, throttling
+from registry.identity import accounts
 from registry.models import ServiceAccount
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry import accounts, event_log, events
+from registry import events
 from registry.api.events import Stream, may_go_on
-from registry.event_log import Cursor, Selection
+from registry.events import log
+from registry.events.log import Cursor, Selection
+from registry.identity import accounts
 from registry.models import Event, Token
 from tests import waiting
 
@@ -150,7 +152,7 @@ def test_a_cursor_that_is_too_old_is_gone(api: APIClient) -> None:
     publish("old", "older")
     cursor = page(api, "?limit=2")["events"][0]["id"]
     Event.objects.update(occurred_at=timezone.now() - dt.timedelta(days=31))
-    event_log.purge(before=timezone.now() - dt.timedelta(days=30))
+    log.purge(before=timezone.now() - dt.timedelta(days=30))
 
     for path in (EVENTS, f"{EVENTS}/stream"):
         response = api.get(f"{path}?after={cursor}")

@@ -8,7 +8,7 @@ from django.db.models import F
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from registry import projection
+from registry.directory import projection
 from registry.models import Event, Service, Subscription
 from tests.registry.api.conftest import Answer, Bearer, Headers
 

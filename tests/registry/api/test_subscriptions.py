@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from registry.models import Subscription
-from saga_project import crypto
+from saga_project.shared import crypto
 from tests.factories import ServiceFactory
 from tests.registry.api.conftest import Bearer
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from registry import accounts
 from registry.api import throttling
+from registry.identity import accounts
 from registry.models import ServiceAccount, Token
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from registry import accounts
+from registry.identity import accounts
 from registry.models import ServiceAccount, Token
 
 pytestmark = pytest.mark.django_db

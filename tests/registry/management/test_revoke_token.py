@@ -6,7 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from registry import accounts, errors
+from registry import errors
+from registry.identity import accounts
 from registry.models import Token
 
 pytestmark = pytest.mark.django_db

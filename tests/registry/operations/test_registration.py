@@ -3,7 +3,8 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from registry import accounts, directory, errors, operations, presence
+from registry import directory, errors, operations, presence
+from registry.identity import accounts
 from registry.models import Event, Instance, Service
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]

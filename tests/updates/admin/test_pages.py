@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.test import Client
 from django.utils import timezone
 
-from saga_project import crypto
+from saga_project.shared import crypto
 from tests import factories
 from tests.updates.admin.conftest import Login
 from updates import operations

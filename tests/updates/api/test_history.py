@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from saga_project import api as api_words
+from saga_project.shared import api as api_words
 from tests import factories
-from updates import dora, history
 from updates.api.history import MAX_EXPORTS
+from updates.history import dora, records
 from updates.models import HistoryEntry, HistoryTally
 
 pytestmark = pytest.mark.django_db
@@ -190,7 +190,7 @@ def test_history_refuses_to_be_changed(change: str) -> None:
 
 
 def test_a_job_is_recorded_once() -> None:
-    outcome = history.Outcome(
+    outcome = records.Outcome(
         service_name="payment-service",
         kind="deploy",
         status="success",
@@ -201,7 +201,7 @@ def test_a_job_is_recorded_once() -> None:
         job_id="deploy-payment-service-1.0-1",
     )
 
-    assert history.record(outcome) == history.record(outcome)
+    assert records.record(outcome) == records.record(outcome)
     assert HistoryTally.objects.get().entries == 1
 
 
@@ -462,7 +462,7 @@ def test_no_cell_of_a_csv_export_is_a_formula(api: APIClient, start: str) -> Non
 def test_an_export_reads_chunk_by_chunk(
     api: APIClient, monkeypatch: pytest.MonkeyPatch, limit: int | None, expected: int
 ) -> None:
-    monkeypatch.setattr(history, "CHUNK_ROWS", 5)
+    monkeypatch.setattr(records, "CHUNK_ROWS", 5)
     for number in range(25):
         _add(new_version=str(number), timestamp=NOON + dt.timedelta(minutes=number // 3))
     parameters = {} if limit is None else {"limit": limit}
@@ -510,7 +510,7 @@ def test_all_services_are_exported_together(api: APIClient) -> None:
 def test_a_time_is_printed_by_postgresql_as_everywhere_else(moment: dt.datetime) -> None:
     entry = _add(timestamp=moment)
 
-    assert history.rows(history.Selection(), limit=1)[0][3] == api_words.zulu(moment)
+    assert records.rows(records.Selection(), limit=1)[0][3] == api_words.zulu(moment)
     assert entry.timestamp == moment
 
 
@@ -520,13 +520,13 @@ def test_a_time_is_printed_by_postgresql_as_everywhere_else(moment: dt.datetime)
 @pytest.mark.parametrize(
     ("selection", "index"),
     [
-        (history.Selection(), "history_newest"),
-        (history.Selection(service_name="payment-service"), "history_of_service"),
-        (history.Selection(status="failed"), "history_of_status"),
-        (history.Selection(since=NOON), "history_newest"),
+        (records.Selection(), "history_newest"),
+        (records.Selection(service_name="payment-service"), "history_of_service"),
+        (records.Selection(status="failed"), "history_of_status"),
+        (records.Selection(since=NOON), "history_newest"),
     ],
 )
-def test_every_selection_reads_along_an_index(selection: history.Selection, index: str) -> None:
+def test_every_selection_reads_along_an_index(selection: records.Selection, index: str) -> None:
     HistoryEntry.objects.bulk_create(
         factories.HistoryEntryFactory.build(
             service_name="payment-service" if number % 20 == 0 else f"service-{number % 50}",
@@ -537,7 +537,7 @@ def test_every_selection_reads_along_an_index(selection: history.Selection, inde
     )
     connection.cursor().execute("ANALYZE updates_historyentry")
 
-    plan = history.select(selection)[:20].explain()
+    plan = records.select(selection)[:20].explain()
 
     assert index in plan
     assert "Sort" not in plan

@@ -15,8 +15,9 @@ from rest_framework.test import APIClient
 
 from registry.models import Service
 from registry.operations import ensure_service
-from updates import errors, operations, releases
+from updates import errors, operations
 from updates.models import Job, JobTally, Step
+from updates.releases import recording
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +44,7 @@ def service() -> Service:
 
 
 def deploy(service: Service, version: str = "1.0.0", strategy: str = "rolling") -> Job:
-    announcement = releases.Announcement(
+    announcement = recording.Announcement(
         version=version, artifact_url=f"https://ci.example/{version}.tar.gz"
     )
     return operations.deploy(service, announcement, by="ci", strategy=strategy)

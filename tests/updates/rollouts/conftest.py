@@ -12,12 +12,14 @@ from pytest_httpserver import HTTPServer
 
 from registry.models import Service
 from registry.operations import ensure_service
-from tests.updates.archives import hostile
+from tests.updates.artifacts.archives import hostile
 from tests.updates.rollouts import scenes
-from updates import operations, releases, rollout
+from updates import operations
 from updates.models import Job
+from updates.releases import recording
+from updates.rollouts import runner
 
-Announce = Callable[..., releases.Announcement]
+Announce = Callable[..., recording.Announcement]
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +39,13 @@ def service(transactional_db: None) -> Service:
 def publish(httpserver: HTTPServer) -> Announce:
     """Serve an artifact of a version; return its announcement."""
 
-    def publish(version: str, content: bytes | None = None) -> releases.Announcement:
+    def publish(version: str, content: bytes | None = None) -> recording.Announcement:
         files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n"}
         data = content or hostile.good_tar_gz(files)
         path = f"/{version}/shop.tar.gz"
         httpserver.expect_request(path).respond_with_data(data)
         digest = hashlib.sha256(data).hexdigest()
-        return releases.Announcement(
+        return recording.Announcement(
             version=version, artifact_url=httpserver.url_for(path), checksum=f"sha256:{digest}"
         )
 
@@ -62,7 +64,7 @@ def deploy(service: Service, publish: Announce) -> Callable[..., Job]:
 
 
 def run(job: Job) -> Job:
-    rollout.run(job.pk, node="local")
+    runner.run(job.pk, node="local")
     job.refresh_from_db()
     return job
 

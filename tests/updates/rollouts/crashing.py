@@ -22,10 +22,10 @@ import celery
 from django import db
 from django.db import connection
 
-from updates import leases, performing, reaper, rollout
-from updates.installers import manifests
+from updates.artifacts.installers import manifests
 from updates.models import HistoryEntry, Job, Step, Target
-from updates.work import Outcome
+from updates.rollouts import leases, recovery, runner, steps
+from updates.step_context import Outcome
 
 CHANGES = {"os.rename", "os.symlink", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 MAX_LIVES = 40
@@ -114,7 +114,7 @@ def count_moments(job: Job) -> int:
 
     def work() -> None:
         with _moments(tick):
-            rollout.run(job.pk, node="local")
+            runner.run(job.pk, node="local")
         os.write(writer, str(seen).encode())
 
     run_in_child(work)
@@ -137,7 +137,7 @@ def start_and_freeze(job: Job, *, moment: int) -> int:
 
     def work() -> None:
         with _moments(tick):
-            rollout.run(job.pk, node="local")
+            runner.run(job.pk, node="local")
 
     pid = _fork(work)
     _, status = os.waitpid(pid, os.WUNTRACED)
@@ -183,7 +183,7 @@ def run_on_a_full_disk(job: Job, *, writes: int) -> Job:
 
     def work() -> None:
         sys.addaudithook(see)
-        rollout.run(job.pk, node="local")
+        runner.run(job.pk, node="local")
 
     run_in_child(work)
     job.refresh_from_db()
@@ -210,7 +210,7 @@ def run_until(job: Job, moment: int) -> bool:
 
     def work() -> None:
         with _moments(tick):
-            rollout.run(job.pk, node="local")
+            runner.run(job.pk, node="local")
 
     return run_in_child(work) == signal.SIGKILL
 
@@ -224,7 +224,7 @@ def _die_at(job: Job, boundary: Boundary, after: int) -> bool:
     def work() -> None:
         has_ended = False
 
-        def perform(task: performing.Task) -> Outcome:
+        def perform(task: steps.Task) -> Outcome:
             nonlocal has_ended
             if task.step.position <= after:
                 return do(task)
@@ -242,9 +242,9 @@ def _die_at(job: Job, boundary: Boundary, after: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
             return go_on(lease, node=node)
 
-        do, go_on = performing.perform, rollout._advance
-        performing.perform, rollout._advance = perform, advance
-        rollout.run(job.pk, node="local")
+        do, go_on = steps.perform, runner._advance
+        steps.perform, runner._advance = perform, advance
+        runner.run(job.pk, node="local")
 
     return run_in_child(work) == signal.SIGKILL
 
@@ -258,7 +258,7 @@ def steps_performed(job: Job) -> list[int]:
 def bring_to_an_end(job: Job) -> Job:
     """Sweep and work, as beat and a healthy worker do, until nothing is left to do."""
     for _ in _lives(job):
-        run_in_child(lambda: rollout.run(job.pk, node="local"))
+        run_in_child(lambda: runner.run(job.pk, node="local"))
     return job
 
 
@@ -270,7 +270,7 @@ def _lives(job: Job) -> Iterator[int]:
             return
         Job.objects.filter(pk=job.pk, status=Job.Status.PAUSED).update(resume_at=job.created_at)
         leases.free_the_dead()
-        reaper.sweep()
+        recovery.sweep()
         yield life
     raise Stuck(f"stuck: {job.status}, {job.error}")
 

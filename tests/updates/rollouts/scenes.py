@@ -13,9 +13,10 @@ from typing import Any
 
 from registry.models import Service
 from registry.operations import ensure_service
-from tests.updates.archives import hostile
-from updates import operations, releases
+from tests.updates.artifacts.archives import hostile
+from updates import operations
 from updates.models import Job, Target
+from updates.releases import recording
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "rolling": {"max_unavailable": 1},
@@ -53,12 +54,12 @@ class Scene:
             )
         return service
 
-    def announce(self, version: str, *, filler: bytes = b"") -> releases.Announcement:
+    def announce(self, version: str, *, filler: bytes = b"") -> recording.Announcement:
         """A version that begins with ``bad`` is unhealthy wherever it is current."""
         files = {"VERSION": version.encode(), "bin/run": b"#!/bin/sh\n" * 20, "filler": filler}
         data = hostile.good_tar_gz(files)
         self.artifacts[f"/artifacts/{version}.tar.gz"] = data
-        return releases.Announcement(
+        return recording.Announcement(
             version=version,
             artifact_url=f"{self.base_url}/artifacts/{version}.tar.gz",
             checksum=f"sha256:{hashlib.sha256(data).hexdigest()}",
@@ -73,7 +74,7 @@ class Scene:
             options=OPTIONS[strategy],
         )
 
-    def deploy_announced(self, service: Service, announcement: releases.Announcement) -> Job:
+    def deploy_announced(self, service: Service, announcement: recording.Announcement) -> Job:
         return operations.deploy(service, announcement, by="ci")
 
     def is_healthy(self, name: str, number: str) -> bool:

@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
-from updates import files, leases, rollout
-from updates.installers import root as install_root
+from updates.artifacts import files
+from updates.artifacts.installers import root as install_root
 from updates.models import Job, Step
-from updates.work import StepFailed
+from updates.rollouts import leases, runner
+from updates.step_context import StepFailed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,7 +70,7 @@ def test_a_step_that_always_kills_its_worker_is_given_up(
     scene: scenes.Scene, shop: Service
 ) -> None:
     job = scene.deploy(shop, "2.0.0")
-    Step.objects.filter(job=job, name="unpack").update(runs=rollout.MAX_RUNS)
+    Step.objects.filter(job=job, name="unpack").update(runs=runner.MAX_RUNS)
 
     crashing.bring_to_an_end(job)
 

@@ -18,11 +18,12 @@ from pytest_django import Settings
 from redis import Redis
 
 from registry.models import Service
-from saga_project import logs
+from saga_project.shared import logs
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
-from updates import nodes, reaper, releases, rollout
 from updates.models import Job, Target
+from updates.releases import recording
+from updates.rollouts import nodes, recovery, runner
 
 
 def versions(shop: Service) -> list[str | None]:
@@ -51,7 +52,7 @@ def test_with_postgresql_restarted_in_the_middle_it_still_ends_right(
 
     def work() -> None:
         with contextlib.suppress(db.Error):
-            rollout.run(job.pk, node="local")
+            runner.run(job.pk, node="local")
 
     crashing.run_in_child(work)
     scene.on_restart = lambda _path: None
@@ -103,9 +104,9 @@ def test_from_whichever_write_on_the_disk_is_full_the_old_version_goes_on(
 def silence(job: Job) -> None:
     """The job's node was asked again and again for longer than it may take."""
     now = timezone.now()
-    since = now - reaper.NODE_DEADLINE - dt.timedelta(seconds=1)
-    Job.objects.filter(pk=job.pk).update(waiting_since=since, rang_at=now - reaper.RUNG_EVERY)
-    reaper.sweep()
+    since = now - recovery.NODE_DEADLINE - dt.timedelta(seconds=1)
+    Job.objects.filter(pk=job.pk).update(waiting_since=since, rang_at=now - recovery.RUNG_EVERY)
+    recovery.sweep()
     job.refresh_from_db()
 
 
@@ -114,7 +115,7 @@ def test_a_node_without_a_worker_fails_its_step_and_says_so(
 ) -> None:
     Target.objects.filter(name="target-1").update(node="machine-7")
     job = run(scene.deploy(shop, "2.0.0"))
-    reaper.sweep()
+    recovery.sweep()
     waiting = Job.objects.get(pk=job.pk)
 
     silence(job)
@@ -171,7 +172,7 @@ def test_a_message_that_waits_in_its_queue_is_not_sent_again_at_once(
 ) -> None:
     scene.deploy(shop, "2.0.0")
 
-    assert [reaper.sweep(), reaper.sweep()] == [1, 0]
+    assert [recovery.sweep(), recovery.sweep()] == [1, 0]
 
 
 def test_our_own_silence_is_not_held_against_a_node(scene: scenes.Scene, shop: Service) -> None:
@@ -181,7 +182,7 @@ def test_our_own_silence_is_not_held_against_a_node(scene: scenes.Scene, shop: S
     an_hour_ago = timezone.now() - dt.timedelta(hours=1)
     Job.objects.update(waiting_since=an_hour_ago, rang_at=an_hour_ago)
 
-    reaper.sweep()
+    recovery.sweep()
 
     job.refresh_from_db()
     assert job.status == "running"
@@ -191,8 +192,8 @@ def test_steps_of_another_node_are_handed_over(scene: scenes.Scene, shop: Servic
     Target.objects.filter(name="target-1").update(node="machine-7")
     job = scene.deploy(shop, "2.0.0")
     for _ in range(20):
-        rollout.run(job.pk, node="local")
-        rollout.run(job.pk, node="machine-7")
+        runner.run(job.pk, node="local")
+        runner.run(job.pk, node="machine-7")
 
     job.refresh_from_db()
     assert job.status == "succeeded"
@@ -203,7 +204,7 @@ def test_the_placeholder_checksum_of_the_reference_fails_in_the_job(
     scene: scenes.Scene, shop: Service
 ) -> None:
     good = scene.announce("2.0.0")
-    printed = releases.Announcement(
+    printed = recording.Announcement(
         version="2.0.0", artifact_url=good.artifact_url, checksum="sha256:abc123..."
     )
 
@@ -218,7 +219,7 @@ def test_two_different_artifacts_from_one_url_are_refused(
     scene: scenes.Scene, shop: Service
 ) -> None:
     """Without a checksum the first download counts: the second target must get the same."""
-    unsaid = releases.Announcement(
+    unsaid = recording.Announcement(
         version="2.0.0", artifact_url=scene.announce("2.0.0").artifact_url
     )
     job = scene.deploy_announced(shop, unsaid)

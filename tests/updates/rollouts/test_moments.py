@@ -12,10 +12,11 @@ import pytest
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
-from updates import operations, performing
+from updates import operations
 from updates.models import Job, Step
-from updates.strategies import Action
-from updates.work import Outcome
+from updates.rollouts import steps
+from updates.rollouts.strategies import Action
+from updates.step_context import Outcome
 
 Act = Callable[[Step], object]
 
@@ -23,10 +24,10 @@ Act = Callable[[Step], object]
 @pytest.fixture
 def during_each_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     """Have somebody act, on a connection of their own, while a worker is at a step."""
-    do = performing.perform
+    do = steps.perform
 
     def arrange(act: Act) -> None:
-        def perform(task: performing.Task) -> Outcome:
+        def perform(task: steps.Task) -> Outcome:
             somebody = threading.Thread(
                 target=crashing.in_a_transaction_of_its_own, args=[lambda: act(task.step)]
             )
@@ -34,7 +35,7 @@ def during_each_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
             somebody.join()
             return do(task)
 
-        monkeypatch.setattr(performing, "perform", perform)
+        monkeypatch.setattr(steps, "perform", perform)
 
     return arrange
 

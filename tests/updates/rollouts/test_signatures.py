@@ -13,8 +13,9 @@ from registry.models import Service
 from tests.factories import PolicyFactory
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
-from updates import operations, releases
+from updates import operations
 from updates.models import Job, Target
+from updates.releases import recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +28,7 @@ def policy(shop: Service) -> None:
     PolicyFactory(service=shop, requires_signature=True, signing_keys=[key])
 
 
-def signed(scene: scenes.Scene, version: str, *, says: str | None = None) -> releases.Announcement:
+def signed(scene: scenes.Scene, version: str, *, says: str | None = None) -> recording.Announcement:
     announcement = scene.announce(version)
     data = scene.artifacts[f"/artifacts/{version}.tar.gz"]
     statement = (
@@ -38,7 +39,7 @@ def signed(scene: scenes.Scene, version: str, *, says: str | None = None) -> rel
     return dataclasses.replace(announcement, signature=bytes(signature).decode())
 
 
-def deploy(scene: scenes.Scene, shop: Service, announcement: releases.Announcement) -> Job:
+def deploy(scene: scenes.Scene, shop: Service, announcement: recording.Announcement) -> Job:
     operations.announce(shop, announcement, by="ci")
     return run(scene.deploy_announced(shop, announcement))
 

@@ -11,8 +11,9 @@ from django.utils import timezone
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
-from updates import errors, operations, reaper
+from updates import errors, operations
 from updates.models import HistoryEntry, Job, Release, Step, Target
+from updates.rollouts import recovery
 
 BY_HAND = {"steps": [{"weight": 50, "pause_seconds": None}]}
 
@@ -82,11 +83,11 @@ def test_one_promotion_ends_one_pause_a_full_one_all(scene: scenes.Scene, shop: 
 
 def test_a_timed_pause_ends_by_the_sweep(scene: scenes.Scene, shop: Service) -> None:
     job = canary(scene, shop, steps=[{"weight": 50, "pause_seconds": 3600}])
-    reaper.sweep()
+    recovery.sweep()
     still = Job.objects.get(pk=job.pk).status
     Job.objects.update(resume_at=timezone.now())
 
-    reaper.sweep()
+    recovery.sweep()
 
     assert still == "paused"
     assert run(job).status == "succeeded"

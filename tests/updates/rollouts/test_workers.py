@@ -9,7 +9,8 @@ from redis import Redis
 
 from registry.models import Service
 from tests.updates.rollouts import crashing, scenes
-from updates import leases, nodes, tasks
+from updates import tasks
+from updates.rollouts import leases, nodes
 
 NODE = "machine-7"
 

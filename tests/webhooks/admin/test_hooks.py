@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from saga_project import crypto
+from saga_project.shared import crypto
 from tests.registry.admin.conftest import Login, login, roles  # noqa: F401  (fixtures)
 from webhooks.models import GitHubHook
 

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from saga_project import crypto
+from saga_project.shared import crypto
 from updates.models import Release
 from webhooks import errors, operations
 from webhooks.models import GitHubHook, InboundCall

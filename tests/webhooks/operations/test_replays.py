@@ -15,8 +15,8 @@ from registry import operations as registry_operations
 from registry.models import Event
 from tests.factories import DeliveryFactory, EndpointFactory, SubscriptionFactory
 from webhooks import errors, operations, signatures
-from webhooks.delivery import drain
 from webhooks.models import Delivery, InboundCall, receiver_of
+from webhooks.outbound import worker
 from webhooks.signatures import Proof
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -55,7 +55,7 @@ def test_a_dead_delivery_is_sent_again_with_all_its_attempts(httpserver: HTTPSer
     row = dead(url=httpserver.url_for("/hook"))
 
     count = replay(row)
-    drain.run()
+    worker.run()
 
     row.refresh_from_db()
     assert count == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from updates import audit
+from updates.history import audit
 
 
 class Command(BaseCommand):

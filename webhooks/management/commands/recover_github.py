@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from saga_project.errors import SagaError
+from saga_project.shared.errors import SagaError
 from webhooks import operations
 from webhooks.models import GitHubHook
 

@@ -1,0 +1,417 @@
+"""The registry's work in the background: expire, count misses, flush heartbeats, reconcile.
+
+Every function may run twice, in two processes, and be killed at any line: what a sweep takes out of
+presence waits in ``expiring`` until PostgreSQL knows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import logging
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from registry import events, presence
+from registry.directory import projection
+from registry.events import log
+from registry.models import IdempotencyKey, Service, ServiceQuerySet
+from saga_project.shared import metrics, timestamps
+
+logger = logging.getLogger(__name__)
+
+LOOKAHEAD_SECONDS = 2.5
+PROTECTED_SHARE = 0.15
+UNPROTECTED_COUNT = 3
+PROTECTED_BATCH_SECONDS = 5.0
+HOLD_SECONDS = 15.0
+CHUNK = 500
+IDEMPOTENCY_KEPT = dt.timedelta(hours=24)
+_LOCKS = {"sweep": 7341, "misses": 7342, "flush": 7343}
+PROTECTION_KEY = "protection"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one sweep did."""
+
+    expired: int
+    suspects: int
+    is_protecting: bool
+
+
+@contextmanager
+def _alone(work: str) -> Iterator[bool]:
+    """Hold the advisory lock for this work in a transaction; yields whether we got it."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCKS[work]])
+            row = cursor.fetchone()
+        yield bool(row and row[0])
+
+
+# --- Expiry ---------------------------------------------------------------------------------------
+
+
+def sweep() -> Sweep:
+    """Expire who is past the deadline, protect against mass expiry, finish what a killed sweep left."""
+    with _alone("sweep") as is_mine:
+        if not is_mine:
+            return Sweep(0, 0, is_protecting=False)
+        seen = presence.overdue(within_seconds=LOOKAHEAD_SECONDS)
+        if not seen.is_anyone_receiving:
+            return Sweep(0, len(seen.holds), is_protecting=False)
+        is_protecting = _protect(seen)
+        leaving = _choose(seen, is_protecting=is_protecting)
+        presence.take_overdue(leaving)
+        taken = presence.expiring()
+        _write_expired(taken)
+        _note_protection(seen, is_protecting=is_protecting)
+    presence.forget_expiring(list(taken))
+    metrics.expired_total.inc(len(taken))
+    return Sweep(len(taken), len(seen.holds), is_protecting=is_protecting)
+
+
+def allowed_to_expire(total: int) -> int:
+    """Return how many of ``total`` may expire in one sweep before protection sets in."""
+    return max(UNPROTECTED_COUNT, math.floor(total * PROTECTED_SHARE))
+
+
+def _protect(seen: presence.Overdue) -> bool:
+    """Mark as suspect whom a mass expiry would take; let go of those who beat again."""
+    recovered = [member for member in seen.holds if member not in seen.due]
+    _let_go(recovered)
+    is_mass = len(seen.due) > allowed_to_expire(seen.total)
+    is_protecting = is_mass or any(member in seen.due for member in seen.holds)
+    if is_protecting:
+        until = seen.now_us + int(HOLD_SECONDS * 1_000_000)
+        presence.hold(dict.fromkeys(seen.due, until))
+        suspects = [member for member in seen.due if member not in seen.holds]
+        events.publish(
+            *(
+                events.service_suspect(name, instance_id=instance_id)
+                for name, instance_id in map(presence.split_member, suspects)
+            )
+        )
+    return is_protecting
+
+
+def _let_go(members: Sequence[str]) -> None:
+    presence.hold(dict.fromkeys(members, 0))
+    events.publish(
+        *(
+            events.service_recovered(name, instance_id=instance_id)
+            for name, instance_id in map(presence.split_member, members)
+        )
+    )
+
+
+def _choose(seen: presence.Overdue, *, is_protecting: bool) -> list[str]:
+    """Return who leaves in this sweep: everybody overdue, or in protection a share, in random order."""
+    overdue = [member for member, deadline in seen.due.items() if deadline <= seen.now_us]
+    if not is_protecting:
+        return overdue
+    if not cache.add(f"{PROTECTION_KEY}:batch", 1, timeout=PROTECTED_BATCH_SECONDS):
+        return []
+    random.shuffle(overdue)
+    return overdue[: allowed_to_expire(seen.total)]
+
+
+def _note_protection(seen: presence.Overdue, *, is_protecting: bool) -> None:
+    """Keep what /health and the console show of the last sweep."""
+    state = {
+        "swept_us": seen.now_us,
+        "is_protecting": is_protecting,
+        "suspects": len(seen.due) if is_protecting else 0,
+        "instances": seen.total,
+    }
+    cache.set(PROTECTION_KEY, state, timeout=60)
+
+
+def protection() -> dict[str, Any] | None:
+    """Return what the last sweep saw, or None where none ran for a minute."""
+    state: dict[str, Any] | None = cache.get(PROTECTION_KEY)
+    return state
+
+
+def _write_expired(taken: dict[str, int]) -> None:
+    """Move the instances' rows, and publish one fact for each row that moved."""
+    by_service: dict[str, dict[str, int]] = {}
+    for member, beat_us in taken.items():
+        name, instance_id = presence.split_member(member)
+        by_service.setdefault(name, {})[instance_id] = beat_us
+    for names in _chunks(sorted(by_service), CHUNK):
+        _write_expired_of(names, by_service)
+
+
+def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _write_expired_of(names: list[str], by_service: dict[str, dict[str, int]]) -> None:
+    services = Service.objects.select_for_update().filter(name__in=names).order_by("pk")
+    known = {service.pk: service for service in services.only(*projection.SERVICE_FIELDS)}
+    beats = {pk: by_service[service.name] for pk, service in known.items()}
+    moved = _expire_rows(beats, now=timezone.now())
+    gone: dict[int, list[str]] = {}
+    for pk, instance_id, _ in moved:
+        gone.setdefault(pk, []).append(instance_id)
+    events.publish(
+        *(
+            events.service_expired(
+                known[pk].name, instance_id=instance_id, last_heartbeat_at=timestamps.iso(beat_at)
+            )
+            for pk, instance_id, beat_at in moved
+        )
+    )
+    _show([known[pk] for pk in gone], gone)
+
+
+def _expire_rows(
+    beats: dict[int, dict[str, int]], *, now: dt.datetime
+) -> list[tuple[int, str, dt.datetime]]:
+    """Return service, instance id and last heartbeat of each live row that is expired now.
+
+    Who was registered anew after the beat that ran out has come back, and stays.
+    """
+    members = [(pk, each, at_us) for pk, those in beats.items() for each, at_us in those.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _EXPIRE,
+            [
+                now,
+                [pk for pk, _, _ in members],
+                [instance_id for _, instance_id, _ in members],
+                [timestamps.at(beat_us) for _, _, beat_us in members],
+            ],
+        )
+        return list(cursor.fetchall())
+
+
+_EXPIRE = """
+UPDATE registry_instance AS instance
+   SET state = 'expired', gone_at = %s, last_heartbeat_at = beat.at
+  FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS beat (service_id, instance_id, at)
+ WHERE instance.service_id = beat.service_id
+   AND instance.instance_id = beat.instance_id
+   AND instance.state = 'live'
+   AND instance.registered_at <= beat.at + instance.ttl_seconds * interval '1 second'
+RETURNING instance.service_id, instance.instance_id, beat.at
+"""
+
+
+def _show(services: Sequence[Service], gone: dict[int, list[str]]) -> None:
+    Service.objects.filter(pk__in=gone).update(revision=F("revision") + 1)
+    for service in services:
+        service.revision += 1  # its row is locked
+    projection.schedule_all(services, dropped=gone)
+
+
+# --- Misses, as ScaiControl counts them -----------------------------------------------------------
+
+
+def count_misses() -> int:
+    """Give each silent service one miss more, and return how many were silent.
+
+    At the thresholds it is degraded, then unreachable; a heartbeat brings it back.
+    """
+    with _alone("misses") as is_mine:
+        if not is_mine:
+            return 0
+        flush_heartbeats()
+        now = timezone.now()
+        count = last = 0
+        while some := list(_silent(now).filter(pk__gt=last).select_for_update()[:CHUNK]):
+            _add_miss(some, now=now)
+            count += len(some)
+            last = some[-1].pk
+    return count
+
+
+def _silent(now: dt.datetime) -> ServiceQuerySet:
+    interval = settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER * F("heartbeat_interval_seconds")
+    return (
+        Service.objects.approved()
+        .annotate(silence=now - F("last_heartbeat_at"))
+        .filter(silence__gt=interval * dt.timedelta(seconds=1))
+        .only(*projection.SERVICE_FIELDS)
+        .order_by("pk")
+    )
+
+
+def _add_miss(services: Sequence[Service], *, now: dt.datetime) -> None:
+    """Add one to services whose rows are locked, and publish whatever that makes of them."""
+    facts: list[events.Fact] = []
+    for service in services:
+        service.consecutive_misses += 1
+        facts += _judge_misses(service)
+    _save(services, now=now)
+    events.publish(*facts)
+
+
+def _judge_misses(service: Service) -> Iterator[events.Fact]:
+    misses = service.consecutive_misses
+    is_degraded = misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
+    is_unreachable = misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
+    if is_degraded and service.status != Service.Status.DEGRADED:
+        service.status = Service.Status.DEGRADED
+        service.health_status = Service.Health.DEGRADED
+        yield events.service_degraded(service.name, misses=misses)
+    if is_unreachable and service.health_status != Service.Health.UNREACHABLE:
+        service.health_status = Service.Health.UNREACHABLE
+        yield events.service_unreachable(service.name, misses=misses)
+
+
+def _save(services: Sequence[Service], *, now: dt.datetime) -> None:
+    """Write down what misses made of services whose rows are locked, in one statement, and show it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _COUNT,
+            [
+                now,
+                [service.pk for service in services],
+                [service.consecutive_misses for service in services],
+                [service.status for service in services],
+                [service.health_status for service in services],
+            ],
+        )
+    for service in services:
+        service.revision += 1
+    projection.schedule_all(services)
+
+
+_COUNT = """
+UPDATE registry_service AS service
+   SET consecutive_misses = counted.misses, status = counted.status, health_status = counted.health,
+       revision = service.revision + 1, updated_at = %s
+  FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::text[]) AS counted (id, misses, status, health)
+ WHERE service.id = counted.id
+"""
+
+
+# --- Flushing heartbeats --------------------------------------------------------------------------
+
+
+class _Flushed:
+    """Up to when, on Redis' clock, this process has flushed every heartbeat."""
+
+    until_us = 0
+
+    def note(self, until_us: int) -> None:
+        self.until_us = until_us
+
+
+_flushed = _Flushed()
+
+
+def flush_heartbeats() -> int:
+    """Write heartbeats since the last flush to PostgreSQL in bulk; return how many instances had a newer one.
+
+    A service that had missed some and was heard again is whole again.
+    """
+    beats, now_us = presence.heartbeats(since_us=_flushed.until_us)
+    if now_us < _flushed.until_us:  # another Redis, whose clock is behind
+        beats, now_us = presence.heartbeats()
+    count = 0
+    with transaction.atomic():
+        if beats:
+            count = _flush(beats)
+        _recover()
+        transaction.on_commit(functools.partial(_flushed.note, now_us))
+    return count
+
+
+def _flush(beats: dict[str, int]) -> int:
+    members = [presence.split_member(member) for member in beats]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FLUSH,
+            [
+                [name for name, _ in members],
+                [instance_id for _, instance_id in members],
+                [timestamps.at(beat_us) for beat_us in beats.values()],
+            ],
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+_FLUSH = """
+WITH beat AS (
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS beat (name, instance_id, at)
+), moved AS (
+    UPDATE registry_instance AS instance
+       SET last_heartbeat_at = beat.at
+      FROM beat JOIN registry_service AS service ON service.name = beat.name
+     WHERE instance.service_id = service.id
+       AND instance.instance_id = beat.instance_id
+       AND instance.last_heartbeat_at < beat.at
+ RETURNING instance.service_id, beat.at
+), newest AS (
+    UPDATE registry_service AS service
+       SET last_heartbeat_at = heard.at
+      FROM (SELECT service_id, max(at) AS at FROM moved GROUP BY service_id) AS heard
+     WHERE service.id = heard.service_id
+       AND (service.last_heartbeat_at IS NULL OR service.last_heartbeat_at < heard.at)
+)
+SELECT count(*) FROM moved
+"""
+
+
+def _recover() -> None:
+    now = timezone.now()
+    interval = settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER * F("heartbeat_interval_seconds")
+    heard = (
+        Service.objects.approved()
+        .filter(Q(consecutive_misses__gt=0))
+        .annotate(silence=now - F("last_heartbeat_at"))
+        .filter(silence__lte=interval * dt.timedelta(seconds=1))
+        .only(*projection.SERVICE_FIELDS)
+        .order_by("pk")
+        .select_for_update()
+    )
+    while some := list(heard[:CHUNK]):
+        facts: list[events.Fact] = []
+        for service in some:
+            if service.status == Service.Status.DEGRADED:
+                service.status = Service.Status.ACTIVE
+                service.health_status = Service.Health.HEALTHY
+                facts.append(events.service_recovered(service.name))
+            service.consecutive_misses = 0
+        _save(some, now=now)
+        events.publish(*facts)
+
+
+# --- Reconciling and tidying up -------------------------------------------------------------------
+
+
+def reconcile(*, within: dt.timedelta = dt.timedelta(minutes=2)) -> int:
+    """Show again what changed lately: a process that was killed between commit and Redis left it unseen."""
+    presence.ensure_filled(projection.refill)
+    return projection.refill(changed_since=timezone.now() - within)
+
+
+def purge_idempotency_keys() -> int:
+    deleted, _ = IdempotencyKey.objects.filter(
+        created_at__lt=timezone.now() - IDEMPOTENCY_KEPT
+    ).delete()
+    return deleted
+
+
+def purge_events() -> int:
+    kept = dt.timedelta(days=settings.SAGA_EVENT_RETENTION_DAYS)
+    deleted = log.purge(before=timezone.now() - kept)
+    if deleted:
+        logger.info("old events purged", extra={"count": deleted})
+    return deleted

@@ -1,0 +1,136 @@
+"""Facts: what happened, told once, in the transaction that made it true.
+
+``publish`` writes the rows and sends the one Signal, whose receivers add rows to the same transaction
+(deliveries, history); after the commit a doorbell rings for those who wait.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+from django.utils import timezone
+
+from registry import presence
+from registry.models import Event
+from saga_project.shared.database import bulk
+
+#: Sent with ``events``: the list of Event rows just written, inside their transaction. Not of services that
+#: nobody knew before (``operations.newcomers``): who could have asked to be told of them?
+published = Signal()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One thing that happened; ``data`` is JSON and holds no secret."""
+
+    type: str
+    service_name: str
+    data: dict[str, Any] = field(default_factory=dict)
+    occurred_at: dt.datetime | None = None
+
+
+def publish(*facts: Fact) -> list[Event]:
+    """Write the facts as events and tell the receivers; must run inside the operation's transaction."""
+    if not facts:
+        return []
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "A fact is published in the transaction it tells of."
+        )
+    return _publish(facts, now=timezone.now())
+
+
+def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
+    rows = rows_of(facts, now=now)
+    for row, (key, number) in zip(
+        rows, bulk.insert(rows, returning=["id", "transaction"]), strict=True
+    ):
+        row.pk, row.transaction = key, number
+    published.send(sender=Event, events=rows)
+    transaction.on_commit(presence.ring_doorbell)
+    return rows
+
+
+def rows_of(facts: Iterable[Fact], *, now: dt.datetime) -> list[Event]:
+    """Return the facts as events that nobody has written yet."""
+    return [
+        bulk.make(
+            Event,
+            type=fact.type,
+            service_name=fact.service_name,
+            data=fact.data,
+            occurred_at=fact.occurred_at or now,
+        )
+        for fact in facts
+    ]
+
+
+# --- The registry's facts -------------------------------------------------------------------------
+
+
+def service_registered(
+    name: str, *, instance_id: str, url: str, version: str, capabilities: list[str]
+) -> Fact:
+    data = {
+        "instance_id": instance_id,
+        "service_url": url,
+        "version": version or None,
+        "capabilities": capabilities,
+    }
+    return Fact(type="service.registered", service_name=name, data=data)
+
+
+def service_deregistered(name: str, *, instance_ids: list[str], reason: str = "") -> Fact:
+    data: dict[str, Any] = {"instances": instance_ids, "reason": reason or None}
+    return Fact(type="service.deregistered", service_name=name, data=data)
+
+
+def service_expired(name: str, *, instance_id: str, last_heartbeat_at: str) -> Fact:
+    data = {"instance_id": instance_id, "last_heartbeat": last_heartbeat_at}
+    return Fact(type="service.expired", service_name=name, data=data)
+
+
+def service_suspect(name: str, *, instance_id: str) -> Fact:
+    return Fact(type="service.suspect", service_name=name, data={"instance_id": instance_id})
+
+
+def service_degraded(name: str, *, misses: int) -> Fact:
+    data = {"consecutive_misses": misses}
+    return Fact(type="service.degraded", service_name=name, data=data)
+
+
+def service_unreachable(name: str, *, misses: int) -> Fact:
+    data = {"consecutive_misses": misses}
+    return Fact(type="service.unreachable", service_name=name, data=data)
+
+
+def service_recovered(name: str, *, instance_id: str | None = None) -> Fact:
+    data = {"instance_id": instance_id}
+    return Fact(type="service.recovered", service_name=name, data=data)
+
+
+def service_version_changed(
+    name: str, *, old: str, new: str, instance_id: str | None = None
+) -> Fact:
+    data = {"old_version": old or None, "new_version": new, "instance_id": instance_id}
+    return Fact(type="service.version_changed", service_name=name, data=data)
+
+
+def service_approved(name: str, *, by: str) -> Fact:
+    return Fact(type="service.approved", service_name=name, data={"by": by})
+
+
+def service_rejected(name: str, *, by: str, reason: str) -> Fact:
+    return Fact(type="service.rejected", service_name=name, data={"by": by, "reason": reason})
+
+
+def health_changed(
+    name: str, *, instance_id: str | None, old: str, new: str, note: str = ""
+) -> Fact:
+    data = {"instance_id": instance_id, "old": old, "new": new, "note": note or None}
+    return Fact(type="health.changed", service_name=name, data=data)

@@ -1,0 +1,88 @@
+"""Heartbeats of a web process, gathered: whatever comes while one call is under way goes with the next.
+
+So Redis is asked once for many, the busier the more, and an idle process answers at once. Each heartbeat is
+answered after Redis took it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Sequence
+
+from registry import directory, presence
+from registry.presence import Told
+from saga_project.shared import errors
+
+logger = logging.getLogger(__name__)
+
+MAX_MEMBERS = 4000  # Redis serves nobody else while a script runs.
+
+_Batch = list[tuple[Sequence[str], Told]]
+
+
+class Pulse:
+    def __init__(self) -> None:
+        self._renewal = presence.Renewal()
+        self._waiting: _Batch = []
+        self._is_beating = False
+        self._idle: asyncio.Event | None = None
+
+    def beat(self, members: Sequence[str], told: Told) -> None:
+        """Renew the members, and tell; whoever is told lets its entries in memory hear of it."""
+        self._waiting.append((members, told))
+        if not self._is_beating:
+            self._is_beating = True
+            asyncio.get_running_loop().call_soon(self._gather, 0)
+
+    async def close(self) -> None:
+        if self._is_beating:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+        self._renewal.close()
+
+    def _gather(self, count: int) -> None:
+        """Wait as long as each turn of the event loop brings more: one call for many costs the least."""
+        if len(self._waiting) > count:
+            asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
+            return
+        batch = self._take()
+        members = [member for some, _ in batch for member in some]
+        self._renewal.renew(members, functools.partial(self._tell_all, batch))
+
+    def _take(self) -> _Batch:
+        """Return those who waited longest, as many as one call may carry (always at least one)."""
+        count = total = 0
+        for members, _ in self._waiting:
+            total += len(members)
+            if count and total > MAX_MEMBERS:
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+    def _tell_all(self, batch: _Batch, beats: list[int] | errors.Unavailable) -> None:
+        if isinstance(beats, errors.Unavailable):
+            for _, told in batch:
+                _tell(told, beats)
+        else:
+            start = 0
+            for members, told in batch:
+                _tell(told, beats[start : start + len(members)])
+                start += len(members)
+            directory.note_version()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._gather, 0)
+            return
+        self._is_beating = False
+        if self._idle is not None:
+            self._idle.set()
+
+
+def _tell(told: Told, beats: list[int] | errors.Unavailable) -> None:
+    """Answer one; what goes wrong there is not the others' concern."""
+    try:
+        told(beats)
+    except Exception:
+        logger.exception("a heartbeat could not be answered")

@@ -1,0 +1,101 @@
+"""Newcomers of a web process, gathered: whoever comes while a transaction runs goes with the next one.
+
+One thread and one connection to PostgreSQL; what is answered is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from django import db
+from django.utils import timezone
+
+from registry import operations
+from registry.operations import Newcomer, Registered
+from saga_project.shared import errors
+
+logger = logging.getLogger(__name__)
+
+MAX_NEWCOMERS = 200
+KEEP_SECONDS = 1.0
+
+#: Called with what to answer, or None where the ordinary way must be gone.
+Answer = Registered | errors.Unavailable | None
+Told = Callable[[Answer], None]
+
+
+class Intake:
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Newcomer, Told]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._keeping: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="intake")
+
+    def register(self, newcomer: Newcomer, told: Told) -> None:
+        self._waiting.append((newcomer, told))
+        if self._running is None or self._running.done():
+            self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        if self._running is not None:
+            await self._running
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._thread.submit(_give_back)
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            await self._gather()
+            batch = self._waiting[:MAX_NEWCOMERS]
+            self._waiting = self._waiting[MAX_NEWCOMERS:]
+            newcomers = [newcomer for newcomer, _ in batch]
+            answers = await loop.run_in_executor(self._thread, _register, newcomers)
+            for (_, told), answer in zip(batch, answers, strict=True):
+                _tell(told, answer)
+            self._keep_connection()
+
+    def _keep_connection(self) -> None:
+        """Keep it for those who come next: another one from the pool costs as much as a few newcomers."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+        loop = asyncio.get_running_loop()
+        self._keeping = loop.call_later(KEEP_SECONDS, self._thread.submit, _give_back)
+
+    async def _gather(self) -> None:
+        """Wait as long as each turn of the event loop brings more: a transaction for many costs the least."""
+        count = 0
+        while len(self._waiting) > count:
+            count = len(self._waiting)
+            await asyncio.sleep(0)
+
+
+def _tell(told: Told, answer: Answer) -> None:
+    """Answer one; what goes wrong there is not the others' concern."""
+    try:
+        told(answer)
+    except Exception:
+        logger.exception("a registration could not be answered")
+
+
+def _give_back() -> None:
+    """Give this thread's connection back to the pool."""
+    db.connection.close()
+
+
+def _register(newcomers: list[Newcomer]) -> list[Answer]:
+    try:
+        return list(operations.register_new(newcomers, now=timezone.now()))
+    except (db.OperationalError, db.InterfaceError):
+        # Asking once more would only take as long again.
+        _give_back()
+        gone = errors.DatabaseUnavailable("The database is not available. Try again in a moment.")
+        return [gone] * len(newcomers)
+    except (db.Error, errors.SagaError) as exc:
+        # Each of them is tried once more by itself, the ordinary way, which has words for what is wrong.
+        logger.warning("newcomers are registered one by one", extra={"reason": str(exc)})
+        return [None] * len(newcomers)

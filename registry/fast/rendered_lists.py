@@ -1,0 +1,115 @@
+"""Answers made of what is kept ready: one service, and the list of all.
+
+``saga.ServiceView`` and ``saga.ServiceListView`` define what they say. Of a service's JSON only the last
+heartbeat ever changes while its entry lives, so what stands before and after it is kept with the entry; the
+list is kept until something changes, or a deadline passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from registry import directory
+from registry.api import saga
+from registry.directory import InstanceEntry, ServiceEntry
+from saga_project.shared import counters, timestamps
+
+#: Printed by nobody: a private character, which no URL may hold.
+_HOLE = "\ue000"
+MAX_TAILS = 1000
+MAX_LISTED = 5000  # Making a longer list would hold up everything else in the event loop.
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    version: int
+    until_us: int
+    content: bytes
+
+
+#: Capabilities, mostly: the same in most services.
+_tails: dict[bytes, bytes] = {}
+_listing = _Listing(version=-1, until_us=0, content=b"")
+
+
+def service(name: str) -> bytes | None:
+    """Return the body of ``GET /services/{name}``, or None where memory alone cannot tell."""
+    if not directory.is_whole():
+        return None
+    entry = directory.peek(name)
+    if entry is None:
+        return None
+    shown = _shown(entry, directory.now_us())
+    if shown is None:
+        return None
+    counters.cells[counters.HITS] += 1
+    return _json(entry, shown[0])
+
+
+def listing() -> bytes | None:
+    """Return the body of ``GET /services``, or None where memory alone cannot tell, or it is long."""
+    global _listing  # noqa: PLW0603 - one list a process
+    if not directory.is_whole() or directory.size() > MAX_LISTED:
+        return None
+    now_us = directory.now_us()
+    if _listing.version != directory.version() or now_us >= _listing.until_us:
+        _listing = _make_listing(now_us)
+    return _listing.content
+
+
+def _make_listing(now_us: int) -> _Listing:
+    version = directory.version()  # before the first row is read: what changes later makes it old
+    rows: list[bytes] = []
+    until_us = now_us + 3_600_000_000
+    for entry in directory.peek_all():
+        shown = _shown(entry, now_us)
+        if shown is not None:
+            rows.append(_json(entry, shown[0]))
+            if shown[1] < until_us:
+                until_us = shown[1]
+    content = b'{"services":[%b],"total":%d}' % (b",".join(rows), len(rows))
+    return _Listing(version=version, until_us=until_us, content=content)
+
+
+def _shown(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None:
+    """Return the instance that a lookup tells of, and until when at least; None for a service in none."""
+    if not entry.is_visible:
+        return None
+    if len(entry.instances) > 1:
+        return _newest(entry, now_us)
+    for instance in entry.instances:
+        until_us = instance.score_us
+        if until_us <= now_us:
+            until_us = instance.deadline_us(entry.floor_us)
+        if until_us > now_us:
+            return instance, until_us
+    return None
+
+
+def _newest(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None:
+    live = entry.live(now_us)
+    instance = directory.newest(entry, live=live)
+    if instance is None:
+        return None
+    return instance, min([row.deadline_us(entry.floor_us) for row in live])
+
+
+def _json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
+    head = instance.json_head or _keep_json(entry, instance)
+    seconds, rest = divmod(instance.last_heartbeat_us, 1_000_000)
+    return b"%b%b.%06d+00:00%b" % (head, timestamps.iso_second(seconds), rest, instance.json_tail)
+
+
+def _keep_json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
+    """Keep what stands around the last heartbeat, and return what stands before it."""
+    body = saga.service_body(entry, instance)
+    content = orjson.dumps({**body, "last_heartbeat": _HOLE})
+    # Copies: what orjson returns keeps the larger block that it was written into.
+    head, _, tail = content.partition(_HOLE.encode())
+    if len(_tails) >= MAX_TAILS:
+        _tails.clear()
+    instance.json_tail = _tails.setdefault(tail, tail)
+    instance.json_head = head  # last: with it, both are there
+    return head

@@ -1,0 +1,311 @@
+"""The calls that make up nearly all of a registry's traffic, judged without Django's handler.
+
+The views in ``saga`` define what is right. What is here is sure to say the same, or raises HandOn, and then
+Django answers. So nothing is refused here: whatever would be, is unusual.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from registry import directory, names, operations, presence
+from registry.api import authentication, saga, throttling
+from registry.directory import InstanceEntry, ServiceEntry
+from registry.identity import accounts
+from registry.identity.accounts import Caller
+from registry.models import Instance
+from saga_project.shared import api, errors
+from saga_project.shared.request_heads import Head
+
+RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good;
+ADMITTED_SECONDS = 0.05  # and so long after that it may still let in whoever it did.
+ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need not.
+MAX_HOSTS = 1000
+MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
+_STATUSES = frozenset(Instance.Health.values)
+_IS_THROTTLED = settings.SAGA_AUTH != "open"
+#: Whether who sends this allowed ``Host`` needs no token. Settings are Django's to look up, and slow to read.
+_is_open_to: dict[bytes, bool] = {}
+
+
+class HandOn(Exception):
+    """Not sure of the answer: Django is to give it."""
+
+
+@dataclass(slots=True)
+class Renewal:
+    """Members to renew, and the body to answer with once it is known who beat.
+
+    ``answer`` returns None where Django must answer after all.
+    """
+
+    members: Sequence[str]
+    answer: Callable[[Sequence[int]], bytes | None]
+
+
+@dataclass(slots=True)
+class Admission:
+    """Who was let in with a scope, what their calls are counted in, and until when nobody looks again.
+
+    ``until`` is on the monotonic clock.
+    """
+
+    caller: Caller
+    bucket: throttling.Bucket | None
+    until: float
+
+
+# --- Who asks -------------------------------------------------------------------------------------
+
+
+def admit(head: Head, scope: str) -> Admission | None:
+    """Return who asks, None for anonymous in open mode; whoever is not sure to be let in is handed on."""
+    if head.token_digest is None:
+        is_open = _is_open_to.get(head.host)
+        if not (is_open if is_open is not None else _judge_host(head.host)):
+            raise HandOn
+        return None
+    admission: Admission | None = head.kept.get(scope)
+    if admission is None or admission.until < time.monotonic():
+        admission = head.kept[scope] = _admit(head, head.token_digest, scope)
+    return admission
+
+
+def _judge_host(host: bytes) -> bool:
+    """Judge a ``Host`` that was not sent before, and remember it where it is allowed."""
+    text = host.decode("ascii", "replace")
+    domain, _ = split_domain_port(text)
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        raise HandOn
+    if len(_is_open_to) >= MAX_HOSTS:
+        _is_open_to.clear()
+    return _is_open_to.setdefault(host, authentication.is_open_to(text))
+
+
+def _admit(head: Head, token_digest: str, scope: str) -> Admission:
+    """Admit whom PostgreSQL recognised by the same token, less than a second ago."""
+    if head.host not in _is_open_to:
+        _judge_host(head.host)
+    caller = accounts.recall(
+        token_digest, within_seconds=RECALL_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS
+    )
+    if caller is None or not caller.has_scope(scope) or throttling.is_anyone_barred():
+        raise HandOn
+    return Admission(
+        caller,
+        throttling.bucket_of(caller) if _IS_THROTTLED else None,
+        until=time.monotonic() + ADMITTED_SECONDS,
+    )
+
+
+def count(admission: Admission | None) -> None:
+    """Count a call that is about to be answered here; one that must wait is Django's to refuse.
+
+    Anonymous ones are admitted in open mode only, where nobody is throttled.
+    """
+    if admission is None or admission.bucket is None:
+        return
+    if admission.bucket.take(time.monotonic()) > 0:
+        raise HandOn
+
+
+# --- Heartbeats -----------------------------------------------------------------------------------
+
+
+def heartbeat(name: str, head: Head, body: bytes) -> Renewal:
+    """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
+    beat = _beat(name, _object(body)) if body else None
+    admission = admit(head, "registry:manage")
+    instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
+    entry = directory.peek(name) if directory.is_whole() else None
+    instance = entry.instances.get(instance_id) if entry is not None else None
+    if entry is None or instance is None:
+        raise HandOn
+    if beat is not None and operations.is_news(beat, instance):
+        raise HandOn
+    _check_may_change(admission, name, entry)
+    count(admission)
+    content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
+    return _renewal_of(name, instance, content)
+
+
+def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> Renewal:
+    """Renew one, answer ``content``, and let memory see at once what the change channel will say."""
+
+    def answer(beats: Sequence[int]) -> bytes | None:
+        at_us = beats[0]
+        if not at_us:
+            return None
+        instance.hear(at_us)
+        return content
+
+    return Renewal([presence.member_of(name, instance.instance_id)], answer)
+
+
+def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
+    """The same for many; who is not there is named, so that the rest is not handed on for their sake."""
+    items = _object(body).get("services")
+    if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
+        raise HandOn
+    admission = admit(head, "registry:manage")
+    members: list[str] = []
+    instances: list[InstanceEntry | None] = []
+    for item in items:
+        beat = _bulk_beat(item)
+        entry = _known(beat.service_name, admission)
+        instance = entry.instances.get(beat.instance_id) if entry is not None else None
+        if instance is not None and operations.is_news(beat, instance):
+            raise HandOn
+        members.append(presence.member_of(beat.service_name, beat.instance_id))
+        instances.append(instance)
+    count(admission)
+
+    def answer(beats: Sequence[int]) -> bytes | None:
+        refreshed: list[int] = []
+        missing: list[str] = []
+        for member, instance, at_us in zip(members, instances, beats, strict=True):
+            if not at_us:
+                missing.append(presence.split_member(member)[0])
+            elif instance is not None:
+                instance.hear(at_us)
+                refreshed.append(instance.ttl_seconds)
+            else:
+                return None  # Redis knows who we have not heard of yet.
+        renewed = operations.Renewed(
+            refreshed=len(refreshed),
+            ttl_seconds=min(refreshed, default=settings.REGISTRATION_TTL),
+            missing=missing,
+        )
+        return orjson.dumps(saga.bulk_refreshed_body(renewed))
+
+    return Renewal(members, answer)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        return api.read_json_object(body)
+    except errors.SagaError:
+        raise HandOn from None
+
+
+def _bulk_beat(item: Any) -> operations.Beat:
+    if isinstance(item, str):
+        name, item = item, {}
+    elif isinstance(item, dict) and isinstance(item.get("service_name"), str):
+        name = item["service_name"]
+    else:
+        raise HandOn
+    if not names.is_name(name) or name in names.RESERVED_NAMES:
+        raise HandOn
+    return _beat(name, item)
+
+
+def _beat(name: str, data: dict[str, Any]) -> operations.Beat:
+    """Return the heartbeat that ``data`` is; whatever would be checked more closely is handed on."""
+    instance_id = data.get("instance_id")
+    if instance_id is None:
+        instance_id = operations.DEFAULT_INSTANCE
+    elif not isinstance(instance_id, str) or not names.is_name(instance_id):
+        raise HandOn
+    health = data.get("status")
+    if health is not None and (not isinstance(health, str) or health not in _STATUSES):
+        raise HandOn
+    if data.get("version") is not None or data.get("note") is not None:
+        raise HandOn
+    return operations.Beat(service_name=name, instance_id=instance_id, health=health)
+
+
+def _known(name: str, admission: Admission | None) -> ServiceEntry | None:
+    """Return the live service as memory has it, which the caller may change."""
+    if not directory.is_whole():
+        raise HandOn
+    entry = directory.peek(name)
+    if entry is not None and not entry.live(directory.now_us()):
+        entry = None
+    _check_may_change(admission, name, entry)
+    return entry
+
+
+def _check_may_change(admission: Admission | None, name: str, entry: ServiceEntry | None) -> None:
+    caller = admission.caller if admission is not None else None
+    try:
+        accounts.check_may_change(caller, name, owner_id=entry.account_id if entry else None)
+    except errors.SagaError:
+        raise HandOn from None
+
+
+# --- Registering ----------------------------------------------------------------------------------
+
+
+def registration(head: Head, body: bytes) -> Renewal | operations.Newcomer:
+    """Renew an instance that registers as we know it already, or let in a service that we do not know."""
+    wanted = _registration(_object(body))
+    admission = admit(head, "registry:manage")
+    entry = _known(wanted.service_name, admission)
+    caller = admission.caller if admission is not None else None
+    if entry is None:
+        count(admission)
+        return operations.Newcomer(wanted, caller)
+    instance = operations.same_instance(entry, wanted, by=caller)
+    if instance is None:
+        raise HandOn
+    count(admission)
+    return _renewal_of(entry.name, instance, registered(operations.as_registered(entry, instance)))
+
+
+def registered(answer: operations.Registered) -> bytes:
+    return orjson.dumps(saga.registered_body(answer))
+
+
+def _registration(data: dict[str, Any]) -> operations.Registration:
+    """Return the registration that ``data`` is, as ``saga.read_registration`` would; in doubt, hand it on."""
+    given = {key: value for key, value in data.items() if value is not None}
+    capabilities, metadata = given.get("capabilities", []), given.get("metadata", {})
+    if not isinstance(capabilities, list) or not isinstance(metadata, dict):
+        raise HandOn
+    if not all(isinstance(word, str) and word in saga.CAPABILITIES for word in capabilities):
+        raise HandOn
+    if not all(isinstance(text, str) and len(text) <= MAX_TEXT for text in metadata.values()):
+        raise HandOn
+    try:
+        return operations.Registration(
+            service_name=names.check_service_name(_text(given, "service_name")),
+            url=names.check_url(_text(given, "service_url")),
+            capabilities=list(dict.fromkeys(capabilities)),
+            instance_id=names.check_instance_id(
+                _text(given, "instance_id", default=operations.DEFAULT_INSTANCE)
+            ),
+            version=names.check_version(_text(given, "version")) if "version" in given else "",
+            metadata=metadata,
+            health_check_url=names.check_url(_text(given, "health_check_url"))
+            if "health_check_url" in given
+            else "",
+            weight=_number(given, "weight", default=1, least=0, most=65535),
+            zone=_text(given, "zone", default=""),
+            ttl_seconds=_number(
+                given, "ttl", default=settings.REGISTRATION_TTL, least=5, most=3600
+            ),
+        )
+    except errors.SagaError:
+        raise HandOn from None
+
+
+def _text(given: dict[str, Any], key: str, *, default: str | None = None) -> str:
+    text = given.get(key, default)
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise HandOn
+    return text
+
+
+def _number(given: dict[str, Any], key: str, *, default: int, least: int, most: int) -> int:
+    number = given.get(key, default)
+    if type(number) is not int or not least <= number <= most:
+        raise HandOn
+    return number

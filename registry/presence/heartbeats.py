@@ -1,0 +1,198 @@
+"""Heartbeats, and what a change of a service does to its members."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import orjson
+from redis import exceptions as redis_exceptions
+
+from registry.presence import connections, keys, scripts, wire
+from saga_project.shared import errors
+
+logger = logging.getLogger(__name__)
+
+RENEWAL_SECONDS = 0.7
+#: For how long beats may wait in Redis for others, with whom the web processes are then told of them.
+TELL_AFTER_US = 5_000
+CHANGES_AT_ONCE = 100  # Redis serves nobody else while a script runs.
+_DIGEST = hashlib.sha1(scripts.RENEW.encode(), usedforsecurity=False).hexdigest()
+_BY_DIGEST = ("EVALSHA", _DIGEST)
+_KEYS = (len(keys.ALL), *keys.ALL)
+
+#: Called with the moments in µs (0 for who is not there), or with what is unavailable.
+Told = Callable[[list[int] | errors.Unavailable], None]
+
+
+def renew(members: Sequence[str]) -> list[int]:
+    """Give each member that is alive its full TTL again; answers the moments in µs, 0 for who is not.
+
+    One round trip. Raises RedisUnavailable.
+    """
+    if not members:
+        return []
+    return _beats(len(members), connections.run(scripts.RENEW, [0, *members]))
+
+
+def _beats(count: int, answer: list[Any]) -> list[int]:
+    at_us, _, absent = answer
+    beats = [int(at_us)] * count
+    for position in absent:
+        beats[position] = 0
+    return beats
+
+
+class Renewal:
+    """The same from an event loop, over one connection of its own, one call at a time."""
+
+    def __init__(self) -> None:
+        self._wire = wire.Wire()
+        self._reaching: asyncio.Task[None] | None = None
+        self._teller: asyncio.TimerHandle | None = None
+
+    def renew(self, members: Sequence[str], told: Told) -> None:
+        """Renew the members; ``told`` gets the moments, or RedisUnavailable whatever goes wrong."""
+        call = _Call(members, told)
+        if connections.breaker.is_open:
+            call.end(connections.refusal())
+            return
+        loop = asyncio.get_running_loop()
+        call.timer = loop.call_later(RENEWAL_SECONDS, self._give_up, call)
+        if self._wire.is_open:
+            self._send(call)
+        else:
+            self._reaching = loop.create_task(self._reach(call))
+
+    def close(self) -> None:
+        if self._teller is not None:
+            self._teller.cancel()
+        self._wire.close()
+
+    async def _reach(self, call: _Call) -> None:
+        try:
+            self._wire = await wire.connect()
+            self._send(call)
+        except (redis_exceptions.RedisError, OSError) as exc:
+            self._fail(call, exc)
+
+    def _send(self, call: _Call, *command: str) -> None:
+        words = command or _BY_DIGEST
+        answered = functools.partial(self._take, call)
+        self._wire.call(answered, *words, *_KEYS, TELL_AFTER_US, *call.members)
+
+    def _take(self, call: _Call, answer: Any) -> None:
+        if call.is_over:
+            return
+        if isinstance(answer, redis_exceptions.ConnectionError) and not call.is_second:
+            # Redis left us since the last call, it seems; to renew twice is no harm.
+            call.is_second = True
+            self._reaching = asyncio.get_running_loop().create_task(self._reach(call))
+        elif isinstance(answer, Exception):
+            if str(answer).startswith("NOSCRIPT"):
+                self._send(call, "EVAL", scripts.RENEW)
+            else:
+                self._fail(call, answer)
+        else:
+            connections.breaker.close()
+            are_waiting = answer[1]
+            if are_waiting and self._teller is None:
+                loop = asyncio.get_running_loop()
+                self._teller = loop.call_later(2 * TELL_AFTER_US / 1_000_000, self._tell_others)
+            call.end(_beats(len(call.members), answer))
+
+    def _give_up(self, call: _Call) -> None:
+        self._fail(call, TimeoutError())
+        self._wire.close()
+
+    def _fail(self, call: _Call, reason: Exception) -> None:
+        """Let the breaker count what went wrong, and say what it makes of it."""
+        try:
+            with connections.breaker.guard():
+                raise reason
+        except errors.Unavailable as exc:
+            call.end(exc)
+        except redis_exceptions.RedisError:
+            logger.exception("heartbeats failed")
+            call.end(connections.refusal())
+
+    def _tell_others(self) -> None:
+        """Let the other processes know of beats that no later one took along; a tick would, too."""
+        self._teller = None
+        if self._wire.is_open:
+            self._wire.call(_ignore, *_BY_DIGEST, *_KEYS, 0)
+
+
+def _ignore(_answer: Any) -> None:
+    """Take an answer that says nothing new."""
+
+
+class _Call:
+    """One call of the script, until somebody is told how it ended."""
+
+    def __init__(self, members: Sequence[str], told: Told) -> None:
+        self.members = members
+        self.is_second = False
+        self.timer: asyncio.TimerHandle | None = None
+        self._told: Told | None = told
+
+    @property
+    def is_over(self) -> bool:
+        return self._told is None
+
+    def end(self, beats: list[int] | errors.Unavailable) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        told, self._told = self._told, None
+        if told is not None:
+            told(beats)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A service's document, to be written where none newer is there, and its members' presence, moved.
+
+    ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs)
+    to be taken where Redis knows nothing of them.
+    """
+
+    name: str
+    _: KW_ONLY
+    revision: int
+    document: dict[str, Any] | None
+    renewed: Iterable[tuple[str, int]] = ()
+    dropped: Iterable[str] = ()
+    known: Iterable[tuple[str, int, int]] = ()
+
+    def arguments(self) -> list[Any]:
+        """Return what the script takes."""
+        name = self.name
+        words: list[Any] = []
+        for instance_id, ttl in self.renewed:
+            words += [keys.member_of(name, instance_id), ttl * 1_000_000, "renew"]
+        for instance_id in self.dropped:
+            words += [keys.member_of(name, instance_id), 0, "drop"]
+        for instance_id, ttl, deadline in self.known:
+            words += [keys.member_of(name, instance_id), ttl * 1_000_000, deadline]
+        document = orjson.dumps(self.document) if self.document else b""
+        return [name, self.revision, document, len(words) // 3, *words]
+
+
+def put(name: str, **change: Any) -> int:
+    """Write one Change; returns its sequence number, 0 for none."""
+    return put_all([Change(name, **change)])
+
+
+def put_all(changes: Sequence[Change]) -> int:
+    """Write many, some at a time; returns the last sequence number, 0 for none."""
+    sequence = 0
+    for start in range(0, len(changes), CHANGES_AT_ONCE):
+        some = changes[start : start + CHANGES_AT_ONCE]
+        words = [word for change in some for word in change.arguments()]
+        sequence = max(sequence, int(connections.run(scripts.PUT, words)))
+    return sequence

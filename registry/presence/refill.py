@@ -1,0 +1,95 @@
+"""Ticks, refills and doorbells: how presence begins, and begins again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from redis import exceptions as redis_exceptions
+
+from registry.presence import connections, keys, scripts
+from registry.presence.expiry import AWAY_SECONDS
+from saga_project.shared import errors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """``born_us``: when Redis was filled last, by whichever process; 0 where it is empty."""
+
+    now_us: int
+    born_us: int
+    run_id: str
+
+    @property
+    def is_born(self) -> bool:
+        return self.born_us != 0
+
+
+def tick() -> Tick:
+    """Say that heartbeats can be received now; a gap moves the floor for everybody."""
+    now_us, born, run_id = connections.run(scripts.TICK, [int(AWAY_SECONDS * 1_000_000)])
+    return Tick(now_us=int(now_us), born_us=int(born or 0), run_id=run_id.decode())
+
+
+def bear() -> None:
+    """Mark Redis as filled; everybody gets one full TTL from now."""
+    connections.run(scripts.BEAR, [run_id()])
+
+
+def run_id() -> str:
+    """Return the identity of the Redis process: another one may have lost its last second."""
+    with connections.breaker.guard():
+        return str(connections.connection().info("server")["run_id"])
+
+
+def ensure_filled(refill: Callable[[], int]) -> None:
+    """Call ``refill`` where Redis is empty, or another process than the one that was filled last.
+
+    One caller at a time; the others find it filled, or try again.
+    """
+    state = tick()
+    if state.is_born and state.run_id == run_id():
+        return
+    with _refilling() as is_mine:
+        if not is_mine:
+            raise errors.RedisUnavailable("Redis is being refilled.")
+        count = refill()
+        bear()
+        logger.warning("presence refilled", extra={"services": count})
+
+
+@contextmanager
+def _refilling() -> Iterator[bool]:
+    """Let one process refill at a time; yields whether it is this one."""
+    with connections.breaker.guard():
+        lock = connections.connection().lock("saga:refilling", timeout=30, blocking=False)
+        is_mine = lock.acquire()
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            try:
+                lock.release()
+            except redis_exceptions.RedisError:
+                logger.warning("refill lock was lost")
+
+
+def floor() -> tuple[int, int]:
+    """Return the floor and Redis' time, in µs."""
+    with connections.breaker.guard():
+        client = connections.connection()
+        seconds, rest = client.time()
+        return int(client.hget(keys.META, "floor") or 0), seconds * 1_000_000 + rest
+
+
+def ring_doorbell() -> None:
+    """Wake those who wait for events; who misses it looks again a second later."""
+    try:
+        with connections.breaker.guard():
+            connections.connection().publish(keys.DOORBELL_CHANNEL, b"1")
+    except errors.RedisUnavailable:
+        logger.debug("doorbell not rung")

@@ -1,0 +1,53 @@
+"""Servers with data that is thrown away: ``python -m saga_project.local.embedded.throwaway``.
+
+Prints their addresses as one line of JSON, then serves until its standard input closes. A pipe closes however
+its owner ends, so tests that are killed leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from saga_project.local import embedded
+from saga_project.local.embedded import postgresql, processes, valkey
+
+DATABASES = 64
+
+
+def serve(data_dir: Path) -> None:
+    for name in embedded.PREFERRED_PORTS:  # those are for "make run"
+        embedded.remember_port(data_dir, name, processes.any_free_port())
+    database = postgresql.server(data_dir, is_durable=False)
+    store = valkey.server(data_dir, databases=DATABASES)
+    try:
+        database.start()
+        store.start()
+        postgresql.create_database(data_dir)
+        addresses = {
+            "DATABASE_URL": embedded.database_url(data_dir),
+            "REDIS_URL": embedded.redis_url(data_dir),
+        }
+        print(json.dumps(addresses), flush=True)
+        sys.stdin.read()
+    finally:
+        store.stop()
+        database.stop()
+        shutil.rmtree(database.folder, ignore_errors=True)
+
+
+def main() -> None:
+    # A signal is often for a whole group: it is for the owner, whose end then closes the pipe.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with tempfile.TemporaryDirectory(prefix="saga-") as folder:
+        Path(folder).chmod(0o711)
+        serve(Path(folder).resolve())
+
+
+if __name__ == "__main__":
+    main()

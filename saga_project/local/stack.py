@@ -1,0 +1,212 @@
+"""The whole of Saga on one machine, in one terminal: ``python -m saga_project.local.stack``, or ``make run``.
+
+Starts PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), web processes, workers and
+beat; keeps them running; stops what it started on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from django.conf import settings
+
+from saga_project.local.embedded import postgresql, valkey
+from saga_project.local.embedded.processes import Server, ServerFailed
+from saga_project.local.supervisor import Program, Supervisor
+from saga_project.web import accepting
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
+WORKER_THREADS = 16
+LANE = "saga_project.web.fast_path:LaneProtocol"
+NO_LANE = "saga_project.web.accepting:SharingProtocol"
+CELERY = (
+    *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
+    *("-m", "celery", "--app=saga_project.celery", "--quiet"),
+)
+
+
+class CannotStart(SystemExit):
+    """Ends the command with its sentence on standard error and exit status 1."""
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        run()
+    except ServerFailed as exc:
+        raise CannotStart(str(exc)) from exc
+    except KeyboardInterrupt:  # before the supervisor took over
+        sys.exit(128 + signal.SIGINT)
+
+
+def run() -> None:
+    """Serve until a stop signal."""
+    started_at = time.monotonic()
+    settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    with _only_here(settings.SAGA_DATA_DIR), _listening_socket() as listener:
+        # What processes of an earlier start shared of their figures counts no more.
+        shutil.rmtree(settings.SAGA_DATA_DIR / "run", ignore_errors=True)
+        servers: list[Server] = []
+        try:
+            _start_servers(servers)
+            _say("preparing the database")
+            _prepare_database()
+            _say("starting the web processes")
+            _supervise(listener, servers, started_at)
+        finally:
+            _stop_servers(servers)
+
+
+def _say(text: str) -> None:
+    _show(f"saga     | {text}")
+
+
+def _show(line: str) -> None:
+    """Print it; a terminal that was closed must not keep us from stopping the rest."""
+    with suppress(OSError):
+        print(line, flush=True)
+
+
+@contextmanager
+def _only_here(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: two launchers would start everything twice over the same data."""
+    with (data_dir / "launcher.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise CannotStart(
+                f"Saga already runs with the data in {data_dir} (process {file.read().strip()});"
+                " stop it there with Ctrl-C first."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
+def _listening_socket() -> Iterator[socket.socket]:
+    """Listen here, for all web processes: connections wait while one of them is started again."""
+    try:
+        listener = accepting.listen(settings.HOST, settings.PORT)
+    except socket.gaierror as exc:
+        raise CannotStart(f"Saga cannot find HOST={settings.HOST} ({exc.strerror}).") from exc
+    except OSError as exc:
+        raise CannotStart(
+            f"Saga cannot listen on {settings.HOST}:{settings.PORT} ({os.strerror(exc.errno or 0)});"
+            " stop what listens there, or set PORT to another number."
+        ) from exc
+    with listener:
+        yield listener
+
+
+def _start_servers(servers: list[Server]) -> None:
+    """Start what is not named elsewhere; appends each before its start, so that it can be stopped."""
+    if not os.environ.get("DATABASE_URL"):
+        _start(postgresql.server(settings.SAGA_DATA_DIR), servers)
+        postgresql.create_database(settings.SAGA_DATA_DIR)
+    if not os.environ.get("REDIS_URL"):
+        _start(valkey.server(settings.SAGA_DATA_DIR), servers)
+
+
+def _start(server: Server, servers: list[Server]) -> None:
+    servers.append(server)
+    is_new = server.start()
+    _say(f"{server.name} {'started' if is_new else 'was still running and is used again'}")
+
+
+def _prepare_database() -> None:
+    """Run in a process of its own, whose memory is free again before the others start."""
+    finished = subprocess.run(
+        [sys.executable, "manage.py", "prepare"],
+        check=False,
+        cwd=settings.BASE_DIR,
+        start_new_session=True,  # Ctrl-C is for us, who then end it without its traceback
+    )
+    if finished.returncode:
+        raise CannotStart("Saga does not start without its database.")
+
+
+def _stop_servers(servers: list[Server]) -> None:
+    for server in reversed(servers):
+        server.stop()
+        _say(f"{server.name} stopped")
+
+
+def _supervise(listener: socket.socket, servers: list[Server], started_at: float) -> None:
+    """Start the web processes, and the others once those answer: each has the machine for its start."""
+    supervisor = Supervisor(
+        _web_programs(listener), servers=servers, folder=settings.BASE_DIR, show=_show
+    )
+    question = _ask()
+
+    def greet() -> None:
+        is_answered = bool(question.recv(1024))
+        supervisor.forget(question)
+        if is_answered:
+            seconds = time.monotonic() - started_at
+            _say(f"ready after {seconds:.1f} s on http://{settings.HOST}:{settings.PORT}")
+        for program in _background_programs():
+            supervisor.add(program)
+
+    supervisor.watch(question, greet)
+    supervisor.run()
+
+
+def _web_programs(listener: socket.socket) -> list[Program]:
+    fd = listener.fileno()
+    return [
+        Program(f"web.{number}", _web(fd), pass_fds=[fd])
+        for number in range(1, settings.SAGA_WEB_PROCESSES + 1)
+    ]
+
+
+def _background_programs() -> list[Program]:
+    """Sweeps have a process of their own: deployments and slow webhooks must never hold them up."""
+    queues = f"--queues=updates,webhooks,node.{settings.SAGA_NODE_NAME}"
+    threads = f"--concurrency={WORKER_THREADS}"
+    return [
+        Program("sweeps", _worker("sweeps", "--queues=registry", "--pool=solo")),
+        Program("worker", _worker("worker", queues, "--pool=threads", threads)),
+        Program("beat", [*CELERY, "beat", "--loglevel=WARNING"]),
+    ]
+
+
+def _web(fd: int) -> list[str]:
+    http = LANE if settings.SAGA_LANE else NO_LANE
+    return [
+        *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application", f"--fd={fd}"),
+        *("--loop=uvloop", f"--http={http}", "--log-level=warning", "--no-access-log"),
+        *("--no-server-header", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"),
+    ]
+
+
+def _worker(name: str, *options: str) -> list[str]:
+    return [
+        *(*CELERY, "worker", f"--hostname={name}@%h", "--loglevel=WARNING"),
+        *("--without-gossip", "--without-mingle"),
+        *options,
+    ]
+
+
+def _ask() -> socket.socket:
+    """Send a first request; it waits in the socket's queue until a web process takes it."""
+    question = socket.create_connection((ANYWHERE.get(settings.HOST, settings.HOST), settings.PORT))
+    question.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return question
+
+
+if __name__ == "__main__":
+    main()

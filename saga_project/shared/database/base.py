@@ -1,0 +1,38 @@
+"""Named as Django looks for it: ENGINE is ``saga_project.shared.database``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+from django.db.backends.postgresql import base
+from psycopg_pool import PoolTimeout
+
+from saga_project.shared.database import watch
+
+MAX_WAITS = 5
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Wait for the pool again and again while PostgreSQL is known to answer: it is only busy."""
+        waits = 0
+        while not watch.is_silent():
+            try:
+                return super().get_new_connection(conn_params)
+            except PoolTimeout:
+                waits += 1
+                if waits == MAX_WAITS or not watch.is_answering():
+                    raise
+        raise watch.NoAnswer
+
+
+def watch_over() -> watch.Watch:
+    """Return a watch over the default database, which ends its pool at an outage.
+
+    Whoever waits for a connection then is told at once, nobody gets one that broke, and the first who comes
+    afterwards begins a new pool, that has not to get over what failed.
+    """
+    wrapper = connections["default"]
+    assert isinstance(wrapper, DatabaseWrapper)  # noqa: S101 (settings know no other)
+    return watch.Watch(wrapper.get_connection_params(), silenced=wrapper.close_pool)

@@ -1,0 +1,40 @@
+"""The one guarded HTTP client: every call that Saga itself makes goes through it.
+
+The syntax of a URL is judged when it is stored (``check_url``), its addresses when they are dialled: the
+host is resolved once, every answer is judged, and the address that was judged is the one that is dialled.
+Proxy variables and netrc are ignored, each redirect is judged again, and an error names the rule that
+was broken, never the address behind a name.
+
+It stands on ``http.client`` because a socket can be handed to it: a deadline that the socket itself
+keeps bounds the whole call, also where a server drips its headers byte by byte.
+"""
+
+from saga_project.shared.http_client.client import Download, Response, download, request
+from saga_project.shared.http_client.errors import (
+    AddressRefused,
+    AnswerBroken,
+    AnswerTooLarge,
+    DownloadFailed,
+    InvalidUrl,
+    NoAnswer,
+    TookTooLong,
+    TooManyRedirects,
+)
+from saga_project.shared.http_client.urls import MAX_URL_LENGTH, check_url
+
+__all__ = [
+    "MAX_URL_LENGTH",
+    "AddressRefused",
+    "AnswerBroken",
+    "AnswerTooLarge",
+    "Download",
+    "DownloadFailed",
+    "InvalidUrl",
+    "NoAnswer",
+    "Response",
+    "TooManyRedirects",
+    "TookTooLong",
+    "check_url",
+    "download",
+    "request",
+]

@@ -1,0 +1,128 @@
+"""Connections that keep a deadline themselves, to addresses that were judged."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+import certifi
+
+from saga_project.shared.http_client import addresses, urls
+from saga_project.shared.http_client.errors import AddressRefused, NoAnswer, TookTooLong
+from saga_project.shared.http_client.urls import Url
+
+
+class Deadline:
+    def __init__(self, seconds: float, *, purpose: str) -> None:
+        self.purpose = purpose
+        self.ends_at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left; raises TookTooLong where none are."""
+        seconds = self.ends_at - time.monotonic()
+        if seconds <= 0:
+            raise TookTooLong(f"The {self.purpose} URL did not answer in time.")
+        return seconds
+
+
+def resolve(url: Url, deadline: Deadline) -> list[tuple[Any, ...]]:
+    """Return what the resolver says, as getaddrinfo does. A thread, because it knows no timeout."""
+    answers: queue.SimpleQueue[list[tuple[Any, ...]] | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError):
+            answers.put(None)
+
+    if urls.address_of(url.host) is not None:
+        ask()
+    else:
+        threading.Thread(target=ask, name="saga-resolve", daemon=True).start()
+    try:
+        found = answers.get(timeout=deadline.left())
+    except queue.Empty:
+        raise TookTooLong(f"The {deadline.purpose} URL's host was not found in time.") from None
+    if not found:
+        raise NoAnswer(f"The {deadline.purpose} URL's host is not known.")
+    return found
+
+
+class _BoundedSocket(socket.socket):
+    """Gives each system call only the time that the whole exchange has left."""
+
+    deadline: Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.left())
+        super().sendall(*args, **kwargs)
+
+
+class _BoundedTLSSocket(ssl.SSLSocket):
+    deadline: Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().recv_into(*args, **kwargs)
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().send(*args, **kwargs)
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    context.sslsocket_class = _BoundedTLSSocket
+    return context
+
+
+def _bound(connection: ssl.SSLSocket, deadline: Deadline) -> ssl.SSLSocket:
+    if not isinstance(connection, _BoundedTLSSocket):
+        raise TypeError("The TLS context makes sockets without a deadline.")
+    connection.deadline = deadline
+    return connection
+
+
+def dial(url: Url, deadline: Deadline) -> socket.socket:
+    """Resolve once, judge every answer, and connect to the first judged one that takes the call."""
+    if url.port in addresses.own_ports():
+        raise AddressRefused(f"The {deadline.purpose} URL names a port that is never called.")
+    answers = resolve(url, deadline)
+    for answer in answers:
+        addresses.judge(answer[4][0], purpose=deadline.purpose)
+    for family, kind, protocol, _, sockaddr in answers:
+        connection = _BoundedSocket(family, kind, protocol)
+        connection.deadline = deadline
+        try:
+            connection.settimeout(deadline.left())
+            connection.connect(sockaddr)
+            if connection.getpeername()[0] != sockaddr[0]:
+                raise AddressRefused(f"The {deadline.purpose} URL led to an unchecked address.")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return _wrap(connection, url, deadline)
+        except OSError as exc:
+            connection.close()
+            failure = exc
+        except BaseException:
+            connection.close()
+            raise
+    raise failure
+
+
+def _wrap(connection: socket.socket, url: Url, deadline: Deadline) -> socket.socket:
+    if url.scheme == "http":
+        return connection
+    connection.settimeout(deadline.left())
+    wrapped = tls().wrap_socket(connection, server_hostname=url.host)
+    return _bound(wrapped, deadline)

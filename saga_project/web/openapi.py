@@ -1,0 +1,336 @@
+"""The OpenAPI document: every route with every status it answers, in both dialects, and a page to read it.
+
+Views describe their own bodies and answers; what all routes share (errors, who may call, the rules for names,
+versions and URLs) is added here, once.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any, ClassVar
+
+import orjson
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+
+from saga_project.shared import api
+
+BEARER = "bearer"
+MEANINGS = {
+    "400": "The request cannot be understood, or breaks a rule that `message` names.",
+    "401": "No token, or one that is not known.",
+    "403": "The token does not have the scope, or the service belongs to another account.",
+    "404": "What was named does not exist.",
+    "409": "The state of what was named, or of its Idempotency-Key, forbids this.",
+    "410": "The cursor is older than the events that are kept.",
+    "413": "The body has more than 1 MiB.",
+    "415": "The body is not JSON.",
+    "422": "The body cannot be understood, or breaks a rule.",
+    "429": "Too many requests; Retry-After says how long to wait.",
+    "502": "Another server, which this needs, refused or could not be reached.",
+    "503": "Redis or the database is not available.",
+}
+ERROR = {
+    "type": "object",
+    "required": ["error", "message"],
+    "properties": {
+        "error": {"type": "string", "description": "The short type, for programs."},
+        "message": {"type": "string", "description": "A sentence for the person who must act."},
+    },
+    "additionalProperties": False,
+}
+SCAICONTROL_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "request_id"],
+            "properties": {
+                "code": {"type": "string", "enum": sorted(set(api.SCAICONTROL_CODES.values()))},
+                "message": {"type": "string"},
+                "request_id": {"type": "string"},
+            },
+            "additionalProperties": False,
+        }
+    },
+    "additionalProperties": False,
+}
+HTTP_VALIDATION_ERROR = {
+    "type": "object",
+    "required": ["detail"],
+    "properties": {
+        "detail": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["loc", "msg", "type"],
+                "properties": {
+                    "loc": {
+                        "type": "array",
+                        "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+                    },
+                    "msg": {"type": "string"},
+                    "type": {"type": "string"},
+                },
+            },
+        }
+    },
+    "additionalProperties": False,
+}
+
+# --- The words that mean the same wherever they stand ---------------------------------------------
+
+_NAME = {
+    "type": "string",
+    "pattern": "^(?!(register|heartbeat|watch|export)$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+    "maxLength": 128,
+}
+_INSTANCE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", "maxLength": 128}
+_VERSION = {
+    "type": "string",
+    "pattern": "^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}$",
+    "maxLength": 128,
+}
+_URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}
+_URL_OR_EMPTY = {"type": "string", "pattern": "^(https?://.*)?$", "maxLength": 2048}
+_MOMENT = {"type": "string", "format": "date-time"}
+_WINDOW = {"type": "string", "pattern": "^([1-9][0-9]{0,2}[smhdw])?$"}
+RULES: dict[str, dict[str, Any]] = {
+    "service_name": _NAME,
+    "slug": _NAME,
+    "instance_id": _INSTANCE,
+    "version": _VERSION,
+    "service_url": _URL,
+    "base_url": _URL,
+    "health_check_url": _URL,
+    "callback_url": _URL_OR_EMPTY,
+    "artifact_url": _URL,
+    "timestamp": _MOMENT,
+    "published_at": _MOMENT,
+    "artifact_type": {"type": "string", "enum": ["binary", "archive", "image"]},
+    "strategy": {"type": "string", "enum": ["rolling", "blue-green", "canary"]},
+    "checksum": {"type": "string", "pattern": "^[ -~]{0,256}$"},
+    "topics": {
+        "maxItems": 100,
+        "items": {"type": "string", "pattern": "^[A-Za-z0-9._*?\\[\\]!-]{1,64}$"},
+    },
+    "contact_email": {"type": "string", "pattern": "^([^@\\s]+@[^@\\s]+)?$", "maxLength": 320},
+}
+_BEAT = {
+    "type": "object",
+    "required": ["service_name"],
+    "properties": {
+        "service_name": _NAME,
+        "instance_id": {**_INSTANCE, "nullable": True},
+        "status": {
+            "type": "string",
+            "nullable": True,
+            "enum": ["passing", "warning", "critical", None],
+        },
+        "version": {**_VERSION, "nullable": True},
+        "note": {"type": "string", "nullable": True, "maxLength": 1000},
+    },
+}
+#: Words that mean something in one body only.
+BODY_RULES: dict[str, dict[str, dict[str, Any]]] = {
+    "RegistrationRequest": {
+        "capabilities": {"items": {"type": "string", "enum": ["rest", "graphql", "grpc", "mcp"]}}
+    },
+    "BulkRequest": {"services": {"maxItems": 1000, "items": {"anyOf": [_NAME, _BEAT]}}},
+    "DeployShapeRequest": {"artifact_url": _URL_OR_EMPTY},
+    "ScaiControlRegistrationRequest": {"health_check_url": _URL_OR_EMPTY},
+    "ConfigShapeRequest": {
+        "endpoints": {"additionalProperties": _URL},
+        "service_name": _NAME,
+    },
+}
+PARAMETER_RULES: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "offset": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    "since": _MOMENT,
+    "until": _MOMENT,
+    "window": _WINDOW,
+    "service": {**_NAME, "pattern": f"^$|{_NAME['pattern']}"},
+    "service_name": _NAME,
+    "instance_id": _INSTANCE,
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key with the same body gets the first answer again, for 24 hours.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+
+
+class SagaSchema(AutoSchema):
+    """Adds to a view's own description what it shares with all others."""
+
+    view: api.SagaView  # type: ignore[override]
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        if self._scope() is None:
+            return []
+        needs_token = settings.SAGA_AUTH == "required" or self._is_scaicontrol()
+        return [{BEARER: []}] if needs_token else [{BEARER: []}, {}]
+
+    def get_tags(self) -> list[str]:
+        """The first word of the path, where the view names no group."""
+        return [self.path.removeprefix("/api/v1/").partition("/")[0]]
+
+    def get_operation_id(self) -> str:
+        """The method and the path in words, where the view does not name the operation."""
+        words = re.findall(r"\w+", self.path.removeprefix("/api/v1/"))
+        return "_".join([self.method.lower(), *words])
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        if not self._scope():
+            operation["security"] = []
+        if self.method == "POST":
+            operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        for parameter in operation.get("parameters", []):
+            self._tighten_parameter(parameter)
+        for status in self._statuses(has_body="requestBody" in operation):
+            operation["responses"].setdefault(status, self._error(status))
+        return operation
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        """The ScaiControl dialect names the service in the body of its DELETE; none else has one."""
+        if self.method == "DELETE" and not self._is_scaicontrol():
+            return None
+        method, self.method = self.method, "PUT" if self.method == "DELETE" else self.method
+        try:
+            return super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        finally:
+            self.method = method
+
+    def _scope(self) -> str | None:
+        return self.view.required_scopes.get(self.method)
+
+    def _is_scaicontrol(self) -> bool:
+        return api.is_scaicontrol(self.path)
+
+    def _tighten_parameter(self, parameter: dict[str, Any]) -> None:
+        own = self.view.own_parameters
+        name = parameter["name"]
+        if parameter["in"] == "path" and name == "name":
+            parameter["schema"] = _NAME
+        elif (
+            parameter["in"] == "query"
+            and name in PARAMETER_RULES
+            and name not in own
+            and parameter["schema"].get("type") != "array"
+        ):
+            parameter["schema"] = {**parameter["schema"], **PARAMETER_RULES[name]}
+
+    def _statuses(self, *, has_body: bool) -> list[str]:
+        """Return what this operation may answer beside what its view describes."""
+        scope, is_change = self._scope(), self.method != "GET"
+        own = self.view.further_statuses
+        statuses = [str(status) for status in own.get(self.method, ())]
+        if scope is None:
+            return statuses
+        statuses += ["401", "403", "429", "503", "422" if self._is_scaicontrol() else "400"]
+        statuses += ["409"] * is_change + ["413", "415"] * has_body
+        statuses += ["404"] * (is_change or "{" in self.path)
+        return sorted(statuses)
+
+    def _error(self, status: str) -> dict[str, Any]:
+        name = "ScaiControlError" if self._is_scaicontrol() else "Error"
+        if status == "422":
+            name = "HTTPValidationError"
+        schema = {"$ref": f"#/components/schemas/{name}"}
+        return {
+            "description": MEANINGS[status],
+            "content": {"application/json": {"schema": schema}},
+        }
+
+
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Finish the document: the shared components, and the rules inside request bodies."""
+    components = result.setdefault("components", {})
+    schemas: dict[str, Any] = components.setdefault("schemas", {})
+    schemas["Error"] = ERROR
+    schemas["ScaiControlError"] = SCAICONTROL_ERROR
+    schemas["HTTPValidationError"] = HTTP_VALIDATION_ERROR
+    components["securitySchemes"] = {
+        BEARER: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A service account's token (manage.py create_token), or its issuer's JWT.",
+        }
+    }
+    for name in _requested(result):
+        rules = {**RULES, **BODY_RULES.get(name, {})}
+        for word, schema in schemas[name].get("properties", {}).items():
+            if word in rules:
+                _tighten(schema, rules[word])
+    return result
+
+
+def _tighten(schema: dict[str, Any], rule: dict[str, Any]) -> None:
+    """Add a word's rule to its schema; whether it may be null stays as the view says."""
+    is_nullable = bool(schema.get("nullable"))
+    for key in ("enum", "minLength"):
+        schema.pop(key, None)
+    schema.update(rule)
+    if is_nullable and "enum" in rule:
+        schema["enum"] = [*rule["enum"], None]
+
+
+def _requested(result: dict[str, Any]) -> set[str]:
+    """Return the components that are bodies of requests."""
+    names = set()
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            content = operation.get("requestBody", {}).get("content", {})
+            reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+            names.add(reference.rpartition("/")[2])
+    return names - {""}
+
+
+# --- Serving it -----------------------------------------------------------------------------------
+
+
+@functools.cache
+def document(auth: str) -> bytes:
+    """Return the document as JSON; it is the same for everybody while the process runs."""
+    del auth  # what it depends on, beside the code
+    generator: Any = SchemaGenerator
+    return orjson.dumps(generator().get_schema(request=None, public=True))
+
+
+class SchemaView(api.SagaView):
+    required_scopes: ClassVar[dict[str, str]] = {}
+
+    @extend_schema(
+        operation_id="schema",
+        summary="This document",
+        tags=["documentation"],
+        responses={200: {"type": "object"}},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(document(settings.SAGA_AUTH), content_type="application/json")
+
+
+class DocsView(api.SagaView):
+    required_scopes: ClassVar[dict[str, str]] = {}
+
+    @extend_schema(
+        operation_id="docs",
+        summary="This document, to read and try",
+        tags=["documentation"],
+        responses={(200, "text/html"): OpenApiResponse({"type": "string"}, "A page.")},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        plain: HttpRequest = request._request  # noqa: SLF001  (DRF's way to the request of Django)
+        return render(plain, "docs.html")

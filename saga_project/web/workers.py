@@ -1,0 +1,62 @@
+"""What every worker tells: its log lines, how its tasks went, and that it lives."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any
+
+from celery import Task, signals
+from django.conf import settings
+from django_structlog.celery.receivers import CeleryReceiver
+
+from registry import presence
+from saga_project.shared import errors, metrics
+
+WORKERS_KEY = "saga:workers"
+
+_receiver = CeleryReceiver()
+_begun: dict[str, float] = {}
+
+
+def connect() -> None:
+    """Listen to Celery, in every process: who enqueues a task gives it the request's id."""
+    _receiver.connect_worker_signals()
+    signals.setup_logging.connect(_keep_logging)
+    signals.task_prerun.connect(_note_begin)
+    signals.task_postrun.connect(_note_end)
+    signals.heartbeat_sent.connect(_note_life)
+    signals.worker_ready.connect(_serve_metrics)
+    signals.worker_ready.connect(_keep_the_program)
+
+
+def _keep_logging(**_: Any) -> None:
+    """Django has set logging up already; that somebody listens keeps Celery from doing it again."""
+
+
+def _note_begin(task_id: str, **_: Any) -> None:
+    _begun[task_id] = time.perf_counter()
+
+
+def _note_end(task_id: str, task: Task[Any, Any], state: str | None = None, **_: Any) -> None:
+    metrics.tasks_total.labels(task.name, (state or "unknown").lower()).inc()
+    if (begun := _begun.pop(task_id, None)) is not None:
+        metrics.task_seconds.labels(task.name).observe(time.perf_counter() - begun)
+
+
+def _note_life(sender: Any, **_: Any) -> None:
+    try:
+        with presence.breaker.guard():
+            presence.connection().hset(WORKERS_KEY, sender.eventer.hostname, time.time())
+    except errors.RedisUnavailable:
+        return  # Without Redis there is no work either; the next beat of this worker tells.
+
+
+def _keep_the_program(**_: Any) -> None:
+    """Look for garbage in what tasks leave, not in all that was loaded: long sweeps do so several times."""
+    gc.freeze()
+
+
+def _serve_metrics(**_: Any) -> None:
+    if settings.SAGA_WORKER_METRICS_PORT:
+        metrics.serve(settings.SAGA_WORKER_METRICS_PORT, host=settings.HOST)

@@ -1,0 +1,130 @@
+"""Gathered newcomers: one transaction for many, and whoever cannot be answered holds up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from registry import operations
+from registry.fast import registration_batcher
+from registry.models import Service
+from registry.operations import Newcomer, Registered, Registration
+from saga_project.shared import errors
+from tests import waiting
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+
+Register = Callable[..., list[registration_batcher.Answer]]
+
+
+@pytest.fixture
+def register(loop: asyncio.AbstractEventLoop) -> Iterator[Register]:
+    """Registers names that come together, and waits for what each is told."""
+    door = registration_batcher.Intake()
+
+    async def let_in(names: Sequence[str]) -> list[registration_batcher.Answer]:
+        told: list[asyncio.Future[registration_batcher.Answer]] = [
+            loop.create_future() for _ in names
+        ]
+        for name, future in zip(names, told, strict=True):
+            door.register(newcomer(name), future.set_result)
+        async with asyncio.timeout(30):
+            return await asyncio.gather(*told)
+
+    yield lambda *names: loop.run_until_complete(let_in(names))
+    loop.run_until_complete(door.close())
+
+
+def newcomer(name: str) -> Newcomer:
+    return Newcomer(Registration(service_name=name, url="http://localhost:1"), None)
+
+
+def backends() -> list[int]:
+    """Return the connections whose last statement let newcomers in."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND query LIKE '%%WITH taken AS%%'"
+        )
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def test_newcomers_who_come_together_go_together(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    let_in = operations.register_new
+
+    def counted(newcomers: Sequence[Newcomer], **options: Any) -> list[Registered | None]:
+        batches.append(len(newcomers))
+        return let_in(newcomers, **options)
+
+    monkeypatch.setattr(operations, "register_new", counted)
+    names = [f"new-{number}" for number in range(30)]
+
+    answers = register(*names)
+
+    assert [answer.service_name for answer in answers if isinstance(answer, Registered)] == names
+    assert batches == [30]
+
+
+def test_an_answer_that_cannot_be_given_holds_up_nobody() -> None:
+    async def let_in() -> registration_batcher.Answer:
+        door = registration_batcher.Intake()
+        told: asyncio.Future[registration_batcher.Answer] = (
+            asyncio.get_running_loop().create_future()
+        )
+        door.register(newcomer("a"), broken)
+        door.register(newcomer("b"), told.set_result)
+        async with asyncio.timeout(30):
+            answer = await told
+        await door.close()
+        return answer
+
+    def broken(answer: registration_batcher.Answer) -> None:
+        raise RuntimeError("the connection is in no state for this")
+
+    assert isinstance(asyncio.run(let_in()), Registered)
+
+
+def test_the_connection_is_kept_for_those_who_come_next(register: Register) -> None:
+    register("a")
+    first = backends()
+
+    register("b")
+
+    assert len(first) == 1
+    assert backends() == first
+
+
+def test_the_connection_is_given_back_when_nobody_comes(
+    register: Register, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration_batcher, "KEEP_SECONDS", 0.01)
+
+    register("a")
+
+    def is_given_back() -> bool:
+        loop.run_until_complete(asyncio.sleep(0))  # a turn, for its timer
+        return not backends()
+
+    waiting.until(is_given_back)
+    assert isinstance(register("b")[0], Registered)
+
+
+def test_a_connection_that_broke_is_told_once(register: Register) -> None:
+    register("a")
+    [backend] = backends()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+
+    [refused] = register("b")
+    [let_in] = register("c")
+
+    assert isinstance(refused, errors.DatabaseUnavailable)
+    assert isinstance(let_in, Registered)
+    assert set(Service.objects.values_list("name", flat=True)) == {"a", "c"}

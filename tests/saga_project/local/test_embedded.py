@@ -1,0 +1,197 @@
+"""The embedded servers, started for real in data folders of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis as redis_library
+
+from saga_project import env
+from saga_project.local import embedded
+from saga_project.local.embedded import postgresql, processes, valkey
+
+
+@pytest.fixture
+def store(data_dir: Path) -> Iterator[processes.Server]:
+    server = valkey.server(data_dir)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_secret_stays_the_same_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    first = embedded.secret(tmp_path, "secret_key")
+
+    assert embedded.secret(tmp_path, "secret_key") == first
+    assert (tmp_path / "secrets" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_reads_a_database_url_with_a_unix_socket() -> None:
+    database = embedded.parse_database_url("postgresql://saga@/registry?host=/run/postgresql")
+
+    assert (database["HOST"], database["NAME"], database["USER"]) == (
+        "/run/postgresql",
+        "registry",
+        "saga",
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://localhost/saga", "postgresql://localhost", "postgresql://["]
+)
+def test_refuses_a_database_url_by_its_name(url: str) -> None:
+    with pytest.raises(env.ConfigurationError, match=r"^DATABASE_URL: "):
+        embedded.parse_database_url(url)
+
+
+def test_a_broker_on_a_unix_socket_is_named_as_kombu_wants_it() -> None:
+    assert (
+        embedded.broker_url("unix:///run/redis.sock?db=3")
+        == "redis+socket:///run/redis.sock?virtual_host=3"
+    )
+
+
+def test_a_cluster_is_made_started_and_stopped(data_dir: Path) -> None:
+    server = postgresql.server(data_dir, is_durable=False)
+    try:
+        server.start()
+        postgresql.create_database(data_dir)
+        with psycopg.connect(embedded.database_url(data_dir)) as connection:
+            row = connection.execute("SELECT current_user, current_database()").fetchone()
+    finally:
+        server.stop()
+
+    assert row == ("saga", "saga")
+    assert server.find() is None
+
+
+def test_a_killed_cluster_that_nobody_waited_for_starts_again(data_dir: Path) -> None:
+    killed = postgresql.server(data_dir, is_durable=False)
+    killed.start()
+    assert killed.child
+    os.kill(killed.child.pid, signal.SIGKILL)  # from here on a zombie, with processes of its own
+    server = postgresql.server(data_dir, is_durable=False)
+    try:
+        is_new = server.start()
+    finally:
+        server.stop()
+        killed.child.wait()
+
+    assert is_new
+
+
+def test_a_cluster_of_another_major_version_is_refused(data_dir: Path) -> None:
+    old = data_dir / "old"
+    (old / "postgresql").mkdir(parents=True)
+    (old / "postgresql" / "PG_VERSION").write_text("15\n")
+
+    with pytest.raises(processes.ServerFailed, match="written by PostgreSQL 15"):
+        postgresql.server(old)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands PostgreSQL to another account")
+def test_root_keeps_the_cluster_where_the_other_account_can_go(data_dir: Path) -> None:
+    hidden = data_dir / "hidden"
+    hidden.mkdir(mode=0o700)
+    server = postgresql.server(hidden, is_durable=False)
+    try:
+        is_new = server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder.parent)
+
+    assert is_new
+    assert (hidden / "postgresql").is_symlink()
+
+
+def test_a_server_that_a_crashed_launcher_left_is_adopted(
+    data_dir: Path, store: processes.Server
+) -> None:
+    running = store.find()
+
+    successor = valkey.server(data_dir)
+
+    assert successor.start() is False
+    assert successor.find() == running
+
+
+def test_a_server_that_ends_while_it_is_adopted_is_started_again(
+    data_dir: Path, store: processes.Server
+) -> None:
+    successor = valkey.server(data_dir)
+
+    def end_and_answer_nothing() -> bool:
+        successor.is_answering = store.is_answering
+        assert store.child
+        store.child.kill()
+        store.child.wait()
+        return False
+
+    successor.is_answering = end_and_answer_nothing
+    try:
+        is_new = successor.start()
+    finally:
+        successor.stop()
+
+    assert is_new
+
+
+def test_a_taken_port_is_replaced_and_the_new_one_remembered(
+    data_dir: Path, store: processes.Server
+) -> None:
+    taken = embedded.port(data_dir, "valkey")
+    other = data_dir / "other"
+    other.mkdir()
+    embedded.remember_port(other, "valkey", taken)
+    second = valkey.server(other)
+    try:
+        second.start()
+        answer = redis_library.Redis.from_url(embedded.redis_url(other)).ping()
+    finally:
+        second.stop()
+
+    assert answer
+    assert embedded.port(other, "valkey") != taken
+
+
+def test_a_port_that_is_taken_at_the_last_moment_is_replaced(
+    data_dir: Path, store: processes.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = embedded.port(data_dir, "valkey")
+    other = data_dir / "late"
+    other.mkdir()
+    embedded.remember_port(other, "valkey", taken)
+    look, first_looks = processes._is_free, iter([True])
+    monkeypatch.setattr(processes, "_is_free", lambda port: next(first_looks, False) or look(port))
+    second = valkey.server(other)
+    try:
+        second.start()
+    finally:
+        second.stop()
+
+    assert embedded.port(other, "valkey") != taken
+
+
+def test_what_valkey_acknowledged_survives_a_kill(data_dir: Path, store: processes.Server) -> None:
+    client = redis_library.Redis.from_url(embedded.redis_url(data_dir))
+    client.set("answer", "42")
+    assert store.child
+    os.kill(store.child.pid, signal.SIGKILL)
+    store.child.wait()
+
+    store.start()
+
+    assert client.get("answer") == b"42"
+
+
+def test_a_pid_that_belongs_to_somebody_else_is_not_taken_for_the_server(data_dir: Path) -> None:
+    server = valkey.server(data_dir)
+    server.pid_file.write_text(f"{os.getpid()}\n")
+
+    assert server.find() is None

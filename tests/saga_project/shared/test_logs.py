@@ -1,0 +1,105 @@
+"""Log lines: whose request, in which form, and never a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+
+from saga_project.shared import api, logs
+
+
+@pytest.fixture(params=["json", "console"])
+def form(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield request.param
+    logging.config.dictConfig(settings.LOGGING)
+
+
+def line(form: str, capsys: pytest.CaptureFixture[str], text: str, **extra: Any) -> str:
+    logging.config.dictConfig(logs.configuration(form=form, level="INFO"))
+    logging.getLogger("saga.test").info(text, extra=extra)
+    return capsys.readouterr().err
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    written = line("json", capsys, "instance expired", service="pay")
+    logging.config.dictConfig(settings.LOGGING)
+
+    document = json.loads(written)
+    assert written.count("\n") == 1
+    assert document.pop("timestamp").endswith("Z")
+    assert document == {
+        "event": "instance expired",
+        "level": "info",
+        "logger": "saga.test",
+        "service": "pay",
+    }
+
+
+def test_every_line_carries_the_request(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="req-7"):
+        assert "req-7" in line(form, capsys, "hello")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"password": "hunter2hunter2"},
+        {"webhook_secret": "hunter2hunter2"},
+        {"headers": {"Authorization": "hunter2hunter2"}},
+        {"headers": [{"X-Webhook-Signature": "ok"}, {"cookie": "hunter2hunter2"}]},
+        {"header": "Bearer hunter2hunter2"},
+        {"url": "postgresql://saga:hunter2hunter2@127.0.0.1/saga"},
+        {"note": "used saga_hunter2hunter2hunter2 here"},
+        {"note": "whsec_hunter2hunter2hunter2"},
+    ],
+)
+def test_no_secret_is_written(
+    form: str, capsys: pytest.CaptureFixture[str], extra: dict[str, Any]
+) -> None:
+    written = line(form, capsys, "called", **extra)
+
+    assert "hunter2" not in written
+    assert logs.HIDDEN in written
+
+
+def test_no_secret_is_written_with_an_error(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(logs.configuration(form=form, level="INFO"))
+    try:
+        raise ConnectionError("redis://:hunter2hunter2@localhost:6379/0")
+    except ConnectionError:
+        logging.getLogger("saga.test").exception("lost")
+
+    written = capsys.readouterr().err
+    assert "ConnectionError" in written
+    assert "hunter2" not in written
+
+
+def test_what_is_no_secret_stays(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    written = line(form, capsys, "token issued", token_prefix="saga_abc", service="pay")
+
+    assert "saga_abc" in written
+    assert logs.HIDDEN not in written
+
+
+def test_a_request_gives_its_lines_its_id_and_takes_it_along() -> None:
+    seen: list[str] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        seen.append(structlog.contextvars.get_contextvars()["request_id"])
+        return HttpResponse()
+
+    middleware = api.RequestIdMiddleware(view)
+    response = middleware(RequestFactory().get("/", headers={"X-Request-ID": "req-9"}))
+
+    assert seen == ["req-9"]
+    assert response["X-Request-ID"] == "req-9"
+    assert "request_id" not in structlog.contextvars.get_contextvars()

@@ -1,0 +1,238 @@
+"""Releases on disk: complete or absent, kept as many as asked, refused where they are not what they claim."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from tests.updates.artifacts.archives import hostile
+from updates.artifacts import store
+from updates.artifacts.installers import backups, directory
+from updates.models import Target
+from updates.step_context import StepFailed, Work
+
+Make = Callable[..., Work]
+
+
+@pytest.fixture
+def make(tmp_path: Path, settings: Settings) -> Make:
+    """A Work whose artifact is in the store already, as after its fetch."""
+    settings.SAGA_ARTIFACTS_DIR = tmp_path / "artifacts"
+    settings.SAGA_BACKUPS_DIR = tmp_path / "backups"
+
+    def make(version: str, data: bytes | None = None, **fields: Any) -> Work:
+        content = data or hostile.good_tar_gz({"VERSION": version.encode()})
+        digest = hashlib.sha256(content).hexdigest()
+        path = store.content_path(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        values: dict[str, Any] = {
+            "service_name": "shop",
+            "kind": "deploy",
+            "version": version,
+            "job_id": f"deploy-shop-{version}-1",
+            "target": Target(keep_releases=2),
+            "fence": 1,
+            "deadline_seconds": 5,
+            "artifact_url": f"https://ci.example/shop-{version}.tar.gz",
+            "artifact_sha256": digest,
+            "root": tmp_path / "root",
+        }
+        return Work(**{**values, **fields})
+
+    return make
+
+
+def install(work: Work) -> None:
+    previous = directory.back_up(work).result["previous"]
+    directory.unpack(work)
+    directory.switch(dataclasses.replace(work, previous=previous))
+    directory.clean_up(dataclasses.replace(work, previous=previous))
+
+
+def kept(work: Work) -> list[str]:
+    return sorted(path.name for path in (work.root / "releases").iterdir())
+
+
+def test_keeps_as_many_releases_as_the_target_says(make: Make) -> None:
+    for version in ("1", "2", "3", "4"):
+        install(make(version))
+
+    assert kept(make("4")) == ["3", "4"]
+    assert (make("4").root / "current" / "VERSION").read_text() == "4"
+
+
+def test_every_step_may_run_twice(make: Make) -> None:
+    install(make("1"))
+    work = make("2")
+    for step in (directory.verify, directory.unpack, directory.back_up, directory.switch):
+        step(work)
+        step(work)
+
+    assert (work.root / "current" / "VERSION").read_text() == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("shop.tar.gz", ["VERSION"]),
+        ("shop.tgz", ["VERSION"]),
+        ("download", ["VERSION"]),
+        ("shop.jar", ["shop.jar"]),
+    ],
+)
+def test_unpacks_what_is_an_archive_and_is_not_run_as_it_is(
+    make: Make, name: str, files: list[str]
+) -> None:
+    work = make("1", artifact_url=f"https://ci.example/{name}")
+
+    directory.unpack(work)
+
+    assert [path.name for path in (work.root / "releases" / "1").iterdir()] == files
+
+
+def test_a_plain_file_is_installed_ready_to_run(make: Make) -> None:
+    work = make("1", b"#!/bin/sh\n", artifact_url="https://ci.example/shop-run")
+
+    directory.unpack(work)
+
+    installed = work.root / "releases" / "1" / "shop-run"
+    assert installed.read_bytes() == b"#!/bin/sh\n"
+    assert installed.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "reason"),
+    [
+        ("https://ci.example/shop.tar.gz", "binary", "not the tar.gz that its name promises"),
+        ("https://ci.example/shop.zip", "binary", "not the zip that its name promises"),
+        ("https://ci.example/shop", "archive", "although it is called an archive"),
+    ],
+)
+def test_refuses_what_is_not_what_it_claims(make: Make, url: str, kind: str, reason: str) -> None:
+    work = make("1", b"<html>Sign in</html>", artifact_url=url, artifact_type=kind)
+
+    with pytest.raises(StepFailed, match=reason):
+        directory.unpack(work)
+
+    assert kept(work) == []
+
+
+def test_a_hostile_archive_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
+    install(make("1"))
+    work = make("2", hostile.tar_gz(hostile.entry(b"good"), hostile.entry(b"../../evil")))
+
+    with pytest.raises(StepFailed, match="leaves the folder"):
+        directory.unpack(work)
+
+    assert kept(work) == ["1"]
+    assert not list(tmp_path.rglob("*evil*"))
+    assert not list(tmp_path.rglob(".part-*"))
+
+
+def test_a_version_that_runs_never_changes_its_content(make: Make) -> None:
+    install(make("1"))
+
+    with pytest.raises(StepFailed, match="runs already with another content"):
+        directory.unpack(make("1", hostile.good_tar_gz({"VERSION": b"1, but other"})))
+
+
+def test_a_version_that_does_not_run_may_be_made_anew(make: Make) -> None:
+    install(make("1"))
+    install(make("2"))
+
+    directory.unpack(make("1", hostile.good_tar_gz({"VERSION": b"1, mended"})))
+
+    assert (make("1").root / "releases" / "1" / "VERSION").read_text() == "1, mended"
+
+
+def test_an_artifact_that_changes_on_disk_after_it_was_verified_is_refused(make: Make) -> None:
+    work = make("1")
+    directory.verify(work)
+    store.content_path(work.artifact_sha256).write_bytes(b"something else")
+
+    with pytest.raises(StepFailed, match="changed on disk"):
+        directory.unpack(work)
+
+
+def test_a_backup_that_came_out_wrong_is_not_kept(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(make("1"))
+    monkeypatch.setattr(shutil, "copyfile", lambda _source, to, **_: to.write_bytes(b"?"))
+
+    with pytest.raises(StepFailed, match="unlike what runs"):
+        directory.back_up(make("2"))
+
+    assert [path.name for path in backups.path_of("shop", "1").parent.iterdir()] == [".lock"]
+
+
+def test_a_backup_has_what_runs_even_if_it_was_changed_in_place(make: Make) -> None:
+    work = make("1")
+    install(work)
+    (work.root / "releases" / "1" / "VERSION").write_text("patched")
+
+    outcome = directory.back_up(make("2"))
+
+    assert "had been changed in place" in outcome.message
+    assert (backups.path_of("shop", "1") / "release" / "VERSION").read_text() == "patched"
+
+
+def test_a_backup_that_was_damaged_is_not_used(make: Make) -> None:
+    install(make("1"))
+    work = make("2")
+    install(work)
+    (backups.path_of("shop", "1") / "release" / "VERSION").write_text("damaged")
+    (work.root / "releases" / "1" / "VERSION").write_text("damaged, too")
+
+    with pytest.raises(StepFailed, match="backup of 1 cannot be used"):
+        directory.restore(dataclasses.replace(work, previous="1"))
+
+    assert (work.root / "current" / "VERSION").read_text() == "2"
+
+
+def test_the_first_deployment_goes_back_to_nothing(make: Make) -> None:
+    work = make("1")
+    install(work)
+
+    directory.restore(dataclasses.replace(work, previous=None))
+
+    assert not (work.root / "current").exists()
+
+
+def test_an_image_is_nothing_for_a_directory(make: Make) -> None:
+    with pytest.raises(StepFailed, match="cannot install an image"):
+        directory.fetch(make("1", artifact_type="image"))
+
+
+def test_a_rollback_whose_release_is_gone_uses_its_backup(make: Make) -> None:
+    install(make("1"))
+    install(make("2"))
+    work = make("1", kind="rollback", artifact_url="", artifact_sha256="")
+    (work.root / "releases" / "1" / "VERSION").unlink()
+
+    outcome = directory.fetch(work)
+
+    assert outcome.message == "Restored from its backup."
+    assert (work.root / "releases" / "1" / "VERSION").read_text() == "1"
+
+
+def test_a_rollback_needs_no_url_while_its_backup_is_whole(make: Make) -> None:
+    """Registries forget old artifacts; what ran here was kept for this."""
+    install(make("1"))
+    install(make("2"))
+    store.content_path(make("1").artifact_sha256).unlink()
+    work = make("1", kind="rollback", artifact_url="http://127.0.0.1:9/gone", artifact_sha256="")
+    (work.root / "releases" / "1" / "VERSION").unlink()
+
+    for step in (directory.fetch, directory.verify, directory.unpack, directory.switch):
+        step(work)
+
+    assert (work.root / "current" / "VERSION").read_text() == "1"

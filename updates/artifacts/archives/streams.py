@@ -1,0 +1,137 @@
+"""Decompress as a bounded stream: never more than asked for, never past the ratio or the limit."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from updates.artifacts.archives.extraction import Limits
+from updates.artifacts.archives.refusals import HostileArchive
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+CHUNK = 64 * 1024
+XZ_MEMORY_BYTES = 128 * 2**20
+
+
+class _Decompressor(Protocol):
+    """What zlib and lzma have in common, once zlib's is wrapped."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Gunzip:
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+def _unxz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+
+
+class Stream:
+    """Exact reads of what a compressed file holds."""
+
+    def __init__(
+        self, file: IO[bytes], limits: Limits, magic: bytes, make: Callable[[], _Decompressor]
+    ) -> None:
+        self._file = file
+        self._limits = limits
+        self._magic = magic
+        self._make = make
+        self._inner = make()
+        self._read = 0
+        self._produced = 0
+        self._buffer = bytearray()
+        self._is_over = False
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, fewer only at the end; a stream that is cut short is refused."""
+        while len(self._buffer) < size and not self._is_over:
+            self._buffer += self._more()
+        chunk = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return chunk
+
+    def _more(self) -> bytes:
+        data = b""
+        if self._inner.eof:
+            data = self._next_member()
+            if self._is_over:
+                return b""
+        elif self._inner.needs_input:
+            data = self._file.read(CHUNK)
+            self._read += len(data)
+        try:
+            produced = self._inner.decompress(data, CHUNK)
+        except (zlib.error, lzma.LZMAError) as exc:
+            raise HostileArchive("compressed data that is broken") from exc
+        # A full output buffer may hide more that needs no input; nothing at all is the end of the file.
+        if not produced and not data and not self._inner.eof:
+            raise HostileArchive("compressed data cut short")
+        self._count(len(produced))
+        return produced
+
+    def _next_member(self) -> bytes:
+        """Compressed files may be concatenated or padded with zeros; anything else is not data."""
+        rest = self._inner.unused_data + self._file.read(CHUNK)
+        self._read += len(rest)
+        while rest and not rest.strip(b"\0"):
+            rest = self._file.read(CHUNK)
+            self._read += len(rest)
+        if not rest:
+            self._is_over = True
+            return b""
+        if not rest.startswith(self._magic):
+            raise HostileArchive("data after the end of the compressed stream")
+        self._inner = self._make()
+        return rest
+
+    def _count(self, size: int) -> None:
+        self._produced += size
+        # Headers and padding come on top of the files, hence the tenth.
+        if self._produced > self._limits.total_bytes * 1.1:
+            raise HostileArchive(f"more than {self._limits.total_bytes} bytes unpacked")
+        check_ratio(self._produced, self._read, self._limits)
+
+
+def check_ratio(produced: int, read: int, limits: Limits) -> None:
+    if produced > limits.ratio_from_bytes and produced > limits.ratio * read:
+        raise HostileArchive(f"compressed more than {limits.ratio}:1")
+
+
+Opener = Callable[[IO[bytes], Limits], Stream]
+
+
+def gzip(file: IO[bytes], limits: Limits) -> Stream:
+    return Stream(file, limits, GZIP_MAGIC, _Gunzip)
+
+
+def xz(file: IO[bytes], limits: Limits) -> Stream:
+    return Stream(file, limits, XZ_MAGIC, _unxz)

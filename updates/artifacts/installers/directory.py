@@ -1,0 +1,245 @@
+"""Install into a folder: ``releases/<version>`` complete or absent, ``current`` flipped by a rename.
+
+Each step looks first, then does: it may run twice, and may have been killed at any line before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from updates.artifacts import archives, files, store
+from updates.artifacts.installers import backups, manifests, staging, unpacking, upkeep
+from updates.artifacts.installers.root import Root, open_root
+from updates.models import Job
+from updates.step_context import Outcome, StepFailed, Work
+
+
+@contextmanager
+def _root(work: Work) -> Iterator[Root]:
+    with open_root(
+        work.root,
+        fence=work.fence,
+        timeout_seconds=work.deadline_seconds,
+        checkpoint=work.checkpoint,
+    ) as root:
+        yield root
+
+
+# --- Before anything is touched --------------------------------------------------------------------
+
+
+def fetch(work: Work) -> Outcome:
+    if work.artifact_type == "image":
+        raise StepFailed("A directory target cannot install an image; give it an image installer.")
+    with _root(work) as root:
+        if found := _installed_already(work, root):
+            return found
+    if work.kind == Job.Kind.ROLLBACK and (restored := _from_backup(work)):
+        return restored
+    if not work.artifact_url:
+        raise StepFailed(
+            f"Release {work.version} is neither on disk nor at a known URL, and no backup of it is whole."
+        )
+    return staging.fetch(work)
+
+
+def _installed_already(work: Work, root: Root) -> Outcome | None:
+    """A rollback takes what is on disk; a deployment only what it knows to be the same artifact."""
+    manifest = manifests.read(root.manifest(work.version))
+    if manifest is None:
+        return None
+    if work.kind == Job.Kind.DEPLOY and not _is_the_announced_one(work, manifest):
+        return None
+    if manifests.fault(manifest, root.release(work.version), work.checkpoint):
+        return None
+    result = {"sha256": manifest.artifact_sha256, "is_on_disk": True}
+    return Outcome(message=f"Release {work.version} is on disk, complete.", result=result)
+
+
+def _is_the_announced_one(work: Work, manifest: manifests.Manifest) -> bool:
+    """A signature is over the artifact, which must be at hand to be held against it."""
+    expected = work.artifact_sha256 or staging.announced_sha256(work)
+    is_same = bool(expected) and manifest.artifact_sha256 == expected
+    return is_same and not work.is_signature_required
+
+
+def _from_backup(work: Work) -> Outcome | None:
+    """Put the backup of a release that is no longer on disk there again, None where that is not whole."""
+    if backups.fault(work.service_name, work.version, work.checkpoint):
+        return None
+    with _root(work) as root:
+        _make_room(work, root)
+        _put_backup(work, root, work.version)
+    return Outcome(message="Restored from its backup.", result={"sha256": "", "is_on_disk": True})
+
+
+def verify(work: Work) -> Outcome:
+    """Hold what was fetched against the announced digest, and against the signature where one is due."""
+    with _root(work) as root:
+        if _installed_already(work, root):
+            return Outcome(message="Each file of the release on disk is as its manifest says.")
+    return staging.verify(work)
+
+
+def unpack(work: Work) -> Outcome:
+    with _root(work) as root:
+        if _installed_already(work, root):
+            return Outcome(message="The release is on disk already.", is_skipped=True)
+        _make_room(work, root)
+        artifact = staging.artifact_of(work)
+        if files.sha256(artifact.path, work.checkpoint) != artifact.sha256:
+            raise StepFailed("The artifact changed on disk after it was verified.")
+        return _unpack(work, root, artifact)
+
+
+def _make_room(work: Work, root: Root) -> None:
+    """A version's content never changes while it runs; a release that is not current may be made anew."""
+    manifest = manifests.read(root.manifest(work.version))
+    if root.current != work.version or not root.release(work.version).exists():
+        root.check_fence()
+        files.remove_tree(root.release(work.version))
+        return
+    if manifest is not None and manifest.artifact_sha256 == work.artifact_sha256:
+        raise StepFailed(
+            f"Release {work.version} runs, but its files were changed in place; deploy another version."
+        )
+    raise StepFailed(
+        f"Release {work.version} runs already with another content; publish a new version instead."
+    )
+
+
+def _unpack(work: Work, root: Root, artifact: store.Artifact) -> Outcome:
+    part = root.path / "releases" / f".part-{work.fence}"
+    part.mkdir()
+    try:
+        entries = unpacking.put_files(work, artifact, part)
+        manifest = manifests.Manifest(
+            version=work.version, artifact_sha256=artifact.sha256, entries=tuple(entries)
+        )
+        _put_release(root, part, manifest)
+    except archives.HostileArchive as exc:
+        raise StepFailed(str(exc)) from exc
+    except OSError as exc:
+        raise StepFailed(f"The release could not be unpacked: {store.disk_words(exc)}.") from exc
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    size = sum(entry.size for entry in entries)
+    return Outcome(message=f"Unpacked {len(entries):,} files, {size:,} bytes.")
+
+
+def _put_release(root: Root, part: Path, manifest: manifests.Manifest) -> None:
+    files.write(root.manifest(manifest.version), manifest.to_json(), guard=root.check_fence)
+    root.check_fence()
+    files.rename(part, root.release(manifest.version))
+
+
+def back_up(work: Work) -> Outcome:
+    """Copy what runs, and record it: from here on we know where to go back to."""
+    with _root(work) as root:
+        previous = root.current
+        if previous == work.version:
+            return Outcome(
+                message=f"{previous} runs already.", result={"previous": previous}, is_skipped=True
+            )
+        if previous is None:
+            return Outcome(
+                message="Nothing runs here yet.", result={"previous": None}, is_skipped=True
+            )
+        return _back_up(work, root, previous)
+
+
+def _back_up(work: Work, root: Root, previous: str) -> Outcome:
+    manifest = manifests.read(root.manifest(previous))
+    if manifest is None:
+        raise StepFailed(f"The release that runs, {previous}, has no manifest in {root.path}.")
+    try:
+        folder, is_unchanged = backups.make(
+            root.release(previous),
+            manifest,
+            service_name=work.service_name,
+            checkpoint=work.checkpoint,
+        )
+    except OSError as exc:
+        raise StepFailed(f"{previous} could not be backed up: {store.disk_words(exc)}.") from exc
+    message = f"Backed up {previous}."
+    if not is_unchanged:
+        message += (
+            " Some of its files had been changed in place; the backup has them as they are now."
+        )
+    return Outcome(message=message, result={"previous": previous, "backup_path": str(folder)})
+
+
+# --- The change, and the way back ------------------------------------------------------------------
+
+
+def switch(work: Work) -> Outcome:
+    with _root(work) as root:
+        if root.current == work.version:
+            return Outcome(message=f"{work.version} is current.")
+        if not root.release(work.version).is_dir():
+            raise StepFailed(f"Release {work.version} is not on disk.")
+        _flip(root, work.version)
+    return Outcome(message=f"{work.version} is current now.")
+
+
+def _flip(root: Root, version: str) -> None:
+    files.point(root.path / "current", f"releases/{version}", guard=root.check_fence)
+
+
+def restore(work: Work) -> Outcome:
+    """Go back to the release that was recorded before the switch, on disk or from its backup."""
+    with _root(work) as root:
+        if work.previous is None:
+            root.check_fence()
+            (root.path / "current").unlink(missing_ok=True)
+            return Outcome(message="Nothing ran here before; there is no current release again.")
+        if root.current == work.previous:
+            return Outcome(message=f"{work.previous} is current.")
+        manifest = manifests.read(root.manifest(work.previous))
+        fault = manifests.fault(manifest, root.release(work.previous), work.checkpoint)
+        message = f"{work.previous} is current again."
+        if fault:
+            _put_backup(work, root, work.previous)
+            message += f" It was restored from its backup, because on disk {fault}."
+        _flip(root, work.previous)
+    return Outcome(message=message)
+
+
+def _put_backup(work: Work, root: Root, version: str) -> None:
+    part = root.path / "releases" / f".part-{work.fence}"
+    try:
+        backups.restore(work.service_name, version, part, work.checkpoint)
+        manifest = backups.manifest_of(work.service_name, version)
+        if manifest is None:
+            raise StepFailed(f"The backup of {version} lost its manifest.")
+        root.check_fence()
+        files.remove_tree(root.release(version))
+        _put_release(root, part, manifest)
+    except OSError as exc:
+        raise StepFailed(
+            f"The backup of {version} could not be restored: {store.disk_words(exc)}."
+        ) from exc
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def clean_up(work: Work) -> Outcome:
+    """Remove what is older than the newest kept ones; what runs and what ran before always stay."""
+    with _root(work) as root:
+        removed, kept = upkeep.remove_old_releases(work, root)
+    upkeep.forget(work, kept)
+    return Outcome(message=f"Removed {', '.join(removed)}." if removed else "Nothing to remove.")
+
+
+STEPS: dict[str, Callable[[Work], Outcome]] = {
+    "fetch": fetch,
+    "verify": verify,
+    "unpack": unpack,
+    "back up": back_up,
+    "switch": switch,
+    "restore": restore,
+    "clean up": clean_up,
+}

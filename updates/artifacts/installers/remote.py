@@ -1,0 +1,185 @@
+"""Have the service's own deployer install: one signed call, then its answer is polled.
+
+The call is a Standard Webhooks POST of ``{"action": "install", "job_id", "service_name", "version",
+"artifact_url", "artifact_type", "checksum", "target", "fence"}``. A deployer answers 200 when it is done, or
+202 and then, to a GET of the ``status_url`` in its answer (default: the same URL with ``?job_id=``), with
+``{"status": "running" | "succeeded" | "failed", "message", "progress"}``. It may get the same call
+twice (the same ``webhook-id``, a higher fence) and should refuse a fence that is lower than one it has seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urljoin
+
+import orjson
+
+from saga_project.shared import errors, http_client
+from updates.artifacts.installers import staging
+from updates.models import Release, Target
+from updates.step_context import Outcome, StepFailed, Work
+
+CALL_TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 1.0
+MAX_POLL_FAILURES = 30
+
+
+def fetch_signed(work: Work) -> Outcome:
+    """Fetch what the deployer will fetch, too: where a signature is due, we hold the artifact against it."""
+    _check_type(work)
+    if work.target.installer == Target.Installer.IMAGE:
+        raise StepFailed("The policy asks for a signature, and there is none for images.")
+    return staging.fetch(work)
+
+
+def back_up(work: Work) -> Outcome:
+    """The deployer keeps what it replaces; we only record what that is."""
+    _check_type(work)
+    previous = work.target.current_version or None
+    message = (
+        f"The deployer runs {previous}." if previous else "The deployer runs nothing of ours yet."
+    )
+    return Outcome(message=message, result={"previous": previous})
+
+
+def _check_type(work: Work) -> None:
+    if work.target.installer == Target.Installer.IMAGE and work.artifact_type != "image":
+        raise StepFailed("An image target installs images; the artifact's type is another.")
+
+
+def switch(work: Work) -> Outcome:
+    """Have it installed; where we verified the artifact, the deployer is told which one that was."""
+    if work.is_signature_required and not work.artifact_sha256:
+        raise StepFailed("The policy asks for a signature, and none was verified; deploy it anew.")
+    checksum = f"sha256:{work.artifact_sha256}" if work.artifact_sha256 else work.checksum
+    return _install(work, version=work.version, url=work.artifact_url, checksum=checksum)
+
+
+def restore(work: Work) -> Outcome:
+    """Ask for the previous release; its artifact is the one that is on record."""
+    if work.previous is None:
+        return Outcome(message="Nothing ran there before.", is_skipped=True)
+    release = Release.objects.filter(service=work.target.service, version=work.previous).first()
+    url = release.artifact_url if release else ""
+    return _install(
+        work, version=work.previous, url=url, checksum=release.checksum if release else ""
+    )
+
+
+def _install(work: Work, *, version: str, url: str, checksum: str) -> Outcome:
+    body = orjson.dumps(
+        {
+            "action": "install",
+            "job_id": work.job_id,
+            "service_name": work.service_name,
+            "version": version,
+            "artifact_url": url,
+            "artifact_type": work.artifact_type,
+            "checksum": checksum or None,
+            "target": work.target.name,
+            "fence": work.fence,
+        }
+    )
+    call_id = f"{work.job_id}.{work.step}"
+    headers = {"Content-Type": "application/json", **_signature(work.target, call_id, body)}
+    answer = _call("POST", work.target.deployer_url, headers=headers, body=body)
+    if answer.status != 202:
+        _check_status(answer.status)
+        return _judge(_document(answer) or {"status": "succeeded"}, version)
+    return _poll(work, _status_url(work, _document(answer)), version)
+
+
+def _poll(work: Work, url: str, version: str) -> Outcome:
+    ends_at = time.monotonic() + work.deadline_seconds
+    failures = 0
+    while time.monotonic() < ends_at:
+        work.checkpoint()
+        try:
+            answer = _call("GET", url)
+            _check_status(answer.status)
+            document = _document(answer)
+            failures = 0
+        except StepFailed:
+            failures += 1
+            if failures >= MAX_POLL_FAILURES:
+                raise
+            document = {"status": "running"}
+        if document.get("status") in ("succeeded", "failed"):
+            return _judge(document, version)
+        work.report(_percent(document), str(document.get("message") or "The deployer is at it."))
+        time.sleep(POLL_SECONDS)
+    raise StepFailed(f"The deployer was not done within {work.deadline_seconds:.0f} s.")
+
+
+def _judge(document: Mapping[str, Any], version: str) -> Outcome:
+    message = str(document.get("message") or "")[:500]
+    if document.get("status", "succeeded") != "succeeded":
+        raise StepFailed(f"The deployer failed: {message or 'it does not say why'}.")
+    return Outcome(message=message or f"The deployer installed {version}.")
+
+
+def _percent(document: Mapping[str, Any]) -> int:
+    progress = document.get("progress")
+    is_number = isinstance(progress, int) and not isinstance(progress, bool)
+    return max(0, min(99, progress)) if is_number and progress is not None else 0
+
+
+def _status_url(work: Work, document: Mapping[str, Any]) -> str:
+    place = document.get("status_url")
+    url = work.target.deployer_url
+    if isinstance(place, str) and place:
+        return urljoin(url, place)
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({'job_id': work.job_id})}"
+
+
+def _call(method: str, url: str, **options: Any) -> http_client.Response:
+    try:
+        return http_client.request(
+            method, url, purpose="deployer", timeout_seconds=CALL_TIMEOUT_SECONDS, **options
+        )
+    except errors.SagaError as exc:
+        raise StepFailed(f"The deployer could not be asked: {exc.message}") from exc
+
+
+def _check_status(status: int) -> None:
+    if not 200 <= status < 300:
+        raise StepFailed(f"The deployer answered {status}.")
+
+
+def _document(answer: http_client.Response) -> dict[str, Any]:
+    try:
+        document = orjson.loads(answer.body or b"{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _signature(target: Target, call_id: str, body: bytes) -> dict[str, str]:
+    """Sign as Standard Webhooks do; without a secret the call goes unsigned."""
+    timestamp = str(int(time.time()))
+    headers = {"webhook-id": call_id, "webhook-timestamp": timestamp}
+    if target.deployer_secret:
+        signed = f"{call_id}.{timestamp}.".encode() + body
+        digest = hmac.new(_key(target.deployer_secret), signed, hashlib.sha256).digest()
+        headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+    return headers
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith("whsec_"):
+        return base64.b64decode(secret.removeprefix("whsec_"))
+    return secret.encode()
+
+
+STEPS: dict[str, Callable[[Work], Outcome]] = {
+    "fetch": fetch_signed,
+    "verify": staging.verify,
+    "back up": back_up,
+    "switch": switch,
+    "restore": restore,
+}

@@ -1,0 +1,205 @@
+"""Pure: what a service's policy says should happen now, why, and when to look again.
+
+A release is eligible when it is newer than what runs, available, has an artifact, and fits range, channel,
+pre-releases, holds, approvals and age. The newest eligible one is taken; where a newer one is only too
+young, the newest that is old enough goes first, as a cooldown means it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from saga_project.shared import versions
+from updates.policies.calendar import Calendar
+
+#: After a failed attempt, the next one waits so long, doubled each time; then people must look.
+RETRY_AFTER = dt.timedelta(minutes=15)
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    kind: str = "manual"
+    version_range: str = ""
+    channel: str = ""
+    allows_prereleases: bool = False
+    minimum_age: dt.timedelta = dt.timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A release on record; ``published_at`` is its source's own time, None where it gave none."""
+
+    version: str
+    state: str = "available"
+    state_reason: str = ""
+    channel: str = ""
+    is_prerelease: bool = False
+    has_artifact: bool = True
+    published_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failures:
+    count: int
+    last_at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What is so at this moment. ``skipped`` maps versions to the end of the skip, None for good."""
+
+    current: str | None
+    candidates: Sequence[Candidate]
+    live_job: str | None = None
+    snoozed_until: dt.datetime | None = None
+    skipped: Mapping[str, dt.datetime | None] = field(default_factory=dict)
+    failures: Mapping[str, Failures] = field(default_factory=dict)
+    #: pending, approved or rejected, of each version that staff were asked about last.
+    approvals: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``eligible_at`` is when time alone makes it eligible, None where that is not known, or never."""
+
+    version: str
+    obstacle: str | None
+    eligible_at: dt.datetime | None = None
+    may_change: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``action`` is none, wait, approve (ask staff) or deploy; ``next_at`` is when time may change it."""
+
+    action: str
+    reason: str
+    version: str | None = None
+    next_at: dt.datetime | None = None
+    judgements: tuple[Judgement, ...] = ()
+
+
+def decide(rules: Rules, situation: Situation, calendar: Calendar, *, now: dt.datetime) -> Decision:
+    newer = _newer_first(situation)
+    judgements = tuple(_judge(candidate, rules, situation, now) for candidate in newer)
+    decision = _decide(judgements, rules, situation, calendar, now)
+    return Decision(
+        decision.action, decision.reason, decision.version, decision.next_at, judgements
+    )
+
+
+def _newer_first(situation: Situation) -> list[Candidate]:
+    newer = [
+        candidate
+        for candidate in situation.candidates
+        if situation.current is None or versions.is_newer(candidate.version, than=situation.current)
+    ]
+    return sorted(newer, key=lambda candidate: versions.key(candidate.version), reverse=True)
+
+
+# --- One release ----------------------------------------------------------------------------------
+
+
+def _judge(candidate: Candidate, rules: Rules, situation: Situation, now: dt.datetime) -> Judgement:
+    if obstacle := _lasting_obstacle(candidate, rules, situation):
+        return Judgement(candidate.version, obstacle)
+    skip_ends_at = situation.skipped.get(candidate.version, now)
+    if skip_ends_at is None:
+        return Judgement(candidate.version, "It is skipped.")
+    if skip_ends_at > now:
+        return Judgement(candidate.version, "It is skipped for now.", skip_ends_at, may_change=True)
+    return _judge_age(candidate, rules, now)
+
+
+def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) -> str | None:
+    """Return what time alone will not change."""
+    if candidate.state != "available":
+        return f"It is {candidate.state}: {candidate.state_reason}".rstrip(": ")
+    if not candidate.has_artifact:
+        return "Its source names no artifact to install."
+    if not versions.parse_range(rules.version_range).allows(candidate.version):
+        return f"It is outside the range {rules.version_range}."
+    if rules.channel and candidate.channel != rules.channel:
+        return f"It is not in the channel {rules.channel}."
+    if candidate.is_prerelease and not rules.allows_prereleases:
+        return "It is a pre-release."
+    if situation.approvals.get(candidate.version) == "rejected":
+        return "Staff rejected it."
+    failures = situation.failures.get(candidate.version)
+    if failures and failures.count >= MAX_ATTEMPTS:
+        return f"Deploying it failed {failures.count} times; somebody must look."
+    return None
+
+
+def _judge_age(candidate: Candidate, rules: Rules, now: dt.datetime) -> Judgement:
+    if not rules.minimum_age:
+        return Judgement(candidate.version, None)
+    if candidate.published_at is None:
+        reason = "Its source gives no time of publication, so its age is unknown."
+        return Judgement(candidate.version, reason, may_change=True)
+    old_enough_at = candidate.published_at + rules.minimum_age
+    if old_enough_at > now:
+        return Judgement(candidate.version, "It is too young.", old_enough_at, may_change=True)
+    return Judgement(candidate.version, None)
+
+
+# --- All of them ----------------------------------------------------------------------------------
+
+
+def _decide(
+    judgements: Sequence[Judgement],
+    rules: Rules,
+    situation: Situation,
+    calendar: Calendar,
+    now: dt.datetime,
+) -> Decision:
+    if rules.kind == "manual":
+        return Decision("none", "The policy is manual.")
+    if rules.kind == "pinned":
+        return Decision("none", "The service is pinned to what it runs.")
+    if situation.live_job:
+        return Decision("wait", f"{situation.live_job} is under way.")
+    if situation.snoozed_until and situation.snoozed_until > now:
+        return Decision("wait", "Updates are snoozed.", next_at=situation.snoozed_until)
+    if not judgements:
+        return Decision("none", "Nothing newer is known.")
+    best = next((judgement for judgement in judgements if judgement.obstacle is None), None)
+    if best is None:
+        return _wait_for_eligibility(judgements)
+    return _decide_on(best.version, rules, situation, calendar, now)
+
+
+def _wait_for_eligibility(judgements: Sequence[Judgement]) -> Decision:
+    """Name the release that becomes eligible first, else the newest that still may, else the newest."""
+    coming = [
+        (found.eligible_at, place) for place, found in enumerate(judgements) if found.eligible_at
+    ]
+    hopeful = [judgement for judgement in judgements if judgement.may_change]
+    named = judgements[min(coming)[1]] if coming else (hopeful or judgements)[0]
+    action = "wait" if named.may_change else "none"
+    return Decision(action, f"{named.version}: {named.obstacle}", named.version, named.eligible_at)
+
+
+def _decide_on(
+    version: str, rules: Rules, situation: Situation, calendar: Calendar, now: dt.datetime
+) -> Decision:
+    if rules.kind == "approve":
+        approval = situation.approvals.get(version)
+        if approval is None:
+            return Decision("approve", f"{version} needs an approval.", version)
+        if approval == "pending":
+            return Decision("wait", f"{version} waits for its approval.", version)
+    failures = situation.failures.get(version)
+    if failures:
+        retry_at = failures.last_at + RETRY_AFTER * 2 ** (failures.count - 1)
+        if retry_at > now:
+            return Decision(
+                "wait", f"Deploying {version} failed; it is tried again.", version, retry_at
+            )
+    verdict = calendar.judge(now)
+    if not verdict.is_open:
+        return Decision("wait", verdict.reason, version, verdict.opens_at)
+    return Decision("deploy", f"{version} is the newest eligible release.", version)

@@ -1,0 +1,160 @@
+"""What would happen to a service now: rows in, the policy's decision out. Changes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from dataclasses import dataclass
+
+from django.db.models import Count, Max, Q
+
+from registry.models import Service
+from updates.models import (
+    Approval,
+    Freeze,
+    HistoryEntry,
+    Hold,
+    Job,
+    MaintenanceWindow,
+    Policy,
+    Release,
+)
+from updates.policies import calendar
+from updates.policies import decision as policies
+from updates.releases import checks
+
+
+@dataclass(frozen=True)
+class Plan:
+    service: Service
+    policy: Policy
+    current_version: str | None
+    decision: policies.Decision
+
+
+def plan(service: Service, *, now: dt.datetime) -> Plan:
+    rules = policy_of(service)
+    situation = _situation(service, now=now)
+    decision = policies.decide(_rules(rules), situation, calendar_of(service), now=now)
+    return Plan(service, rules, situation.current, decision)
+
+
+def policy_of(service: Service) -> Policy:
+    return Policy.objects.filter(service=service).order_by("pk").first() or Policy(service=service)
+
+
+def calendar_of(service: Service) -> calendar.Calendar:
+    """Return the service's own windows, or else everybody's, and the freezes of both."""
+    own_or_all = Q(service=service) | Q(service=None)
+    windows = list(MaintenanceWindow.objects.filter(own_or_all, is_enabled=True))
+    own = [window for window in windows if window.service_id is not None]
+    return calendar.Calendar(
+        windows=tuple(_window(row) for row in own or windows),
+        freezes=tuple(_freeze(row) for row in Freeze.objects.filter(own_or_all)),
+    )
+
+
+def _window(row: MaintenanceWindow) -> calendar.Window:
+    return calendar.Window(
+        name=row.name,
+        weekdays=frozenset(row.weekdays),
+        opens_at=row.opens_at,
+        duration=dt.timedelta(minutes=row.duration_minutes),
+        zone=zoneinfo.ZoneInfo(row.time_zone),
+    )
+
+
+def _freeze(row: Freeze) -> calendar.Freeze:
+    zone = zoneinfo.ZoneInfo(row.time_zone)
+    return calendar.Freeze(
+        name=row.name,
+        starts_at=calendar.instant(row.starts_on, row.starts_at, zone),
+        ends_at=calendar.instant(row.ends_on, row.ends_at, zone, is_second=True),
+    )
+
+
+def _rules(row: Policy) -> policies.Rules:
+    return policies.Rules(
+        kind=row.kind,
+        version_range=row.version_range,
+        channel=row.channel,
+        allows_prereleases=row.allows_prereleases,
+        minimum_age=dt.timedelta(seconds=row.minimum_age_seconds),
+    )
+
+
+def _situation(service: Service, *, now: dt.datetime) -> policies.Situation:
+    holds = list(Hold.objects.filter(service=service).filter(_is_in_force(now)))
+    snoozes = [hold.expires_at for hold in holds if not hold.version and hold.expires_at]
+    releases = list(Release.objects.filter(service=service))
+    live = Job.objects.filter(service=service).locking().order_by("-created_at").first()
+    return policies.Situation(
+        current=checks.current_version(service),
+        candidates=[_candidate(row) for row in releases],
+        live_job=live.job_id if live else None,
+        snoozed_until=max(snoozes, default=None),
+        skipped=_skips(holds),
+        failures=_failures(service, releases),
+        approvals=_approvals(service),
+    )
+
+
+def _is_in_force(now: dt.datetime) -> Q:
+    return Q(expires_at=None) | Q(expires_at__gt=now)
+
+
+def _skips(holds: list[Hold]) -> dict[str, dt.datetime | None]:
+    """Of several skips of one version the longest counts; None is for good."""
+    ends: dict[str, list[dt.datetime | None]] = {}
+    for hold in holds:
+        if hold.version:
+            ends.setdefault(hold.version, []).append(hold.expires_at)
+    return {
+        version: None if None in found else max(end for end in found if end)
+        for version, found in ends.items()
+    }
+
+
+def _candidate(row: Release) -> policies.Candidate:
+    return policies.Candidate(
+        version=row.version,
+        state=row.state,
+        state_reason=row.state_reason,
+        channel=row.channel,
+        is_prerelease=row.is_prerelease,
+        has_artifact=bool(row.artifact_url),
+        published_at=row.published_at,
+    )
+
+
+def _failures(service: Service, releases: list[Release]) -> dict[str, policies.Failures]:
+    """Count the failed deployments of each version, as history has them, since somebody moved it last."""
+    rows = (
+        HistoryEntry.objects.filter(
+            service_name=service.name,
+            status=HistoryEntry.Status.FAILED,
+            kind=HistoryEntry.Kind.DEPLOY,
+        )
+        .standing()
+        .values("new_version")
+        .annotate(count=Count("id"), last_at=Max("timestamp"))
+        .order_by("new_version")
+        .values_list("new_version", "count", "last_at")
+    )
+    moved = {release.version: release.state_changed_at for release in releases}
+    return {
+        version: policies.Failures(count=count, last_at=last_at)
+        for version, count, last_at in rows
+        if version and (moved.get(version) or last_at) <= last_at
+    }
+
+
+def _approvals(service: Service) -> dict[str, str]:
+    """Return the latest word on each version; what was superseded was never decided."""
+    rows = (
+        Approval.objects.filter(service=service)
+        .exclude(state=Approval.State.SUPERSEDED)
+        .order_by("requested_at", "pk")
+        .values_list("release__version", "state")
+    )
+    return dict(rows)

@@ -1,0 +1,149 @@
+"""Put releases on record, and move them between available, quarantined and withdrawn."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from registry import events, names
+from registry.models import Service
+from saga_project.shared import http_client, versions
+from updates import errors, event_constructors
+from updates.models import Release
+
+MAX_TEXT = 64 * 1024
+_IMAGE = re.compile(
+    r"[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+    r"(?:@sha256:[0-9a-f]{64})?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """A release as somebody tells of it; ``published_at`` is that teller's own time."""
+
+    version: str
+    artifact_url: str = ""
+    artifact_type: str = Release.ArtifactType.BINARY
+    checksum: str = ""
+    size_bytes: int | None = None
+    signature: str = ""
+    notes: str = ""
+    channel: str = ""
+    is_prerelease: bool = False
+    published_at: dt.datetime | None = None
+
+
+#: What a later announcement may add where the first left it open.
+_FILLABLE = ("artifact_url", "checksum", "size_bytes", "signature", "notes", "published_at")
+
+
+def judge(announcement: Announcement) -> None:
+    """Raise InvalidRequest unless the announcement can be stored; where its URL leads is judged later."""
+    names.check_version(announcement.version)
+    if announcement.artifact_type not in Release.ArtifactType.values:
+        kinds = ", ".join(Release.ArtifactType.values)
+        raise errors.InvalidArtifact(f"'artifact_type' is one of {kinds}.", field="artifact_type")
+    is_image = announcement.artifact_type == Release.ArtifactType.IMAGE
+    if announcement.artifact_url and not (is_image and _is_image(announcement.artifact_url)):
+        http_client.check_url(announcement.artifact_url, field="artifact_url")
+    if len(announcement.checksum) > 256 or not announcement.checksum.isprintable():
+        raise errors.InvalidArtifact("'checksum' has at most 256 characters.", field="checksum")
+    if len(announcement.channel) > 64:
+        raise errors.InvalidArtifact("'channel' has at most 64 characters.", field="channel")
+
+
+def _is_image(reference: str) -> bool:
+    return len(reference) <= names.MAX_URL_LENGTH and _IMAGE.fullmatch(reference) is not None
+
+
+def record(service: Service, announcement: Announcement, *, origin: str) -> tuple[Release, bool]:
+    """Return the release and whether it is new, inside the caller's transaction.
+
+    The same again changes nothing, but fills what was left open. Raises ReleaseDiffers.
+    """
+    release, is_new = Release.objects.select_for_update().get_or_create(
+        service=service,
+        version=announcement.version,
+        defaults={
+            **{name: getattr(announcement, name) for name in _FILLABLE},
+            "artifact_type": announcement.artifact_type,
+            "channel": announcement.channel,
+            "is_prerelease": announcement.is_prerelease
+            or versions.is_prerelease(announcement.version),
+            "origin": origin,
+            "recorded_at": timezone.now(),
+        },
+    )
+    if not is_new:
+        _refuse_other_artifact(release, announcement)
+        _fill(release, announcement)
+    return release, is_new
+
+
+def _refuse_other_artifact(release: Release, announcement: Announcement) -> None:
+    known, told = _bare_digest(release.checksum), _bare_digest(announcement.checksum)
+    if known and told and known != told:
+        raise errors.ReleaseDiffers(
+            f"Release {release.version} of '{release.service.name}' is on record with another checksum;"
+            " publish a new version instead.",
+            field="checksum",
+        )
+    has_other_url = release.artifact_url and announcement.artifact_url not in (
+        "",
+        release.artifact_url,
+    )
+    if has_other_url and not (known and told):
+        raise errors.ReleaseDiffers(
+            f"Release {release.version} of '{release.service.name}' is on record with another URL, and no"
+            " checksum tells whether it is the same; publish a new version instead.",
+            field="artifact_url",
+        )
+
+
+def _bare_digest(checksum: str) -> str:
+    return checksum.lower().removeprefix("sha256:")
+
+
+def _fill(release: Release, announcement: Announcement) -> None:
+    missing = {
+        name: getattr(announcement, name)
+        for name in _FILLABLE
+        if getattr(release, name) in ("", None) and getattr(announcement, name) not in ("", None)
+    }
+    if missing:
+        for name, value in missing.items():
+            setattr(release, name, value)
+        release.save(update_fields=list(missing))
+
+
+def move(release: Release, *, to: str, reason: str, at: dt.datetime) -> bool:
+    """Move the release inside the caller's transaction and tell; False if it is there already."""
+    moved = Release.objects.filter(
+        pk=release.pk, state__in=Release.LEGAL_MOVES[Release.State(to)]
+    ).update(state=to, state_reason=reason, state_changed_at=at)
+    if not moved:
+        release.refresh_from_db(fields=["state"])
+        if release.state == to:
+            return False
+        raise errors.IllegalReleaseMove(f"A release that is {release.state} cannot become {to}.")
+    release.refresh_from_db(fields=["state", "state_reason", "state_changed_at"])
+    events.publish(
+        event_constructors.release_moved(
+            release.service.name, version=release.version, state=to, reason=reason
+        )
+    )
+    return True
+
+
+def latest(service: Service, *, allows_prereleases: bool, channel: str) -> str | None:
+    """Return the newest available version on record, None where there is none."""
+    fit = Release.objects.available().filter(service=service)
+    if not allows_prereleases:
+        fit = fit.filter(is_prerelease=False)
+    if channel:
+        fit = fit.filter(channel=channel)
+    return versions.latest(fit.order_by("-recorded_at").values_list("version", flat=True))

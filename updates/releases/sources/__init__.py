@@ -1,0 +1,20 @@
+"""Where new versions are found: one module a kind, each a function from Query to Answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from updates.models import Source
+from updates.releases.sources import document, github, npm, oci, pypi
+from updates.releases.sources.exchange import Answer, Found, Query
+
+__all__ = ["ASK", "Answer", "Found", "Query"]
+
+#: What is announced needs no asking, so it is not here.
+ASK: dict[str, Callable[[Query], Answer]] = {
+    Source.Kind.GITHUB: github.ask,
+    Source.Kind.PYPI: pypi.ask,
+    Source.Kind.NPM: npm.ask,
+    Source.Kind.OCI: oci.ask,
+    Source.Kind.JSON: document.ask,
+}

@@ -1,0 +1,225 @@
+"""The one exchange that all sources share: conditional, bounded, and clear about what went wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from registry import names
+from registry.errors import InvalidVersion
+from saga_project.shared import api, errors, http_client, strict_json, versions
+from updates.errors import SourceUnavailable
+
+TIMEOUT_SECONDS = 20.0
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+#: A source that asks us to come back next year is asked again tomorrow.
+MAX_RETRY_AFTER_SECONDS = 24 * 3600
+MAX_RELEASES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What to ask; ``validators`` are those of the answer that we know (ETag, Last-Modified)."""
+
+    location: str
+    base_url: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    token: str = ""
+    validators: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A version that a source has; ``is_withdrawn`` where it took it back (yanked, deprecated).
+
+    ``is_prerelease`` is the source's word; the version's own spelling counts besides.
+    """
+
+    version: str
+    artifact_url: str = ""
+    artifact_type: str = "binary"
+    checksum: str = ""
+    size_bytes: int | None = None
+    published_at: dt.datetime | None = None
+    notes: str = ""
+    channel: str = ""
+    is_prerelease: bool = False
+    is_withdrawn: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """``found`` is None where the source says that nothing changed."""
+
+    found: tuple[Found, ...] | None
+    validators: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A JSON answer, or, with ``content`` None, that it is what we know already."""
+
+    content: Any
+    validators: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+def get(
+    url: str,
+    *,
+    accept: str = "application/json",
+    authorization: str = "",
+    validators: Mapping[str, str] | None = None,
+) -> Document:
+    """Return the JSON document at ``url``; raises SourceUnavailable with the reason in plain words."""
+    headers = {"Accept": accept} | _conditions(validators or {})
+    if authorization:
+        headers["Authorization"] = authorization
+    answer = send(url, headers)
+    if answer.status == 304:
+        return Document(None, dict(validators or {}), answer.headers)
+    if answer.status != 200:
+        raise refusal(answer)
+    return Document(read(answer.body), _validators(answer.headers), answer.headers)
+
+
+def send(
+    url: str, headers: Mapping[str, str], *, at_most_seconds: float = math.inf
+) -> http_client.Response:
+    """Return the answer, whatever its status."""
+    try:
+        return http_client.request(
+            "GET",
+            url,
+            purpose="source",
+            headers=headers,
+            timeout_seconds=min(TIMEOUT_SECONDS, at_most_seconds),
+            max_bytes=MAX_DOCUMENT_BYTES,
+            follow_redirects=3,
+        )
+    except errors.SagaError as exc:
+        raise SourceUnavailable(exc.message) from exc
+
+
+def read(body: bytes) -> Any:
+    try:
+        return strict_json.loads(body)
+    except strict_json.Refused as exc:
+        raise SourceUnavailable("The source's answer is not the JSON that it should be.") from exc
+
+
+def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
+    pairs = {
+        "If-None-Match": validators.get("etag"),
+        "If-Modified-Since": validators.get("modified"),
+    }
+    return {name: value for name, value in pairs.items() if value}
+
+
+def _validators(headers: Mapping[str, str]) -> dict[str, str]:
+    pairs = {"etag": headers.get("etag"), "modified": headers.get("last-modified")}
+    return {name: value for name, value in pairs.items() if value and len(value) <= 512}
+
+
+def refusal(answer: http_client.Response) -> SourceUnavailable:
+    """Return what a status other than 200 means, with the time to wait where the source names one."""
+    wait = _seconds_to_wait(answer.headers)
+    if answer.status == 429 or (answer.status == 403 and wait is not None):
+        return SourceUnavailable(
+            "The source limits how often we ask.", retry_after_seconds=wait or 60
+        )
+    words = {
+        401: "The source refuses our token, or wants one.",
+        403: "The source refuses our token, or wants one.",
+        404: "The source does not know this location.",
+        410: "The source does not have this location any more.",
+    }
+    sentence = words.get(answer.status, f"The source answered {answer.status}.")
+    return SourceUnavailable(sentence, retry_after_seconds=wait)
+
+
+def _seconds_to_wait(headers: Mapping[str, str]) -> int | None:
+    """Read ``Retry-After`` (seconds or a date), else GitHub's ``X-RateLimit-Reset`` once none remain."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return min(int(text), MAX_RETRY_AFTER_SECONDS)
+    if text and (moment := _http_date(text)):
+        return _bounded(moment - dt.datetime.now(dt.UTC))
+    reset = headers.get("x-ratelimit-reset", "")
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit() and len(reset) <= 11:
+        return _bounded(dt.datetime.fromtimestamp(int(reset), dt.UTC) - dt.datetime.now(dt.UTC))
+    return None
+
+
+def _http_date(text: str) -> dt.datetime | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _bounded(wait: dt.timedelta) -> int:
+    return max(1, min(int(wait.total_seconds()) + 1, MAX_RETRY_AFTER_SECONDS))
+
+
+# --- Reading what came back, of which nothing is trusted ------------------------------------------
+
+
+def expect_object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SourceUnavailable(f"The source's answer has no {what}.")
+    return value
+
+
+def expect_list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise SourceUnavailable(f"The source's answer has no {what}.")
+    return value
+
+
+def text(value: Any, *, limit: int = 2048) -> str:
+    """Return ``value`` where it is text of bearable length, else the empty string."""
+    return value if isinstance(value, str) and len(value) <= limit else ""
+
+
+def size(value: Any) -> int | None:
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+    return value if fits else None
+
+
+def moment(value: Any) -> dt.datetime | None:
+    return api.parse_time(value) if isinstance(value, str) and len(value) <= 64 else None
+
+
+def version(value: Any, *, prefix: str = "") -> str | None:
+    """Return the version in a tag such as ``payment-v1.3.0`` (prefix ``payment-``), None where it is none."""
+    if not isinstance(value, str) or not value.startswith(prefix):
+        return None
+    bare = value.removeprefix(prefix)
+    if bare[:1] in ("v", "V") and bare[1:2].isdigit():
+        bare = bare[1:]
+    try:
+        return names.check_version(bare)
+    except InvalidVersion:
+        return None
+
+
+def url(value: Any) -> str:
+    """Return ``value`` where it is a URL that we would call, else the empty string."""
+    candidate = text(value)
+    try:
+        http_client.check_url(candidate)
+    except http_client.InvalidUrl:
+        return ""
+    return candidate
+
+
+def newest(found: list[Found]) -> tuple[Found, ...]:
+    """Return the newest of what was found, newest first: of long histories the rest is of no use."""
+    ordered = sorted(found, key=lambda release: versions.key(release.version), reverse=True)
+    return tuple(ordered[:MAX_RELEASES])

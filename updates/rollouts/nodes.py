@@ -1,0 +1,39 @@
+"""Which nodes have a worker that lives: it says so every other second, and is believed for half a minute.
+
+A worker that lives may be busy: what waits for it waits on. Kept in Redis, where a silence ends by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from registry import presence
+from saga_project.shared import errors
+
+BELIEVED_SECONDS = 30
+_QUEUE = "node."
+_KEY = "saga:node:"
+
+
+def queue_of(node: str) -> str:
+    return f"{_QUEUE}{node}"
+
+
+def note_life(queues: Iterable[str]) -> None:
+    """Say that a worker lives which consumes these queues."""
+    names = [queue.removeprefix(_QUEUE) for queue in queues if queue.startswith(_QUEUE)]
+    try:
+        with presence.breaker.guard():
+            for name in names:
+                presence.connection().set(f"{_KEY}{name}", 1, ex=BELIEVED_SECONDS)
+    except errors.RedisUnavailable:
+        return  # Without Redis nobody can be asked for anything; the next beat tells.
+
+
+def has_worker(node: str) -> bool:
+    """False only where we know that no worker lives: without Redis none could have said so."""
+    try:
+        with presence.breaker.guard():
+            return bool(presence.connection().exists(f"{_KEY}{node}"))
+    except errors.RedisUnavailable:
+        return True

@@ -1,0 +1,95 @@
+"""Lay a job's moves out as the steps of its journal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from updates.models import Job, Step, Target
+from updates.rollouts import strategies
+from updates.rollouts.strategies import Action, Move
+
+FETCH, VERIFY, UNPACK, BACK_UP = "fetch", "verify", "unpack", "back up"
+CLEAN_UP = "clean up"
+#: Steps of a way back that must not stop it: the service runs without them.
+COURTESIES = (Action.DRAIN, Action.UNDRAIN, Action.SHARE, Action.CLEAR_SHARE, CLEAN_UP)
+
+
+def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
+    """Plan the job and return its unsaved steps; the plan itself is kept in ``job.moves``."""
+    options = strategies.read_options(job.strategy_options)
+    moves = strategies.plan(job.strategy, [target.name for target in targets], options)
+    job.moves = [dataclasses.asdict(move) for move in moves]
+    by_name = {target.name: target for target in targets}
+    steps = _steps_of(enumerate(moves), by_name)
+    steps += [
+        _step(CLEAN_UP, target, move=len(moves))
+        for target in targets
+        if target.installer == Target.Installer.DIRECTORY
+    ]
+    return _numbered(job, steps, start=0)
+
+
+def moves_of(job: Job) -> list[Move]:
+    return [Move(**{**raw, "action": Action(raw["action"])}) for raw in job.moves]
+
+
+def lay_out_way_back(job: Job, *, begun: int) -> list[Step]:
+    """Return the unsaved steps that undo the first ``begun`` moves of the job."""
+    options = strategies.read_options(job.strategy_options)
+    targets = {target.name: target for target in job.service.targets.all()}
+    planned = moves_of(job)
+    count = sum(move.action is Action.STAGE for move in planned)
+    moves = strategies.undo(planned[:begun], options, targets=count)
+    steps = _steps_of(((begun, move) for move in moves), targets)
+    for step in steps:
+        step.is_way_back = True
+    return _numbered(job, steps, start=job.steps.count())
+
+
+def _numbered(job: Job, steps: list[Step], *, start: int) -> list[Step]:
+    for position, step in enumerate(steps, start=start):
+        step.job = job
+        step.position = position
+    return steps
+
+
+def _steps_of(moves: Iterable[tuple[int, Move]], targets: Mapping[str, Target]) -> list[Step]:
+    return [step for number, move in moves for step in _steps_of_move(number, move, targets)]
+
+
+def _steps_of_move(number: int, move: Move, targets: Mapping[str, Target]) -> list[Step]:
+    if not move.target:
+        return [Step(name=move.action, move=number, weight=move.weight, wait_seconds=move.seconds)]
+    target = targets.get(move.target)
+    if target is None:
+        return [Step(name=move.action, move=number, target_name=move.target)]
+    if move.action is Action.STAGE:
+        return [_step(name, target, move=number) for name in _staging(target)]
+    if _has_nothing_to_do(move.action, target):
+        return []
+    step = _step(move.action, target, move=number)
+    if move.action is Action.UNDRAIN:
+        step.node = ""  # any worker can, also where the target's own died meanwhile
+    return [step]
+
+
+def _staging(target: Target) -> Sequence[str]:
+    if target.installer == Target.Installer.DIRECTORY:
+        return (FETCH, VERIFY, UNPACK, BACK_UP)
+    if target.needs_signature:
+        return (FETCH, VERIFY, BACK_UP)
+    return (BACK_UP,)
+
+
+def _has_nothing_to_do(action: Action, target: Target) -> bool:
+    return (
+        (action in (Action.DRAIN, Action.UNDRAIN) and not target.instance_id)
+        or (action is Action.RESTART and target.restart == Target.Restart.NONE)
+        or (action is Action.HEALTH and not target.has_health_gate)
+    )
+
+
+def _step(name: str, target: Target, **fields: Any) -> Step:
+    return Step(name=name, target=target, target_name=target.name, node=target.node, **fields)

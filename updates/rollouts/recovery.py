@@ -1,0 +1,83 @@
+"""The sweep over jobs: what a lost message, a dead worker or a missing node left lying is picked up."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from updates.models import Job, Step
+from updates.models.jobs import JobQuerySet
+from updates.rollouts import leases, nodes, transitions
+
+#: How long a node without a living worker may take to begin a step that it is asked for again and again.
+NODE_DEADLINE = dt.timedelta(seconds=60)
+#: A message may be lost, but most of them only wait in their queue.
+RUNG_EVERY = dt.timedelta(seconds=10)
+#: A longer silence of our own says nothing about the node: its time starts anew.
+OWN_SILENCE = dt.timedelta(seconds=30)
+_LOCK = 5_001
+
+
+def sweep() -> int:
+    """Wake somebody for every job that is due; returns how many there were. One sweep runs at a time."""
+    leases.free_the_dead()
+    with transaction.atomic():
+        if not _is_alone():
+            return 0
+        due = list(_to_wake().order_by("created_at").values_list("pk", flat=True))
+    for pk in due:
+        _wake(pk)
+    return len(due)
+
+
+def _to_wake() -> JobQuerySet:
+    rung_just_now = Q(status__in=Job.WORKED_ON, rang_at__gt=timezone.now() - RUNG_EVERY)
+    return Job.objects.due().exclude(rung_just_now)
+
+
+def _is_alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+@transaction.atomic
+def _wake(pk: int) -> None:
+    job = (
+        _to_wake()
+        .select_for_update(of=("self",), skip_locked=True)
+        .select_related("service", "release")
+        .filter(pk=pk)
+        .first()
+    )
+    if job is None:
+        return
+    now = timezone.now()
+    if job.status == Job.Status.PAUSED:
+        transitions.resume(job, now=now)
+        return
+    if job.rang_at is None or now - job.rang_at > OWN_SILENCE or job.waiting_since is None:
+        job.waiting_since = now
+    job.rang_at = now
+    job.save(update_fields=["waiting_since", "rang_at"])
+    step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
+    is_late = now - job.waiting_since > NODE_DEADLINE
+    if step and step.node and is_late and not nodes.has_worker(step.node):
+        _give_up(job, step, now)
+    else:
+        transitions.ring(job)
+
+
+def _give_up(job: Job, step: Step, now: dt.datetime) -> None:
+    seconds = int(NODE_DEADLINE.total_seconds())
+    job.waiting_since = job.rang_at = None
+    job.save(update_fields=["waiting_since", "rang_at"])
+    transitions.fail_step(
+        job,
+        step,
+        reason=f"No worker of node {step.node!r} took the step within {seconds} s; is one running there?",
+        now=now,
+    )

@@ -1,0 +1,174 @@
+"""Advance a job, one step after the other. Any line may be the last that a worker reaches.
+
+Each step is journaled before and after. What a step does looks first, so that it may run twice; after
+a crash it runs again, and the disk says how far it had come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from django import db
+from django.utils import timezone
+from structlog.contextvars import bound_contextvars
+
+from updates.artifacts import store
+from updates.models import Job, Step
+from updates.rollouts import journal, leases, steps, strategies, transitions
+from updates.rollouts.strategies import Action
+from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed
+
+logger = logging.getLogger(__name__)
+
+#: A step that took its worker with it so often is not tried again.
+MAX_RUNS = 5
+
+Status = Job.Status
+
+
+def run(job_pk: int, *, node: str) -> None:
+    """Take the job and advance it for as long as its next step is this node's; then ring for the next."""
+    lease = leases.take(job_pk)
+    if lease is None:
+        return
+    try:
+        with bound_contextvars(job_id=lease.job_id), leases.kept(lease):
+            while _advance(lease, node=node):
+                pass
+    except leases.LeaseLost:
+        logger.info("job taken over or over", extra={"job_id": lease.job_id, "fence": lease.fence})
+    except db.Error:
+        # Whoever comes next need not wait for the lease to run out, if the database is back by now.
+        with contextlib.suppress(db.Error):
+            db.connection.close()
+            leases.release(lease)
+        raise
+
+
+def _advance(lease: leases.Lease, *, node: str) -> bool:
+    """Do one step; return whether there is more for us to do."""
+    with lease.writing() as job:
+        if job.status == Status.PAUSED:
+            leases.release(lease)
+            return False
+        if job.status == Status.QUEUED:
+            transitions.begin(job, now=timezone.now())
+        # Somebody may have aborted it while we worked: from here on we do what it has become.
+        lease.status = job.status
+        leases.renew(lease)
+        step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
+        if step is None:
+            _finish(job)
+            return False
+        if step.node and step.node != node:
+            _hand_over(job)
+            return False
+        if job.status == Status.ROLLING_BACK and not step.is_way_back:
+            journal.end(step, Step.Status.FAILED, "Stopped.")
+            return True
+        if _has_to_wait(job, step):
+            _begin_wait(job, step)
+            leases.release(lease)
+            return False
+        if step.runs >= MAX_RUNS:
+            reason = f"The worker died {MAX_RUNS} times in this step."
+            transitions.fail_step(job, step, reason=reason, now=timezone.now())
+            return True
+        journal.begin(step)
+    task = steps.Task(
+        lease=lease, job=job, step=step, options=strategies.read_options(job.strategy_options)
+    )
+    return _do(task)
+
+
+def _finish(job: Job) -> None:
+    if job.status == Status.ROLLING_BACK:
+        transitions.end_way_back(job, now=timezone.now())
+    else:
+        transitions.succeed(job, now=timezone.now())
+
+
+def _has_to_wait(job: Job, step: Step) -> bool:
+    is_pause = step.name in (Action.PAUSE, Action.HOLD)
+    return is_pause and step.status == Step.Status.PENDING and not job.is_promoted_fully
+
+
+def _begin_wait(job: Job, step: Step) -> None:
+    """Pause the job and let go of it: nobody works on a job that waits."""
+    journal.begin(step)
+    reason = (
+        f"Canary at {_share_of(job)} %" if step.name == Action.PAUSE else "The old side is kept"
+    )
+    transitions.pause(job, reason=reason, seconds=step.wait_seconds, now=timezone.now())
+
+
+def _share_of(job: Job) -> int:
+    shares = job.steps.filter(name=Action.SHARE, started_at__isnull=False).order_by("-position")
+    return shares.values_list("weight", flat=True).first() or 0
+
+
+def _hand_over(job: Job) -> None:
+    job.lease_owner, job.lease_expires_at, job.waiting_since = "", None, timezone.now()
+    job.save(update_fields=["lease_owner", "lease_expires_at", "waiting_since"])
+    transitions.ring(job)
+
+
+def _do(task: steps.Task) -> bool:
+    """Perform the step and journal how it went. A database that is gone ends the run: the lease runs out."""
+    try:
+        outcome = steps.perform(task)
+    except Interrupted:
+        return _is_still_ours(task)
+    except CannotTell as exc:
+        return _pause_to_ask(task, str(exc))
+    except StepFailed as exc:
+        return _fail(task, str(exc))
+    except (db.Error, leases.LeaseLost):
+        raise
+    except OSError as exc:
+        logger.exception("step failed on disk")
+        return _fail(task, f"It failed on disk: {store.disk_words(exc)}.")
+    except Exception:
+        logger.exception("step failed unexpectedly")
+        return _fail(task, "An unexpected error; the log of the worker has it.")
+    return _complete(task, outcome)
+
+
+def _is_still_ours(task: steps.Task) -> bool:
+    """After an interruption: an aborted job goes on with its way back, a lost one is left alone."""
+    with task.lease.writing():
+        return True
+
+
+def _complete(task: steps.Task, outcome: Outcome) -> bool:
+    status = Step.Status.SKIPPED if outcome.is_skipped else Step.Status.SUCCEEDED
+    with task.lease.writing() as job:
+        task.step.result = outcome.result
+        journal.end(task.step, status, outcome.message)
+        if sha256 := outcome.result.get("sha256"):
+            job.artifact_sha256 = sha256
+        job.progress = journal.progress(job)
+        job.save(update_fields=["artifact_sha256", "progress"])
+    return True
+
+
+def _fail(task: steps.Task, reason: str) -> bool:
+    with task.lease.writing() as job:
+        transitions.fail_step(job, task.step, reason=reason, now=timezone.now())
+    return True
+
+
+def _pause_to_ask(task: steps.Task, reason: str) -> bool:
+    """The gate cannot tell: people must. Resumed, it is asked again; promoted fully, its metric is not."""
+    if task.step.is_way_back:
+        return _complete(task, Outcome(message=reason, is_skipped=True))
+    with task.lease.writing() as job:
+        if job.status != Status.RUNNING:
+            return True
+        task.step.status, task.step.message = Step.Status.PENDING, reason
+        task.step.runs = 0
+        task.step.save(update_fields=["status", "message", "runs"])
+        transitions.pause(job, reason=reason, seconds=None, now=timezone.now())
+        leases.release(task.lease)
+    return False

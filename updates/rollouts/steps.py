@@ -1,0 +1,196 @@
+"""What each step does: on disk, in the registry, or by asking whether the new version is fit.
+
+Whatever is done here looks first, so that it may be done twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from registry import operations as registry
+from saga_project.shared import errors
+from updates.artifacts.installers import directory, places, remote
+from updates.models import Job, Step, Target
+from updates.rollouts import gates, journal, leases, restarts, strategies, transitions
+from updates.rollouts.strategies import Action
+from updates.step_context import Outcome, StepFailed, Work
+
+PROGRESS_WRITTEN_EVERY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run of one step."""
+
+    lease: leases.Lease
+    job: Job
+    step: Step
+    options: strategies.Options
+
+
+def perform(task: Task) -> Outcome:
+    """Do the step; raises StepFailed, CannotTell, Interrupted, LeaseLost."""
+    name = task.step.name
+    if name in (Action.PAUSE, Action.HOLD):
+        return _analyse(task)
+    if name in (Action.SHARE, Action.CLEAR_SHARE):
+        return _set_share(task)
+    target = task.step.target
+    if target is None:
+        raise StepFailed(f"The target {task.step.target_name} was removed while the job ran.")
+    if name in (Action.DRAIN, Action.UNDRAIN):
+        return _drain(task, target, is_draining=name == Action.DRAIN)
+    is_bare = task.step.is_way_back and not transitions.previous_of_targets(task.job).get(
+        target.name
+    )
+    if is_bare and name in (Action.RESTART, Action.HEALTH):
+        return Outcome(message="Nothing ran here before.", is_skipped=True)
+    if name == Action.HEALTH:
+        return _check_health(task, target)
+    work = _work(task, target)
+    # What follows leaves traces elsewhere: be sure once more that the job is ours, and was not slept over.
+    task.lease.check()
+    task.lease.checkpoint()
+    return _installing(target, name)(work)
+
+
+def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
+    if name == Action.RESTART:
+        return restarts.restart
+    if target.installer == Target.Installer.DIRECTORY:
+        return directory.STEPS[name]
+    return remote.STEPS[name]
+
+
+def _work(task: Task, target: Target) -> Work:
+    job, is_signed = task.job, target.needs_signature
+    deadline_seconds = float(task.options.progress_deadline_seconds)
+    return Work(
+        service_name=job.service.name,
+        kind=job.kind,
+        version=job.version,
+        job_id=job.job_id,
+        step=task.step.position,
+        target=target,
+        fence=task.lease.fence,
+        deadline_seconds=deadline_seconds,
+        artifact_url=job.artifact_url,
+        artifact_type=job.artifact_type,
+        checksum=job.checksum,
+        artifact_sha256=job.artifact_sha256,
+        signature=job.release.signature if job.release else "",
+        is_signature_required=is_signed,
+        signing_keys=tuple(job.service.policy.signing_keys) if is_signed else (),
+        previous=transitions.previous_of_targets(job).get(target.name),
+        root=places.install_root(target, job.service.name),
+        checkpoint=partial(_checkpoint, task, ends_at=time.monotonic() + deadline_seconds),
+        report=_Reporter(task),
+    )
+
+
+def _checkpoint(task: Task, *, ends_at: float) -> None:
+    """End a step that was stopped, or that is not done within the progress deadline."""
+    task.lease.checkpoint()
+    if time.monotonic() > ends_at:
+        seconds = task.options.progress_deadline_seconds
+        raise StepFailed(f"Not done within the progress deadline of {seconds} s.")
+
+
+class _Reporter:
+    """Writes how far a step is, at most twice a second, and only while the job is ours."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._written_at = 0.0
+
+    def __call__(self, percent: int, message: str) -> None:
+        now = time.monotonic()
+        if now - self._written_at < PROGRESS_WRITTEN_EVERY_SECONDS:
+            return
+        self._written_at = now
+        job, fence = self._task.job, self._task.lease.fence
+        Step.objects.filter(pk=self._task.step.pk, job__fence=fence).update(
+            progress=percent, message=message
+        )
+        if not self._task.step.is_way_back:
+            share = journal.progress(job, of_this_step=percent)
+            Job.objects.filter(pk=job.pk, fence=fence).update(progress=share)
+
+
+def _tell_registry(task: Task, tell: Callable[[], None]) -> str:
+    """Change the registry in a transaction that holds our fence, so that no late worker does it.
+
+    Without Redis the rows are written all the same, and readers see them once it is back.
+    """
+    try:
+        with task.lease.writing():
+            tell()
+    except errors.RedisUnavailable:
+        return " Redis is not available: lookups know it once it is back."
+    return ""
+
+
+def _set_share(task: Task) -> Outcome:
+    name, version, percent = task.job.service.name, task.job.version, task.step.weight or 0
+    if task.step.name == Action.CLEAR_SHARE:
+        note = _tell_registry(task, partial(registry.clear_canary, name))
+        return Outcome(message=f"Lookups go to all instances alike.{note}")
+    tell = partial(registry.set_canary, name, version=version, percent=percent)
+    note = _tell_registry(task, tell)
+    return Outcome(message=f"{version} gets {percent} % of the lookups.{note}")
+
+
+def _drain(task: Task, target: Target, *, is_draining: bool) -> Outcome:
+    name, instance_id = task.job.service.name, target.instance_id
+    tell = partial(registry.set_draining, name, instance_id, is_draining=is_draining)
+    note = _tell_registry(task, tell)
+    if is_draining:
+        task.lease.wait(target.drain_seconds)
+    where = "is out of" if is_draining else "is in"
+    return Outcome(message=f"Instance {instance_id} {where} the lookups.{note}")
+
+
+def _check_health(task: Task, target: Target) -> Outcome:
+    """The instance must have beaten since it was restarted (or switched, where nothing restarts it)."""
+    changes = task.job.steps.filter(
+        target_name=target.name,
+        name__in=(Action.SWITCH, Action.RESTORE, Action.RESTART),
+        started_at__isnull=False,
+    )
+    changed_at = changes.order_by("-position").values_list("started_at", flat=True).first()
+    work = _work(task, target)
+    if task.step.is_way_back:
+        work = dataclasses.replace(work, version=work.previous or "")
+    return gates.check(
+        work,
+        since=changed_at or task.job.created_at,
+        wait=task.lease.wait,
+        # On the way back a metric still shows what the bad release did.
+        has_metric=not task.step.is_way_back and not task.job.is_promoted_fully,
+    )
+
+
+def _analyse(task: Task) -> Outcome:
+    """After a pause: the metrics of the targets that run the new version must be good, or good again."""
+    switched = task.job.steps.filter(
+        name=Action.SWITCH, status=Step.Status.SUCCEEDED, is_way_back=False
+    ).select_related("target")
+    targets = [step.target for step in switched if step.target and step.target.metric_query]
+    if task.job.is_promoted_fully or not targets:
+        return Outcome(message="The wait is over.")
+    return Outcome(message=" ".join(_measure(task, target) for target in targets))
+
+
+def _measure(task: Task, target: Target) -> str:
+    for failures in range(1, task.options.abort_threshold + 1):
+        try:
+            return gates.measure(target)
+        except StepFailed:
+            if failures == task.options.abort_threshold:
+                raise
+            task.lease.wait(gates.METRIC_INTERVAL_SECONDS)
+    raise AssertionError("unreachable")

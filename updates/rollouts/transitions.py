@@ -1,0 +1,245 @@
+"""How jobs stop, pause and end: each in one transaction with what must be told of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry import events
+from registry.models import Service
+from saga_project.shared import wakeups
+from updates import event_constructors
+from updates.artifacts import store
+from updates.history import records
+from updates.models import HistoryEntry, Job, Release, Step
+from updates.releases import recording
+from updates.rollouts import journal, metrics, nodes, planning
+from updates.rollouts.strategies import Action
+
+logger = logging.getLogger(__name__)
+
+Status = Job.Status
+
+
+def move(job: Job, to: Job.Status, **changes: object) -> None:
+    """Move a job that the caller has locked; the table of legal moves is on the model."""
+    if to not in Job.LEGAL_MOVES[Job.Status(job.status)]:
+        raise ValueError(f"A job that is {job.status} cannot become {to}.")
+    fields = {"status": to, **changes}
+    for name, value in fields.items():
+        setattr(job, name, value)
+    job.save(update_fields=list(fields))
+
+
+def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> None:
+    """Let the job wait: for so many seconds, or until somebody promotes or resumes it.
+
+    A worker that is at a step keeps its lease until that is done.
+    """
+    resume_at = None if seconds is None else Now() + dt.timedelta(seconds=seconds)
+    move(
+        job,
+        Status.PAUSED,
+        pause_reason=reason,
+        paused_at=now,
+        resume_at=resume_at,
+    )
+    events.publish(
+        event_constructors.deployment("paused", job, reason=reason, resumes_after_seconds=seconds)
+    )
+
+
+def resume(job: Job, *, now: dt.datetime) -> None:
+    paused = int((now - job.paused_at).total_seconds()) if job.paused_at else 0
+    move(
+        job,
+        Status.RUNNING if job.started_at else Status.QUEUED,
+        pause_reason="",
+        paused_at=None,
+        resume_at=None,
+        paused_seconds=job.paused_seconds + max(0, paused),
+    )
+    ring(job)
+
+
+def ring(job: Job) -> None:
+    """Wake a worker of the node that the next step is for."""
+    step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
+    queue = nodes.queue_of(step.node) if step and step.node else "updates"
+    wakeups.ring("updates.run_job", job.pk, queue=queue)
+
+
+def begin(job: Job, *, now: dt.datetime) -> None:
+    move(job, Status.RUNNING, started_at=now)
+    events.publish(event_constructors.deployment("started", job))
+
+
+def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
+    """Journal the failure and do what follows from it; the caller has locked the job."""
+    where = f"{step.name} {step.target_name}".strip()
+    logger.warning("step failed", extra={"job_id": job.job_id, "step": where, "reason": reason})
+    journal.end(step, Step.Status.FAILED, reason)
+    if step.name == planning.CLEAN_UP or (step.is_way_back and step.name in planning.COURTESIES):
+        return
+    if step.is_way_back:
+        fail_way_back(job, reason=f"{where}: {reason}", now=now)
+    elif job.status != Status.ROLLING_BACK:
+        # Also where it was paused meanwhile: who resumes must not go on past a step that failed.
+        stop(job, reason=f"{where}: {reason}", now=now)
+
+
+def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -> None:
+    """Give up on a locked job: roll back what has begun, or end at once where nothing has.
+
+    Cancelled before the switch; from the switch on the previous version is put back.
+    """
+    job.error, job.is_aborted = reason, is_aborted
+    job.save(update_fields=["error", "is_aborted"])
+    job.steps.filter(status=Step.Status.PENDING, is_way_back=False).update(
+        status=Step.Status.SKIPPED
+    )
+    if job.status == Status.QUEUED and not is_aborted:
+        begin(job, now=now)
+    steps = planning.lay_out_way_back(job, begun=job.begun_moves())
+    is_cancelled = is_aborted and not steps
+    if job.status == Status.PAUSED and not is_cancelled:
+        resume(job, now=now)
+    if not steps:
+        _end(job, Status.CANCELLED if is_cancelled else Status.FAILED, now=now)
+        return
+    Step.objects.bulk_create(steps)
+    move(job, Status.ROLLING_BACK)
+    ring(job)
+
+
+def succeed(job: Job, *, now: dt.datetime) -> None:
+    for step in job.steps.filter(name=Action.SWITCH).select_related("target"):
+        if step.target is not None:
+            step.target.current_version = job.version
+            step.target.save(update_fields=["current_version"])
+    if job.kind == Job.Kind.ROLLBACK and job.previous_version != job.version:
+        reason = f"{job.job_id} by {job.requested_by} went back to {job.version}."
+        _quarantine(job, job.previous_version, reason=reason, now=now)
+    _end(job, Status.SUCCEEDED, now=now)
+
+
+def end_way_back(job: Job, *, now: dt.datetime) -> None:
+    if _has_restored(job):
+        if job.kind == Job.Kind.DEPLOY:
+            reason = f"{job.job_id} was rolled back: {job.error}"
+            _quarantine(job, job.version, reason=reason, now=now)
+        _end(job, Status.ROLLED_BACK, now=now)
+    else:
+        has_switched = job.steps.filter(name=Action.SWITCH, started_at__isnull=False).exists()
+        is_cancelled = job.is_aborted and not has_switched
+        _end(job, Status.CANCELLED if is_cancelled else Status.FAILED, now=now)
+
+
+def fail_way_back(job: Job, *, reason: str, now: dt.datetime) -> None:
+    """The previous version could not be put back: nobody deploys here until staff have looked."""
+    job.error = f"{job.error} The way back failed too: {reason}".strip()
+    job.needs_attention = True
+    job.save(update_fields=["error", "needs_attention"])
+    job.steps.filter(status=Step.Status.PENDING).update(status=Step.Status.SKIPPED)
+    if job.kind == Job.Kind.DEPLOY:
+        _quarantine(job, job.version, reason=f"{job.job_id} failed: {job.error}", now=now)
+    _end(job, Status.FAILED, now=now)
+
+
+def _has_restored(job: Job) -> bool:
+    """True where at least one target runs a previous version again."""
+    restored = job.steps.filter(name=Action.RESTORE, status=Step.Status.SUCCEEDED)
+    previous = previous_of_targets(job)
+    return any(previous.get(name) for name in restored.values_list("target_name", flat=True))
+
+
+def previous_of_targets(job: Job) -> dict[str, str | None]:
+    """Return, by target, the version that ran before; as recorded before anything was switched."""
+    steps = job.steps.filter(name=planning.BACK_UP, status__in=Step.ENDED)
+    return {step.target_name: step.result.get("previous") for step in steps}
+
+
+def _quarantine(job: Job, version: str, *, reason: str, now: dt.datetime) -> None:
+    """Keep the next scheduled check from installing a bad release again."""
+    release = Release.objects.filter(service=job.service, version=version).first()
+    if release is not None and release.state == Release.State.AVAILABLE:
+        recording.move(release, to=Release.State.QUARANTINED, reason=reason, at=now)
+
+
+def _end(job: Job, to: Job.Status, *, now: dt.datetime) -> None:
+    if job.status == Status.PAUSED and job.paused_at:
+        job.paused_seconds += max(0, int((now - job.paused_at).total_seconds()))
+    if not job.previous_version:
+        job.previous_version = next((v for v in previous_of_targets(job).values() if v), "")
+    job.progress = 100 if to == Status.SUCCEEDED else job.progress
+    job.save(update_fields=["paused_seconds", "previous_version", "progress"])
+    move(job, to, finished_at=now, lease_owner="", lease_expires_at=None, waiting_since=None)
+    events.publish(event_constructors.deployment(to, job, needs_attention=job.needs_attention))
+    # Robust: figures are kept in files, and a full disk must not keep the job from its end.
+    transaction.on_commit(lambda: metrics.note_end(job.kind, to), robust=True)
+    if to != Status.CANCELLED:
+        _record(job, now=now)
+
+
+def _record(job: Job, *, now: dt.datetime) -> None:
+    previous, succeeded = job.previous_version or None, job.status == Status.SUCCEEDED
+    backup = job.steps.filter(name=planning.BACK_UP, result__has_key="backup_path").order_by(
+        "position"
+    )
+    first_backup = backup.first()
+    is_fetched = job.artifact_sha256 and job.artifact_type != Release.ArtifactType.IMAGE
+    running = job.version if succeeded else (None if job.needs_attention else previous)
+    records.record(
+        records.Outcome(
+            service_name=job.service.name,
+            kind=job.kind,
+            status=_history_status(job),
+            old_version=previous or _reported_before(job),
+            new_version=job.version,
+            running_version=running,
+            timestamp=now,
+            started_at=job.started_at,
+            released_at=job.release.published_at if job.release else None,
+            duration_seconds=duration_seconds(job, now=now),
+            paused_seconds=job.paused_seconds,
+            artifact_url=job.artifact_url or None,
+            checksum=job.checksum or None,
+            artifact_path=_artifact_path(job) if is_fetched else None,
+            backup_path=first_backup.result["backup_path"] if first_backup else None,
+            job_id=job.job_id,
+            detail=job.error,
+            recorded_by=job.requested_by,
+        )
+    )
+
+
+def _reported_before(job: Job) -> str | None:
+    """Return what the service said it ran, where we never deployed it; by now it may say the new version."""
+    service = Service.objects.only("version", "previous_version").get(pk=job.service_id)
+    is_new = service.version == job.version
+    return (service.previous_version if is_new else service.version) or None
+
+
+def _artifact_path(job: Job) -> str:
+    return str(store.named_path(job.service.name, job.version))
+
+
+def _history_status(job: Job) -> HistoryEntry.Status:
+    if job.status == Status.SUCCEEDED:
+        is_rollback = job.kind == Job.Kind.ROLLBACK
+        return HistoryEntry.Status.ROLLED_BACK if is_rollback else HistoryEntry.Status.SUCCESS
+    if job.status == Status.ROLLED_BACK and job.kind == Job.Kind.DEPLOY:
+        return HistoryEntry.Status.ROLLED_BACK
+    return HistoryEntry.Status.FAILED
+
+
+def duration_seconds(job: Job, *, now: dt.datetime | None = None) -> int | None:
+    """Return how long the job worked, the time that it was paused left out; None before it began."""
+    if job.started_at is None:
+        return None
+    until = job.finished_at or now or timezone.now()
+    return max(0, int((until - job.started_at).total_seconds()) - job.paused_seconds)

@@ -1,0 +1,142 @@
+"""Keep what came of attempts, and take each delivery where its judgement leads."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry import events
+from registry.models import Subscription
+from webhooks import event_constructors
+from webhooks.models import Attempt, Delivery, Endpoint
+from webhooks.outbound import metrics, retry_schedule, sender
+from webhooks.outbound.retry_schedule import Fate, Judgement
+
+logger = logging.getLogger(__name__)
+
+
+def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, Judgement]:
+    """Keep the attempts and take each delivery where its judgement leads, all in one transaction.
+
+    A result whose lease has gone to another worker is dropped: the other one's counts.
+    """
+    if not results:
+        return {}
+    with transaction.atomic():
+        leases = {sent.parcel.delivery_id: sent for sent in results}
+        rows = Delivery.objects.select_for_update(of=("self",)).filter(pk__in=leases)
+        owned = [row for row in rows if row.lease == leases[row.pk].parcel.lease]
+        judgements = {row.pk: _judge(leases[row.pk], kind=row.kind) for row in owned}
+        Attempt.objects.bulk_create(_attempt(leases[row.pk]) for row in owned)
+        _finish([row for row in owned if judgements[row.pk].fate is Fate.DELIVERED], judgements)
+        for row in owned:
+            if judgements[row.pk].fate is not Fate.DELIVERED:
+                _move(row, judgements[row.pk])
+        _tell_of_the_dead(
+            [row for row in owned if judgements[row.pk].fate is Fate.DEAD], judgements
+        )
+    for row in owned:
+        metrics.attempts_total.labels(judgements[row.pk].fate.value).inc()
+        _log(row, leases[row.pk], judgements[row.pk])
+    return judgements
+
+
+def _judge(sent: sender.Sent, *, kind: str) -> Judgement:
+    judgement = retry_schedule.judge(
+        sent.outcome,
+        attempt_count=sent.parcel.attempt_count,
+        now=timezone.now(),
+        chance=random.random(),  # noqa: S311
+    )
+    if kind == Delivery.Kind.TEST and judgement.fate is Fate.RETRY:
+        # Somebody is looking at the answer; nobody wants it again in a minute.
+        return Judgement(Fate.DEAD, judgement.reason)
+    return judgement
+
+
+def _attempt(sent: sender.Sent) -> Attempt:
+    return Attempt(
+        delivery_id=sent.parcel.delivery_id,
+        started_at=sent.started_at,
+        duration_ms=sent.outcome.duration_ms,
+        status=sent.outcome.status,
+        error=sent.outcome.error,
+        answer=sent.outcome.answer,
+    )
+
+
+def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judgement]) -> None:
+    """Settle what was taken: most are, so they cost one statement."""
+    for reason in {judgements[row.pk].reason for row in rows}:
+        ids = [row.pk for row in rows if judgements[row.pk].reason == reason]
+        Delivery.objects.filter(pk__in=ids).update(
+            status=Delivery.Status.DELIVERED,
+            reason=reason,
+            lease=None,
+            lease_expires_at=None,
+            finished_at=timezone.now(),
+        )
+
+
+def _move(row: Delivery, judgement: Judgement) -> None:
+    now = timezone.now()
+    fields: dict[str, Any] = {"lease": None, "lease_expires_at": None, "reason": judgement.reason}
+    if judgement.fate is Fate.RETRY:
+        next_attempt_at = now + dt.timedelta(seconds=judgement.retry_in_seconds)
+        fields |= {"status": Delivery.Status.PENDING, "next_attempt_at": next_attempt_at}
+    else:
+        fields |= {"status": Delivery.Status(judgement.fate.value), "finished_at": now}
+    Delivery.objects.filter(pk=row.pk).update(**fields)
+    if judgement.is_gone:
+        _disable(row, now=now)
+
+
+def _disable(row: Delivery, *, now: dt.datetime) -> None:
+    """The receiver said that it is gone: nobody calls it until somebody configures it again."""
+    if row.endpoint_id is not None:
+        Endpoint.objects.filter(pk=row.endpoint_id, url=row.url).update(disabled_at=now)
+    if row.subscription_id is not None:
+        Subscription.objects.filter(
+            pk=row.subscription_id, state=Subscription.State.ACTIVE, callback_url=row.url
+        ).update(state=Subscription.State.SUSPENDED, updated_at=now)
+
+
+def _tell_of_the_dead(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judgement]) -> None:
+    """Publish what died; the death of such news is no news, or two dead receivers would never rest."""
+    events.publish(
+        *(
+            event_constructors.delivery_dead(
+                row.service_name,
+                delivery_id=row.pk,
+                topic=row.topic,
+                reason=judgements[row.pk].reason,
+                attempts=row.attempt_count,
+            )
+            for row in rows
+            if row.topic != event_constructors.DELIVERY_DEAD and row.kind != Delivery.Kind.TEST
+        )
+    )
+
+
+def _log(row: Delivery, sent: sender.Sent, judgement: Judgement) -> None:
+    level = logging.INFO if judgement.fate is Fate.DELIVERED else logging.WARNING
+    logger.log(
+        level,
+        "delivery attempted",
+        extra={
+            "delivery_id": str(row.pk),
+            "topic": row.topic,
+            "service_name": row.service_name,
+            "attempt": sent.parcel.attempt_count,
+            "status": sent.outcome.status,
+            "duration_ms": sent.outcome.duration_ms,
+            "fate": judgement.fate.value,
+        },
+    )

@@ -1,0 +1,19 @@
+"""Discord's webhooks: https://discord.com/developers/docs/resources/webhook#execute-webhook"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webhooks.outbound.channels.notification import Notification, cut
+
+MAX_CHARACTERS = 2_000
+SUPPRESS_EMBEDS = 1 << 2
+
+
+def render(notification: Notification) -> dict[str, Any]:
+    """Mentions stay as text: nobody is allowed to be pinged by what a service writes."""
+    return {
+        "content": cut(notification.line, MAX_CHARACTERS),
+        "allowed_mentions": {"parse": []},
+        "flags": SUPPRESS_EMBEDS,
+    }

@@ -1,0 +1,183 @@
+"""Lease deliveries: who may send what, at most two at a time to one receiver."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import Count, F, Min
+from django.utils import timezone
+
+from registry.models import Subscription
+from saga_project.shared import crypto
+from webhooks import signing_secrets
+from webhooks.models import Delivery, lease_end
+from webhooks.outbound import channels
+from webhooks.outbound.retry_schedule import Outcome
+
+PLACES = 2
+BATCH = 25
+LEASE_SECONDS = 60.0
+# Nothing is begun so late that it could outlive its lease: a call takes at most ten seconds.
+BEGIN_WITHIN_SECONDS = LEASE_SECONDS - 20.0
+CLAIM_LOCK = 0x5A6A_0301
+
+Live = Callable[[str], list[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parcel:
+    """A claimed delivery with all that its sender needs, so that sending needs no database."""
+
+    delivery_id: uuid.UUID
+    lease: uuid.UUID
+    receiver: str
+    attempt_count: int
+    url: str
+    body: bytes
+    secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    is_standard: bool
+    begin_until: float
+    foregone: Outcome | None = None
+
+
+def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]:
+    """Lease what is due: for each receiver its free places and a batch.
+
+    ``lanes`` holds how many more parcels each lane of the caller wants; ``room`` is how many receivers
+    it may take on beside them. A receiver whose places others have taken is left alone.
+    """
+    with transaction.atomic():
+        _lock_claims()
+        taken = _taken_places()
+        claimed: list[tuple[int, list[Parcel]]] = []
+        for receiver in _receivers_due():
+            if receiver in lanes:
+                places, wanted = 0, lanes[receiver]
+            else:
+                places, wanted = PLACES - taken[receiver], BATCH if room > 0 else 0
+            if wanted <= 0 or (places <= 0 and receiver not in lanes):
+                continue
+            if parcels := _lease(receiver, wanted):
+                room -= 0 if receiver in lanes else 1
+                claimed.append((places, parcels))
+        return claimed
+
+
+def _lock_claims() -> None:
+    """One claim at a time: who counts places must not be overtaken."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+
+
+def _taken_places() -> Counter[str]:
+    rows = Delivery.objects.in_flight().order_by().values("receiver").annotate(n=Count("pk"))
+    return Counter({row["receiver"]: row["n"] for row in rows})
+
+
+def _receivers_due() -> list[str]:
+    rows = (
+        Delivery.objects.due().order_by().values("receiver").annotate(first=Min("next_attempt_at"))
+    )
+    return [row["receiver"] for row in sorted(rows, key=lambda row: row["first"])]
+
+
+def _lease(receiver: str, limit: int) -> list[Parcel]:
+    due = Delivery.objects.due().filter(receiver=receiver).order_by("next_attempt_at", "pk")
+    rows = list(
+        due.select_related("subscription", "endpoint").select_for_update(
+            skip_locked=True, of=("self",)
+        )[:limit]
+    )
+    lease, now = uuid.uuid4(), timezone.now()
+    Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
+        status=Delivery.Status.SENDING,
+        lease=lease,
+        lease_expires_at=lease_end(LEASE_SECONDS),
+        attempt_count=F("attempt_count") + 1,
+    )
+    begin_until = time.monotonic() + BEGIN_WITHIN_SECONDS
+    live = functools.cache(
+        functools.partial(signing_secrets.live, now=now)
+    )  # once for a whole batch
+    return [_pack(row, lease=lease, begin_until=begin_until, live=live) for row in rows]
+
+
+def claim_one(delivery: Delivery) -> Parcel | None:
+    """Lease this very delivery, in the caller's transaction; None where its receiver has no free place."""
+    _lock_claims()
+    in_flight = Delivery.objects.in_flight().filter(receiver=delivery.receiver)
+    if in_flight.count() >= PLACES:
+        return None
+    lease = uuid.uuid4()
+    taken = Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
+        status=Delivery.Status.SENDING,
+        lease=lease,
+        lease_expires_at=lease_end(LEASE_SECONDS),
+        attempt_count=F("attempt_count") + 1,
+    )
+    if not taken:
+        return None
+    begin_until = time.monotonic() + BEGIN_WITHIN_SECONDS
+    live = functools.partial(signing_secrets.live, now=timezone.now())
+    return _pack(delivery, lease=lease, begin_until=begin_until, live=live)
+
+
+def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live) -> Parcel:
+    is_event = delivery.kind == Delivery.Kind.EVENT
+    is_standard = is_event or channels.is_standard(delivery.topic)
+    obstacle = _obstacle(delivery)
+    foregone = Outcome(error=obstacle, is_refused=True) if obstacle else None
+    known: list[str] = []
+    if is_standard and foregone is None:
+        known, foregone = _secrets_of(delivery, live=live)
+    return Parcel(
+        delivery_id=delivery.pk,
+        lease=lease,
+        receiver=delivery.receiver,
+        attempt_count=delivery.attempt_count + 1,
+        url=delivery.url,
+        body=orjson.dumps(delivery.payload),
+        secrets=tuple(known),
+        is_standard=is_standard,
+        begin_until=begin_until,
+        foregone=foregone,
+    )
+
+
+def _obstacle(delivery: Delivery) -> str:
+    """Return why nobody wants this any more; empty where somebody does."""
+    if delivery.kind == Delivery.Kind.EVENT:
+        subscription = delivery.subscription
+        is_active = subscription is not None and subscription.state == Subscription.State.ACTIVE
+        return "" if is_active else "The subscription is no longer active."
+    if delivery.endpoint is not None and delivery.endpoint.disabled_at is not None:
+        return "The channel is switched off since its receiver answered 410; configure it again."
+    return ""
+
+
+def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], Outcome | None]:
+    """Return the secrets to sign with, or an outcome where they cannot be read."""
+    try:
+        if delivery.subscription is None:
+            return live(delivery.service_name), None
+        sealed = delivery.subscription.sealed_secret
+        return [crypto.decrypt(sealed)] if sealed else [], None
+    except crypto.SecretUnreadable as exc:
+        return [], Outcome(error=exc.message)
+
+
+def release(parcel: Parcel) -> None:
+    """Give back what was claimed and not begun."""
+    Delivery.objects.filter(pk=parcel.delivery_id, lease=parcel.lease).update(
+        status=Delivery.Status.PENDING,
+        lease=None,
+        lease_expires_at=None,
+        attempt_count=F("attempt_count") - 1,
+    )

@@ -1,0 +1,73 @@
+"""Make one attempt; no database here, so that it can run in any thread."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+import time
+
+from django.utils import timezone
+
+from saga_project.shared import errors, http_client
+from webhooks import signatures
+from webhooks.outbound import claims
+from webhooks.outbound.retry_schedule import Outcome
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 10.0
+MAX_ANSWER_BYTES = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Sent:
+    parcel: claims.Parcel
+    outcome: Outcome
+    started_at: dt.datetime
+
+
+def send(parcel: claims.Parcel, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Sent:
+    """Make one attempt; whatever happens on the way is its outcome."""
+    started_at, begun = timezone.now(), time.monotonic()
+    outcome = parcel.foregone or _call(parcel, at=started_at, timeout_seconds=timeout_seconds)
+    duration_ms = round((time.monotonic() - begun) * 1000)
+    return Sent(parcel, dataclasses.replace(outcome, duration_ms=duration_ms), started_at)
+
+
+def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> Outcome:
+    try:
+        response = http_client.request(
+            "POST",
+            parcel.url,
+            purpose="receiver",
+            headers=_headers(parcel, at=at),
+            body=parcel.body,
+            timeout_seconds=timeout_seconds,
+            max_bytes=MAX_ANSWER_BYTES,
+            truncate=True,
+        )
+    except errors.InvalidRequest as exc:
+        return Outcome(error=exc.message, is_refused=True)
+    except errors.SagaError as exc:
+        return Outcome(error=exc.message)
+    except Exception:
+        logger.exception("delivery broke", extra={"delivery_id": str(parcel.delivery_id)})
+        return Outcome(error="Saga failed to make the call; its log says why.")
+    return Outcome(
+        status=response.status,
+        headers=response.headers,
+        answer=response.body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+    )
+
+
+def _headers(parcel: claims.Parcel, *, at: dt.datetime) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if parcel.is_standard:
+        headers |= signatures.sign_standard(
+            parcel.body,
+            message_id=f"msg_{parcel.delivery_id.hex}",
+            timestamp=int(at.timestamp()),
+            secrets=parcel.secrets,
+        )
+    return headers

@@ -1,0 +1,164 @@
+"""Send what is due to many receivers at once.
+
+One thread speaks to the database, the threads of the lanes speak to receivers and to nothing else. A
+lane is one receiver's queue, so one that hangs keeps its two threads and nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import connection
+
+from saga_project.shared import wakeups
+from webhooks.outbound import attempts, claims, sender
+
+MAX_THREADS = 64
+DRAIN_SECONDS = 30.0
+POLL_SECONDS = 0.05
+GATHER_SECONDS = 0.01
+MAX_DRAINS = 2
+DRAIN_LOCK = 0x5A6A_0302
+
+Results = queue.SimpleQueue[sender.Sent | claims.Parcel]
+
+
+class Lane:
+    """One receiver's queue in this process, and the threads that empty it: as many as it has places."""
+
+    def __init__(self, *, places: int, results: Results) -> None:
+        self.places = places
+        self.results = results
+        self.waiting: deque[claims.Parcel] = deque()
+        self.unrecorded = 0
+        self.running = 0
+        self.lock = threading.Lock()
+
+    @property
+    def wanted(self) -> int:
+        """How many more parcels keep its threads busy."""
+        return claims.BATCH - self.unrecorded if self.unrecorded < claims.BATCH // 2 else 0
+
+    def feed(self, parcels: Sequence[claims.Parcel], *, pool: ThreadPoolExecutor) -> None:
+        with self.lock:
+            self.waiting.extend(parcels)
+            self.unrecorded += len(parcels)
+            starting = min(self.places - self.running, len(self.waiting))
+            self.running += starting
+        for _ in range(starting):
+            pool.submit(self.work)
+
+    def take(self) -> claims.Parcel | None:
+        """Return the next parcel; None ends the thread, under the lock that starts threads."""
+        with self.lock:
+            if self.waiting:
+                return self.waiting.popleft()
+            self.running -= 1
+            return None
+
+    def work(self) -> None:
+        """Send what waits; hand back unsent what has waited for so long that its lease might end."""
+        while (parcel := self.take()) is not None:
+            is_late = time.monotonic() > parcel.begin_until
+            self.results.put(parcel if is_late else sender.send(parcel))
+
+
+class Drain:
+    """Sends what is due; ``serve`` holds a place among drains, ``finish`` waits without one."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.results: Results = queue.SimpleQueue()
+        self.lanes: dict[str, Lane] = {}
+        self.ends_at = time.monotonic() + DRAIN_SECONDS
+        self.claimed_at = 0.0
+        self.sent_count = 0
+
+    def serve(self) -> None:
+        """Claim and send until nothing is due, for at most ``DRAIN_SECONDS``."""
+        self.claim()
+        while self.lanes and time.monotonic() < self.ends_at:
+            self.collect()
+            if self.is_hungry():
+                self.claim()
+
+    def finish(self) -> int:
+        """Wait for what is on its way, and return how much was sent."""
+        while self.lanes:
+            self.collect()
+        return self.sent_count
+
+    def is_hungry(self) -> bool:
+        is_time = time.monotonic() - self.claimed_at >= POLL_SECONDS
+        return is_time or not self.lanes or any(lane.wanted for lane in self.lanes.values())
+
+    def claim(self) -> None:
+        wanted = {receiver: lane.wanted for receiver, lane in self.lanes.items()}
+        room = MAX_THREADS // claims.PLACES - len(self.lanes)
+        self.claimed_at = time.monotonic()
+        for places, parcels in claims.claim(lanes=wanted, room=room):
+            lane = self.lanes.setdefault(
+                parcels[0].receiver, Lane(places=places, results=self.results)
+            )
+            lane.feed(parcels, pool=self.pool)
+
+    def collect(self) -> None:
+        results = list(_take(self.results))
+        sent = [result for result in results if isinstance(result, sender.Sent)]
+        unsent = [result for result in results if isinstance(result, claims.Parcel)]
+        attempts.record(sent)
+        for parcel in unsent:
+            claims.release(parcel)
+        self.sent_count += len(sent)
+        for parcel in [*unsent, *(one.parcel for one in sent)]:
+            lane = self.lanes[parcel.receiver]
+            lane.unrecorded -= 1
+            if not lane.unrecorded:
+                del self.lanes[parcel.receiver]
+
+
+def _take(results: Results) -> Iterator[sender.Sent | claims.Parcel]:
+    """Yield what is there, after a moment's wait for the first; few records of many are cheaper."""
+    with contextlib.suppress(queue.Empty):
+        yield results.get(timeout=POLL_SECONDS)
+        time.sleep(GATHER_SECONDS)
+        while True:
+            yield results.get_nowait()
+
+
+def run() -> int:
+    """Send what is due and return how much it was; 0 where enough drains are at work already."""
+    with ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="saga-deliver") as pool:
+        drain = Drain(pool)
+        with _place_among_drains() as has_place:
+            if has_place:
+                drain.serve()
+        if drain.lanes:
+            # Time is up. Another goes on at once, whatever this one still waits for.
+            wakeups.ring("webhooks.deliver")
+        return drain.finish()
+
+
+@contextlib.contextmanager
+def _place_among_drains() -> Iterator[bool]:
+    """Hold one of the few places for drains; PostgreSQL frees it when its holder dies."""
+    with connection.cursor() as cursor:
+        for place in range(MAX_DRAINS):
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [DRAIN_LOCK, place])
+            (is_mine,) = cursor.fetchone()
+            if is_mine:
+                break
+        else:
+            yield False
+            return
+    try:
+        yield True
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [DRAIN_LOCK, place])
