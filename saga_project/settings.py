@@ -122,7 +122,7 @@ configuration.seal(env)
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
-    "saga_project.console.apps.ConsoleConfig",  # django.contrib.admin, with a site of ours
+    "saga_project.console.apps.AdminSiteConfig",  # django.contrib.admin, with a site of ours
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -135,6 +135,8 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "axes",
     "saga_project",
+    "saga_project.console",
+    "saga_project.local",
     "registry",
     "updates",
     "webhooks",

@@ -19,9 +19,8 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from saga_project.local import stack, supervisor
+from saga_project.local import listening, stack, supervisor
 from saga_project.shared import counters
-from saga_project.web import accepting
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180
@@ -96,7 +95,7 @@ def serving(
         folder = data_dir or Path(
             resources.enter_context(tempfile.TemporaryDirectory(prefix="saga-web-"))
         )
-        listener = resources.enter_context(accepting.listen("127.0.0.1", 0))
+        listener = resources.enter_context(listening.listen("127.0.0.1", 0))
         start = functools.partial(_start, listener.fileno(), folder, environment)
         server = WebServer(listener.getsockname()[1], folder, [], start)
         resources.callback(_end, server)

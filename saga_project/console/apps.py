@@ -1,6 +1,16 @@
-from django.contrib.admin.apps import AdminConfig
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
-class ConsoleConfig(AdminConfig):
+class AdminSiteConfig(admin_apps.AdminConfig):
+    """Django's admin with the console's site."""
+
     default = False
     default_site = "saga_project.console.site.ConsoleSite"
+
+
+class ConsoleConfig(AppConfig):
+    """The console's own admin pages and template tags."""
+
+    default = True
+    name = "saga_project.console"

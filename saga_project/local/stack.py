@@ -20,10 +20,10 @@ from pathlib import Path
 
 from django.conf import settings
 
+from saga_project.local import listening
 from saga_project.local.embedded import postgresql, valkey
 from saga_project.local.embedded.processes import Server, ServerFailed
 from saga_project.local.supervisor import Program, Supervisor
-from saga_project.web import accepting
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 WORKER_THREADS = 16
@@ -100,7 +100,7 @@ def _only_here(data_dir: Path) -> Iterator[None]:
 def _listening_socket() -> Iterator[socket.socket]:
     """Listen here, for all web processes: connections wait while one of them is started again."""
     try:
-        listener = accepting.listen(settings.HOST, settings.PORT)
+        listener = listening.listen(settings.HOST, settings.PORT)
     except socket.gaierror as exc:
         raise CannotStart(f"Saga cannot find HOST={settings.HOST} ({exc.strerror}).") from exc
     except OSError as exc:

@@ -1,10 +1,10 @@
 """The lane: lookups, the list, heartbeats and renewals, answered before Django's handler.
 
 It is the server's own HTTP protocol with one question put in front: are these bytes one whole request that
-``registry.fast.requests`` or ``registry.fast.rendered_lists`` is sure of, with nothing unusual in it? Then its answer is
-written at once, from within the event loop, without a parser, a task, a scope or a thread. Everything else
-goes the server's ordinary way, to ``asgi`` and Django, whose views are the definition. ``SAGA_LANE=false``
-starts the server without it.
+``registry.fast.requests`` or ``registry.fast.rendered_lists`` is sure of, with nothing unusual in it? Then
+its answer is written at once, from within the event loop, without a parser, a task, a scope or a thread.
+Everything else goes the server's ordinary way, to ``asgi`` and Django, whose views are the definition.
+``SAGA_LANE=false`` starts the server without it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from saga_project.local import embedded
 from saga_project.local.embedded import valkey
 from tests import waiting
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SUPERVISE = """
 import pathlib, sys
 from functools import partial

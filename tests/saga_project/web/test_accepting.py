@@ -13,6 +13,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from saga_project import asgi
+from saga_project.local import listening
 from saga_project.web import accepting
 
 
@@ -35,7 +36,7 @@ def test_leaves_some_of_many_connections_at_once_to_another_process(
 
 def test_what_is_accepted_sends_at_once() -> None:
     with (
-        accepting.listen("127.0.0.1", 0) as listener,
+        listening.listen("127.0.0.1", 0) as listener,
         socket.create_connection(listener.getsockname()),
     ):
         connection, _ = listener.accept()
