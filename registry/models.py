@@ -116,7 +116,8 @@ class Service(models.Model):
         UNREACHABLE = "unreachable"
 
     APPROVED = (Status.ACTIVE, Status.DEGRADED)
-    LEGAL_MOVES = {
+    #: Each status and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
         Status.ACTIVE: (
             Status.PENDING_APPROVAL,
             Status.DEGRADED,
@@ -124,7 +125,7 @@ class Service(models.Model):
             Status.DEREGISTERED,
         ),
         Status.DEGRADED: (Status.ACTIVE,),
-        Status.REJECTED: (Status.PENDING_APPROVAL,),
+        Status.REJECTED: (Status.PENDING_APPROVAL, Status.ACTIVE, Status.DEGRADED),
         Status.PENDING_APPROVAL: (Status.DEREGISTERED, Status.REJECTED),
         Status.DEREGISTERED: tuple(status for status in Status if status != "deregistered"),
     }
@@ -259,6 +260,15 @@ class Subscription(models.Model):
         ACTIVE = "active"
         SUSPENDED = "suspended"
         CANCELLED = "cancelled"
+
+    STATE_FIELD = "state"
+    #: Each state and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
+        State.PENDING: (),
+        State.ACTIVE: (State.PENDING, State.SUSPENDED),
+        State.SUSPENDED: (State.PENDING, State.ACTIVE),
+        State.CANCELLED: (State.PENDING, State.ACTIVE, State.SUSPENDED),
+    }
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="subscriptions")

@@ -44,6 +44,19 @@ class ReleaseFactory(factory.django.DjangoModelFactory[updates.Release]):
     recorded_at = NOW
 
 
+class JobFactory(factory.django.DjangoModelFactory[updates.Job]):
+    class Meta:
+        model = updates.Job
+
+    job_id = declarations.Sequence(lambda number: f"deploy-payment-1.3.0-{number}")
+    kind = updates.Job.Kind.DEPLOY
+    service = declarations.SubFactory(ServiceFactory)
+    version = "1.3.0"
+    strategy = "rolling"
+    request_digest = "0" * 64
+    created_at = NOW
+
+
 class HistoryEntryFactory(factory.django.DjangoModelFactory[updates.HistoryEntry]):
     class Meta:
         model = updates.HistoryEntry

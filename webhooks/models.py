@@ -167,7 +167,8 @@ class Delivery(models.Model):
         DELIVERED = "delivered"
         DEAD = "dead"
 
-    LEGAL_MOVES = {
+    #: Each status and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
         Status.SENDING: (Status.PENDING, Status.SENDING),
         Status.DELIVERED: (Status.SENDING,),
         Status.DEAD: (Status.SENDING, Status.PENDING),

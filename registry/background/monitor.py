@@ -26,7 +26,8 @@ from registry import events, presence
 from registry.directory import projection
 from registry.events import log
 from registry.models import IdempotencyKey, Service, ServiceQuerySet
-from saga_project.shared import metrics, timestamps
+from registry.operations import lifecycle
+from saga_project.shared import locks, metrics, timestamps
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ PROTECTED_BATCH_SECONDS = 5.0
 HOLD_SECONDS = 15.0
 CHUNK = 500
 IDEMPOTENCY_KEPT = dt.timedelta(hours=24)
-_LOCKS = {"sweep": 7341, "misses": 7342, "flush": 7343}
 PROTECTION_KEY = "protection"
 
 
@@ -51,13 +51,10 @@ class Sweep:
 
 
 @contextmanager
-def _alone(work: str) -> Iterator[bool]:
-    """Hold the advisory lock for this work in a transaction; yields whether we got it."""
+def _alone(lock: locks.Lock) -> Iterator[bool]:
+    """Hold the lock in a transaction; yields whether it was acquired."""
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCKS[work]])
-            row = cursor.fetchone()
-        yield bool(row and row[0])
+        yield locks.try_acquire(lock)
 
 
 # --- Expiry ---------------------------------------------------------------------------------------
@@ -65,7 +62,7 @@ def _alone(work: str) -> Iterator[bool]:
 
 def sweep() -> Sweep:
     """Expire who is past the deadline, protect against mass expiry, finish what a killed sweep left."""
-    with _alone("sweep") as is_mine:
+    with _alone(locks.Lock.EXPIRY_SWEEP) as is_mine:
         if not is_mine:
             return Sweep(0, 0, is_protecting=False)
         seen = presence.overdue(within_seconds=LOOKAHEAD_SECONDS)
@@ -226,7 +223,7 @@ def count_misses() -> int:
 
     At the thresholds it is degraded, then unreachable; a heartbeat brings it back.
     """
-    with _alone("misses") as is_mine:
+    with _alone(locks.Lock.MISSED_HEARTBEATS) as is_mine:
         if not is_mine:
             return 0
         flush_heartbeats()
@@ -264,9 +261,7 @@ def _judge_misses(service: Service) -> Iterator[events.Fact]:
     misses = service.consecutive_misses
     is_degraded = misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
     is_unreachable = misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD
-    if is_degraded and service.status != Service.Status.DEGRADED:
-        service.status = Service.Status.DEGRADED
-        service.health_status = Service.Health.DEGRADED
+    if is_degraded and lifecycle.degrade(service):
         yield events.service_degraded(service.name, misses=misses)
     if is_unreachable and service.health_status != Service.Health.UNREACHABLE:
         service.health_status = Service.Health.UNREACHABLE
@@ -384,9 +379,7 @@ def _recover() -> None:
     while some := list(heard[:CHUNK]):
         facts: list[events.Fact] = []
         for service in some:
-            if service.status == Service.Status.DEGRADED:
-                service.status = Service.Status.ACTIVE
-                service.health_status = Service.Health.HEALTHY
+            if lifecycle.recover(service, health=Service.Health.HEALTHY):
                 facts.append(events.service_recovered(service.name))
             service.consecutive_misses = 0
         _save(some, now=now)

@@ -14,7 +14,7 @@ from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance, Service
-from registry.operations import heartbeats, rows
+from registry.operations import heartbeats, lifecycle, rows
 from registry.operations.registration import Registration, claim, put_instance
 
 
@@ -218,8 +218,7 @@ def _write_standing(
             instance.save()
         elif version is not None:
             rows.note_version(service, version)
-        if service.status == Service.Status.DEGRADED:
-            service.status = Service.Status.ACTIVE
+        if lifecycle.recover(service):
             events.publish(events.service_recovered(slug))
         service.health_status = service_health
         service.consecutive_misses = 0

@@ -15,7 +15,7 @@ from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance, Service
-from registry.operations import rows
+from registry.operations import lifecycle, rows
 from saga_project.shared import timestamps
 
 
@@ -150,30 +150,12 @@ def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool
     """Let a service (again) register, in the name of a caller who may do so."""
     if by is not None and service.account_id is None and by.account.pk:
         service.account = by.account
-    _enter(service, by=by, now=now, is_saga=is_saga)
+    is_trusted = _is_trusted(service.name, by=by, is_saga=is_saga)
+    lifecycle.enter(service, is_trusted=is_trusted, now=now)
     service.consecutive_misses = 0
     service.last_heartbeat_at = now
     service.updated_at = now
     service.revision += 1
-
-
-def _enter(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
-    """Move the status of a service that (again) registers."""
-    if service.status == Service.Status.DEREGISTERED:
-        service.registered_at = now
-        service.health_status = Service.Health.HEALTHY
-        service.status = (
-            Service.Status.ACTIVE if service.approved_at else Service.Status.PENDING_APPROVAL
-        )
-    if service.status == Service.Status.DEGRADED:
-        service.status = Service.Status.ACTIVE
-        service.health_status = Service.Health.HEALTHY
-    if service.status == Service.Status.PENDING_APPROVAL and _is_trusted(
-        service.name, by=by, is_saga=is_saga
-    ):
-        service.status = Service.Status.ACTIVE
-        service.approved_at = now
-        service.is_auto_approved = True
 
 
 def _is_trusted(name: str, *, by: Caller | None, is_saga: bool) -> bool:

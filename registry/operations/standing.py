@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from registry import errors, events
 from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance, Service, Subscription
-from registry.operations import rows
+from registry.operations import lifecycle, rows
 
 
 def deregister(
@@ -42,8 +41,7 @@ def deregister(
             raise errors.ServiceNotFound(f"Instance '{instance_id}' of service '{name}' not found")
         leaving.update(state=Instance.State.DEREGISTERED, gone_at=now)
         if not service.instances.live().exists():
-            service.status = Service.Status.DEREGISTERED
-            service.status_reason = reason
+            lifecycle.deregister(service, reason=reason)
         rows.save_change(service, now=now)
         events.publish(events.service_deregistered(name, instance_ids=gone, reason=reason))
         projection.schedule(service, dropped=gone)
@@ -86,17 +84,14 @@ def _decide(
     name: str,
     *,
     to: Service.Status,
-    legal: Iterable[Service.Status],
+    legal: Collection[Service.Status],
     changes: dict[str, Any],
     fact: events.Fact,
     now: dt.datetime,
 ) -> None:
     with transaction.atomic(durable=True):
         service = rows.locked(name)
-        moved = Service.objects.filter(pk=service.pk, status__in=list(legal)).update(
-            status=to, updated_at=now, revision=F("revision") + 1, **changes
-        )
-        if not moved:
+        if service.status not in legal or not lifecycle.decide(service, to, now=now, **changes):
             raise errors.IllegalMove(
                 f"Service '{name}' is {service.status}; it cannot become {to}."
             )

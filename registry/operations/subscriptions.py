@@ -12,18 +12,13 @@ from django.db import transaction
 from registry import errors
 from registry.identity.accounts import Caller
 from registry.models import Service, Subscription
-from saga_project.shared import crypto
+from saga_project.shared import crypto, transitions
 
 SECRET_MARK = "whsec_"  # noqa: S105  (where every Standard Webhooks secret begins)
 SECRET_BYTES = 32
 EVERY_TOPIC = "*"
 
 State = Subscription.State
-LEGAL_MOVES: dict[str, tuple[str, ...]] = {
-    State.ACTIVE: (State.PENDING, State.SUSPENDED),
-    State.SUSPENDED: (State.PENDING, State.ACTIVE),
-    State.CANCELLED: (State.PENDING, State.ACTIVE, State.SUSPENDED),
-}
 
 
 def subscribe(
@@ -89,8 +84,8 @@ def move_subscription(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) 
 
 
 def _move(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> bool:
-    rows = Subscription.objects.filter(pk=subscription_id, state__in=LEGAL_MOVES[to])
-    return bool(rows.update(state=to, updated_at=now))
+    rows = Subscription.objects.filter(pk=subscription_id)
+    return bool(transitions.movable(rows, to).update(state=to, updated_at=now))
 
 
 def _check_may_cancel(subscription: Subscription, by: Caller | None) -> None:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from saga_project.shared import locks
 from updates.models import AuditEntry
 
 #: Numbers are integers: PostgreSQL would give floats back in another spelling.
 Data = Mapping[str, str | int | bool | None]
 FIRST_DIGEST = "0" * 64
-_LOCK = 0x5A6A_A0D1
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ def record(
         raise transaction.TransactionManagementError(
             "An audit entry belongs to the change it tells of."
         )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    locks.acquire(locks.Lock.AUDIT_CHAIN)
     last = AuditEntry.objects.order_by("-sequence").first()
     entry = AuditEntry(
         sequence=last.sequence + 1 if last else 1,

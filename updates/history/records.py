@@ -13,7 +13,7 @@ from django.db.models.fields.tuple_lookups import TupleLessThan
 from django.db.models.functions import Cast
 
 from registry.models import Service
-from saga_project.shared import api
+from saga_project.shared import api, locks
 from updates.models import HistoryEntry, HistoryTally
 
 #: Of an export, as many rows as are read at once.
@@ -60,9 +60,8 @@ def record(outcome: Outcome) -> HistoryEntry:
 
 
 def lock(service_name: str) -> None:
-    """Let nobody else write history of the service until this transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 4))", [service_name])
+    """Serialise writers of the service's history until this transaction ends."""
+    locks.acquire_named(locks.NamedLock.HISTORY_OF_SERVICE, service_name)
 
 
 def deployed_version(service_name: str) -> str | None:

@@ -46,23 +46,18 @@ class Job(models.Model):
     WORKED_ON = (Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK)
     LIVE = (*WORKED_ON, Status.PAUSED)
     LOCKING = Q(status__in=LIVE) | Q(needs_attention=True)
-    LEGAL_MOVES = {
-        Status.QUEUED: (Status.RUNNING, Status.PAUSED, Status.CANCELLED),
-        Status.RUNNING: (
-            Status.PAUSED,
-            Status.ROLLING_BACK,
-            Status.SUCCEEDED,
-            Status.FAILED,
-            Status.CANCELLED,
-        ),
-        Status.PAUSED: (Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK, Status.CANCELLED),
-        # Cancelled where it was aborted with instances drained, but nothing switched.
-        Status.ROLLING_BACK: (Status.ROLLED_BACK, Status.FAILED, Status.CANCELLED),
-        # Only with needs_attention: staff have the way back tried again.
-        Status.FAILED: (Status.ROLLING_BACK,),
-        Status.SUCCEEDED: (),
-        Status.ROLLED_BACK: (),
-        Status.CANCELLED: (),
+    #: Each status and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
+        Status.QUEUED: (Status.PAUSED,),
+        Status.RUNNING: (Status.QUEUED, Status.PAUSED),
+        Status.PAUSED: (Status.QUEUED, Status.RUNNING),
+        # From failed only with needs_attention: staff have the rollback tried again.
+        Status.ROLLING_BACK: (Status.RUNNING, Status.PAUSED, Status.FAILED),
+        Status.SUCCEEDED: (Status.RUNNING,),
+        Status.FAILED: (Status.RUNNING, Status.ROLLING_BACK),
+        Status.ROLLED_BACK: (Status.ROLLING_BACK,),
+        # From rolling_back where the job was aborted with instances drained, but nothing switched.
+        Status.CANCELLED: (Status.QUEUED, Status.RUNNING, Status.PAUSED, Status.ROLLING_BACK),
     }
 
     job_id = models.CharField(max_length=300, unique=True, db_collation="C")

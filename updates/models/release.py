@@ -23,8 +23,9 @@ class Release(models.Model):
         ARCHIVE = "archive"
         IMAGE = "image"
 
-    #: Of each state, those that it can be reached from.
-    LEGAL_MOVES = {
+    STATE_FIELD = "state"
+    #: Each state and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
         State.AVAILABLE: (State.QUARANTINED, State.WITHDRAWN),
         State.QUARANTINED: (State.AVAILABLE,),
         State.WITHDRAWN: (State.AVAILABLE, State.QUARANTINED),

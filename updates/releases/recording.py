@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from registry import events, names
 from registry.models import Service
-from saga_project.shared import http_client, versions
+from saga_project.shared import http_client, transitions, versions
 from updates import errors, event_constructors
 from updates.models import Release
 
@@ -122,15 +122,11 @@ def _fill(release: Release, announcement: Announcement) -> None:
 
 def move(release: Release, *, to: str, reason: str, at: dt.datetime) -> bool:
     """Move the release inside the caller's transaction and tell; False if it is there already."""
-    moved = Release.objects.filter(
-        pk=release.pk, state__in=Release.LEGAL_MOVES[Release.State(to)]
-    ).update(state=to, state_reason=reason, state_changed_at=at)
-    if not moved:
+    if not transitions.move(release, to, state_reason=reason, state_changed_at=at):
         release.refresh_from_db(fields=["state"])
         if release.state == to:
             return False
         raise errors.IllegalReleaseMove(f"A release that is {release.state} cannot become {to}.")
-    release.refresh_from_db(fields=["state", "state_reason", "state_changed_at"])
     events.publish(
         event_constructors.release_moved(
             release.service.name, version=release.version, state=to, reason=reason

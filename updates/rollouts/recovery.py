@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from saga_project.shared import locks
 from updates.models import Job, Step
 from updates.models.jobs import JobQuerySet
 from updates.rollouts import leases, nodes, transitions
@@ -18,14 +19,13 @@ NODE_DEADLINE = dt.timedelta(seconds=60)
 RUNG_EVERY = dt.timedelta(seconds=10)
 #: A longer silence of our own says nothing about the node: its time starts anew.
 OWN_SILENCE = dt.timedelta(seconds=30)
-_LOCK = 5_001
 
 
 def sweep() -> int:
     """Wake somebody for every job that is due; returns how many there were. One sweep runs at a time."""
     leases.free_the_dead()
     with transaction.atomic():
-        if not _is_alone():
+        if not locks.try_acquire(locks.Lock.JOB_RECOVERY):
             return 0
         due = list(_to_wake().order_by("created_at").values_list("pk", flat=True))
     for pk in due:
@@ -36,12 +36,6 @@ def sweep() -> int:
 def _to_wake() -> JobQuerySet:
     rung_just_now = Q(status__in=Job.WORKED_ON, rang_at__gt=timezone.now() - RUNG_EVERY)
     return Job.objects.due().exclude(rung_just_now)
-
-
-def _is_alone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        return bool(cursor.fetchone()[0])
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from registry import events
 from registry.models import Service
-from saga_project.shared import wakeups
+from saga_project.shared import transitions, wakeups
 from updates import event_constructors
 from updates.artifacts import store
 from updates.history import records
@@ -26,13 +26,9 @@ Status = Job.Status
 
 
 def move(job: Job, to: Job.Status, **changes: object) -> None:
-    """Move a job that the caller has locked; the table of legal moves is on the model."""
-    if to not in Job.LEGAL_MOVES[Job.Status(job.status)]:
+    """Move a job that the caller has locked; raises ValueError where ``Job.MOVES`` does not allow it."""
+    if not transitions.move(job, to, **changes):
         raise ValueError(f"A job that is {job.status} cannot become {to}.")
-    fields = {"status": to, **changes}
-    for name, value in fields.items():
-        setattr(job, name, value)
-    job.save(update_fields=list(fields))
 
 
 def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> None:

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, F, Min
 from django.utils import timezone
 
 from registry.models import Subscription
-from saga_project.shared import crypto
+from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
 from webhooks.outbound import channels
@@ -26,7 +26,6 @@ BATCH = 25
 LEASE_SECONDS = 60.0
 # Nothing is begun so late that it could outlive its lease: a call takes at most ten seconds.
 BEGIN_WITHIN_SECONDS = LEASE_SECONDS - 20.0
-CLAIM_LOCK = 0x5A6A_0301
 
 Live = Callable[[str], list[str]]
 
@@ -72,8 +71,7 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]
 
 def _lock_claims() -> None:
     """One claim at a time: who counts places must not be overtaken."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+    locks.acquire(locks.Lock.DELIVERY_CLAIMS)
 
 
 def _taken_places() -> Counter[str]:
@@ -116,7 +114,8 @@ def claim_one(delivery: Delivery) -> Parcel | None:
     if in_flight.count() >= PLACES:
         return None
     lease = uuid.uuid4()
-    taken = Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
+    rows = Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING)
+    taken = transitions.movable(rows, Delivery.Status.SENDING).update(
         status=Delivery.Status.SENDING,
         lease=lease,
         lease_expires_at=lease_end(LEASE_SECONDS),

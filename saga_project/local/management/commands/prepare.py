@@ -14,9 +14,9 @@ from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from registry.events import log
+from saga_project.shared import locks
 
 ADMIN = "admin"
-LOCK = 8030  # a number that nobody else locks in this database
 
 
 class Command(BaseCommand):
@@ -40,10 +40,10 @@ class Command(BaseCommand):
         """Migrate, one process at a time; a migration may take longer than a request."""
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0; SET lock_timeout = 0")
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [int(locks.Lock.PREPARE)])
             if _is_behind():
                 call_command("migrate", interactive=False, verbosity=0)
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [int(locks.Lock.PREPARE)])
 
     def _create_admin(self) -> None:
         password = secrets.token_urlsafe(12)
