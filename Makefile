@@ -20,7 +20,7 @@ demo: .venv/runtime.stamp ## Watch a canary, a bad release that is rolled back b
 test: .venv/development.stamp ## Run the whole test suite, in parallel, with servers of its own
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-check: .venv/development.stamp ## Check format, lint, types, import contracts, migrations and settings
+check: .venv/development.stamp ## Check format, lint, types, import contracts, migrations, settings and documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -28,6 +28,7 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python .ci/check_project.py paths commands subjects
 
 bench: .venv/development.stamp var/bench/venv/stamp ## Measure Saga beside its own plain views and what others use
 	@exec $(BIN)/python -m bench.run $(ARGS)

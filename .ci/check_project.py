@@ -1,0 +1,259 @@
+"""Check what the documents, the dependencies and the commits of this project promise.
+
+``python .ci/check_project.py`` applies every rule, ``python .ci/check_project.py paths commands`` only
+those. Each problem is one line; the exit status is 1 if there is any. `make check` runs it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from django.core import management
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("saga_project", "registry", "updates", "webhooks")
+FOLDERS = (*PACKAGES, "tests", "bench", "demo", "clients", ".ci")
+
+# Django, Django REST framework and factory_boy look for these names, so every app has its own.
+CONVENTIONAL_CLASSES = {"Command", "Media", "Meta", "Migration", "Params"}
+
+# A program that the project starts or that another library loads without an import in Saga.
+LOADED_BY_OTHERS = {
+    "httptools": "uvicorn parses requests with it",
+    "uvloop": "uvicorn and asyncio.run take their event loop from it",
+}
+
+PRONOUNS = re.compile(
+    r"\b(who|whoever|whose|whom|somebody|someone|nobody|anybody|anyone|everybody|everyone)\b",
+    re.IGNORECASE,
+)
+PRONOUNS_PER_THOUSAND_WORDS = 1
+
+SUBJECT = re.compile(r"[a-z][a-z0-9_.\-]*(, [a-z][a-z0-9_.\-]*)*: \S.*")
+SUBJECT_LENGTH = 72
+
+_CODE_SPAN = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+_FENCE = re.compile(r"^( *)```.*?^ *```", re.DOTALL | re.MULTILINE)
+
+
+# --- Dependencies ---------------------------------------------------------------------------------
+
+
+def dependencies(root: Path) -> Iterator[str]:
+    """Every dependency is used by a package, and every library that a package uses is one."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    required = {_normal(each) for each in project["dependencies"]}
+    optional = {
+        _normal(each)
+        for extra in project.get("optional-dependencies", {}).values()
+        for each in extra
+    }
+    owners = metadata.packages_distributions()
+    imported, named = _modules_used(root)
+
+    used = {_normal(owner) for module in imported | named for owner in owners.get(module, ())}
+    for name in sorted(required - used - set(LOADED_BY_OTHERS)):
+        yield f"pyproject.toml: no package imports the dependency {name}"
+    for module in sorted(imported & set(owners)):
+        if not {_normal(owner) for owner in owners[module]} & (required | optional):
+            yield f"pyproject.toml: {module} is imported, but {owners[module][0]} is no dependency"
+
+
+def _normal(requirement: str) -> str:
+    name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _modules_used(root: Path) -> tuple[set[str], set[str]]:
+    """Return the top-level modules that are imported, and those that settings name in strings."""
+    imported, named = set(), set()
+    for file in _python_files(root, PACKAGES):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named.add(re.split(r"[.:]", node.value)[0])
+    return imported - set(sys.stdlib_module_names) - set(PACKAGES), named
+
+
+# --- Documents ------------------------------------------------------------------------------------
+
+
+def paths(root: Path) -> Iterator[str]:
+    """Every path that a document names exists."""
+    tracked = _tracked(root)
+    names = {Path(path).name for path in tracked}
+    tops = {path.partition("/")[0] for path in tracked if "/" in path}
+    existing = tracked | {str(parent) for path in tracked for parent in Path(path).parents}
+    for document in _documents(root):
+        text = document.read_text()
+        place = document.relative_to(root)
+        for link in _LINK.findall(text):
+            if "://" not in link and not (document.parent / link).exists():
+                yield f"{place}: the link {link} leads nowhere"
+        for span in _CODE_SPAN.findall(_FENCE.sub("", text)):
+            if re.fullmatch(r"[\w.\-]+/[\w.\-/]*", span) and span.partition("/")[0] in tops:
+                if span.rstrip("/") not in existing:
+                    yield f"{place}: there is no {span}"
+            elif re.fullmatch(r"[\w\-]+\.(py|md|sh|css|js)", span) and span not in names:
+                yield f"{place}: no file is called {span}"
+
+
+def commands(root: Path) -> Iterator[str]:
+    """Every make target, management command and module that a document tells to run exists."""
+    makefile = (root / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][\w./-]*):", makefile, re.MULTILINE))
+    known = set(management.find_commands(str(Path(management.__file__).parent)))
+    known |= {file.stem for file in root.glob("*/**/management/commands/*.py")}
+    for document in _documents(root):
+        place = document.relative_to(root)
+        for line in _command_lines(document.read_text()):
+            for target in _make_targets(line):
+                if target not in targets:
+                    yield f"{place}: the Makefile has no target {target}"
+            for name in re.findall(r"manage\.py ([a-z_]+)", line):
+                if name not in known:
+                    yield f"{place}: manage.py has no command {name}"
+            for module in re.findall(
+                r"python3? -m ((?:bench|demo|saga_project|tests)[\w.]*)", line
+            ):
+                path = root / module.replace(".", "/")
+                if not path.with_suffix(".py").exists() and not (path / "__main__.py").exists():
+                    yield f"{place}: python -m {module} starts nothing"
+
+
+def _make_targets(line: str) -> Iterator[str]:
+    for words in re.findall(r"(?:^|[\s;&|(`])make((?: +[a-z][\w./-]*(?![\w=]))+)", line):
+        yield from words.split()
+
+
+def _command_lines(text: str) -> Iterator[str]:
+    for block in _FENCE.finditer(text):
+        yield from (line.partition(" #")[0] for line in block.group().splitlines())
+    yield from _CODE_SPAN.findall(_FENCE.sub("", text))
+
+
+def _documents(root: Path) -> list[Path]:
+    named = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+    return [*(file for file in named if file.exists()), *sorted(root.glob("docs/**/*.md"))]
+
+
+# --- Code -----------------------------------------------------------------------------------------
+
+
+def classes(root: Path) -> Iterator[str]:
+    """No two classes of the packages have the same name; `Job.Status` is not `Delivery.Status`."""
+    places = defaultdict(list)
+    for file in _python_files(root, PACKAGES):
+        for name, line in _class_names(ast.parse(file.read_text())):
+            places[name].append(f"{file.relative_to(root)}:{line}")
+    for name, found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"class {name} is defined {len(found)} times: {', '.join(found)}"
+
+
+def _class_names(node: ast.AST, outer: str = "") -> Iterator[tuple[str, int]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            if child.name not in CONVENTIONAL_CLASSES:
+                yield outer + child.name, child.lineno
+            yield from _class_names(child, f"{outer}{child.name}.")
+        else:
+            yield from _class_names(child, outer)
+
+
+def pronouns(root: Path) -> Iterator[str]:
+    """Docstrings and comments of a folder hold at most one word for a person per 1,000 words."""
+    for folder in FOLDERS:
+        words, found = 0, []
+        for file in _python_files(root, [folder]):
+            for line, prose in _prose(file.read_text()):
+                words += len(prose.split())
+                found += [
+                    f"{file.relative_to(root)}:{line}: {word}" for word in PRONOUNS.findall(prose)
+                ]
+        if len(found) > words * PRONOUNS_PER_THOUSAND_WORDS / 1000:
+            rate = 1000 * len(found) / words
+            yield f"{folder}: {rate:.1f} of 1,000 words are pronouns for persons; name the thing"
+            yield from found
+
+
+def _prose(source: str) -> Iterator[tuple[int, str]]:
+    """Return line and text of each comment and docstring."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+            yield node.body[0].lineno, text
+
+
+def _python_files(root: Path, folders: Iterable[str]) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((root / folder).rglob("*.py"))
+
+
+# --- Commits --------------------------------------------------------------------------------------
+
+
+def subjects(root: Path) -> Iterator[str]:
+    """Each commit since this script was added has a subject `area: summary` of 72 characters."""
+    if not (root / ".git").exists() or _git(root, "rev-parse", "--is-shallow-repository") == "true":
+        return  # an archive or a shallow clone does not hold the history
+    added = _git(root, "log", "--diff-filter=A", "--format=%H", "--", ".ci/check_project.py")
+    if not added:
+        return
+    first = added.splitlines()[-1]
+    for line in _git(root, "log", "--no-merges", "--format=%h %s", f"{first}..HEAD").splitlines():
+        commit, _, subject = line.partition(" ")
+        if len(subject) > SUBJECT_LENGTH:
+            yield f"commit {commit}: {len(subject)} characters, {SUBJECT_LENGTH} allowed: {subject}"
+        if not SUBJECT.fullmatch(subject):
+            yield f"commit {commit}: the subject must read `area: summary`: {subject}"
+
+
+def _tracked(root: Path) -> set[str]:
+    if (root / ".git").exists():
+        listed = _git(root, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+        return {path for path in listed if (root / path).exists()}
+    return {str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+RULES: dict[str, Callable[[Path], Iterator[str]]] = {
+    rule.__name__: rule for rule in (dependencies, paths, commands, classes, pronouns, subjects)
+}
+
+
+def main(names: list[str]) -> int:
+    """Apply the rules of these names, or all, and return the exit status."""
+    if unknown := set(names) - set(RULES):
+        print(f"No rule {', '.join(sorted(unknown))}; there are {', '.join(RULES)}.")
+        return 2
+    problems = [problem for name in names or RULES for problem in RULES[name](ROOT)]
+    print("\n".join(problems) if problems else "The project keeps its own rules.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,212 @@
+"""The rules of `.ci/check_project.py`, each on a small project that breaks it and on one that does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "check_project.py"
+
+
+@pytest.fixture(scope="module")
+def rules() -> Any:
+    spec = importlib.util.spec_from_file_location("check_project", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with one package, one document, one make target and one management command."""
+    _write(tmp_path, "registry/names.py", '"""Rules for names."""\n\nimport celery\n')
+    _write(tmp_path, "registry/management/commands/create_token.py", "")
+    _write(tmp_path, "Makefile", "test: stamp ## Run the tests\n\tpytest\n")
+    _write(tmp_path, "README.md", "# Saga\n")
+    _write(tmp_path, "pyproject.toml", '[project]\nname = "x"\ndependencies = ["celery>=5"]\n')
+    return tmp_path
+
+
+def _write(root: Path, path: str, text: str) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def _commit(root: Path, subject: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", root, "add", "--all"], check=True)
+    command = ["git", "-C", root, *identity, "commit", "--quiet", "--allow-empty", "-m", subject]
+    subprocess.run(command, check=True)
+
+
+# --- Dependencies ---------------------------------------------------------------------------------
+
+
+def test_dependencies_that_are_imported_pass(rules: Any, project: Path) -> None:
+    assert list(rules.dependencies(project)) == []
+
+
+def test_dependency_that_settings_name_in_a_string_passes(rules: Any, project: Path) -> None:
+    _write(project, "registry/names.py", 'APPS = ["celery.apps"]\n')
+
+    assert list(rules.dependencies(project)) == []
+
+
+def test_dependency_without_import_is_reported(rules: Any, project: Path) -> None:
+    _write(project, "registry/names.py", "")
+
+    [problem] = rules.dependencies(project)
+
+    assert problem.endswith("no package imports the dependency celery")
+
+
+def test_import_without_dependency_is_reported(rules: Any, project: Path) -> None:
+    _write(project, "registry/names.py", "import celery\nfrom psutil import Process\n")
+
+    [problem] = rules.dependencies(project)
+
+    assert "psutil is imported" in problem
+
+
+# --- Documents ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`registry/names.py`, `registry/`, `names.py` and [names](registry/names.py#rules)",
+        "`payment/1.2` and `/api/v1/services` are no paths of the project",
+        "```\ncat registry/gone.py\n```",
+    ],
+)
+def test_paths_that_exist_pass(rules: Any, project: Path, text: str) -> None:
+    _write(project, "README.md", text)
+
+    assert list(rules.paths(project)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["`registry/gone.py`", "`registry/gone/`", "`gone.py`", "[guide](docs/gone.md)"]
+)
+def test_path_that_does_not_exist_is_reported(rules: Any, project: Path, text: str) -> None:
+    _write(project, "docs/guide.md", "See below.")
+    _write(project, "README.md", text)
+
+    [problem] = rules.paths(project)
+
+    assert problem.startswith("README.md: ")
+    assert "gone" in problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Run `make test` or `manage.py migrate`.",
+        "```\nmake test ARGS='-k name'  # then make coffee\npython manage.py create_token ci\n```",
+        "They make anything possible.",
+    ],
+)
+def test_commands_that_exist_pass(rules: Any, project: Path, text: str) -> None:
+    _write(project, "README.md", text)
+
+    assert list(rules.commands(project)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`make coffee`",
+        "```\nmake test coffee\n```",
+        "`python manage.py coffee`",
+        "`python -m bench.coffee`",
+    ],
+)
+def test_command_that_does_not_exist_is_reported(rules: Any, project: Path, text: str) -> None:
+    _write(project, "README.md", text)
+
+    [problem] = rules.commands(project)
+
+    assert "coffee" in problem
+
+
+# --- Code -----------------------------------------------------------------------------------------
+
+
+def test_class_name_in_two_modules_is_reported(rules: Any, project: Path) -> None:
+    _write(project, "registry/a.py", "class Answer:\n    class Meta: ...\n")
+    _write(project, "updates/b.py", "class Answer:\n    class Meta: ...\n")
+
+    [problem] = rules.classes(project)
+
+    assert problem == "class Answer is defined 2 times: registry/a.py:1, updates/b.py:1"
+
+
+def test_class_inside_two_models_is_not_a_duplicate(rules: Any, project: Path) -> None:
+    _write(project, "registry/a.py", "class Job:\n    class Status: ...\n")
+    _write(project, "updates/b.py", "class Delivery:\n    class Status: ...\n")
+
+    assert list(rules.classes(project)) == []
+
+
+def test_pronouns_in_docstrings_and_comments_are_reported(rules: Any, project: Path) -> None:
+    source = '"""Tell whoever asks."""\n\nNAME = "who"  # nobody reads this\n'
+    _write(project, "registry/names.py", source)
+
+    rate, *found = rules.pronouns(project)
+
+    assert rate.startswith("registry: ")
+    assert sorted(found) == ["registry/names.py:1: whoever", "registry/names.py:3: nobody"]
+
+
+def test_one_pronoun_in_a_thousand_words_passes(rules: Any, project: Path) -> None:
+    _write(project, "registry/names.py", "# who" + " word" * 999 + "\n")
+
+    assert list(rules.pronouns(project)) == []
+
+
+# --- Commits --------------------------------------------------------------------------------------
+
+
+def test_subjects_count_from_the_commit_that_added_the_script(rules: Any, project: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", project], check=True)
+    _commit(project, "Let there be names")
+    _write(project, ".ci/check_project.py", "")
+    _commit(project, "Check more")
+    _commit(project, "rollouts: fence workers that resume after a freeze")
+    _commit(project, "Let a worker sleep")
+    _commit(project, "rollouts: " + "x" * 63)
+
+    too_long, unprefixed = rules.subjects(project)
+
+    assert "73 characters" in too_long
+    assert unprefixed.endswith("Let a worker sleep")
+
+
+def test_project_without_git_history_has_no_subjects(rules: Any, project: Path) -> None:
+    assert list(rules.subjects(project)) == []
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+
+def test_unknown_rule_is_rejected(rules: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rules.main(["coffee"]) == 2
+    assert "No rule coffee" in capsys.readouterr().out
+
+
+def test_named_rule_alone_is_applied(
+    rules: Any, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rules, "ROOT", project)
+    _write(project, "README.md", "`gone.py`")
+
+    assert rules.main(["commands"]) == 0
+    assert rules.main(["paths", "commands"]) == 1
+    assert "no file is called gone.py" in capsys.readouterr().out
