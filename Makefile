@@ -1,6 +1,6 @@
 # Everything a person does with this project; "make" alone lists it.
 
-PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
 BIN := .venv/bin
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
@@ -24,7 +24,7 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/yamllint --strict docker-compose.yml
+	$(BIN)/yamllint --strict docker-compose.yml .pre-commit-config.yaml .github
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING

@@ -147,7 +147,9 @@ def _command_lines(text: str) -> Iterator[str]:
 
 
 def _documents(root: Path) -> list[Path]:
-    named = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+    named = [
+        root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
+    ]
     return [*(file for file in named if file.exists()), *sorted(root.glob("docs/**/*.md"))]
 
 

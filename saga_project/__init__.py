@@ -1,3 +1,3 @@
 """The composition root, and the few words that all apps share."""
 
-__version__ = "0.8.1"
+__version__ = "0.9.0"
