@@ -12,12 +12,14 @@ from django.db import connection
 Value = TypeVar("Value")
 
 
-def until(condition: Callable[[], Value], *, seconds: float = 10.0) -> Value:
+def until(
+    condition: Callable[[], Value], *, seconds: float = 30.0, pause_seconds: float = 0.01
+) -> Value:
     """Return the condition's first true value; fails where none comes in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause_seconds)
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -196,6 +197,14 @@ def celery_messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return messages
 
 
+@pytest.fixture
+def changing_keys() -> Iterator[None]:
+    """The cipher of a test's own keys is not left to the next test."""
+    yield
+    crypto._cipher.cache_clear()
+
+
+@pytest.mark.usefixtures("changing_keys")
 def test_rotation_leaves_every_secret_readable_with_the_new_key_alone() -> None:
     old = crypto.encrypt(CANARY)
     Configuration.objects.create(
@@ -217,7 +226,6 @@ def test_rotation_leaves_every_secret_readable_with_the_new_key_alone() -> None:
         subscription.refresh_from_db()
         sealed = [row.sealed_secret, row.sealed_previous_secret, subscription.sealed_secret]
         plain = {crypto.decrypt(text) for text in [*sealed, GitHubHook.objects.get().sealed_token]}
-    crypto._cipher.cache_clear()
 
     assert count == 4
     assert plain == {CANARY}

@@ -17,8 +17,8 @@ from tests.webserver import WebServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HEALTH = "/api/v1/health"
-#: The promise is one second; the rest is for a busy machine.
-REDIS_GONE_SECONDS = 3.0
+#: The promise is one second. The rest is for a busy machine; without a deadline no answer would come at all.
+REDIS_GONE_SECONDS = 10.0
 
 
 def test_health_is_as_documented(stack: Stack) -> None:

@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 import statistics
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from saga_project.shared import api as api_words
-from tests import factories
+from tests import factories, planning
 from updates.api.history import MAX_EXPORTS
 from updates.history import dora, records
 from updates.models import HistoryEntry, HistoryTally
@@ -536,6 +537,7 @@ def test_every_selection_reads_along_an_index(selection: records.Selection, inde
         for number in range(5000)
     )
     connection.cursor().execute("ANALYZE updates_historyentry")
+    planning.forbid_scans_and_sorts()
 
     plan = records.select(selection)[:20].explain()
 
@@ -544,15 +546,16 @@ def test_every_selection_reads_along_an_index(selection: records.Selection, inde
 
 
 def test_statistics_of_a_window_are_added_up_from_an_index_alone(api: APIClient) -> None:
+    """The planner's choice depends on the table's size, so the columns are compared instead."""
     _add(timestamp=dt.datetime.now(dt.UTC))
     with CaptureQueriesContext(connection) as queries:
         _get(api, "statistics", window="30d")
     [adding] = [query["sql"] for query in queries if "GROUP BY" in query["sql"]]
+    needed = set(re.findall(r'"updates_historyentry"\."(\w+)"', adding))
 
-    with connection.cursor() as cursor:
-        # So few rows are read in any order; it matters what can be done without them.
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {adding}")
-        plan = "\n".join(line for (line,) in cursor.fetchall())
+    columns = planning.columns_of("history_newest")
 
-    assert "Index Only Scan using history_newest" in plan
+    assert columns[0] == "timestamp"
+    assert "WHERE" in adding
+    assert needed >= {"service_name", "status", "duration_seconds", "timestamp"}
+    assert needed <= set(columns)

@@ -17,8 +17,8 @@ from tests import waiting
 from tests.failing import HEALTH, SERVICE, Stack
 
 pytestmark = pytest.mark.django_db(transaction=True)
-#: The promise is two seconds; the rest is for a busy machine.
-GONE_SECONDS = 5.0
+#: The promise is two seconds. The rest is for a busy machine; without a deadline no answer would come at all.
+GONE_SECONDS = 20.0
 
 SCAICONTROL = {"slug": "pay", "name": "Pay", "version": "1.0.0", "base_url": "http://localhost:1"}
 UPDATE = {"service_name": "pay", "version": "1.0.0", "artifact_url": "http://localhost:1/pay"}
