@@ -136,7 +136,7 @@ def commands(root: Path) -> Iterator[str]:
 
 
 def _make_targets(line: str) -> Iterator[str]:
-    for words in re.findall(r"(?:^|[\s;&|(`])make((?: +[a-z][\w./-]*(?![\w=]))+)", line):
+    for words in re.findall(r"(?:^|[;&|(])\s*make((?: +[a-z][\w./-]*(?![\w=]))+)", line):
         yield from words.split()
 
 

@@ -1,4 +1,4 @@
-"""docker-compose.yml cannot be run by the tests, so it is read; it and the README agree with the settings."""
+"""docker-compose.yml cannot be run by the tests, so it is read; it and docs/configuration.md agree with the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from saga_project.local import stack
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
-README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "beat"}
 
 
@@ -45,10 +45,10 @@ def test_every_variable_that_it_sets_is_one_that_the_settings_read(
     assert {"DATABASE_URL", "REDIS_URL", "SAGA_SECRET_KEY", "SAGA_ENCRYPTION_KEYS"} <= given
 
 
-def test_the_readme_lists_every_variable_that_the_settings_read_and_no_other(
+def test_the_configuration_page_lists_every_variable_and_no_other(
     settings_variables: set[str],
 ) -> None:
-    rows = (line for line in README.splitlines() if line.startswith("| `"))
+    rows = (line for line in CONFIGURATION.splitlines() if line.startswith("| `"))
     listed = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row.split(" | ")[0])}
 
     assert listed == settings_variables
