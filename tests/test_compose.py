@@ -1,4 +1,4 @@
-"""docker-compose.yml cannot be run by the tests, so it is read; it and docs/configuration.md agree with the settings."""
+"""docker-compose.yml is read, not run; it and docs/configuration.md agree with the settings."""
 
 from __future__ import annotations
 
