@@ -41,8 +41,18 @@ def _write(root: Path, path: str, text: str) -> None:
 
 def _commit(root: Path, subject: str) -> None:
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", "-C", root, "add", "--all"], check=True)
-    command = ["git", "-C", root, *identity, "commit", "--quiet", "--allow-empty", "-m", subject]
+    subprocess.run(["git", "-C", str(root), "add", "--all"], check=True)
+    command = [
+        "git",
+        "-C",
+        str(root),
+        *identity,
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-m",
+        subject,
+    ]
     subprocess.run(command, check=True)
 
 
