@@ -153,7 +153,7 @@ def _interrupt_nobody() -> None:
     """Let whatever runs finish its turn when something is to be answered: SCHED_BATCH of sched(7).
 
     More has come by then, and goes with it. Under load that is worth a tenth; where other programs keep
-    the machine busy, the slowest answers come a millisecond or so later. Another policy is somebody's choice.
+    the machine busy, the slowest answers come a millisecond or so later. Another policy, once set, stays.
     """
     with contextlib.suppress(AttributeError, OSError):  # not on Linux, or forbidden
         if os.sched_getscheduler(0) == os.SCHED_OTHER:

@@ -1,4 +1,4 @@
-"""Celery: who does the work in the background, and when it is woken.
+"""Celery: the background work, its queues and its schedule.
 
 The rows in PostgreSQL are the truth; a lost message costs time until the next beat, nothing else.
 """

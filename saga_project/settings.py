@@ -22,7 +22,7 @@ from saga_project.shared import logs
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = configuration.load()
 
-# --- Where we serve, and for whom -----------------------------------------------------------------
+# --- Address and access ---------------------------------------------------------------------------
 
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8030, validate=validate.Range(min=1, max=65535))

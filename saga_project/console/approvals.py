@@ -1,4 +1,4 @@
-"""A release that waits for somebody's yes or no."""
+"""A release that is awaiting approval."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _link(approval: Approval, verb: str = "") -> str:
 
 
 def _is_own(approval: Approval, user: AbstractUser) -> bool:
-    """Whether two persons are asked for, and this is the one who asked."""
+    """Whether a second person must approve, and this user made the request."""
     is_asker = approval.requested_by == user.get_username()
     return is_asker and preview.policy_of(approval.service).requires_second_person
 

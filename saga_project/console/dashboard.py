@@ -1,4 +1,4 @@
-"""The first page: how the services are, what needs somebody, what moves, and how well it goes.
+"""The dashboard: services by state, work for staff, deployments under way, and DORA metrics.
 
 Every number comes from a query that an index answers, or that counts the services; every number links to
 the list behind it.

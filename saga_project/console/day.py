@@ -48,7 +48,7 @@ def _happenings(name: str, start: dt.datetime) -> list[strip.Happening]:
 
 
 def _live_before(instances: list[Instance], happenings: list[strip.Happening]) -> list[str]:
-    """Return who lived before the first event on record: whoever it does not show arriving."""
+    """Return the instances that were alive before the first event on record."""
     arrived: dict[str, bool] = {}
     for happening in happenings:
         if (instance_id := happening.data.get("instance_id")) is not None:

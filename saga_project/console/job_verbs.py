@@ -106,7 +106,7 @@ _WORDS = {
 }
 
 
-#: Of the verbs whose effect depends on what was done already.
+#: The verbs with an effect that depends on the job's progress.
 _CONSEQUENCES: Mapping[str, Callable[[Job], list[str]]] = {"abort": _of_abort, "retry": _of_retry}
 
 

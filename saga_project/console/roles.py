@@ -1,4 +1,4 @@
-"""Who may press which button: Django's permissions, which the groups hand out."""
+"""Permissions of the console's buttons: Django's own, granted through the groups."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def name_of(user: AbstractBaseUser | AnonymousUser) -> str:
 
 
 def person(request: HttpRequest) -> AbstractUser:
-    """Return who is logged in; the site's guard has seen to it that somebody is."""
+    """Return the logged-in user; the site's guard has rejected anonymous requests."""
     if not isinstance(request.user, AbstractUser):
         raise PermissionDenied
     return request.user

@@ -25,7 +25,7 @@ Done = tuple[str, str | None]
 
 
 def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:
-    """Return every button that the service's state offers, whoever may press it."""
+    """Return every button that the service's state offers, before permissions are checked."""
     by = user.get_username()
     status = Service.Status(service.status)
     verbs = []

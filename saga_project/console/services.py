@@ -1,4 +1,4 @@
-"""A service's page: how it is and was, what runs and what could, who depends on it, what to copy."""
+"""A service's page: health, versions, releases, subscribers, and commands to copy."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _instances(service: Service) -> Any:
 
 
 def _presences(service: Service, rows: list[Instance]) -> tuple[list[Presence], bool]:
-    """Pair the rows with who lives; also whether Redis could be asked."""
+    """Pair the rows with the live instances; also return whether Redis answered."""
     try:
         entry = directory.find(service.name)
     except RedisUnavailable:

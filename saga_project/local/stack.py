@@ -128,12 +128,12 @@ def _start(server: Server, servers: list[Server]) -> None:
 
 
 def _prepare_database() -> None:
-    """Run in a process of its own, whose memory is free again before the others start."""
+    """Run in a process of its own, so that its memory is free before the others start."""
     finished = subprocess.run(
         [sys.executable, "manage.py", "prepare"],
         check=False,
         cwd=settings.BASE_DIR,
-        start_new_session=True,  # Ctrl-C is for us, who then end it without its traceback
+        start_new_session=True,  # the launcher handles Ctrl-C and ends it without a traceback
     )
     if finished.returncode:
         raise CannotStart("Saga does not start without its database.")

@@ -1,6 +1,6 @@
 """Figures that web processes share at once and for nothing: a few whole numbers in a mapped file each.
 
-A process writes its own cells, as plain memory; whoever wants the sum maps the files of the others. A file
+A process writes its own cells as plain memory and maps the files of the others to sum them. A file
 is locked as long as its process lives, so that what a killed one left is recognised and removed.
 """
 
@@ -48,7 +48,7 @@ def of_all_processes() -> list[list[int]]:
 
 
 def read_cells(path: Path) -> list[int]:
-    """Return the cells in a file, whoever's; of one that is just being made, zeros."""
+    """Return the cells in any process's file; zeros while the file is being created."""
     return memoryview(path.read_bytes().ljust(_BYTES, b"\0")).cast("q").tolist()
 
 

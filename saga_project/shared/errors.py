@@ -17,7 +17,7 @@ from __future__ import annotations
 
 
 class SagaError(Exception):
-    """An answer to give: ``error`` is its short type, ``message`` a sentence for the person who must act."""
+    """An error for the client: ``error`` is its short type, ``message`` says what to do."""
 
     error = "Error"
 

@@ -72,7 +72,7 @@ class Unexpected(logging.Filter):
 
 
 def _described() -> list[Any]:
-    """What every line is given, whoever wrote it."""
+    """Processors that every log line passes, including those of libraries."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""What Saga measures, for Prometheus: instruments, and figures that are read when somebody scrapes.
+"""Prometheus metrics: instruments, and values that are read at a scrape.
 
 Instruments count in files that all processes of a server share (``PROMETHEUS_MULTIPROC_DIR``, set in
 settings), so that any web process answers for all, workers included. Labels have few values, all of them
@@ -163,7 +163,7 @@ class RequestMetricsMiddleware:
 
 
 def route_of(request: HttpRequest) -> str:
-    """Return the route's pattern; the admin, whose addresses are many, is one."""
+    """Return the route's pattern; all of the admin's addresses count as one."""
     match = request.resolver_match
     if match is None:
         return "unknown"

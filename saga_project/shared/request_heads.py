@@ -39,7 +39,7 @@ _BEARER = re.compile(rb"Bearer ([A-Za-z0-9._~+/-]+=*)")
 class Head:
     """The header lines of a usual request; ``token_digest`` is the hex SHA-256 of its bearer token.
 
-    ``kept`` is for whoever judges requests, to find again what they found out about these lines.
+    ``kept`` holds what the request reader found out about these lines.
     """
 
     host: bytes
@@ -56,7 +56,7 @@ _remembered: dict[bytes, Head] = {}
 class Reader:
     """Reads the header lines of one connection, where the next are nearly always those of before.
 
-    It knows them by the number that Python's dictionaries would: keyed SipHash of 64 bits, which nobody
+    Lines are keyed by Python's own hash: keyed SipHash of 64 bits, which no client
     can aim at, nor get a token out of.
     """
 

@@ -15,7 +15,7 @@ from kombu import exceptions as kombu_exceptions
 logger = logging.getLogger(__name__)
 
 
-#: A message that nobody took for so long is dropped; the sweep rings again.
+#: A message that no worker took for so long is dropped; the sweep sends another.
 EXPIRES_SECONDS = 60
 
 

@@ -11,8 +11,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 class SharingProtocol(HttpToolsProtocol):
     """The server's own HTTP protocol; of connections that come at once, another process may take the next.
 
-    A server takes all that wait in one turn of its loop, whose clock stands still meanwhile; as libuv once
-    did under UV_TCP_SINGLE_ACCEPT, the least sleep that there is lets the others have some.
+    A server accepts all waiting connections in one turn of its loop while the clock stands still. As libuv
+    did under UV_TCP_SINGLE_ACCEPT, the shortest possible sleep leaves some to the others.
     """
 
     _accepted_at = 0.0

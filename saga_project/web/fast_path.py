@@ -3,7 +3,7 @@
 It is the server's own HTTP protocol with one question put in front: are these bytes one whole request that
 ``registry.fast.requests`` or ``registry.fast.rendered_lists`` is sure of, with nothing unusual in it? Then
 its answer is written at once, from within the event loop, without a parser, a task, a scope or a thread.
-Everything else goes the server's ordinary way, to ``asgi`` and Django, whose views are the definition.
+Everything else goes the server's ordinary way, to ``asgi`` and Django, where the views are the definition.
 ``SAGA_LANE=false`` starts the server without it.
 """
 
@@ -79,12 +79,12 @@ def _head() -> bytes:
 
 
 class _Request:
-    """A request that may be ours; ``raw`` are all its bytes, for whoever answers it otherwise.
+    """A request that the fast path may answer; ``raw`` holds all its bytes for the ordinary way.
 
     While Redis is asked, it stands where the server keeps the request that is being answered.
     """
 
-    message_event = asyncio.Event()  # nobody waits for it
+    message_event = asyncio.Event()  # required by the protocol, unused here
     response_complete = False
     disconnected = False
     keep_alive = True
@@ -185,7 +185,7 @@ class LaneProtocol(SharingProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    # --- Whose is it? -----------------------------------------------------------------------------
+    # --- Fast path or ordinary way ----------------------------------------------------------------
 
     def _is_between_requests(self) -> bool:
         is_idle = self.cycle is None or self.cycle.response_complete
@@ -202,7 +202,7 @@ class LaneProtocol(SharingProtocol):
         super().data_received(self._take_begun())
 
     def _answer(self, request: _Request) -> bool:
-        """Answer now or as soon as Redis has; False where somebody else must."""
+        """Answer now or as soon as Redis does; False if the ordinary way must answer."""
         try:
             if request.line.startswith(_LIST_ALL):
                 self._answer_read(request)
@@ -234,7 +234,7 @@ class LaneProtocol(SharingProtocol):
         self._write(_OK, allow, content, request)
 
     def _write_down(self, request: _Request) -> None:
-        """Ask Redis, or for a service that nobody knows PostgreSQL; the answer comes later."""
+        """Ask Redis, or PostgreSQL for an unknown service; the answer comes later."""
         line, head, body = request.line, request.head, request.body
         if line == _BEAT_MANY:
             self._renew(requests.bulk_heartbeat(head, body), _BULK_BEATS, request)

@@ -29,7 +29,7 @@ PROBE_SECONDS = 0.85
 
 
 class Probe:
-    """Asks one server, in a thread of its own; while an answer is out, nobody asks again."""
+    """Probes one server in a thread of its own; one probe at a time."""
 
     def __init__(self, name: str, ask: Callable[[], Any]) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"probe-{name}")
@@ -64,7 +64,7 @@ def _ask_redis() -> bool:
 
 
 def _ask_presence() -> bool:
-    """Redis may be there and empty, for the moment until it is refilled: nobody is found in it then."""
+    """Return whether presence is filled; an empty Redis answers but holds no instance."""
     try:
         with presence.breaker.guard():
             return bool(presence.connection().hexists(presence.META, "born"))
@@ -99,7 +99,7 @@ class Health:
 
 
 def examine() -> Health:
-    """Ask everybody at once; who has not answered within the deadline is not connected."""
+    """Start all probes at once; a server that misses the deadline counts as disconnected."""
     asked = [probe.begin() for probe in (_database, _redis, _presence, _protection)]
     deadline = time.monotonic() + PROBE_SECONDS
     database, redis, filled, protection = (_result(future, deadline) for future in asked)
@@ -188,7 +188,7 @@ class HealthSerializer(serializers.Serializer[Any]):
 
 
 class OpenView(api.SagaView):
-    """Answers anyone, also while the database, that knows tokens, is gone."""
+    """Needs no token, so that it answers while the database is unavailable."""
 
     authentication_classes = ()
     permission_classes = ()

@@ -1,6 +1,6 @@
 """The OpenAPI document: every route with every status it answers, in both dialects, and a page to read it.
 
-Views describe their own bodies and answers; what all routes share (errors, who may call, the rules for names,
+Views describe their own bodies and answers; what all routes share (errors, scopes, the rules for names,
 versions and URLs) is added here, once.
 """
 
@@ -303,7 +303,7 @@ def _requested(result: dict[str, Any]) -> set[str]:
 
 @functools.cache
 def document(auth: str) -> bytes:
-    """Return the document as JSON; it is the same for everybody while the process runs."""
+    """Return the document as JSON; it does not change while the process runs."""
     del auth  # what it depends on, beside the code
     generator: Any = SchemaGenerator
     return orjson.dumps(generator().get_schema(request=None, public=True))

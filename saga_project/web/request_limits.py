@@ -25,7 +25,7 @@ MAX_DISCARDED_BYTES = 16 * api.MAX_BODY_BYTES
 
 
 class Disconnected(Exception):
-    """The client left before its request was complete: there is nobody to answer."""
+    """The client closed the connection before its request was complete."""
 
 
 class TooSlow(Exception):
@@ -35,7 +35,7 @@ class TooSlow(Exception):
 def normalised(scope: Scope) -> Scope:
     """Return the request with the one spelling that Django is to see.
 
-    A trailing slash says nothing, but in the admin, whose addresses have one. Of two header names that
+    A trailing slash is dropped except in the admin, where addresses end in one. Of two header names that
     differ in ``_`` and ``-`` only, WSGI would make one, so that a caller could forge what a proxy sets:
     names with ``_`` are dropped.
     """
@@ -108,7 +108,7 @@ def with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Recei
 def impatient(send: Send, *, timeout_seconds: float = SEND_TIMEOUT_SECONDS) -> Send:
     """Return a ``send`` that gives up on a client that takes nothing: what is still to come is dropped.
 
-    The thread that produces the answer must come to its end, whoever reads it.
+    The thread that produces the answer must end even if the client stops reading.
     """
     is_given_up = False
 

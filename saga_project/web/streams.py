@@ -111,7 +111,7 @@ def _place(cursor: Cursor) -> bytes:
 
 
 def _keep_alive(cursor: Cursor) -> bytes:
-    """A comment keeps the connection; the id lets a reader whose filter matches little stay resumable."""
+    """A comment keeps the connection open; its id lets a reader with a narrow filter resume."""
     return b": keep-alive\n" + _place(cursor) + b"\n"
 
 
@@ -126,7 +126,7 @@ def _frames(entries: Iterable[Entry]) -> bytes:
 async def _unless_disconnected(
     receive: request_limits.Receive, work: Coroutine[Any, Any, None]
 ) -> None:
-    """Run until it ends or the client leaves, whichever is first."""
+    """Run until it ends or the client closes the connection."""
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_disconnect(receive))
     try:

@@ -20,7 +20,7 @@ _begun: dict[str, float] = {}
 
 
 def connect() -> None:
-    """Listen to Celery, in every process: who enqueues a task gives it the request's id."""
+    """Connect Celery's signals in every process: an enqueued task carries the request's id."""
     _receiver.connect_worker_signals()
     signals.setup_logging.connect(_keep_logging)
     signals.task_prerun.connect(_note_begin)
@@ -31,7 +31,7 @@ def connect() -> None:
 
 
 def _keep_logging(**_: Any) -> None:
-    """Django has set logging up already; that somebody listens keeps Celery from doing it again."""
+    """Keep Celery from configuring logging again; a connected receiver is enough."""
 
 
 def _note_begin(task_id: str, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis that come as wheels, for whoever has none: where they are, and with which passwords.
+"""PostgreSQL and Valkey from wheels, for machines without servers: their places and passwords.
 
 This module only computes; it starts nothing, so that settings can import it. ``postgresql`` and ``valkey``
 start the servers, for ``make run`` and for the tests.

@@ -28,7 +28,7 @@ FREE_PORTS = range(20_000, 32_000)
 
 
 class ServerFailed(Exception):
-    """An embedded server did not start; the message is for whoever typed the command."""
+    """An embedded server did not start; the message is for the operator."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Server:
     def find(self) -> psutil.Process | None:
         """Return the running server: the process of the pid file, if it works in our folder.
 
-        After a reboot the number may belong to anybody, so the number alone is not believed.
+        After a reboot the number may belong to any process, so the number alone is not trusted.
         """
         if self.child and self.child.poll() is None:
             return psutil.Process(self.child.pid)  # it may not have written its file yet
@@ -133,9 +133,9 @@ class Server:
         )
 
     def _forget_a_zombie(self) -> None:
-        """Remove the pid file of a server that ended without anybody waiting for it.
+        """Remove the pid file of a server that no process reaped.
 
-        PostgreSQL would take it for one that runs, for ever where process 1 of a container waits for nobody.
+        PostgreSQL would take it for a running one, for ever where process 1 of a container reaps no child.
         """
         with contextlib.suppress(OSError, IndexError, ValueError, psutil.Error):
             last = psutil.Process(int(self.pid_file.read_text().split()[0]))
@@ -143,7 +143,7 @@ class Server:
                 self.pid_file.unlink()
 
     def _start_on_a_free_port(self) -> None:
-        """A port that was free when we looked may be somebody's when the server asks for it."""
+        """Another program may take a free port before the server binds it."""
         for attempt in range(1, PORTS_TO_TRY + 1):
             port = embedded.port(self.data_dir, self.name)
             if not _is_free(port):
@@ -159,7 +159,7 @@ class Server:
                 return
 
     def spawn(self) -> None:
-        """Start the process on the remembered port, which everybody was told."""
+        """Start the process on the remembered port, which clients already know."""
         port = embedded.port(self.data_dir, self.name)
         self.log_file.parent.mkdir(exist_ok=True)
         _limit(self.log_file)

@@ -41,7 +41,7 @@ def serve(data_dir: Path) -> None:
 
 
 def main() -> None:
-    # A signal is often for a whole group: it is for the owner, whose end then closes the pipe.
+    # A signal often reaches the whole group: the owner handles it, and its end closes the pipe.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with tempfile.TemporaryDirectory(prefix="saga-") as folder:

@@ -31,7 +31,7 @@ def server(data_dir: Path, *, databases: int = 16) -> processes.Server:
     folder.mkdir(mode=0o700, exist_ok=True)
     configuration = folder / "valkey.conf"
     configuration.touch(mode=0o600)
-    # In a file, since everybody on the machine can read a command line.
+    # In a file, since every user of the machine can read a command line.
     configuration.write_text(
         CONFIGURATION.format(
             password=embedded.secret(data_dir, "redis_password"), folder=folder, databases=databases

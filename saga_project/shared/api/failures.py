@@ -27,7 +27,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def why_bad(exception: Exception | None) -> str:
-    """Return, for the person who must act, why Django refused a request before any view saw it."""
+    """Return why Django rejected a request before any view saw it, as a sentence for users."""
     if isinstance(exception, DisallowedHost):
         return "Saga does not go by this host name; SAGA_ALLOWED_HOSTS lists the names that it goes by."
     return "The request cannot be read."

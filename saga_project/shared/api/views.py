@@ -18,7 +18,7 @@ from saga_project.shared.api.bodies import (
 
 
 class SagaView(views.APIView):
-    """A view validates, makes one call, and answers; ``required_scopes`` says who may."""
+    """A view validates, makes one call and answers; ``required_scopes`` maps methods to scopes."""
 
     required_scopes: ClassVar[Mapping[str, str]] = {}
     #: For the OpenAPI document: statuses beside those that all routes share, parameters with their own rule.

@@ -30,8 +30,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 def watch_over() -> watch.Watch:
     """Return a watch over the default database, which ends its pool at an outage.
 
-    Whoever waits for a connection then is told at once, nobody gets one that broke, and the first who comes
-    afterwards begins a new pool, that has not to get over what failed.
+    Threads that wait for a connection fail at once, no thread gets a broken one, and the first request
+    afterwards opens a new pool without broken connections.
     """
     wrapper = connections["default"]
     assert isinstance(wrapper, DatabaseWrapper)  # noqa: S101 (settings know no other)

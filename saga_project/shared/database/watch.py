@@ -1,8 +1,8 @@
-"""Whether PostgreSQL answers, asked all the time, so that nobody waits for one that does not.
+"""Watches whether PostgreSQL answers, so that no request waits for one that does not.
 
 A server that is frozen, or behind a network that swallows everything, accepts what it is sent and never
 answers; no timeout of its own can help. So each web process asks it, over a connection of its own. As long as
-no answer comes, whoever waits for PostgreSQL in this process is told so, and who comes then is told at once.
+no answer comes, requests of this process that wait for PostgreSQL fail, and new ones fail at once.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _is_answering = threading.Event()
 
 
 def is_silent() -> bool:
-    """Whether PostgreSQL left the last question of this process unanswered; never where nobody asks."""
+    """Whether PostgreSQL left this process's last probe unanswered; False without a watch."""
     return _is_silent.is_set()
 
 
 def is_answering() -> bool:
-    """Whether PostgreSQL answered the last question of this process; never where nobody asks."""
+    """Whether PostgreSQL answered this process's last probe; False without a watch."""
     return _is_answering.is_set()
 
 

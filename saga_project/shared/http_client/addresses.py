@@ -51,7 +51,7 @@ def _is_in(address: IPAddress, networks: tuple[IPNetwork, ...]) -> bool:
 
 
 def own_ports() -> set[int]:
-    """Return the ports of Saga's own PostgreSQL and Redis, which nobody may have us speak to."""
+    """Return the ports of Saga's own PostgreSQL and Redis, which no request may reach."""
     database = settings.DATABASES["default"].get("PORT")
     redis = urllib.parse.urlsplit(settings.REDIS_URL)
     return {int(database or 5432), redis.port or 6379}

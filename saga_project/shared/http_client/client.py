@@ -41,7 +41,7 @@ class Response:
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """A successful answer whose body is still to be read; ``size`` is what it declared, if anything."""
+    """A successful answer with a body still to read; ``size`` is the declared length, if any."""
 
     headers: Mapping[str, str]
     size: int | None
@@ -216,7 +216,7 @@ def download(
 ) -> Iterator[Download]:
     """Yield the body of a 200 in chunks; raises as ``request`` does, and DownloadFailed for any other status.
 
-    Whoever reads ``chunks`` to their end has the whole body: one that was cut short raises before.
+    Reading ``chunks`` to the end gives the whole body; a body that was cut short raises.
     """
     deadline = sockets.Deadline(timeout_seconds, purpose=purpose)
     with _exchange(

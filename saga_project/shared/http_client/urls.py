@@ -20,7 +20,7 @@ _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 @dataclasses.dataclass(frozen=True)
 class Url:
-    """A URL whose syntax was judged, in the only reading of it that is used."""
+    """A URL with checked syntax, parsed once."""
 
     scheme: str
     host: str

@@ -1,4 +1,4 @@
-"""Bring the database to this version, and make sure that somebody can log in."""
+"""Migrate the database and create the first admin user."""
 
 from __future__ import annotations
 
