@@ -1,4 +1,4 @@
-"""What the registry knows for good; who is alive at this moment is Redis's (``presence``)."""
+"""The registry's durable rows; live instances are in Redis (``presence``)."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ class Instance(models.Model):
 
 
 class Subscription(models.Model):
-    """Somebody who depends on a service, and, with a callback URL, is told of its events."""
+    """A program that depends on a service and gets its events at a callback URL."""
 
     class State(models.TextChoices):
         PENDING = "pending"

@@ -1,4 +1,4 @@
-"""What happened: facts, which nobody changes."""
+"""Events in the admin: read-only facts."""
 
 from __future__ import annotations
 

@@ -70,9 +70,9 @@ DEREGISTER = verbs.Verb(
 
 
 def _live(name: str) -> list[InstanceEntry]:
-    """Return who lives of a service, approved or not; raises RedisUnavailable.
+    """Return a service's live instances, approved or not; raises RedisUnavailable.
 
-    A whole replica is believed also where it knows of nobody: a list asks for each of its rows.
+    A whole replica is trusted also if it holds no instance: a list asks for each of its rows.
     """
     entry = directory.peek(name) if directory.is_whole() else directory.find(name)
     return entry.live(directory.now_us()) if entry is not None else []

@@ -1,4 +1,4 @@
-"""Who depends on which service."""
+"""Subscriptions in the admin: the programs that depend on a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call which route: tokens, scopes, and what ``SAGA_AUTH`` opens to everybody."""
+"""Authentication and scopes of routes, and what ``SAGA_AUTH`` opens to all callers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ScopePermission(BasePermission):
 
 
 def authenticate(request: HttpRequest | Request) -> Caller | None:
-    """Return who sent ``request``, None where no token came with it; raises TokenRefused."""
+    """Return the caller of ``request``, None without a token; raises TokenRefused."""
     header = request.META.get("HTTP_AUTHORIZATION", "").strip(" ")
     if not header:
         return None
@@ -63,7 +63,7 @@ def authenticate(request: HttpRequest | Request) -> Caller | None:
 
 
 def recognise(text: str) -> Caller:
-    """Return the caller whose token or JWT ``text`` is; raises TokenRefused."""
+    """Return the caller of the token or JWT ``text``; raises TokenRefused."""
     if oidc.is_jwt(text):
         return oidc.recognise(text, now=timezone.now())
     return accounts.recognise(text, now=timezone.now())
@@ -89,7 +89,7 @@ def authorise(request: HttpRequest | Request, view: Any, *, caller: Caller | Non
 
 
 def required_scope(view: Any, method: str) -> str | None:
-    """Return the scope that ``method`` of ``view`` asks for; None where anyone may call it."""
+    """Return the scope that ``method`` of ``view`` requires; None for a public route."""
     scopes: dict[str, str] = view.required_scopes
     if method in ("HEAD", "OPTIONS"):
         return scopes.get("GET") or next(iter(scopes.values()), None)
@@ -99,7 +99,7 @@ def required_scope(view: Any, method: str) -> str | None:
 def demand(request: HttpRequest | Request, caller: Caller | None, scope: str) -> None:
     """Raise NotAllowed unless ``caller`` has ``scope``, or this server is open to the request.
 
-    In open mode anyone may read, whatever token they hold; a change is made in the name of the
+    In open mode every caller may read, whatever its token; a change is made in the name of the
     token's account, so it is held to the token's scopes.
     """
     is_open = is_open_to(request.get_host())

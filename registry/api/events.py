@@ -1,6 +1,6 @@
 """What happened: pages with cursors, long polls, and a stream of Server-Sent Events.
 
-A view judges who asks and for what, and answers what it can at once. What has to wait it hands to the
+A view validates the request and answers what it can at once. What has to wait it hands to the
 server's event loop (``saga_project.web.streams``) through the ASGI scope, so that waiting holds no thread.
 """
 
@@ -196,9 +196,7 @@ def may_go_on(stream: Stream) -> bool:
     except errors.TokenRefused:
         return False
     except (db.Error, saga_errors.Unavailable):
-        return (
-            True  # Nobody can be asked now; without the database there is nothing to read either.
-        )
+        return True  # The log is unreadable without the database.
     return True
 
 

@@ -2,7 +2,7 @@
 
 The key is claimed by a row before the view runs and holds the answer afterwards. A twin that comes
 meanwhile waits for that answer. A claim without an answer is free again after a minute: its process died,
-and nobody can say how far it came.
+and its progress is unknown.
 """
 
 from __future__ import annotations
@@ -141,9 +141,9 @@ def _is_over(row: IdempotencyKey, *, now: dt.datetime) -> bool:
 
 
 def _account_of(request: HttpRequest) -> str | None:
-    """Return in whose name the request acts, None where the view will refuse it.
+    """Return the name that the request acts in, None where the view will reject it.
 
-    Whoever signs is somebody else than whoever does not, so that no unsigned call gets the answer
+    A signed caller differs from an unsigned one, so that no unsigned call gets the answer
     that a signed one got.
     """
     try:

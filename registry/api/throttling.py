@@ -55,7 +55,7 @@ class Bucket:
 
 
 class Buckets:
-    """Who has called how much, lately."""
+    """Token buckets that count each caller's recent calls."""
 
     def __init__(self, *, per_second: float, burst: float) -> None:
         self._interval = 1 / per_second
@@ -64,7 +64,7 @@ class Buckets:
         self._latest = 0.0
 
     def of(self, key: str, *, now: float) -> Bucket:
-        """Return the bucket of one caller, who may keep it for a moment."""
+        """Return the bucket of one caller, which may be kept for a moment."""
         bucket = self._buckets.get(key)
         if bucket is None:
             if len(self._buckets) >= MAX_CALLERS:
@@ -88,11 +88,11 @@ class Buckets:
         return wait
 
     def must_anyone_wait(self, *, now: float) -> bool:
-        """Whether anybody must whose calls were counted by ``take``."""
+        """Return whether any caller counted by ``take`` must wait."""
         return self._latest + self._interval - now - self._capacity > 0
 
     def _forget(self, now: float) -> None:
-        """Let go of whoever has not called lately; of the others, of the tenth with the least to wait for."""
+        """Drop buckets without recent calls, then the tenth with the least to wait for."""
         known = [pair for pair in list(self._buckets.items()) if pair[1].full_at > now]
         known.sort(key=lambda pair: pair[1].full_at)
         self._buckets = dict(known[-(MAX_CALLERS - MAX_CALLERS // 10) :])
@@ -120,7 +120,7 @@ def check(address: str, caller: accounts.Caller | None) -> None:
 
 
 def bucket_of(caller: accounts.Caller) -> Bucket:
-    """Return what ``check`` counts this caller's calls in, for who counts many within a moment."""
+    """Return the bucket in which ``check`` counts this caller, for many calls at once."""
     return _calls.of(caller.key, now=time.monotonic())
 
 

@@ -61,7 +61,7 @@ def _alone(lock: locks.Lock) -> Iterator[bool]:
 
 
 def sweep() -> Sweep:
-    """Expire who is past the deadline, protect against mass expiry, finish what a killed sweep left."""
+    """Expire overdue instances, protect against mass expiry, finish what a killed sweep left."""
     with _alone(locks.Lock.EXPIRY_SWEEP) as is_mine:
         if not is_mine:
             return Sweep(0, 0, is_protecting=False)
@@ -85,7 +85,7 @@ def allowed_to_expire(total: int) -> int:
 
 
 def _protect(seen: presence.Overdue) -> bool:
-    """Mark as suspect whom a mass expiry would take; let go of those who beat again."""
+    """Mark instances that a mass expiry would take as suspect; clear those with new heartbeats."""
     recovered = [member for member in seen.holds if member not in seen.due]
     _let_go(recovered)
     is_mass = len(seen.due) > allowed_to_expire(seen.total)
@@ -114,7 +114,7 @@ def _let_go(members: Sequence[str]) -> None:
 
 
 def _choose(seen: presence.Overdue, *, is_protecting: bool) -> list[str]:
-    """Return who leaves in this sweep: everybody overdue, or in protection a share, in random order."""
+    """Return the instances to expire now: all overdue ones, or under protection a random share."""
     overdue = [member for member, deadline in seen.due.items() if deadline <= seen.now_us]
     if not is_protecting:
         return overdue
@@ -180,7 +180,7 @@ def _expire_rows(
 ) -> list[tuple[int, str, dt.datetime]]:
     """Return service, instance id and last heartbeat of each live row that is expired now.
 
-    Who was registered anew after the beat that ran out has come back, and stays.
+    An instance that was registered again after its last heartbeat ran out stays.
     """
     members = [(pk, each, at_us) for pk, those in beats.items() for each, at_us in those.items()]
     with connection.cursor() as cursor:
@@ -248,7 +248,7 @@ def _silent(now: dt.datetime) -> ServiceQuerySet:
 
 
 def _add_miss(services: Sequence[Service], *, now: dt.datetime) -> None:
-    """Add one to services whose rows are locked, and publish whatever that makes of them."""
+    """Count one miss for services with locked rows, and publish the resulting changes."""
     facts: list[events.Fact] = []
     for service in services:
         service.consecutive_misses += 1
@@ -269,7 +269,7 @@ def _judge_misses(service: Service) -> Iterator[events.Fact]:
 
 
 def _save(services: Sequence[Service], *, now: dt.datetime) -> None:
-    """Write down what misses made of services whose rows are locked, in one statement, and show it."""
+    """Write the new health of services with locked rows in one statement, and publish it."""
     with connection.cursor() as cursor:
         cursor.execute(
             _COUNT,
@@ -316,7 +316,7 @@ def flush_heartbeats() -> int:
     A service that had missed some and was heard again is whole again.
     """
     beats, now_us = presence.heartbeats(since_us=_flushed.until_us)
-    if now_us < _flushed.until_us:  # another Redis, whose clock is behind
+    if now_us < _flushed.until_us:  # another Redis with a clock that is behind
         beats, now_us = presence.heartbeats()
     count = 0
     with transaction.atomic():

@@ -68,7 +68,7 @@ def _find(member: str) -> tuple[ServiceEntry | None, InstanceEntry | None]:
 
 
 def _apply_beats(words: list[str], _tail: bytes) -> None:
-    """A moment, and who was heard of then; the next moment, and so on. Members have a slash."""
+    """A time and the members that sent a heartbeat then, repeated. Members have a slash."""
     services, at_us = _state.services, 0
     for word in words:
         name, slash, instance_id = word.partition("/")

@@ -35,7 +35,7 @@ class State:
 
 state = State()
 _moved = threading.Condition()
-#: The sequence numbers that threads wait for; few wait, and most changes are nobody's.
+#: The sequence numbers that threads wait for; most changes have no waiting thread.
 _awaited: list[int] = []
 #: Several threads count: two that add one to the same number would count one change.
 _versions = itertools.count(1)
@@ -52,12 +52,12 @@ def version() -> int:
 
 
 def peek(name: str) -> ServiceEntry | None:
-    """Return what memory holds of the service, live or not; only for who asked ``is_whole`` before."""
+    """Return the service's entry, live or not; call ``is_whole`` first."""
     return state.services.get(name)
 
 
 def peek_all() -> list[ServiceEntry]:
-    """Return everything in memory, sorted by name; only for who asked ``is_whole`` before."""
+    """Return all entries, sorted by name; call ``is_whole`` first."""
     membership = state.membership  # first: names that are newer than it are only sorted once more
     services = state.services
     known, names = state.names
@@ -114,8 +114,8 @@ def note_version() -> None:
 
 
 def note_change(sequence: int) -> None:
-    """Say that a change from the channel was applied, and wake who waits for it."""
-    note_version()  # first: who sees the sequence number must not be shown an older list
+    """Record that a change from the channel was applied, and wake its waiting threads."""
+    note_version()  # first: a reader of the sequence number must not see an older list
     state.last_refresh_at = dt.datetime.now(dt.UTC)
     state.sequence = sequence
     if _awaited and sequence >= min(_awaited.copy(), default=sequence + 1):

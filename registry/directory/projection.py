@@ -15,7 +15,7 @@ from registry.models import Instance, Service
 from saga_project.shared import timestamps
 
 REFILL_BATCH = 500
-#: What a service's document is made of: a third of its row, for who reads many in order to show them.
+#: The columns of a service's document: a third of its row, for readers of many services.
 SERVICE_FIELDS = (
     *("name", "service_id", "status", "health_status", "consecutive_misses", "version"),
     *("heartbeat_interval_seconds", "account", "canary_version", "canary_percent", "revision"),
@@ -73,7 +73,7 @@ def schedule(
 def schedule_all(
     services: Sequence[Service], *, dropped: Mapping[int, Sequence[str]] | None = None
 ) -> None:
-    """The same for many services, in one query; who has left them is named by their primary keys."""
+    """The same for many services in one query, by their primary keys."""
     left = dropped or {}
     live: dict[int, list[Instance]] = {}
     for instance in Instance.objects.live().filter(service__in=services):
@@ -124,9 +124,9 @@ def _show_all(changes: Sequence[presence.Change]) -> None:
 def refill(*, changed_since: dt.datetime | None = None) -> int:
     """Show every service again as PostgreSQL holds it; return how many.
 
-    Those only, with ``changed_since``, that changed lately and of which Redis has an older revision. Whom
-    Redis knows keeps the deadline that it has; whom it does not know gets the last one that was flushed;
-    whoever is live no more is dropped. Safe to run at any time, and twice.
+    With ``changed_since``, only those that changed lately and have an older revision in Redis. A service that
+    Redis knows keeps its deadline; an unknown one gets the last deadline that was flushed;
+    one that is not live any more is dropped. Safe to run at any time, and twice.
     """
     services = Service.objects.all()
     if changed_since is not None:

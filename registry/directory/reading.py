@@ -84,7 +84,7 @@ def all_stale() -> list[ServiceEntry]:
 
 
 def _was_live(entry: ServiceEntry) -> bool:
-    """Judged at the moment when we last knew: nobody could beat since."""
+    """Evaluated at the last known moment, since no heartbeat could arrive after it."""
     known_us = memory.now_us() - int((time.monotonic() - memory.state.known_at) * 1_000_000)
     return bool(entry.live(known_us))
 

@@ -12,8 +12,8 @@ from registry.models import Instance
 def serving(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> list[InstanceEntry]:
     """Return the live instances that a caller should be sent to, best first group only.
 
-    Passing ones that are not drained; where there are none, what is left rather than nothing. ``live``: for
-    who has asked already which are.
+    Passing ones that are not drained; if there are none, the others. ``live`` holds the live instances
+    if the caller knows them already.
     """
     live = entry.live(memory.now_us()) if live is None else live
     if len(live) == 1:

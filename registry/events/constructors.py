@@ -1,7 +1,7 @@
 """Facts: what happened, told once, in the transaction that made it true.
 
-``publish`` writes the rows and sends the one Signal, whose receivers add rows to the same transaction
-(deliveries, history); after the commit a doorbell rings for those who wait.
+``publish`` writes the rows and sends the one Signal. Its receivers add rows to the same transaction
+(deliveries, history); after the commit a message wakes waiting readers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from registry.models import Event
 from saga_project.shared.database import bulk
 
 #: Sent with ``events``: the list of Event rows just written, inside their transaction. Not of services that
-#: nobody knew before (``operations.newcomers``): who could have asked to be told of them?
+#: were unknown before (``operations.registration_batch``): no subscription can name them yet.
 published = Signal()
 
 
@@ -57,7 +57,7 @@ def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
 
 
 def rows_of(facts: Iterable[Fact], *, now: dt.datetime) -> list[Event]:
-    """Return the facts as events that nobody has written yet."""
+    """Return the facts as unsaved Event rows."""
     return [
         bulk.make(
             Event,

@@ -51,7 +51,7 @@ def parse_cursor(text: str) -> Cursor:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which events somebody wants: names, or beginnings that end in ``*``; none means all."""
+    """A filter of events: names, or prefixes that end in ``*``; empty means all."""
 
     services: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -199,7 +199,7 @@ def check_is_readable(after: Cursor) -> None:
 def adopt_restored() -> bool:
     """Take over events that were written in another cluster (a dump that was restored); says whether.
 
-    Their transaction numbers mean nothing here, and may be so high that nobody would ever read them. They
+    Their transaction numbers mean nothing here, and may be too high ever to become readable. They
     become the oldest, in the order of their rows; a cursor from before is refused.
     """
     with transaction.atomic(durable=True), connection.cursor() as cursor:

@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 
 class Viewer:
-    """Somebody who reads a selection in order, from a cursor on; made by ``Tail.viewer``."""
+    """A reader of a selection in order, from a cursor on; made by ``Tail.viewer``."""
 
     def __init__(self, tail: Tail, selection: Selection, cursor: Cursor) -> None:
         self._tail = tail
@@ -199,7 +199,7 @@ class Tail:
             self._doorbell.clear()
 
     def _rest(self) -> None:
-        """Without viewers nothing is read; who comes next starts from a place of its own."""
+        """Without viewers nothing is read; the next viewer starts from its own cursor."""
         self._lose_place()
         self._is_wanted.clear()
 
@@ -233,7 +233,7 @@ class Tail:
                 return
 
     async def _listen(self) -> None:
-        """Hear the doorbell as long as somebody watches; while Redis is gone the poll alone must do."""
+        """Listen for wake-ups while there are viewers; without Redis only the poll remains."""
         while True:
             await self._is_wanted.wait()
             try:

@@ -17,7 +17,7 @@ from saga_project.shared import errors
 
 logger = logging.getLogger(__name__)
 
-MAX_MEMBERS = 4000  # Redis serves nobody else while a script runs.
+MAX_MEMBERS = 4000  # Redis serves no other client while a script runs.
 
 _Batch = list[tuple[Sequence[str], Told]]
 
@@ -30,7 +30,7 @@ class Pulse:
         self._idle: asyncio.Event | None = None
 
     def beat(self, members: Sequence[str], told: Told) -> None:
-        """Renew the members, and tell; whoever is told lets its entries in memory hear of it."""
+        """Renew the members and pass on the result; the receiver updates its entries in memory."""
         self._waiting.append((members, told))
         if not self._is_beating:
             self._is_beating = True
@@ -52,7 +52,7 @@ class Pulse:
         self._renewal.renew(members, functools.partial(self._tell_all, batch))
 
     def _take(self) -> _Batch:
-        """Return those who waited longest, as many as one call may carry (always at least one)."""
+        """Return the requests that waited longest, as many as one call may carry (at least one)."""
         count = total = 0
         for members, _ in self._waiting:
             total += len(members)

@@ -1,4 +1,4 @@
-"""Newcomers of a web process, gathered: whoever comes while a transaction runs goes with the next one.
+"""Batched registrations: those that arrive while a transaction runs share the next one.
 
 One thread and one connection to PostgreSQL; what is answered is committed.
 """
@@ -60,7 +60,7 @@ class Intake:
             self._keep_connection()
 
     def _keep_connection(self) -> None:
-        """Keep it for those who come next: another one from the pool costs as much as a few newcomers."""
+        """Keep the connection for the next batch: a new one costs as much as a few registrations."""
         if self._keeping is not None:
             self._keeping.cancel()
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from registry.api import saga
 from registry.directory import InstanceEntry, ServiceEntry
 from saga_project.shared import counters, timestamps
 
-#: Printed by nobody: a private character, which no URL may hold.
+#: A private character that no URL may hold, so no answer contains it.
 _HOLE = "\ue000"
 MAX_TAILS = 1000
 MAX_LISTED = 5000  # Making a longer list would hold up everything else in the event loop.

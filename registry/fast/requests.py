@@ -25,13 +25,13 @@ from saga_project.shared import api, errors
 from saga_project.shared.request_heads import Head
 
 RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good;
-ADMITTED_SECONDS = 0.05  # and so long after that it may still let in whoever it did.
+ADMITTED_SECONDS = 0.05  # and so long after that it may still admit the same caller.
 ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need not.
 MAX_HOSTS = 1000
 MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
 _STATUSES = frozenset(Instance.Health.values)
 _IS_THROTTLED = settings.SAGA_AUTH != "open"
-#: Whether who sends this allowed ``Host`` needs no token. Settings are Django's to look up, and slow to read.
+#: Whether a request with this allowed ``Host`` needs no token. Cached: Django's settings are slow to read.
 _is_open_to: dict[bytes, bool] = {}
 
 
@@ -41,7 +41,7 @@ class HandOn(Exception):
 
 @dataclass(slots=True)
 class Renewal:
-    """Members to renew, and the body to answer with once it is known who beat.
+    """Members to renew, and the body to answer with once Redis has renewed them.
 
     ``answer`` returns None where Django must answer after all.
     """
@@ -52,7 +52,7 @@ class Renewal:
 
 @dataclass(slots=True)
 class Admission:
-    """Who was let in with a scope, what their calls are counted in, and until when nobody looks again.
+    """A caller admitted with a scope, its throttling bucket, and when to check it again.
 
     ``until`` is on the monotonic clock.
     """
@@ -62,11 +62,11 @@ class Admission:
     until: float
 
 
-# --- Who asks -------------------------------------------------------------------------------------
+# --- The caller -----------------------------------------------------------------------------------
 
 
 def admit(head: Head, scope: str) -> Admission | None:
-    """Return who asks, None for anonymous in open mode; whoever is not sure to be let in is handed on."""
+    """Return the caller, None for anonymous in open mode; doubtful callers are handed on."""
     if head.token_digest is None:
         is_open = _is_open_to.get(head.host)
         if not (is_open if is_open is not None else _judge_host(head.host)):
@@ -90,7 +90,7 @@ def _judge_host(host: bytes) -> bool:
 
 
 def _admit(head: Head, token_digest: str, scope: str) -> Admission:
-    """Admit whom PostgreSQL recognised by the same token, less than a second ago."""
+    """Admit a caller that PostgreSQL recognised by the same token less than a second ago."""
     if head.host not in _is_open_to:
         _judge_host(head.host)
     caller = accounts.recall(
@@ -108,7 +108,7 @@ def _admit(head: Head, token_digest: str, scope: str) -> Admission:
 def count(admission: Admission | None) -> None:
     """Count a call that is about to be answered here; one that must wait is Django's to refuse.
 
-    Anonymous ones are admitted in open mode only, where nobody is throttled.
+    Anonymous ones are admitted in open mode only, where calls are not throttled.
     """
     if admission is None or admission.bucket is None:
         return
@@ -150,7 +150,7 @@ def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> Renewal:
 
 
 def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
-    """The same for many; who is not there is named, so that the rest is not handed on for their sake."""
+    """The same for many; missing ones are named, so that the rest need not be handed on."""
     items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
         raise HandOn
@@ -177,7 +177,7 @@ def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
                 instance.hear(at_us)
                 refreshed.append(instance.ttl_seconds)
             else:
-                return None  # Redis knows who we have not heard of yet.
+                return None  # Redis may know an instance that memory does not hold yet.
         renewed = operations.Renewed(
             refreshed=len(refreshed),
             ttl_seconds=min(refreshed, default=settings.REGISTRATION_TTL),

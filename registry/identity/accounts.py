@@ -1,4 +1,4 @@
-"""Service accounts and their tokens: who is calling, what they may do, and whose service is whose."""
+"""Service accounts and their tokens: callers, scopes and ownership of services."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _TOKEN_TEXT = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who sent a request; stands where Django expects a user."""
+    """The account behind a request; stands where Django expects a user."""
 
     account: ServiceAccount
     scopes: frozenset[str]
@@ -85,18 +85,18 @@ def caller_of(user: Any) -> Caller | None:
 
 
 def staff(username: str) -> Caller:
-    """Return a person of the staff, whom the admin's permissions have let through."""
+    """Return a caller for a staff user that the admin's permissions have admitted."""
     account = ServiceAccount(name=f"staff:{username}")
     return Caller(account=account, scopes=frozenset(), is_service_account=False, is_super=True)
 
 
-# --- Whose service it is --------------------------------------------------------------------------
+# --- Ownership of services ------------------------------------------------------------------------
 
 
 def check_may_change(caller: Caller | None, name: str, *, owner_id: int | None) -> None:
     """Raise NotAllowed unless ``caller`` may change the service ``name``, which ``owner_id`` owns.
 
-    ``owner_id`` is the primary key of the owning account, None where nobody owns the service or
+    ``owner_id`` is the primary key of the owning account, None for a service without owner or
     it does not exist yet.
     """
     if caller is None:
@@ -202,7 +202,7 @@ def digest_of(text: str) -> str:
 
 @dataclass
 class _Memory:
-    """Whom PostgreSQL recognised, and until when it is not asked, since it did not answer."""
+    """Callers that PostgreSQL recognised, for use while it does not answer."""
 
     confirmed: Confirmed[Caller] = field(default_factory=Confirmed)
     ask_again_at: float = 0.0
@@ -216,7 +216,7 @@ def is_token_text(text: str) -> bool:
 
 
 def recognise(text: str, *, now: dt.datetime) -> Caller:
-    """Return the caller whose token ``text`` is; raises TokenRefused."""
+    """Return the caller of the token ``text``; raises TokenRefused."""
 
     def find(digest: str) -> Caller:
         rows = Token.objects.select_related("account").filter(digest=digest)
@@ -250,7 +250,7 @@ def confirm(text: str, find: Callable[[str], Caller], *, now: dt.datetime) -> Ca
 
 
 def recall(digest: str, *, within_seconds: float, ask_again_seconds: float) -> Caller | None:
-    """Return the caller whose token is known to be good without a query; see ``Confirmed.recall``."""
+    """Return the caller of a token in the token cache; see ``Confirmed.recall``."""
     return _memory.confirmed.recall(
         digest, within_seconds=within_seconds, ask_again_seconds=ask_again_seconds
     )
@@ -293,7 +293,7 @@ def _note_use(token: Token | None, *, now: dt.datetime) -> None:
 
 
 def _note_uses(callers: Iterable[Caller]) -> None:
-    """The same for many, who were let in without PostgreSQL."""
+    """The same for many callers that were admitted without PostgreSQL."""
     _write_use([caller.token.pk for caller in callers if caller.token], now=timezone.now())
 
 

@@ -42,7 +42,7 @@ def is_jwt(text: str) -> bool:
 
 
 def recognise(text: str, *, now: dt.datetime) -> Caller:
-    """Return whom a JWT of the issuer speaks for; raises TokenRefused."""
+    """Return the caller that a JWT of the issuer names; raises TokenRefused."""
     issuer: str = settings.SAGA_OIDC_ISSUER or ""
     claims = _verify(text, issuer=issuer)
     return accounts.confirm(text, lambda _: _caller(claims), now=now)

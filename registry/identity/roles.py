@@ -13,7 +13,7 @@ GROUPS = ("viewers", "operators", "approvers", "administrators")
 
 
 def granting(app_label: str, granted: Mapping[str, Sequence[str]]) -> Callable[[Any, Any], None]:
-    """Return a migration's function: give groups the app's permissions whose codenames match the globs.
+    """Return a migration's function: give groups the app's permissions that match the globs.
 
     Nothing is taken away, so that what staff granted or migrations before this one stays.
     """

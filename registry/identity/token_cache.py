@@ -1,8 +1,8 @@
-"""Who was recognised by a token lately, so that PostgreSQL need not be asked about each request.
+"""Recently verified tokens, so that PostgreSQL need not be asked about each request.
 
 Triggers give ``CallersRevision`` another value with every change of a token or an account. As long as a web
-process sees the same one, whoever it recognised under it is recognised still: one small question now and
-then for all of them, however many they are and however seldom they come.
+process sees the same one, tokens that it verified under it stay valid: one small query now and
+then serves all of them, however many they are and however rarely they are used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_REMEMBERED = 10_000
 
 
 class Holder(Protocol):
-    """Who was recognised."""
+    """A verified token."""
 
     def is_over(self, *, now: dt.datetime | None = None) -> bool:
         """Whether the token has expired."""
@@ -49,7 +49,7 @@ class Moment(NamedTuple):
 class _Entry(Generic[CallerT]):
     """``at`` is when it was good for certain; while its ``revision`` stays, it is good whenever that is seen.
 
-    ``asked_at`` is when somebody was last sent to ask about it. ``revision`` is None where PostgreSQL alone
+    ``asked_at`` is when a request last verified it again. ``revision`` is None where PostgreSQL alone
     cannot tell whether it is still good.
     """
 
@@ -72,7 +72,7 @@ class Confirmed(Generic[CallerT]):
         return Moment(at=time.monotonic(), revision=self._seen.revision)
 
     def remember(self, digest: str, caller: CallerT, asked: Moment, *, is_local: bool) -> None:
-        """Remember who was recognised; ``is_local`` where all that the token depends on is in our tables."""
+        """Cache a verified token; ``is_local`` if all that it depends on is in Saga's tables."""
         revision = asked.revision if is_local else None
         self._entries.pop(digest, None)
         self._entries[digest] = _Entry(caller, revision, at=asked.at, asked_at=asked.at)
@@ -85,10 +85,10 @@ class Confirmed(Generic[CallerT]):
     def recall(
         self, digest: str, *, within_seconds: float, ask_again_seconds: float
     ) -> CallerT | None:
-        """Return the caller whose token was known to be good within the last seconds, without a query.
+        """Return the caller of a token that was valid within the last seconds, without a query.
 
-        Of a token that the revision does not cover, None also for the first who asks after
-        ``ask_again_seconds``, and for nobody else then: whoever gets it is to ask anew, so that the token is
+        For a token that the revision does not cover, also None once after
+        ``ask_again_seconds``: that one request verifies it again, so that the token is
         confirmed before it must be.
         """
         entry = self._entries.get(digest)
@@ -108,7 +108,7 @@ class Confirmed(Generic[CallerT]):
     def recall_for_want_of_better(
         self, digest: str, *, within_seconds: float, now: dt.datetime
     ) -> CallerT | None:
-        """Return the caller whose token was known to be good within the last seconds, asking for nothing."""
+        """Return the caller of a token that was valid within the last seconds, without side effects."""
         entry = self._entries.get(digest)
         if entry is None or entry.caller.is_over(now=now):
             return None
@@ -116,7 +116,7 @@ class Confirmed(Generic[CallerT]):
         return entry.caller if time.monotonic() - good_at <= within_seconds else None
 
     def take_used(self) -> list[CallerT]:
-        """Return who was recalled or confirmed since this was last asked."""
+        """Return the callers that were recalled or confirmed since the last call."""
         used = [entry for entry in list(self._entries.values()) if entry.is_used]
         for entry in used:
             entry.is_used = False
@@ -140,9 +140,9 @@ class Confirmed(Generic[CallerT]):
     # --- In a web process -------------------------------------------------------------------------
 
     async def follow(self, note_use: Callable[[list[CallerT]], None]) -> None:
-        """Look again and again, in a thread, until cancelled; ``note_use`` is told now and then who came.
+        """Poll in a thread until cancelled; ``note_use`` regularly gets the active callers.
 
-        While PostgreSQL is gone nobody is known for longer than they were.
+        While PostgreSQL is unavailable no cached token is prolonged.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confirmed")
         loop = asyncio.get_running_loop()

@@ -30,7 +30,7 @@ class Beat:
 
 @dataclass(frozen=True, kw_only=True)
 class Renewed:
-    """The answer to many heartbeats: the smallest TTL of those refreshed, and who is not there."""
+    """The answer to many heartbeats: the smallest TTL of those refreshed, and the missing names."""
 
     refreshed: int
     ttl_seconds: int

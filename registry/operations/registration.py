@@ -147,7 +147,7 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
 
 
 def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
-    """Let a service (again) register, in the name of a caller who may do so."""
+    """Allow a service to register again, in the name of an authorised caller."""
     if by is not None and service.account_id is None and by.account.pk:
         service.account = by.account
     is_trusted = _is_trusted(service.name, by=by, is_saga=is_saga)
@@ -159,7 +159,7 @@ def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool
 
 
 def _is_trusted(name: str, *, by: Caller | None, is_saga: bool) -> bool:
-    """Whether a service needs nobody's approval."""
+    """Return whether a service needs no approval."""
     if by is not None and by.account.is_internal:
         return True
     if any(fnmatch.fnmatchcase(name, glob) for glob in settings.SAGA_INTERNAL_SERVICES):

@@ -1,4 +1,4 @@
-"""Services that nobody has heard of before, many at once: one statement, one commit, one trip to Redis.
+"""New services, many at once: one statement, one commit, one trip to Redis.
 
 What a commit costs is the same for one and for a hundred. A name that is taken after all is left to
 ``registration.register``, which knows how to come back, to take over and to change.
@@ -32,7 +32,7 @@ class Newcomer:
 
 
 def register_new(newcomers: Sequence[Newcomer], *, now: dt.datetime) -> list[Registered | None]:
-    """Register those whose names are free, durably; None stands for each whose name is taken.
+    """Register services with free names durably; None stands for each taken name.
 
     The callers may do so: of a name that is free, ``accounts.check_may_change`` asks nothing of the database.
     """

@@ -52,7 +52,7 @@ def note_report(name: str, *, at: dt.datetime, now: dt.datetime) -> bool:
 def record_health(
     name: str, *, status: str, at: dt.datetime, note: str = "", instance_id: str | None = None
 ) -> None:
-    """Record what a service (or somebody who watches it) says of its health.
+    """Record the health that a service or its monitor reported.
 
     ``status`` is ``healthy``, ``degraded`` or ``unhealthy``; it shows in both dialects.
     Raises ServiceNotFound.

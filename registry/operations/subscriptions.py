@@ -1,4 +1,4 @@
-"""Subscriptions: who depends on a service, and is told of its events."""
+"""Subscriptions: the programs that depend on a service and get its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is alive, in Redis; the only module that knows its keys.
+"""Live instances in Redis; the only package that knows their keys.
 
     saga:services    hash   service → JSON document (the service with its live instances)
     saga:revisions   hash   service → revision of the newest document ever written
@@ -11,7 +11,7 @@
 
 Every script that changes something takes the next ``seq`` and publishes the change with it, so that a
 web process can hold a replica (``directory``) and notice a gap. The last heartbeat is the deadline minus
-the TTL; nobody expires before ``floor`` + TTL, which is how time in which nobody could beat is given back.
+the TTL; no instance expires before ``floor`` + TTL, which adds time in which no heartbeat could arrive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is overdue, who is kept as a suspect, and who is on the way out."""
+"""Overdue instances, suspects, and instances that are being expired."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from registry.presence import connections, keys, reading, scripts
 
-AWAY_SECONDS = 3.0  # Nobody ticked for this long: nobody could beat either.
+AWAY_SECONDS = 3.0  # Without a tick for this long, no heartbeat could arrive.
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Overdue:
 
 
 def overdue(*, within_seconds: float) -> Overdue:
-    """Return who is past the deadline, or will be within the given time."""
+    """Return the members past their deadline, or past it within the given time."""
     with connections.breaker.guard():
         client = connections.connection()
         seconds, rest = client.time()

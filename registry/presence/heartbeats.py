@@ -19,19 +19,19 @@ from saga_project.shared import errors
 logger = logging.getLogger(__name__)
 
 RENEWAL_SECONDS = 0.7
-#: For how long beats may wait in Redis for others, with whom the web processes are then told of them.
+#: For how long heartbeats may wait in Redis, so that many are published in one message.
 TELL_AFTER_US = 5_000
-CHANGES_AT_ONCE = 100  # Redis serves nobody else while a script runs.
+CHANGES_AT_ONCE = 100  # Redis serves no other client while a script runs.
 _DIGEST = hashlib.sha1(scripts.RENEW.encode(), usedforsecurity=False).hexdigest()
 _BY_DIGEST = ("EVALSHA", _DIGEST)
 _KEYS = (len(keys.ALL), *keys.ALL)
 
-#: Called with the moments in µs (0 for who is not there), or with what is unavailable.
+#: Called with the times in µs (0 for a missing member), or with the error.
 Told = Callable[[list[int] | errors.Unavailable], None]
 
 
 def renew(members: Sequence[str]) -> list[int]:
-    """Give each member that is alive its full TTL again; answers the moments in µs, 0 for who is not.
+    """Renew the TTL of each live member; answers the times in µs, 0 for a missing member.
 
     One round trip. Raises RedisUnavailable.
     """
@@ -133,7 +133,7 @@ def _ignore(_answer: Any) -> None:
 
 
 class _Call:
-    """One call of the script, until somebody is told how it ended."""
+    """One call of the script, until its result is delivered."""
 
     def __init__(self, members: Sequence[str], told: Told) -> None:
         self.members = members

@@ -1,4 +1,4 @@
-"""Who is there, as Redis knows it."""
+"""Reads live instances from Redis."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
 def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
     """Return the last heartbeat in µs of every member that was heard since then, and Redis' time in µs.
 
-    Page by page, since Redis serves nobody else while it puts an answer together. Who is renewed meanwhile
-    moves ahead, and is met there again.
+    Page by page, since Redis serves no other client while it builds an answer. A member that is renewed
+    meanwhile moves ahead and is read again there.
     """
     beats: dict[str, int] = {}
     with connections.breaker.guard():
@@ -120,7 +120,7 @@ def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
         for scores in _pages(client):
             ttls = client.hmget(keys.TTLS, [member for member, _ in scores])
             for (member, score), ttl in zip(scores, ttls, strict=True):
-                # Not later than now: who took a shorter TTL between the two answers was just heard.
+                # Not later than now: a member may have got a shorter TTL since the first answer.
                 beat_us = min(int(score) - int(ttl), now_us) if ttl is not None else -1
                 if beat_us >= since_us:
                     beats[member.decode()] = beat_us
@@ -135,7 +135,7 @@ def _pages(client: Any) -> Iterator[list[tuple[bytes, float]]]:
         if len(page) < PAGE:
             break
         last = int(page[-1][1])
-        # Who was renewed together has the same deadline: a page ends after all of them.
+        # Members renewed together share a deadline: a page ends after all of them.
         yield page + client.zrangebyscore(keys.DEADLINES, last, last, withscores=True)
         least = last + 1
     if page:

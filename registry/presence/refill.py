@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tick:
-    """``born_us``: when Redis was filled last, by whichever process; 0 where it is empty."""
+    """``born_us``: when a process last filled Redis; 0 if it is empty."""
 
     now_us: int
     born_us: int
@@ -30,13 +30,13 @@ class Tick:
 
 
 def tick() -> Tick:
-    """Say that heartbeats can be received now; a gap moves the floor for everybody."""
+    """Record that heartbeats can be received now; a gap moves the floor for all instances."""
     now_us, born, run_id = connections.run(scripts.TICK, [int(AWAY_SECONDS * 1_000_000)])
     return Tick(now_us=int(now_us), born_us=int(born or 0), run_id=run_id.decode())
 
 
 def bear() -> None:
-    """Mark Redis as filled; everybody gets one full TTL from now."""
+    """Mark Redis as filled; every instance gets one full TTL from now."""
     connections.run(scripts.BEAR, [run_id()])
 
 
@@ -87,7 +87,7 @@ def floor() -> tuple[int, int]:
 
 
 def ring_doorbell() -> None:
-    """Wake those who wait for events; who misses it looks again a second later."""
+    """Wake readers that wait for events; one that misses it polls a second later."""
     try:
         with connections.breaker.guard():
             connections.connection().publish(keys.DOORBELL_CHANNEL, b"1")

@@ -183,7 +183,7 @@ return {text(now), born or '', redis.call('HGET', META, 'run_id') or ''}
 """
 )
 
-# After a refill: time starts anew for everybody.
+# After a refill the TTL of every instance starts again.
 BEAR = (
     _PROLOGUE
     + """

@@ -32,9 +32,9 @@ Answered = Callable[[Any], None]
 
 
 class Wire(asyncio.Protocol):
-    """Answers come in the order of the commands; what nobody asked for goes to ``heard``.
+    """Answers come in the order of the commands; published messages go to ``heard``.
 
-    ``lost`` is told, once, when the connection ends that nobody closed here.
+    ``lost`` is called once when the connection ends without a local close.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Wire(asyncio.Protocol):
         return self._transport is not None
 
     def send(self, *words: str | bytes | int) -> None:
-        """Write a command whose answer goes to ``heard``; raises redis' ConnectionError."""
+        """Write a command with its answer going to ``heard``; raises redis' ConnectionError."""
         if self._transport is None:
             raise _ended()
         self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
 
     def call(self, answered: Answered, *words: str | bytes | int) -> None:
-        """Write a command whose answer goes to ``answered``; raises redis' ConnectionError."""
+        """Write a command with its answer going to ``answered``; raises redis' ConnectionError."""
         self.send(*words)
         self._asked.append(answered)
 
@@ -68,7 +68,7 @@ class Wire(asyncio.Protocol):
         future = asyncio.get_running_loop().create_future()
 
         def answered(answer: Any) -> None:
-            if not future.done():  # whoever asked may have given up
+            if not future.done():  # the caller may have given up
                 future.set_result(answer)
 
         self.call(answered, *words)
