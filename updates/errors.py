@@ -56,7 +56,7 @@ class ApprovalPending(Conflict):
 
 
 class ChangesFrozen(Conflict):
-    """A freeze, or no maintenance window: nobody changes the service now without an override."""
+    """A freeze, or no maintenance window: a change needs an override now."""
 
     error = "Changes are frozen"
 

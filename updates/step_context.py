@@ -11,7 +11,7 @@ from updates.models import Target
 
 
 class StepFailed(Exception):
-    """The step cannot be done; the text is for the person who must act."""
+    """The step failed; the text says what was wrong."""
 
 
 class CannotTell(Exception):

@@ -1,4 +1,4 @@
-"""Settings that people make: every change is on the audit trail, with who made it."""
+"""Settings that staff edit: every change is on the audit trail with its author."""
 
 from __future__ import annotations
 

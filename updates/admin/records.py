@@ -1,4 +1,4 @@
-"""Jobs, history and the audit trail: nobody edits them; a correction is a row of its own."""
+"""Jobs, history and the audit trail, read-only; a correction is a row of its own."""
 
 from __future__ import annotations
 

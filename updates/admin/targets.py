@@ -1,4 +1,4 @@
-"""Where services are installed; whoever edits this decides what runs on those machines."""
+"""Targets: where services are installed. Editing one decides what runs on its machine."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def sha256(path: Path, checkpoint: Callable[[], None] = lambda: None) -> str:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, first from its name, so that nobody ever meets half of it."""
+    """Rename a folder before removing it, so that no reader finds half of it."""
     if not folder.exists():
         return
     trash = folder.with_name(f".trash-{threading.get_native_id()}-{folder.name}")
@@ -97,7 +97,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what others left, who were killed, or are fenced off, or wait for the lock that we hold."""
+    """Remove what killed or fenced-off workers left, or workers that wait for the held lock."""
     for path in [*folder.glob(".part-*"), *folder.glob(".trash-*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -107,7 +107,7 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, *, is_waited_for: Callable[[], None]) -> Iterator[None]:
-    """Hold an exclusive lock; while somebody else does, call ``is_waited_for``, which may raise."""
+    """Hold an exclusive lock; while another process holds it, call ``is_waited_for``, which may raise."""
     with path.open("ab") as file:
         while not _try_lock(file.fileno()):
             is_waited_for()

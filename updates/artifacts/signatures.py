@@ -23,7 +23,7 @@ FIELDS = ("service", "version", "sha256", "size", "expires")
 
 
 def verify(work: Work, artifact: Artifact, *, now: dt.datetime | None = None) -> str:
-    """Return a sentence on who signed; raises StepFailed unless the statement is about this release."""
+    """Return a sentence that names the signer; raises StepFailed unless the statement fits this release."""
     if not work.signature:
         raise StepFailed("The policy asks for a signature, and this release has none.")
     statement = _verified_statement(work, artifact)

@@ -61,7 +61,7 @@ def fetch_to_store(
 ) -> Artifact:
     """Download into the store and return what came; what is left of a failed download is removed.
 
-    Raises StepFailed, whose text says what was wrong with the server, the file or the disk.
+    Raises StepFailed with what was wrong with the server, the file or the disk.
     """
     folder = content_path("x").parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def disk_words(exc: OSError) -> str:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed workers left: a part that nobody has locked belongs to nobody.
+    """Remove what killed workers left: a part file without a lock has no owner.
 
     A young one may be on its way from being made to being locked.
     """

@@ -17,7 +17,7 @@ SECONDS_A_DAY = 86400
 class Figures:
     """Over one window; the last three are None where there is nothing to take them from.
 
-    ``deployments`` are updates that somebody deployed or that a service reported, rollbacks by hand left
+    ``deployments`` are updates that were deployed or that a service reported, manual rollbacks left
     out. A deployment failed if it says so, was rolled back by itself, or the next thing that happened to its
     service was a rollback by hand. The rate is in percent, times are medians.
     """

@@ -22,7 +22,7 @@ CHUNK_ROWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one update ended. ``running_version`` is what runs afterwards, None where nobody knows.
+    """How one update ended. ``running_version`` is what runs afterwards, None if unknown.
 
     ``duration_seconds`` leaves out ``paused_seconds``.
     """
@@ -80,7 +80,7 @@ def deployed_version(service_name: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which entries somebody wants: ``since`` is the first moment, ``until`` the first that is too late."""
+    """A filter of entries: ``since`` is inclusive, ``until`` exclusive."""
 
     service_name: str | None = None
     status: str | None = None
@@ -187,7 +187,7 @@ def stream(
         left = None if left is None else left - size
 
 
-#: Where a row stands in the order, as text: a time that nobody looks at is not worth a datetime.
+#: A row's place in the order, as text, since parsing it into a datetime is not needed.
 _PLACE = (Cast("timestamp", TextField()), "id")
 
 

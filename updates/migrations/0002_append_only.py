@@ -1,4 +1,4 @@
-"""History and audit trail refuse UPDATE and DELETE, whoever asks."""
+"""History and audit trail reject UPDATE and DELETE from every role."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        # One sequence for all jobs, so that a fence never falls, whichever job follows which.
+        # One sequence for all jobs, so that a fence never falls.
         migrations.RunSQL("CREATE SEQUENCE updates_fence", "DROP SEQUENCE updates_fence"),
         migrations.CreateModel(
             name='Job',

@@ -1,4 +1,4 @@
-"""Who asked, approved and overrode: append-only by a trigger, tamper-evident by a chain of digests."""
+"""The audit trail: append-only by a trigger, tamper-evident by a chain of digests."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def check_time_zone(name: str) -> None:
 
 
 class MaintenanceWindow(models.Model):
-    """Changes happen inside windows only, once a service (or else everybody) has one."""
+    """A maintenance window of a service, or a global one; changes happen inside windows only."""
 
     class Weekday(models.IntegerChoices):
         MONDAY = 0

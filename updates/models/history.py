@@ -93,7 +93,7 @@ class HistoryEntry(models.Model):
 
 
 class HistoryTally(models.Model):
-    """How many standing entries there are; a trigger keeps it, so that nobody counts a million rows."""
+    """The number of standing entries; a trigger keeps it, so that no query counts a million rows."""
 
     service_name = models.CharField(max_length=MAX_NAME_LENGTH, db_collation="C")
     status = models.CharField(max_length=11)

@@ -22,7 +22,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(Job.LOCKING)
 
     def due(self) -> JobQuerySet:
-        """Jobs that somebody should be working on and nobody is, by PostgreSQL's clock."""
+        """Jobs that are due and have no worker, by PostgreSQL's clock."""
         is_free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
         is_waiting_over = Q(status=Job.Status.PAUSED, resume_at__lte=Now())
         return self.filter(Q(status__in=Job.WORKED_ON) | is_waiting_over).filter(is_free)
@@ -153,7 +153,7 @@ class Job(models.Model):
 
 
 class JobTally(models.Model):
-    """How many jobs there are; a trigger keeps it, so that nobody counts a million rows.
+    """The number of jobs; a trigger keeps it, so that no query counts a million rows.
 
     A row for each service, so that no two of them wait for each other.
     """

@@ -18,7 +18,7 @@ from updates.releases import recording
 
 
 def request(release: Release, *, by: str, strategy: str, now: dt.datetime) -> Approval:
-    """Ask for a release to be deployed once somebody else approved it. Raises ApprovalPending."""
+    """Request a deployment that a second person must approve. Raises ApprovalPending."""
     with transaction.atomic(durable=True):
         # One at a time a service, so that two people do not both ask.
         service = Service.objects.select_for_update(no_key=True).get(pk=release.service_id)

@@ -156,7 +156,7 @@ def _queue(job: Job, *, override: change_freeze.Override | None = None) -> Job:
         with transaction.atomic():
             job.save()
     except IntegrityError:
-        # Somebody else's job was committed since we looked.
+        # Another job was committed since the check.
         if blocking := _blocking(job):
             return blocking
         raise
@@ -232,7 +232,7 @@ def _targets(service: Service) -> list[Target]:
 
 
 def pause(job_id: str, *, by: str) -> Job:
-    """Stop after the step under way, until somebody resumes."""
+    """Pause after the current step, until staff resume."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="pause")
         transitions.pause(job, reason=f"Paused by {by}", seconds=None, now=timezone.now())
@@ -308,7 +308,7 @@ def _retry_way_back(job: Job) -> None:
 
 
 def acknowledge(job_id: str, *, by: str) -> Job:
-    """Say that staff have looked after a service whose way back failed; it may be deployed to again."""
+    """Acknowledge a failed rollback, so that the service can be deployed again."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb=None)
         if not job.needs_attention:

@@ -54,7 +54,7 @@ def _tell(release: Release) -> None:
 
 
 def quarantine(release: Release, *, by: str, reason: str, at: dt.datetime) -> None:
-    """Keep the release from being installed again, until somebody releases it."""
+    """Quarantine the release, so that it is not installed again until staff release it."""
     _move(release, to=Release.State.QUARANTINED, by=by, reason=reason, at=at)
 
 

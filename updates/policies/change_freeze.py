@@ -1,4 +1,4 @@
-"""Freezes and maintenance windows bind automation and people alike, unless somebody overrides them.
+"""Freezes and maintenance windows bind automation and staff alike, except with an override.
 
 The way back to what ran before is never barred.
 """
@@ -20,7 +20,7 @@ MAX_REASON_LENGTH = 1000
 
 @dataclass(frozen=True)
 class Override:
-    """Who takes it on them to change a service now, and why; made where their permission was checked."""
+    """An override of the calendar with its author and reason; created after the permission check."""
 
     by: str
     reason: str

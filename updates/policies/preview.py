@@ -44,7 +44,7 @@ def policy_of(service: Service) -> Policy:
 
 
 def calendar_of(service: Service) -> calendar.Calendar:
-    """Return the service's own windows, or else everybody's, and the freezes of both."""
+    """Return the service's own windows, or else the global ones, and the freezes of both."""
     own_or_all = Q(service=service) | Q(service=None)
     windows = list(MaintenanceWindow.objects.filter(own_or_all, is_enabled=True))
     own = [window for window in windows if window.service_id is not None]
@@ -128,7 +128,7 @@ def _candidate(row: Release) -> policies.Candidate:
 
 
 def _failures(service: Service, releases: list[Release]) -> dict[str, policies.Failures]:
-    """Count the failed deployments of each version, as history has them, since somebody moved it last."""
+    """Count each version's failed deployments in history since its state was last changed by staff."""
     rows = (
         HistoryEntry.objects.filter(
             service_name=service.name,

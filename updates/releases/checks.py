@@ -27,7 +27,7 @@ from updates.releases import recording, sources
 
 logger = logging.getLogger(__name__)
 
-#: Longer than any check can last, so that only a check whose process died is taken over.
+#: Longer than any check can last, so that only a check of a dead process is taken over.
 LEASE = dt.timedelta(minutes=3)
 MAX_PARALLEL = 8
 #: When a check was asked of the queue, and no worker took it.
@@ -91,7 +91,7 @@ def _running() -> int:
 
 
 def claim(source: Source, *, now: dt.datetime) -> bool:
-    """Take the lease of the source's check; False where somebody else holds it."""
+    """Acquire the lease of the source's check; False if another process holds it."""
     is_free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
     taken = Source.objects.filter(is_free, pk=source.pk).update(
         lease_expires_at=Now() + LEASE, next_check_at=next_check(source, now=now)

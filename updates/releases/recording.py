@@ -23,7 +23,7 @@ _IMAGE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Announcement:
-    """A release as somebody tells of it; ``published_at`` is that teller's own time."""
+    """A release as its source announces it; ``published_at`` is the source's own time."""
 
     version: str
     artifact_url: str = ""

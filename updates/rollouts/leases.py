@@ -1,4 +1,4 @@
-"""Who may work on a job: one worker at a time, for as long as it says that it lives.
+"""Leases on jobs: one worker at a time, for as long as it renews its lease.
 
 A lease lasts 30 seconds on PostgreSQL's clock and is renewed while its worker lives. Every takeover
 raises the job's fence, and every write asks for it: a worker that was frozen and wakes up writes nothing.
@@ -35,7 +35,7 @@ WATCHED_EVERY_SECONDS = 1.0
 
 
 class LeaseLost(Exception):
-    """Another worker has the job, or it is over; whoever gets this leaves without a trace."""
+    """The lease is lost. Stop without writing anything."""
 
 
 @dataclass(kw_only=True)
@@ -97,7 +97,7 @@ def _owner() -> str:
 
 
 def take(job_pk: int) -> Lease | None:
-    """Take the job unless somebody who lives has it, or nobody should work on it now."""
+    """Acquire the job unless a live worker holds it or it must not run now."""
     is_free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
     with transaction.atomic():
         taken = Job.objects.filter(is_free, pk=job_pk, status__in=Job.WORKED_ON).update(
@@ -112,7 +112,7 @@ def take(job_pk: int) -> Lease | None:
 
 
 def renew(lease: Lease) -> None:
-    """Begin the lease anew, by whoever holds the job's lock and so knows that it is still ours."""
+    """Renew the lease; the caller holds the job's lock, so the lease is still its own."""
     Job.objects.filter(pk=lease.job_pk, fence=lease.fence).update(lease_expires_at=Now() + LEASE)
     lease.renewed_at = time.monotonic()
     lease.is_over.clear()

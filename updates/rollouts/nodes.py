@@ -27,7 +27,7 @@ def note_life(queues: Iterable[str]) -> None:
             for name in names:
                 presence.connection().set(f"{_KEY}{name}", 1, ex=BELIEVED_SECONDS)
     except errors.RedisUnavailable:
-        return  # Without Redis nobody can be asked for anything; the next beat tells.
+        return  # Redis is unavailable; the next heartbeat reports it.
 
 
 def has_worker(node: str) -> bool:

@@ -22,7 +22,7 @@ OWN_SILENCE = dt.timedelta(seconds=30)
 
 
 def sweep() -> int:
-    """Wake somebody for every job that is due; returns how many there were. One sweep runs at a time."""
+    """Wake a worker for every due job; returns their number. One sweep runs at a time."""
     leases.free_the_dead()
     with transaction.atomic():
         if not locks.try_acquire(locks.Lock.JOB_RECOVERY):

@@ -39,7 +39,7 @@ def run(job_pk: int, *, node: str) -> None:
     except leases.LeaseLost:
         logger.info("job taken over or over", extra={"job_id": lease.job_id, "fence": lease.fence})
     except db.Error:
-        # Whoever comes next need not wait for the lease to run out, if the database is back by now.
+        # The next worker need not wait for the lease to run out, if the database is back by now.
         with contextlib.suppress(db.Error):
             db.connection.close()
             leases.release(lease)
@@ -54,7 +54,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             return False
         if job.status == Status.QUEUED:
             transitions.begin(job, now=timezone.now())
-        # Somebody may have aborted it while we worked: from here on we do what it has become.
+        # The job may have been aborted meanwhile: continue from its new state.
         lease.status = job.status
         leases.renew(lease)
         step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
@@ -95,7 +95,7 @@ def _has_to_wait(job: Job, step: Step) -> bool:
 
 
 def _begin_wait(job: Job, step: Step) -> None:
-    """Pause the job and let go of it: nobody works on a job that waits."""
+    """Pause the job and give up its lease: a paused job has no worker."""
     journal.begin(step)
     reason = (
         f"Canary at {_share_of(job)} %" if step.name == Action.PAUSE else "The old side is kept"

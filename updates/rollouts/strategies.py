@@ -41,7 +41,7 @@ class Action(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """``seconds`` is how long a pause or hold lasts; None waits until somebody promotes."""
+    """``seconds`` is how long a pause or hold lasts; None waits for a promotion."""
 
     action: Action
     target: str = ""
@@ -117,7 +117,7 @@ def _blue_green(targets: Sequence[str], size: int, options: Options) -> Iterator
 
 
 def _canary(targets: Sequence[str], size: int, options: Options) -> Iterator[Move]:
-    """Once nobody has to wait any more, all instances share the load alike while the rest follows."""
+    """After the last pause all instances share the load equally while the rest follows."""
     done = 0
     for wave, step in enumerate(options.canary_steps, start=1):
         yield Move(action=Action.SHARE, weight=step.weight, wave=wave)

@@ -32,7 +32,7 @@ def move(job: Job, to: Job.Status, **changes: object) -> None:
 
 
 def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> None:
-    """Let the job wait: for so many seconds, or until somebody promotes or resumes it.
+    """Pause the job for so many seconds, or until staff promote or resume it.
 
     A worker that is at a step keeps its lease until that is done.
     """
@@ -84,7 +84,7 @@ def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
     if step.is_way_back:
         fail_way_back(job, reason=f"{where}: {reason}", now=now)
     elif job.status != Status.ROLLING_BACK:
-        # Also where it was paused meanwhile: who resumes must not go on past a step that failed.
+        # Also if it was paused meanwhile: a resume must not continue past a failed step.
         stop(job, reason=f"{where}: {reason}", now=now)
 
 
@@ -136,7 +136,7 @@ def end_way_back(job: Job, *, now: dt.datetime) -> None:
 
 
 def fail_way_back(job: Job, *, reason: str, now: dt.datetime) -> None:
-    """The previous version could not be put back: nobody deploys here until staff have looked."""
+    """The rollback failed: the service stays locked until staff acknowledge it."""
     job.error = f"{job.error} The way back failed too: {reason}".strip()
     job.needs_attention = True
     job.save(update_fields=["error", "needs_attention"])

@@ -51,8 +51,8 @@ def unpack(
 ) -> list[Entry]:
     """Extract the archive into the empty folder ``into`` and return its files with their digests.
 
-    ``checkpoint`` is called between chunks and may raise to stop. Raises HostileArchive, whose text
-    is for people; what was written until then is the caller's to remove.
+    ``checkpoint`` is called between chunks and may raise to stop. Raises HostileArchive, with a text that
+    users may read; the caller removes what was written until then.
     """
     with path.open("rb") as file, Extraction(into, limits, checkpoint) as extraction:
         if kind == ZIP:

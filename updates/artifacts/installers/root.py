@@ -1,12 +1,12 @@
 """The lock and the fence of an install root.
 
 The lock keeps two processes from working there at once. The fence keeps out the one that comes late: a
-worker that was frozen, lost its job to another and woke up, or a control plane whose database was
-restored from an old backup. Fences are the names of empty files in ``.fence/``; the highest counts, so
+worker that was frozen, lost its job to another and woke up, or a control plane with a database
+from an old backup. Fences are the names of empty files in ``.fence/``; the highest counts, so
 that raising it needs no lock and no order of arrival can lower it.
 
-Whatever is put in place is first made beside it, then the fence is checked, then it is renamed. Who
-raises the fence removes what was made so far: of a worker that froze after its check, the rename fails.
+New files are first made beside their place, then the fence is checked, then they are renamed. A worker
+that raises the fence removes what was made so far: a worker that froze after its check fails to rename.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.05
 
 
 class FencedOff(StepFailed):
-    """Somebody with a higher fence has been here."""
+    """A worker with a higher fence has used this root."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Remove releases, backups and artifacts that nobody keeps any more."""
+"""Remove releases, backups and artifacts that nothing refers to any more."""
 
 from __future__ import annotations
 
