@@ -141,7 +141,7 @@ class GitHubHook(models.Model):
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self) -> DeliveryQuerySet:
-        """Return those that wait for their time, and those whose sender died, by PostgreSQL's clock."""
+        """Return deliveries that are due, and those with an expired lease, by PostgreSQL's clock."""
         return self.filter(Q(status=Delivery.Status.PENDING), next_attempt_at__lte=Now()) | (
             self.filter(status=Delivery.Status.SENDING, lease_expires_at__lte=Now())
         )
@@ -256,7 +256,7 @@ class Attempt(models.Model):
 
 
 def receiver_of(url: str) -> str:
-    """Return who answers at ``url``: two deliveries with the same one share its two places."""
+    """Return the receiver at ``url``; deliveries to the same one share its two places."""
     return hashlib.sha256(url.encode()).hexdigest()[:32]
 
 

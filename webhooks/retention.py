@@ -25,7 +25,7 @@ def purge(*, now: dt.datetime) -> int:
 
 
 def _purge_refused() -> int:
-    """Whoever floods us with nonsense must not fill the disk: the newest refusals are enough."""
+    """Keep only the newest rejected calls, so that a flood cannot fill the disk."""
     refused = InboundCall.objects.filter(verdict=InboundCall.Verdict.REFUSED)
     oldest_kept = refused.order_by("-received_at").values_list("received_at", flat=True)[
         MAX_REFUSED - 1 :

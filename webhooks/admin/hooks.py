@@ -1,4 +1,4 @@
-"""Webhooks at GitHub whose deliveries are asked for afterwards; the token is written, never shown."""
+"""Webhooks at GitHub with deliveries to recover; the token is write-only."""
 
 from __future__ import annotations
 

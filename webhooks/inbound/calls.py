@@ -22,7 +22,7 @@ from webhooks.inbound.senders import github
 from webhooks.models import InboundCall
 from webhooks.signatures import Proof
 
-# Whoever calls these acts on a service in its own name: once there is a secret, it must be shown.
+# These calls act on a service in its own name: once it has a secret, they must be signed.
 GUARDED = frozenset({"update", "deploy", "rollback", "health", "lifecycle"})
 Verdict = InboundCall.Verdict
 
@@ -53,7 +53,7 @@ class Call:
 
     @property
     def actor(self) -> str:
-        """Who this was, for people."""
+        """Return the caller's name for display."""
         if self.caller is not None:
             return str(self.caller)
         return "webhook (signed)" if self.has_proof else "webhook"
@@ -203,7 +203,7 @@ def repeat(call: Call, *, now: dt.datetime) -> Answer:
 
 
 def refuse(call: Call, answer: Answer, *, now: dt.datetime) -> None:
-    """Keep a call that changed nothing. Its body is cut: nobody replays it for what it did."""
+    """Keep a call that changed nothing. Its body is cut, since a replay has no effect."""
     row = _row(call, verdict=Verdict.REFUSED, now=now)
     row.status, row.answer = answer.status, answer.body
     if len(row.body) > MAX_REFUSED_BODY:

@@ -36,7 +36,7 @@ REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
 
 
 def receive(call: Call, *, now: dt.datetime) -> Answer:
-    """Act on a call whose signature was judged; raises what its route refuses."""
+    """Act on a call with a verified signature; raises what its route rejects."""
     if github.IGNORED in call.fields and call.route == "update":
         return calls.act_once(call, partial(_ignore, call), now=now)
     data = bodies.read(call.route, call.fields)
@@ -55,7 +55,7 @@ def known_service(name: str) -> Service:
 
 
 def _service_to_be(call: Call) -> Service:
-    """Return the service, made where nobody has heard of it; whose it is was judged before."""
+    """Return the service, created if unknown; ownership was checked before."""
     known = Service.objects.filter(name=call.service_name).first()
     return known or registry.operations.ensure_service(call.service_name, by=call.caller)
 

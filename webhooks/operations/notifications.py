@@ -95,7 +95,7 @@ def _conclude(
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """What a test message came to, for the one who sent it."""
+    """The result of a test message, for its sender."""
 
     is_delivered: bool
     reason: str

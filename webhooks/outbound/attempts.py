@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, Judgement]:
     """Keep the attempts and take each delivery where its judgement leads, all in one transaction.
 
-    A result whose lease has gone to another worker is dropped: the other one's counts.
+    A result is dropped if another worker has acquired the lease: the other one's counts.
     """
     if not results:
         return {}
@@ -56,7 +56,7 @@ def _judge(sent: sender.Sent, *, kind: str) -> Judgement:
         chance=random.random(),  # noqa: S311
     )
     if kind == Delivery.Kind.TEST and judgement.fate is Fate.RETRY:
-        # Somebody is looking at the answer; nobody wants it again in a minute.
+        # Staff see the answer at once, so there is no retry.
         return Judgement(Fate.DEAD, judgement.reason)
     return judgement
 
@@ -99,7 +99,7 @@ def _move(row: Delivery, judgement: Judgement) -> None:
 
 
 def _disable(row: Delivery, *, now: dt.datetime) -> None:
-    """The receiver said that it is gone: nobody calls it until somebody configures it again."""
+    """The receiver answered 410: the endpoint is disabled until it is configured again."""
     if row.endpoint_id is not None:
         Endpoint.objects.filter(pk=row.endpoint_id, url=row.url).update(disabled_at=now)
     if row.subscription_id is not None:

@@ -1,4 +1,4 @@
-"""Lease deliveries: who may send what, at most two at a time to one receiver."""
+"""Leases on deliveries, at most two at a time for one receiver."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]
     """Lease what is due: for each receiver its free places and a batch.
 
     ``lanes`` holds how many more parcels each lane of the caller wants; ``room`` is how many receivers
-    it may take on beside them. A receiver whose places others have taken is left alone.
+    it may take on beside them. A receiver with all places taken is skipped.
     """
     with transaction.atomic():
         _lock_claims()
@@ -70,7 +70,7 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]
 
 
 def _lock_claims() -> None:
-    """One claim at a time: who counts places must not be overtaken."""
+    """One claim at a time, so that the count of places stays correct."""
     locks.acquire(locks.Lock.DELIVERY_CLAIMS)
 
 
@@ -151,7 +151,7 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Liv
 
 
 def _obstacle(delivery: Delivery) -> str:
-    """Return why nobody wants this any more; empty where somebody does."""
+    """Return why this delivery is obsolete; empty if it is still wanted."""
     if delivery.kind == Delivery.Kind.EVENT:
         subscription = delivery.subscription
         is_active = subscription is not None and subscription.state == Subscription.State.ACTIVE

@@ -1,7 +1,7 @@
 """Send what is due to many receivers at once.
 
 One thread speaks to the database, the threads of the lanes speak to receivers and to nothing else. A
-lane is one receiver's queue, so one that hangs keeps its two threads and nobody else.
+lane is one receiver's queue, so a receiver that hangs blocks only its own two threads.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ SUPPRESS_EMBEDS = 1 << 2
 
 
 def render(notification: Notification) -> dict[str, Any]:
-    """Mentions stay as text: nobody is allowed to be pinged by what a service writes."""
+    """Mentions stay text: a service's message must not notify users."""
     return {
         "content": cut(notification.line, MAX_CHARACTERS),
         "allowed_mentions": {"parse": []},
