@@ -17,7 +17,7 @@ BULK = 1000
 class Call:
     """``make`` gives the requests for that many services; ``proof`` is in each right answer.
 
-    ``words`` are the command of one who speaks no HTTP.
+    ``words`` are the command for a server that speaks no HTTP.
     """
 
     make: Callable[[int], Iterable[bytes]]

@@ -146,7 +146,7 @@ def _spent(process: psutil.Process) -> float:
 
 
 def measure_watchers(session: requests.Session, server: webserver.WebServer, count: int) -> None:
-    """Print how long lookups take while nobody watches, and while so many browsers do, in turn."""
+    """Print how long lookups take without browsers, and with so many of them, in turn."""
     spawned = multiprocessing.get_context("spawn")
     alone: list[float] = []
     beside: list[float] = []
@@ -218,7 +218,7 @@ def _measure(watchers: int) -> bool:
 
 
 def register(server: webserver.WebServer) -> None:
-    """Let the service live that is looked up: rows alone are nobody's presence."""
+    """Keep the looked-up service alive: rows alone are no presence."""
     sent = {
         "service_name": "service-501",
         "service_url": "http://10.0.0.1:8000",

@@ -1,4 +1,4 @@
-"""Requests as bytes, and wrk to send them: who is asked what, how fast, and what it cost the server."""
+"""Requests as bytes, and wrk to send them: rates, latencies and the server's CPU time."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     make var/bench/otel/stamp && python -m bench.observed [--rounds 4] [--seconds 2]
 
-Two stacks as ``make run`` starts them, one of them traced; each call is measured as it is, while somebody
+Two stacks as ``make run`` starts them, one of them traced; each call is measured as it is, while a client
 reads ``/metrics`` each second, and traced, in turn. A collector here takes the spans and counts their bytes.
 """
 
@@ -31,7 +31,7 @@ from saga_project.shared import logs
 TRACED_PYTHON = servers.ROOT / "var/bench/otel/bin/python"
 LINES = 5000
 SCRAPES = 30
-#: By whom each is answered; Django's are those that the lane does not know.
+#: The part that answers each; Django answers what the fast path does not know.
 CALLS = {
     "lookup (lane)": ("GET", "/api/v1/services/service-000001"),
     "heartbeat (lane)": ("POST", "/api/v1/services/service-000001/heartbeat"),

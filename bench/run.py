@@ -33,7 +33,7 @@ ROWS = [
     *("lookup", "list", "heartbeat", "bulk heartbeat"),
     *("register again", "register new", "mixed"),
 ]
-GROWING = "register new"  # comes last: it makes lists longer, for everybody
+GROWING = "register new"  # comes last: it makes all lists longer
 SERVICES = 1000
 FEW = 100
 WARM_UP_SECONDS = 1
@@ -143,7 +143,7 @@ def _compare_sizes(bench: Bench, middle: Server, options: argparse.Namespace) ->
             bench.stop(server)
 
 
-# --- Who is compared ------------------------------------------------------------------------------
+# --- The servers compared -------------------------------------------------------------------------
 
 
 def _everybody_else(bench: Bench) -> dict[str, Contestant]:
@@ -235,7 +235,7 @@ def _rounds(
 
 @contextlib.contextmanager
 def alone(server: Server, servers: Iterable[Server]) -> Iterator[None]:
-    """Halt the other Sagas, which have something to do each second even where nobody asks."""
+    """Halt the other Sagas, which work each second even without requests."""
     others = [
         process
         for each in servers
@@ -274,7 +274,7 @@ def _run(
     _verify(contestant.server, requests[0], call.proof)
     path = load.write(bench.folder / "requests", requests[row == GROWING :])
     if row != GROWING:
-        # Who was halted has a snapshot to take, and tokens to ask for.
+        # A halted Saga has a snapshot to take, and tokens to ask for.
         load.run(contestant.server.port, path, seconds=WARM_UP_SECONDS, processes={})
     return load.run(
         contestant.server.port,

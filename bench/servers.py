@@ -1,4 +1,4 @@
-"""Starts who is measured: Saga as ``make run`` serves it, Saga without its lane, and what others use.
+"""Starts the measured servers: Saga as ``make run`` serves it, without its fast path, and others.
 
 Everything listens on loopback, keeps its data in one folder that is thrown away, and is ended by its id.
 """
@@ -31,7 +31,7 @@ START_SECONDS = 90.0
 
 @dataclass
 class Server:
-    """Who is measured; ``parts`` are its processes by what they are, ``environment`` leads to its data."""
+    """A measured server; ``parts`` are its processes by role, ``environment`` names its data."""
 
     name: str
     port: int

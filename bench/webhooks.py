@@ -3,7 +3,7 @@
     python -m bench.webhooks [reference] [inbound] [deliveries] [backlog] [slow]
 
 Each part starts from an empty stack, records a history and checks it afterwards, as Jepsen does it: a call
-that nobody answered is unknown, not failed, and is sent again. Exit status 1 where a promise was broken.
+without an answer is unknown, not failed, and is sent again. Exit status 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REFERENCE = [
     ("notify", {"service_name": "payment-service", "channel": "slack", "message": "Service payment-service updated to version 1.3.0", "severity": "info"}),  # noqa: E501
     ("config", {"service_name": "payment-service", "endpoints": {"slack": "https://hooks.slack.com/services/...", "discord": "https://discord.com/api/webhooks/..."}, "secret": "webhook-secret-key"}),  # noqa: E501
 ]  # fmt: skip
-#: Status and answer of each, as printed; the times in them are those of whoever printed it.
+#: Status and answer of each, as printed; the times in them are the document's.
 DOCUMENTED: dict[str, tuple[int, dict[str, Any]]] = {
     "update": (202, {"status": "accepted", "message": "Update notification received for payment-service", "service_name": "payment-service", "version": "1.3.0"}),  # noqa: E501
     "check-updates": (200, {"status": "checked", "service_name": "payment-service", "current_version": "1.2.3", "latest_version": "1.3.0", "update_available": True}),  # noqa: E501
@@ -138,7 +138,7 @@ def warm_up(stack: stacks.Stack) -> None:
 
 
 def send(stack: stacks.Stack, route: str, body: Any, message_id: str | None = None) -> int:
-    """Send until somebody answers; what was not answered may have acted, so it goes with the same id."""
+    """Send until an answer arrives; an unanswered call may have acted, so the id stays the same."""
     headers = {"webhook-id": message_id} if message_id else {}
     for _ in range(200):
         status, _ = stack.call(

@@ -1,4 +1,4 @@
-"""The story: a service on three machines, a canary, a broken release, a way back, and who notices."""
+"""The story: a service on three machines, a canary, a broken release, a rollback, and its client."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("saga")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Two tests of one id: xdist would run one of them, and nobody would miss the other."""
+    """Reject two tests with one id: xdist would silently run only one of them."""
     ids = Counter(item.nodeid for item in session.items)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise pytest.UsageError(f"More than one test is called {twice[0]}.")

@@ -115,7 +115,7 @@ class EndpointFactory(factory.django.DjangoModelFactory[webhooks.Endpoint]):
 
 
 class DeliveryFactory(factory.django.DjangoModelFactory[webhooks.Delivery]):
-    """Something for a receiver that is nobody's subscription, due since long."""
+    """A delivery without a subscription, long overdue."""
 
     class Meta:
         model = webhooks.Delivery

@@ -40,7 +40,7 @@ class Stack:
         return all(moment_us > born_us for moment_us in refreshed)
 
     def register(self) -> None:
-        """Register "pay"; who asks first after an outage may be told 503, on a connection that it ended."""
+        """Register "pay"; the first request after an outage may get 503 on a broken connection."""
 
         def is_registered() -> bool:
             return self.web.post("/api/v1/services/register", json=SERVICE).status_code == 200

@@ -37,7 +37,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def _forget_configuration() -> None:
-    """What somebody exported for a Saga of theirs must not decide a test."""
+    """Variables exported for another Saga must not affect a test."""
     for name in list(os.environ):
         if name in CONFIGURED or name.startswith(("SAGA_", "REGISTRY_")):
             del os.environ[name]

@@ -96,7 +96,7 @@ class Stack:
         return response.status, json.loads(text) if is_json and text else None
 
     def processes(self, *words: str) -> list[psutil.Process]:
-        """Return the processes of this stack whose command line holds all the words."""
+        """Return the processes of this stack with all the words in their command line."""
         return [
             each for each in self._all() if all(word in " ".join(each.cmdline()) for word in words)
         ]

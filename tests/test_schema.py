@@ -133,7 +133,7 @@ def test_the_page_takes_nothing_from_elsewhere_and_runs_nothing_inline(api: APIC
     assert "'unsafe" not in answer["Content-Security-Policy"]
 
 
-# --- Who may call what ----------------------------------------------------------------------------
+# --- Scopes of routes -----------------------------------------------------------------------------
 
 
 def test_every_route_names_a_scope_for_each_method_or_is_public_on_purpose() -> None:

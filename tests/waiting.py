@@ -24,7 +24,7 @@ def until(
 
 
 def until_ended(processes: Sequence[psutil.Process]) -> None:
-    """Wait for the ends of processes; whoever should take note of an end (process 1, say) may be slow."""
+    """Wait for the ends of processes; the reaping process (process 1, say) may be slow."""
     until(lambda: not any(_runs(process) for process in processes))
 
 

@@ -128,7 +128,7 @@ class Track:
             crashing.check_current_is_whole(target, allowed=allowed)
 
     def _check_end(self, job: Job) -> None:
-        """Whoever died five times in one step is given up, and that is a right end, too."""
+        """A job that died five times in one step is given up, which is a correct end."""
         is_given_up = "died 5 times" in job.error
         status = "succeeded" if self._kind == "good" and not is_given_up else "rolled_back"
         if is_given_up and job.status == Job.Status.FAILED:

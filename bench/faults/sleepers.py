@@ -16,7 +16,7 @@ from updates.models import Job
 from updates.rollouts import leases
 
 SLEEP_SECONDS = 1.1
-#: Who freezes while it holds the lock of an install root keeps the next worker waiting for so long.
+#: A worker that freezes with the lock of an install root delays the next worker for so long.
 OPTIONS = {"max_unavailable": 1, "progress_deadline_seconds": 2}
 
 

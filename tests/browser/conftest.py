@@ -1,4 +1,4 @@
-"""A browser, a real server process over the test's database, and people who log in."""
+"""A browser, a real server process over the test's database, and logged-in staff."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _session_of(person: User) -> str:
 
 @pytest.fixture
 def log_in(browser: Browser, server: WebServer, people: dict[str, User]) -> Iterator[LogIn]:
-    """Open the dashboard for somebody, each in a window of their own; no window may complain of anything.
+    """Open the dashboard for a user in a window of its own; no window may report an error.
 
     They bring a session along: how one gets it is a story of its own.
     """

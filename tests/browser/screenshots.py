@@ -18,7 +18,7 @@ DESKTOP, PHONE = (1360, 900), (390, 844)
 
 @contextmanager
 def servers() -> Iterator[None]:
-    """Start PostgreSQL and Valkey whose data is thrown away, and name them in the environment."""
+    """Start PostgreSQL and Valkey with throwaway data, and name them in the environment."""
     child = subprocess.Popen(
         [sys.executable, "-m", "saga_project.local.embedded.throwaway"],
         cwd=ROOT,

@@ -124,7 +124,7 @@ def test_an_operator_watches_a_canary_and_promotes_it(log_in: LogIn, artifacts: 
     job = Job.objects.get(version="1.1.0")
     stage.work(job)
 
-    # Nobody reloads the page.
+    # The page updates without a reload.
     expect(page.get_by_text("Paused.", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Wave 1")).to_be_visible()
     press(page, "Promote")

@@ -1,6 +1,6 @@
 """Every process is killed with -9, one after the other, under a client that goes on.
 
-As Jepsen does it: each request is recorded with its times and what came of it; what nobody answered is
+As Jepsen does it: each request is recorded with its times and its result; a request without an answer is
 unknown, not failed. The invariants are checked on the recorded history afterwards.
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def limited_file_size() -> Iterator[None]:
-    """No file can grow past 100 kB: what a full disk looks like to whoever writes."""
+    """No file can grow past 100 kB, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))

@@ -400,7 +400,7 @@ def test_an_unknown_route_is_404_and_a_wrong_method_405_with_allow(api):
 
 @pytest.fixture
 def no_redis(redis):
-    """Redis as a client sees it whose server refuses connections."""
+    """Redis as a client sees it when the server refuses connections."""
     presence.breaker._open_until = float("inf")
     yield
     presence.breaker._open_until = 0.0

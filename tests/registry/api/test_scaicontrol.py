@@ -311,7 +311,7 @@ def test_cancelled_subscriptions_block_nothing(
     assert answer.status_code == 204
 
 
-# --- Who may --------------------------------------------------------------------------------------
+# --- Permissions ----------------------------------------------------------------------------------
 
 CALLS = [
     ("post", REGISTER, {**PROFILE, "slug": "mail"}),

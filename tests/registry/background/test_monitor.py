@@ -24,7 +24,7 @@ def run_out(redis, *names):
     Instance.objects.filter(service__name__in=names).update(
         registered_at=timezone.now() - dt.timedelta(hours=2)
     )
-    presence.tick()  # Somebody is there to receive heartbeats, however long the test took so far.
+    presence.tick()  # Heartbeats can be received, however long the test took so far.
     redis.hset(presence.META, "floor", 0)
     past = (redis.time()[0] - 3600) * 1_000_000
     redis.zadd(presence.DEADLINES, {f"{name}/default": past for name in names})

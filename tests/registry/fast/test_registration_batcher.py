@@ -1,4 +1,4 @@
-"""Gathered newcomers: one transaction for many, and whoever cannot be answered holds up nobody."""
+"""Batched registrations: one transaction for many, and one that fails delays no other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def newcomer(name: str) -> Newcomer:
 
 
 def backends() -> list[int]:
-    """Return the connections whose last statement let newcomers in."""
+    """Return the connections with a last statement that inserted registrations."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"

@@ -233,7 +233,7 @@ def test_refuses_an_account_name_that_is_none(name: str) -> None:
         make_account(name)
 
 
-# --- Whose service it is --------------------------------------------------------------------------
+# --- Ownership of services ------------------------------------------------------------------------
 
 
 def caller(

@@ -96,7 +96,7 @@ def recognise(token: str) -> accounts.Caller:
     return oidc.recognise(token, now=NOW)
 
 
-# --- Whom a token speaks for ----------------------------------------------------------------------
+# --- The caller of a token ------------------------------------------------------------------------
 
 
 def test_recognises_a_service_account(issuer: Issuer) -> None:

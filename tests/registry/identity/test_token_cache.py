@@ -235,7 +235,7 @@ def test_forgets_the_oldest_rather_than_grow_for_ever(monkeypatch: pytest.Monkey
     assert [recall(memory, digest) for digest in ("a", "0", "2")] == [None, caller, caller]
 
 
-# --- Who came -------------------------------------------------------------------------------------
+# --- Use of tokens --------------------------------------------------------------------------------
 
 
 def test_tells_once_who_came_since_it_was_last_asked(clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Services that nobody knew, many in one statement: the rows are those that each by itself would have."""
+"""New services, many in one statement: the rows equal those of single registrations."""
 
 from __future__ import annotations
 

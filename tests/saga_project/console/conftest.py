@@ -11,7 +11,7 @@ Member = Callable[[str], Client]
 
 @pytest.fixture
 def member(db: None) -> Member:
-    """Return somebody of a role, logged in."""
+    """Return a logged-in user of a role."""
 
     def member(role: str) -> Client:
         person, is_new = User.objects.get_or_create(username=f"one-of-{role}", is_staff=True)

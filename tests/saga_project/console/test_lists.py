@@ -1,4 +1,4 @@
-"""The admin's lists, whose rows are the console's: words, links, times, and no query for a row."""
+"""The admin's lists with the console's rows: words, links, times, and no query for a row."""
 
 from __future__ import annotations
 

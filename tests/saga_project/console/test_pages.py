@@ -168,7 +168,7 @@ def test_a_wave_shows_its_pause_after_its_targets() -> None:
 
 
 def test_what_fields_mean_is_plain_text(rf: RequestFactory, admin_user: User) -> None:
-    """The admin's templates take it for HTML, where <this> is a tag that nobody sees."""
+    """The admin's templates treat it as HTML, where <this> is an invisible tag."""
     request = rf.get("/")
     request.user = admin_user
     said = {

@@ -1,4 +1,4 @@
-"""Role by page by button: who sees a button may press it, and who does not, may not."""
+"""Role by page by button: a visible button works, and a hidden one is rejected."""
 
 from __future__ import annotations
 

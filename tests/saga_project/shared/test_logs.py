@@ -1,4 +1,4 @@
-"""Log lines: whose request, in which form, and never a secret."""
+"""Log lines: their request, their form, and never a secret."""
 
 from __future__ import annotations
 

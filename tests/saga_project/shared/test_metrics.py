@@ -148,7 +148,7 @@ def test_any_web_process_answers_for_all(server: WebServer) -> None:
         return value(found, "saga_http_requests_total", **counted)
 
     before = answered()
-    for _ in range(20):  # a connection each, to whichever process takes it
+    for _ in range(20):  # a connection each, to any of the processes
         server.get("/api/v1/events")
 
     assert answered() - before == 20

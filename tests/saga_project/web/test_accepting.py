@@ -1,4 +1,4 @@
-"""Connections that come at once, and who takes them."""
+"""Connections that arrive at once are shared among the processes."""
 
 from __future__ import annotations
 

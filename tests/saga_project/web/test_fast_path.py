@@ -113,7 +113,7 @@ def twins(*, mode: str = "open") -> Iterator[Twins]:
 
 
 def comparable(answer: bytes) -> bytes:
-    """Take out what differs between any two processes: date, ids nobody asked for, order within CSP."""
+    """Remove what differs between any two processes: date, generated ids, order within CSP."""
     answer = _OWN_ID.sub(b"x-request-id: new\r\n", _DATE.sub(b"", answer))
     return _POLICY.sub(lambda match: b"; ".join(sorted(match[1].split(b"; "))), answer)
 

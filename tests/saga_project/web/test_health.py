@@ -1,4 +1,4 @@
-"""Health of real web processes whose Redis and PostgreSQL fail in every way, and come back."""
+"""Health of real web processes while Redis and PostgreSQL fail in every way and recover."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_cache_figures_are_those_of_all_processes(stack: Stack) -> None:
     stack.register()
     before = stack.health()["cache"]
 
-    for _ in range(20):  # each over a connection of its own, to whichever process takes it
+    for _ in range(20):  # each over a connection of its own, to any of the processes
         assert stack.web.get("/api/v1/services/pay").status_code == 200
         assert stack.web.get("/api/v1/services/nobody").status_code == 404
     after = stack.health()["cache"]

@@ -295,7 +295,7 @@ def test_a_stop_ends_streams_and_long_polls_at_once() -> None:
 
 
 def _until_it_waits(server: WebServer) -> None:
-    """Whoever asked later was answered: the poll before it is with the event loop, or in a thread."""
+    """A later request was answered, so the poll before it waits in the event loop or a thread."""
     assert server.get("/api/v1/services").status_code == 200
 
 

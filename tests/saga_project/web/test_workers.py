@@ -1,4 +1,4 @@
-"""What workers tell: whose request a task serves, how it went, and that they live."""
+"""What workers report: a task's request, its result, and their own heartbeats."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def _write(count: int) -> None:
 
 
 def _tamper(statement: str) -> None:
-    """Change the table as somebody would who owns the database."""
+    """Change the table as the owner of the database could."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE updates_auditentry DISABLE TRIGGER audit_is_append_only")
         cursor.execute(statement)

@@ -1,4 +1,4 @@
-"""Freezes bind everybody, but for who has the permission and gives a reason."""
+"""Freezes bind every caller without the permission and a reason."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def run(job: Job) -> Job:
 
 
 def installed(folder: Path) -> str | None:
-    """The version whose files are current."""
+    """Return the version that `current` points to."""
     version = folder / "current" / "VERSION"
     return version.read_text() if version.exists() else None
 

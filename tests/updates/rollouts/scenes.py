@@ -104,7 +104,7 @@ def opened(folder: Path) -> Iterator[Scene]:
             self._answer(200, b"")
 
         def _answer(self, status: int, body: bytes) -> None:
-            with suppress(BrokenPipeError):  # who asked was killed
+            with suppress(BrokenPipeError):  # the client was killed
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

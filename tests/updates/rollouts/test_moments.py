@@ -23,7 +23,7 @@ Act = Callable[[Step], object]
 
 @pytest.fixture
 def during_each_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
-    """Have somebody act, on a connection of their own, while a worker is at a step."""
+    """Run an action on a connection of its own while a worker executes a step."""
     do = steps.perform
 
     def arrange(act: Act) -> None:

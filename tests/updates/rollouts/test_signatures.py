@@ -1,4 +1,4 @@
-"""A policy that asks for signatures, whichever way its service is installed."""
+"""A policy that requires signatures, for every installer."""
 
 from __future__ import annotations
 

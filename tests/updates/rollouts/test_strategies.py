@@ -28,7 +28,7 @@ OPTIONS = st.builds(
 
 @dataclass
 class Fleet:
-    """What the moves do to a set of targets: which version is on disk, which runs, who is in lookups."""
+    """Effects of the moves on targets: the version on disk, the running one, and lookups."""
 
     targets: list[str]
     on_disk: dict[str, str] = field(default_factory=dict)

@@ -154,7 +154,7 @@ def test_a_pause_lets_the_worker_end_its_step(scene: scenes.Scene, shop: Service
 def test_who_pauses_while_a_step_fails_does_not_resume_past_it(
     scene: scenes.Scene, shop: Service
 ) -> None:
-    """The gate is not passed, whoever paused: the way back begins at once."""
+    """The gate fails while the job is paused: the rollback begins at once."""
     job = scene.deploy(shop, "bad-2")
     held: list[bool] = []
 
@@ -219,7 +219,7 @@ def test_the_time_of_a_pause_is_not_counted_as_work(scene: scenes.Scene, shop: S
 
 @pytest.fixture
 def stranded(scene: scenes.Scene, shop: Service) -> Job:
-    """A job whose new version is unfit, and whose old one does not come up again either."""
+    """A job with an unfit new version and an old one that does not start again either."""
     for target in shop.targets.all():
         target.health_url = f"{scene.base_url}/nothing-here"
         target.save()

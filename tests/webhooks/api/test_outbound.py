@@ -1,4 +1,4 @@
-"""Notifications and configuration, and who may call what where tokens are asked for."""
+"""Notifications and configuration, and the scopes of their routes."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_refuses_what_cannot_be_configured(api: APIClient, body: dict[str, Any])
     assert not Service.objects.exists()
 
 
-# --- Who may --------------------------------------------------------------------------------------
+# --- Permissions ----------------------------------------------------------------------------------
 
 
 def test_where_tokens_are_asked_for_a_valid_signature_needs_none(

@@ -67,7 +67,7 @@ def session(client: Client) -> str:
 
 @pytest.fixture(params=["refuse", "freeze"])
 def gone(request: pytest.FixtureRequest, stack: Stack) -> Stack:
-    """A stack that knows the service "pay", and whose database went a moment ago."""
+    """A stack that knows the service "pay" and has just lost its database."""
     stack.register()
     getattr(stack.database, request.param)()
     return stack

@@ -23,7 +23,7 @@ Make = Callable[..., Work]
 
 @pytest.fixture
 def make(tmp_path: Path, settings: Settings) -> Make:
-    """A Work whose artifact is in the store already, as after its fetch."""
+    """A step context with its artifact in the store already, as after its fetch."""
     settings.SAGA_ARTIFACTS_DIR = tmp_path / "artifacts"
     settings.SAGA_BACKUPS_DIR = tmp_path / "backups"
 

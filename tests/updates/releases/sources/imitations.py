@@ -21,7 +21,7 @@ def conditional(
     content_type: str = "application/json",
     headers: Mapping[str, str] | None = None,
 ) -> Handler:
-    """Answer with an ETag, and 304 to whoever has that one already."""
+    """Answer with an ETag, and 304 to a client that has it already."""
     body = json.dumps(document).encode()
     etag = f'W/"{hashlib.sha256(body).hexdigest()}"'
 
