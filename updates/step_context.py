@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from updates.environments import Environment
 from updates.models import Target
 
 
@@ -49,8 +50,20 @@ class Work:
     signing_keys: tuple[str, ...] = ()
     previous: str | None = None
     root: Path = Path()
+    environment: Environment = field(default_factory=Environment)
+    is_way_back: bool = False
     checkpoint: Callable[[], None] = lambda: None
     report: Callable[[int, str], None] = lambda _percent, _message: None
+
+    @property
+    def wanted_version(self) -> str:
+        """The version that the instance runs after this step; empty where nothing ran before."""
+        return (self.previous or "") if self.is_way_back else self.version
+
+    @property
+    def replaced_version(self) -> str:
+        """The version that ran before this step; empty where none did."""
+        return self.version if self.is_way_back else (self.previous or "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from saga_project.shared import crypto
+from updates import environments
 from updates.models import Target
 
 WHERE_IT_RUNS = "updates.change_where_it_runs"
@@ -22,6 +23,16 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
         max_length=512,
         widget=UnfoldAdminPasswordWidget(render_value=False),
         help_text="Signs the calls to the deployer. Kept encrypted and never shown; empty keeps it.",
+    )
+
+    sealed_variables = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Secret variables, one NAME=value a line; they replace those that are stored."
+        " Kept encrypted and never shown; empty keeps them.",
+    )
+    forgets_sealed_variables = forms.BooleanField(
+        required=False, label="Forget the stored secret variables"
     )
 
     class Meta:
@@ -51,6 +62,23 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
             "metric_min_samples": "With fewer nobody can tell, and the deployment pauses.",
         }
 
+    def clean_environment(self) -> dict[str, str]:
+        values = self.cleaned_data["environment"] or {}
+        if fault := environments.fault(values):
+            raise forms.ValidationError(fault)
+        return dict(values)
+
+    def clean_sealed_variables(self) -> dict[str, str]:
+        lines = [
+            line for line in self.cleaned_data["sealed_variables"].splitlines() if line.strip()
+        ]
+        if not all("=" in line for line in lines):
+            raise forms.ValidationError("Each line is NAME=value.")
+        values = {name.strip(): value for name, _, value in (line.partition("=") for line in lines)}
+        if fault := environments.fault(values):
+            raise forms.ValidationError(fault)
+        return values
+
 
 @admin.register(Target)
 class TargetAdmin(ModelAdmin):
@@ -69,7 +97,7 @@ class TargetAdmin(ModelAdmin):
     list_filter = ["installer", "restart", "is_enabled"]
     search_fields = ["=service__name", "name", "node"]
     autocomplete_fields = ["service"]
-    readonly_fields = ["current_version"]
+    readonly_fields = ["current_version", "sealed_names"]
     fieldsets = [
         (None, {"fields": ["service", "name", "position", "zone", "node", "is_enabled"]}),
         (
@@ -85,7 +113,21 @@ class TargetAdmin(ModelAdmin):
                 ]
             },
         ),
-        ("How it is restarted", {"fields": ["restart", "restart_with", "restart_signal"]}),
+        (
+            "How it is restarted",
+            {"fields": ["restart", "restart_with", "restart_signal", "restart_timeout_seconds"]},
+        ),
+        (
+            "Environment of its commands",
+            {
+                "fields": [
+                    "environment",
+                    "sealed_names",
+                    "sealed_variables",
+                    "forgets_sealed_variables",
+                ]
+            },
+        ),
         (
             "How we know that it runs",
             {
@@ -119,4 +161,12 @@ class TargetAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Target, form: Any, change: bool) -> None:
         if key := form.cleaned_data.get("deployer_key"):
             obj.sealed_deployer_secret = crypto.encrypt(key)
+        if form.cleaned_data.get("forgets_sealed_variables"):
+            obj.sealed_environment = ""
+        elif values := form.cleaned_data.get("sealed_variables"):
+            obj.sealed_environment = environments.seal(values)
         super().save_model(request, obj, form, change)
+
+    @admin.display(description="Stored secret variables")
+    def sealed_names(self, target: Target) -> str:
+        return ", ".join(sorted(environments.unseal(target.sealed_environment))) or "none"

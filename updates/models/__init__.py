@@ -3,7 +3,7 @@
 from updates.models.audit import AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow
 from updates.models.history import HistoryEntry, HistoryTally
-from updates.models.jobs import Job, JobTally, Step
+from updates.models.jobs import DeployedEnvironment, Job, JobTally, Step
 from updates.models.policy import Approval, Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
@@ -12,6 +12,7 @@ from updates.models.targets import Target
 __all__ = [
     "Approval",
     "AuditEntry",
+    "DeployedEnvironment",
     "Freeze",
     "HistoryEntry",
     "HistoryTally",

@@ -152,6 +152,26 @@ class Job(models.Model):
         return 0 if last is None else int(last) + 1
 
 
+class DeployedEnvironment(models.Model):
+    """The environment that a target declared for its commands when this deployment began."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="environments")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="environments")
+    version = models.CharField(max_length=MAX_NAME_LENGTH)
+    environment: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    sealed_environment = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "target"], name="one_environment_per_job_and_target"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.target_id}"
+
+
 class JobTally(models.Model):
     """The number of jobs; a trigger keeps it, so that no query counts a million rows.
 

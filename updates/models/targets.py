@@ -59,6 +59,13 @@ class Target(models.Model):
         help_text="The URL, the unit, the pid file, or the command's name in the settings.",
     )
     restart_signal = models.CharField(max_length=10, default="SIGHUP")
+    restart_timeout_seconds = models.PositiveIntegerField(default=60)
+    environment: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Variables of its commands, as {"NAME": "value"}; kept with each deployment.',
+    )
+    sealed_environment = models.TextField(blank=True, editable=False)
 
     instance_id = models.CharField(
         max_length=MAX_NAME_LENGTH,

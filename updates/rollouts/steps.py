@@ -13,6 +13,7 @@ from functools import partial
 
 from registry import operations as registry
 from saga_project.shared import errors
+from updates import environments
 from updates.artifacts.installers import directory, places, remote
 from updates.models import Job, Step, Target
 from updates.rollouts import gates, journal, leases, restarts, strategies, transitions
@@ -68,6 +69,8 @@ def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
 
 def _work(task: Task, target: Target) -> Work:
     job, is_signed = task.job, target.needs_signature
+    previous = transitions.previous_of_targets(job).get(target.name)
+    started = previous if task.step.is_way_back else job.version
     deadline_seconds = float(task.options.progress_deadline_seconds)
     return Work(
         service_name=job.service.name,
@@ -83,10 +86,12 @@ def _work(task: Task, target: Target) -> Work:
         checksum=job.checksum,
         artifact_sha256=job.artifact_sha256,
         signature=job.release.signature if job.release else "",
+        is_way_back=task.step.is_way_back,
         is_signature_required=is_signed,
         signing_keys=tuple(job.service.policy.signing_keys) if is_signed else (),
-        previous=transitions.previous_of_targets(job).get(target.name),
+        previous=previous,
         root=places.install_root(target, job.service.name),
+        environment=environments.of_step(job, target, version=started),
         checkpoint=partial(_checkpoint, task, ends_at=time.monotonic() + deadline_seconds),
         report=_Reporter(task),
     )

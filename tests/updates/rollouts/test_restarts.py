@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,24 +14,29 @@ from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
 from tests import waiting
+from updates.environments import Environment
 from updates.models import Target
 from updates.rollouts import restarts
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Interrupted, Outcome, StepFailed, Work
 
 
-def restart(kind: str, given: str, **fields: str) -> Outcome:
+def restart(kind: str, given: str, **fields: Any) -> Outcome:
     target = Target(restart=kind, restart_with=given, **fields)
-    return restarts.restart(
-        Work(
-            service_name="shop",
-            kind="deploy",
-            version="2.0.0",
-            job_id="deploy-shop-2.0.0-1",
-            target=target,
-            fence=1,
-            deadline_seconds=10,
-        )
-    )
+    return restarts.restart(work_for(target))
+
+
+def work_for(target: Target, **fields: Any) -> Work:
+    values: dict[str, Any] = {
+        "service_name": "shop",
+        "kind": "deploy",
+        "version": "2.0.0",
+        "job_id": "deploy-shop-2.0.0-1",
+        "target": target,
+        "fence": 1,
+        "deadline_seconds": 10,
+        "root": Path(tempfile.gettempdir()),
+    }
+    return Work(**{**values, **fields})
 
 
 def test_calls_a_url(httpserver: HTTPServer) -> None:
@@ -117,17 +124,113 @@ def test_what_a_command_starts_is_not_ours_to_end(settings: Settings, tmp_path: 
 
 
 def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(restarts, "TIMEOUT_SECONDS", 3.0)
     pid_file = tmp_path / "child.pid"
-    hang = f"sleep 60 & echo $! > {pid_file}; wait"
+    hang = f"sleep 60 & echo $! > {pid_file}; echo at migration 7; wait"
     settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", hang]}
 
-    with pytest.raises(StepFailed, match="did not end within"):
-        restart("command", "shop")
+    with pytest.raises(
+        StepFailed, match=r"did not end within 3 s\. Its last output: at migration 7"
+    ):
+        restart("command", "shop", restart_timeout_seconds=3)
 
     waiting.until(lambda: not _lives(int(pid_file.read_text())))
+
+
+def test_a_command_is_ended_where_its_job_must_stop(settings: Settings, tmp_path: Path) -> None:
+    pid_file = tmp_path / "child.pid"
+    hang = f"sleep 60 & echo $! > {pid_file}.part; mv {pid_file}.part {pid_file}; wait"
+    settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", hang]}
+
+    def checkpoint() -> None:
+        if pid_file.exists():
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        restarts.restart(
+            work_for(Target(restart="command", restart_with="shop"), checkpoint=checkpoint)
+        )
+
+    waiting.until(lambda: not _lives(int(pid_file.read_text())))
+
+
+SAGAS_OWN = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SAGA_SECRET_KEY",
+    "SAGA_ENCRYPTION_KEYS",
+    "DJANGO_SETTINGS_MODULE",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "PORT",
+    "HOST",
+)
+
+
+def test_a_command_gets_an_environment_of_its_own(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SAGAS_OWN:
+        monkeypatch.setenv(name, "saga's own")
+    settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", "env > seen; pwd > folder"]}
+    target = Target(restart="command", restart_with="shop", instance_id="shop-1")
+    declared = Environment(plain={"WORKERS": "3"}, sealed={"DB_PASSWORD": "s3cret"})
+    root = tmp_path / "root"
+
+    restarts.restart(work_for(target, root=root, environment=declared, previous="1.0.0"))
+
+    seen = dict(line.split("=", 1) for line in (root / "seen").read_text().splitlines())
+    for shells_own in ("PWD", "SHLVL", "OLDPWD", "_"):
+        seen.pop(shells_own, None)
+    assert {seen.pop(name) for name in ("PATH", "HOME", "LANG")}
+    assert seen == {
+        "WORKERS": "3",
+        "DB_PASSWORD": "s3cret",
+        "SAGA_SERVICE": "shop",
+        "SAGA_INSTANCE_ID": "shop-1",
+        "SAGA_VERSION": "2.0.0",
+        "SAGA_PREVIOUS_VERSION": "1.0.0",
+        "SAGA_RELEASE_DIR": str(root / "releases" / "2.0.0"),
+        "SAGA_INSTALL_ROOT": str(root),
+        "SAGA_JOB_ID": "deploy-shop-2.0.0-1",
+    }
+    assert Path((root / "folder").read_text().strip()) == root
+
+
+def test_a_rollback_names_the_version_that_it_starts(settings: Settings, tmp_path: Path) -> None:
+    settings.SAGA_RESTART_COMMANDS = {
+        "shop": ["/bin/echo", "{service} {instance} {version} after {previous_version} {other}"]
+    }
+    target = Target(restart="command", restart_with="shop")
+
+    work = work_for(target, root=tmp_path, previous="1.0.0", is_way_back=True)
+    outcome = restarts.restart(work)
+
+    assert outcome.message.endswith("shop default 1.0.0 after 2.0.0 {other}")
+
+
+def test_sealed_values_are_masked_in_the_journal(settings: Settings, tmp_path: Path) -> None:
+    settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", "echo with $TOKEN; exit 1"]}
+    target = Target(restart="command", restart_with="shop")
+    declared = Environment(sealed={"TOKEN": "s3cret"})
+
+    with pytest.raises(StepFailed) as failed:
+        restarts.restart(work_for(target, root=tmp_path, environment=declared))
+
+    assert "with ***" in str(failed.value)
+    assert "s3cret" not in str(failed.value)
+
+
+def test_output_that_postgresql_refuses_is_kept_without_it(settings: Settings) -> None:
+    shout = "head -c 10000 /dev/zero | tr '\\0' x; printf 'end\\0\\377'; exit 1"
+    settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", shout]}
+
+    with pytest.raises(StepFailed) as failed:
+        restart("command", "shop")
+
+    assert "\0" not in str(failed.value)
+    assert "xend" in str(failed.value)
+    assert 4000 < len(str(failed.value)) < 4200
 
 
 def _lives(pid: int) -> bool:

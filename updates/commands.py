@@ -1,0 +1,133 @@
+"""Run the commands that a node's settings allow: bounded, and with an environment of their own.
+
+A command gets no variable of Saga's own process: it would hold the keys and the database's password.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from updates.step_context import StepFailed, Work
+
+MAX_OUTPUT_BYTES = 4096
+POLL_SECONDS = 0.05
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+MASK = "***"
+
+
+def run_allowed(work: Work, name: str, *, timeout_seconds: float) -> str:
+    """Run the command that SAGA_RESTART_COMMANDS has under ``name``; return its last output."""
+    command = settings.SAGA_RESTART_COMMANDS.get(name)
+    if not command:
+        raise StepFailed(f"SAGA_RESTART_COMMANDS has no command named {name!r}.")
+    filled = [fill(word, work) for word in command]
+    return run(work, filled, timeout_seconds=timeout_seconds)
+
+
+def run(work: Work, command: Sequence[str], *, timeout_seconds: float) -> str:
+    """Run a command in the install root and return the last 4 kB of its output; raises StepFailed.
+
+    It gets a session of its own: what it leaves in the background outlives the worker. Its output goes
+    to a file, since a service that keeps a pipe open would look like a command that does not end.
+    """
+    environment = environment_of(work)
+    with tempfile.TemporaryFile() as output:
+        try:
+            work.root.mkdir(parents=True, exist_ok=True)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=work.root,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise StepFailed(f"{command[0]} could not be started: {exc.strerror}.") from exc
+        status = _wait(process, work, timeout_seconds)
+        said = _last_of(output, work)
+        if status is None:
+            reason = f"{command[0]} did not end within {timeout_seconds:.0f} s."
+            raise StepFailed(f"{reason} Its last output: {said}" if said else reason)
+        if status:
+            raise StepFailed(f"{command[0]} ended with status {status}: {said}")
+        return said
+
+
+def environment_of(work: Work) -> dict[str, str]:
+    """Return the whole environment of a command: the basics, what the target declares, what is known."""
+    return {
+        "PATH": os.environ.get("PATH", DEFAULT_PATH),
+        "HOME": pwd.getpwuid(os.geteuid()).pw_dir,
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        **work.environment.plain,
+        **work.environment.sealed,
+        "SAGA_SERVICE": work.service_name,
+        "SAGA_INSTANCE_ID": work.target.instance_id or "default",
+        "SAGA_VERSION": work.wanted_version,
+        "SAGA_PREVIOUS_VERSION": work.replaced_version,
+        "SAGA_RELEASE_DIR": str(release_dir(work)),
+        "SAGA_INSTALL_ROOT": str(work.root),
+        "SAGA_JOB_ID": work.job_id,
+    }
+
+
+def fill(text: str, work: Work) -> str:
+    """Replace the placeholders of a command or URL; anything else in braces stays as it is."""
+    values: Mapping[str, str] = {
+        "{service}": work.service_name,
+        "{instance}": work.target.instance_id or "default",
+        "{version}": work.wanted_version,
+        "{previous_version}": work.replaced_version,
+        "{release_dir}": str(release_dir(work)),
+    }
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    return text
+
+
+def release_dir(work: Work) -> Path:
+    return work.root / "releases" / (work.wanted_version or work.version)
+
+
+def _wait(process: subprocess.Popen[bytes], work: Work, timeout_seconds: float) -> int | None:
+    """Return the exit status, None after a timeout; the whole process group is ended where it must stop."""
+    ends_at = time.monotonic() + timeout_seconds
+    try:
+        while time.monotonic() < ends_at:
+            try:
+                return process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                work.checkpoint()
+    except BaseException:
+        _end_group(process)
+        raise
+    _end_group(process)
+    return None
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _last_of(output: IO[bytes], work: Work) -> str:
+    """Return the end of the output, with sealed values masked and without what PostgreSQL refuses."""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - MAX_OUTPUT_BYTES))
+    text = output.read().decode(errors="replace").replace("\0", "\ufffd").strip()
+    for value in sorted(work.environment.sealed.values(), key=len, reverse=True):
+        if value:
+            text = text.replace(value, MASK)
+    return text
