@@ -106,6 +106,14 @@ SAGA_INSTALL_ROOT = Path(env.str("SAGA_INSTALL_ROOT", str(SAGA_DATA_DIR / "servi
 SAGA_NODE_NAME = env.str("SAGA_NODE_NAME", "local")
 # Commands that targets may name to restart a service: {"shop": ["/usr/bin/supervisorctl", "restart", "shop"]}
 SAGA_RESTART_COMMANDS: dict[str, list[str]] = dict(env.json("SAGA_RESTART_COMMANDS", {}) or {})
+# What an artifact may unpack to; the ratio counts beyond 100 MiB.
+SAGA_ARCHIVE_MAX_ENTRIES = env.int(
+    "SAGA_ARCHIVE_MAX_ENTRIES", 200_000, validate=validate.Range(min=1)
+)
+SAGA_ARCHIVE_MAX_BYTES = env.int(
+    "SAGA_ARCHIVE_MAX_BYTES", 10 * 2**30, validate=validate.Range(min=1)
+)
+SAGA_ARCHIVE_MAX_RATIO = env.int("SAGA_ARCHIVE_MAX_RATIO", 200, validate=validate.Range(min=1))
 PRIVATE_NETWORKS = [
     "127.0.0.0/8",
     "::1/128",

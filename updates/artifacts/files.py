@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 CHUNK = 1024 * 1024
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _part_name(path: Path) -> str:
@@ -32,6 +34,20 @@ def sync_folder(folder: Path) -> None:
 def sync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def sync_filesystem(folder: Path) -> None:
+    """Bring everything below a folder to the disk at once: thousands of fsync calls take minutes."""
+    if not hasattr(_libc, "syncfs"):
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)
 
 
 def rename(source: Path, to: Path) -> None:

@@ -1,4 +1,4 @@
-"""Unpack tar.gz, tar.xz and zip files of strangers: regular files and folders only, all of it bounded.
+"""Unpack tar and zip files of strangers: files, folders and links that stay inside, all of it bounded.
 
 The standard library's own extraction is not used: ``tarfile`` with ``filter="data"`` let a hard link
 to a symbolic link out of the folder on several Python releases, and ends quietly at a broken header.
@@ -13,11 +13,18 @@ from updates.artifacts.archives import streams, tar, zips
 from updates.artifacts.archives.extraction import DEFAULT_LIMITS, Entry, Extraction, Limits
 from updates.artifacts.archives.refusals import HostileArchive
 
-__all__ = ["DEFAULT_LIMITS", "Entry", "HostileArchive", "Limits", "kind_of", "unpack"]
+__all__ = ["DEFAULT_LIMITS", "KINDS", "Entry", "HostileArchive", "Limits", "kind_of", "unpack"]
 
-TAR_GZ = "tar.gz"
-TAR_XZ = "tar.xz"
 ZIP = "zip"
+#: How the content of a tar begins, and what reads it, by kind.
+_TARS: dict[str, tuple[bytes, streams.Opener]] = {
+    "tar.gz": (streams.GZIP_MAGIC, streams.gzip),
+    "tar.xz": (streams.XZ_MAGIC, streams.xz),
+    "tar.bz2": (streams.BZIP2_MAGIC, streams.bzip2),
+    "tar.zst": (streams.ZSTD_MAGIC, streams.zstd),
+    "tar": (b"", streams.plain),
+}
+KINDS = (*_TARS, ZIP)
 
 
 def kind_of(path: Path) -> str | None:
@@ -26,17 +33,16 @@ def kind_of(path: Path) -> str | None:
         head = file.read(8)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return ZIP
-    if head.startswith(streams.GZIP_MAGIC) and _holds_tar(path, streams.gzip):
-        return TAR_GZ
-    if head.startswith(streams.XZ_MAGIC) and _holds_tar(path, streams.xz):
-        return TAR_XZ
+    for kind, (magic, read) in _TARS.items():
+        if head.startswith(magic) and _holds_tar(path, read):
+            return kind
     return None
 
 
-def _holds_tar(path: Path, inflate: streams.Opener) -> bool:
+def _holds_tar(path: Path, read: streams.Opener) -> bool:
     with path.open("rb") as file:
         try:
-            return tar.looks_like_header(inflate(file, DEFAULT_LIMITS).read(tar.BLOCK))
+            return tar.looks_like_header(read(file, DEFAULT_LIMITS).read(tar.BLOCK))
         except HostileArchive:
             return False
 
@@ -52,13 +58,14 @@ def unpack(
     """Extract the archive into the empty folder ``into`` and return its files with their digests.
 
     ``checkpoint`` is called between chunks and may raise to stop. Raises HostileArchive, with a text that
-    users may read; the caller removes what was written until then.
+    users may read; the caller removes what was
+    written until then, and brings the rest to the disk.
     """
     with path.open("rb") as file, Extraction(into, limits, checkpoint) as extraction:
         if kind == ZIP:
             zips.extract(file, extraction, limits)
-        elif kind == TAR_GZ:
-            tar.extract(streams.gzip(file, limits), extraction)
         else:
-            tar.extract(streams.xz(file, limits), extraction)
+            _, read = _TARS[kind]
+            tar.extract(read(file, limits), extraction)
+        extraction.finish()
         return extraction.entries

@@ -16,7 +16,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 def split(name: str) -> tuple[str, ...]:
     """Return the parts of a name that stays inside its folder; () for the folder itself."""
-    _check_characters(name)
+    check_characters(name)
     if name.startswith("/"):
         raise HostileArchive("absolute name", name)
     if "\\" in name or _DRIVE.match(name):
@@ -34,7 +34,7 @@ def split(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _check_characters(name: str) -> None:
+def check_characters(name: str) -> None:
     if not name:
         raise HostileArchive("empty name")
     if "\0" in name:
@@ -64,3 +64,7 @@ def _check_lengths(name: str) -> None:
 def folded(part: str) -> str:
     """Two parts that fold to the same text are one file on some file systems."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())
+
+
+def fold(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(folded(part) for part in parts)

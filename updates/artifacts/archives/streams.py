@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
 from typing import IO, Protocol
@@ -10,14 +12,25 @@ from typing import IO, Protocol
 from updates.artifacts.archives.extraction import Limits
 from updates.artifacts.archives.refusals import HostileArchive
 
+if sys.version_info >= (3, 14):
+    from compression import zstd as zstandard
+else:
+    from backports import zstd as zstandard
+
 GZIP_MAGIC = b"\x1f\x8b\x08"
 XZ_MAGIC = b"\xfd7zXZ\x00"
 CHUNK = 64 * 1024
+BZIP2_MAGIC = b"BZh"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+#: Frames that hold no data, such as the index of a seekable file.
+_ZSTD_SKIPPABLE = tuple(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16))
 XZ_MEMORY_BYTES = 128 * 2**20
+ZSTD_WINDOW_LOG = 27
+_BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError)
 
 
 class _Decompressor(Protocol):
-    """What zlib and lzma have in common, once zlib's is wrapped."""
+    """What the decompressors have in common, once zlib's is wrapped."""
 
     @property
     def eof(self) -> bool: ...
@@ -55,11 +68,26 @@ def _unxz() -> lzma.LZMADecompressor:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
 
 
+def _unzstd() -> zstandard.ZstdDecompressor:
+    limit = {zstandard.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
+    return zstandard.ZstdDecompressor(options=limit)
+
+
+class Readable(Protocol):
+    """Reads ``size`` bytes, fewer only at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 class Stream:
     """Exact reads of what a compressed file holds."""
 
     def __init__(
-        self, file: IO[bytes], limits: Limits, magic: bytes, make: Callable[[], _Decompressor]
+        self,
+        file: IO[bytes],
+        limits: Limits,
+        magic: bytes | tuple[bytes, ...],
+        make: Callable[[], _Decompressor],
     ) -> None:
         self._file = file
         self._limits = limits
@@ -86,11 +114,10 @@ class Stream:
             if self._is_over:
                 return b""
         elif self._inner.needs_input:
-            data = self._file.read(CHUNK)
-            self._read += len(data)
+            data = self._read_file()
         try:
             produced = self._inner.decompress(data, CHUNK)
-        except (zlib.error, lzma.LZMAError) as exc:
+        except _BROKEN as exc:
             raise HostileArchive("compressed data that is broken") from exc
         # A full output buffer may hide more that needs no input; nothing at all is the end of the file.
         if not produced and not data and not self._inner.eof:
@@ -100,11 +127,9 @@ class Stream:
 
     def _next_member(self) -> bytes:
         """Compressed files may be concatenated or padded with zeros; anything else is not data."""
-        rest = self._inner.unused_data + self._file.read(CHUNK)
-        self._read += len(rest)
+        rest = self._inner.unused_data + self._read_file()
         while rest and not rest.strip(b"\0"):
-            rest = self._file.read(CHUNK)
-            self._read += len(rest)
+            rest = self._read_file()
         if not rest:
             self._is_over = True
             return b""
@@ -112,6 +137,12 @@ class Stream:
             raise HostileArchive("data after the end of the compressed stream")
         self._inner = self._make()
         return rest
+
+    def _read_file(self) -> bytes:
+        """Read on; each byte of the file counts once, however many streams it holds."""
+        data = self._file.read(CHUNK)
+        self._read += len(data)
+        return data
 
     def _count(self, size: int) -> None:
         self._produced += size
@@ -126,7 +157,11 @@ def check_ratio(produced: int, read: int, limits: Limits) -> None:
         raise HostileArchive(f"compressed more than {limits.ratio}:1")
 
 
-Opener = Callable[[IO[bytes], Limits], Stream]
+Opener = Callable[[IO[bytes], Limits], Readable]
+
+
+def plain(file: IO[bytes], _limits: Limits) -> Readable:
+    return file
 
 
 def gzip(file: IO[bytes], limits: Limits) -> Stream:
@@ -135,3 +170,11 @@ def gzip(file: IO[bytes], limits: Limits) -> Stream:
 
 def xz(file: IO[bytes], limits: Limits) -> Stream:
     return Stream(file, limits, XZ_MAGIC, _unxz)
+
+
+def bzip2(file: IO[bytes], limits: Limits) -> Stream:
+    return Stream(file, limits, BZIP2_MAGIC, bz2.BZ2Decompressor)
+
+
+def zstd(file: IO[bytes], limits: Limits) -> Stream:
+    return Stream(file, limits, (ZSTD_MAGIC, *_ZSTD_SKIPPABLE), _unzstd)

@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 
 from updates.artifacts.archives.extraction import Extraction
 from updates.artifacts.archives.refusals import HostileArchive
-from updates.artifacts.archives.streams import CHUNK, Stream
+from updates.artifacts.archives.streams import CHUNK, Readable
 
 BLOCK = 512
 MAX_METADATA_BYTES = 64 * 1024
 _REGULAR = (b"0", b"\0")
-_FOLDER = b"5"
+_HARD_LINK, _SYMBOLIC_LINK, _FOLDER = b"1", b"2", b"5"
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK = b"x", b"g", b"L", b"K"
 _REFUSED = {
-    b"1": "hard link",
-    b"2": "symbolic link",
     b"3": "character device",
     b"4": "block device",
     b"6": "named pipe",
@@ -32,6 +30,7 @@ class _Header:
     mode: int
     size: int
     type: bytes
+    link: str
 
 
 @dataclass(kw_only=True)
@@ -40,13 +39,14 @@ class _Overrides:
 
     name: str | None = None
     size: int | None = None
+    link: str | None = None
 
 
 def looks_like_header(block: bytes) -> bool:
     return len(block) == BLOCK and block[257:262] == b"ustar" and _has_right_sum(block)
 
 
-def extract(stream: Stream, extraction: Extraction) -> None:
+def extract(stream: Readable, extraction: Extraction) -> None:
     overrides = _Overrides()
     headers = 0
     while (header := _next_header(stream)) is not None:
@@ -60,6 +60,7 @@ def extract(stream: Stream, extraction: Extraction) -> None:
             header,
             name=header.name if overrides.name is None else overrides.name,
             size=header.size if overrides.size is None else overrides.size,
+            link=header.link if overrides.link is None else overrides.link,
         )
         overrides = _Overrides()
         _extract_entry(stream, entry, extraction)
@@ -67,18 +68,23 @@ def extract(stream: Stream, extraction: Extraction) -> None:
         raise HostileArchive("empty archive")
 
 
-def _extract_entry(stream: Stream, entry: _Header, extraction: Extraction) -> None:
+def _extract_entry(stream: Readable, entry: _Header, extraction: Extraction) -> None:
     if entry.type == _FOLDER or (entry.type == b"\0" and entry.name.endswith("/")):
         extraction.add_folder(entry.name)
         _skip(stream, entry.size)
     elif entry.type in _REGULAR:
-        extraction.add_file(entry.name, entry.mode, _content(stream, entry.size))
+        extraction.add_file(entry.name, entry.mode, entry.size, _content(stream, entry.size))
         _skip_padding(stream, entry.size)
+    elif entry.type == _HARD_LINK:
+        # Links have no content, whatever size some programs write beside them.
+        extraction.add_hard_link(entry.name, entry.link)
+    elif entry.type == _SYMBOLIC_LINK:
+        extraction.add_symbolic_link(entry.name, entry.link)
     else:
         raise HostileArchive(_REFUSED.get(entry.type, "entry of an unknown kind"), entry.name)
 
 
-def _next_header(stream: Stream) -> _Header | None:
+def _next_header(stream: Readable) -> _Header | None:
     block = stream.read(BLOCK)
     if not block.strip(b"\0"):
         if len(block) != BLOCK:
@@ -94,10 +100,11 @@ def _next_header(stream: Stream) -> _Header | None:
         mode=_number(block[100:108]),
         size=_number(block[124:136]),
         type=block[156:157],
+        link=block[157:257].split(b"\0")[0].decode("utf-8", "surrogateescape"),
     )
 
 
-def _check_nothing_follows(stream: Stream) -> None:
+def _check_nothing_follows(stream: Readable) -> None:
     """Reading on also makes the decompressor check its own checksum."""
     while chunk := stream.read(CHUNK):
         if chunk.strip(b"\0"):
@@ -130,7 +137,7 @@ def _name(block: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _content(stream: Stream, size: int) -> Iterator[bytes]:
+def _content(stream: Readable, size: int) -> Iterator[bytes]:
     left = size
     while left:
         chunk = stream.read(min(left, CHUNK))
@@ -140,28 +147,30 @@ def _content(stream: Stream, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _skip(stream: Stream, size: int) -> None:
+def _skip(stream: Readable, size: int) -> None:
     for _ in _content(stream, size):
         pass
     _skip_padding(stream, size)
 
 
-def _skip_padding(stream: Stream, size: int) -> None:
+def _skip_padding(stream: Readable, size: int) -> None:
     padding = -size % BLOCK
     if len(stream.read(padding)) != padding:
         raise HostileArchive("archive cut short")
 
 
-def _read_metadata(stream: Stream, header: _Header, overrides: _Overrides) -> None:
+def _read_metadata(stream: Readable, header: _Header, overrides: _Overrides) -> None:
     if header.size > MAX_METADATA_BYTES:
         raise HostileArchive("extended header too long", header.name)
     data = b"".join(_content(stream, header.size))
     _skip_padding(stream, header.size)
     if header.type == _GNU_NAME:
         overrides.name = data.removesuffix(b"\0").decode("utf-8", "surrogateescape")
+    elif header.type == _GNU_LINK:
+        overrides.link = data.removesuffix(b"\0").decode("utf-8", "surrogateescape")
     elif header.type in (_PAX, _PAX_GLOBAL):
         records = dict(_records(data))
-        if header.type == _PAX_GLOBAL and {"path", "size"} & records.keys():
+        if header.type == _PAX_GLOBAL and {"path", "size", "linkpath"} & records.keys():
             raise HostileArchive("name or size for all entries at once")
         _apply(records, overrides)
 
@@ -186,6 +195,8 @@ def _apply(records: dict[str, bytes], overrides: _Overrides) -> None:
         raise HostileArchive("sparse file")
     if "path" in records:
         overrides.name = records["path"].decode("utf-8", "surrogateescape")
+    if "linkpath" in records:
+        overrides.link = records["linkpath"].decode("utf-8", "surrogateescape")
     if "size" in records:
         if not re.fullmatch(rb"\d{1,19}", records["size"]):
             raise HostileArchive("broken extended header")

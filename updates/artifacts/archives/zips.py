@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
+from updates.artifacts.archives import links
 from updates.artifacts.archives.extraction import Extraction, Limits
 from updates.artifacts.archives.refusals import HostileArchive
 from updates.artifacts.archives.streams import CHUNK, check_ratio
@@ -19,7 +20,11 @@ _END_MAGIC = b"PK\x05\x06"
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
-MAX_DIRECTORY_BYTES = 32 * 2**20
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_END_64_MAGIC = b"PK\x06\x06"
+_LOCATOR_64 = struct.Struct("<4sLQL")
+_LOCATOR_64_MAGIC = b"PK\x06\x07"
+MAX_DIRECTORY_BYTES = 64 * 2**20
 
 
 def extract(file: IO[bytes], extraction: Extraction, limits: Limits) -> None:
@@ -31,14 +36,32 @@ def extract(file: IO[bytes], extraction: Extraction, limits: Limits) -> None:
     _check_overlaps(entries, starts, directory_at)
     if not entries:
         raise HostileArchive("empty archive")
+    _check_sizes(file, entries, limits)
     for entry, start in zip(entries, starts, strict=True):
         if entry.orig_filename.endswith("/"):
             if entry.file_size:
                 raise HostileArchive("file in the place of a folder", entry.orig_filename)
             extraction.add_folder(entry.orig_filename)
+            continue
+        mode, content = entry.external_attr >> 16, _content(file, entry, start)
+        if stat.S_IFMT(mode) == stat.S_IFLNK:
+            extraction.add_symbolic_link(entry.orig_filename, _link_target(entry, content))
         else:
-            content = _content(file, entry, start, limits)
-            extraction.add_file(entry.orig_filename, entry.external_attr >> 16, content)
+            extraction.add_file(entry.orig_filename, mode, entry.file_size, content)
+
+
+def _check_sizes(file: IO[bytes], entries: list[zipfile.ZipInfo], limits: Limits) -> None:
+    """Hold the declared sizes against the limits before anything is written; no entry may exceed its own."""
+    declared = sum(entry.file_size for entry in entries)
+    if declared > limits.total_bytes:
+        raise HostileArchive(f"more than {limits.total_bytes} bytes unpacked")
+    check_ratio(declared, file.seek(0, os.SEEK_END), limits)
+
+
+def _link_target(entry: zipfile.ZipInfo, content: Iterator[bytes]) -> str:
+    if entry.file_size > links.MAX_TARGET_BYTES:
+        raise HostileArchive("symbolic link with a target too long", entry.orig_filename)
+    return b"".join(content).decode("utf-8", "surrogateescape")
 
 
 def _check_end(file: IO[bytes], limits: Limits) -> tuple[int, int]:
@@ -52,16 +75,35 @@ def _check_end(file: IO[bytes], limits: Limits) -> tuple[int, int]:
         raise HostileArchive("archive cut short")
     fields = _END.unpack_from(tail, place)
     _, disk, first_disk, count_here, count, directory_bytes, directory_at, comment = fields
-    if disk or first_disk or count_here != count or 0xFFFFFFFF in (directory_bytes, directory_at):
-        raise HostileArchive("zip file in several parts or of more than 4 GiB")
+    end = tail_at + place
+    if 0xFFFF in (count, count_here) or 0xFFFFFFFF in (directory_bytes, directory_at):
+        end, count_here, count, directory_bytes, directory_at = _read_end_64(file, end)
+    if disk or first_disk or count_here != count:
+        raise HostileArchive("zip file in several parts")
     if count > limits.entries:
         raise HostileArchive(f"more than {limits.entries} entries")
     if directory_bytes > MAX_DIRECTORY_BYTES:
         raise HostileArchive("directory of the zip file too long")
-    end = tail_at + place
-    if directory_at + directory_bytes != end or end + _END.size + comment != size:
+    is_at_end = tail_at + place + _END.size + comment == size
+    if directory_at + directory_bytes != end or not is_at_end:
         raise HostileArchive("data where the zip file should have none")
     return directory_at, count
+
+
+def _read_end_64(file: IO[bytes], end: int) -> tuple[int, int, int, int, int]:
+    """Return where the ZIP64 end record is and what it says, for more than 65,535 entries or 4 GiB."""
+    record_at = end - _LOCATOR_64.size - _END_64.size
+    if record_at < 0:
+        raise HostileArchive("archive cut short")
+    file.seek(record_at)
+    record = _END_64.unpack(file.read(_END_64.size))
+    locator = _LOCATOR_64.unpack(file.read(_LOCATOR_64.size))
+    if locator[:3] != (_LOCATOR_64_MAGIC, 0, record_at) or record[0] != _END_64_MAGIC:
+        raise HostileArchive("broken directory of the zip file")
+    _, size, _, _, disk, first_disk, count_here, count, directory_bytes, directory_at = record
+    if disk or first_disk or size != _END_64.size - 12:
+        raise HostileArchive("zip file in several parts")
+    return record_at, count_here, count, directory_bytes, directory_at
 
 
 def _read_directory(file: IO[bytes]) -> list[zipfile.ZipInfo]:
@@ -83,11 +125,9 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise HostileArchive("unknown compression", name)
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind == stat.S_IFLNK:
-        raise HostileArchive("symbolic link", name)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
         raise HostileArchive("entry of an unknown kind", name)
-    if kind == stat.S_IFDIR and not name.endswith("/"):
+    if (kind == stat.S_IFDIR) != name.endswith("/") and kind not in (0, stat.S_IFREG):
         raise HostileArchive("file in the place of a folder", name)
 
 
@@ -119,9 +159,7 @@ def _check_overlaps(entries: list[zipfile.ZipInfo], starts: list[int], directory
         before = end
 
 
-def _content(
-    file: IO[bytes], entry: zipfile.ZipInfo, start: int, limits: Limits
-) -> Iterator[bytes]:
+def _content(file: IO[bytes], entry: zipfile.ZipInfo, start: int) -> Iterator[bytes]:
     """Yield the data, as long as and with the checksum that the directory declares."""
     file.seek(start)
     produced = 0
@@ -131,7 +169,6 @@ def _content(
         crc = zlib.crc32(chunk, crc)
         if produced > entry.file_size:
             break
-        check_ratio(produced, entry.compress_size, limits)
         yield chunk
     if produced != entry.file_size:
         raise HostileArchive("entry of another size than declared", entry.orig_filename)

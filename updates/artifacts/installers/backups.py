@@ -81,21 +81,24 @@ def manifest_of(service_name: str, version: str) -> manifests.Manifest | None:
 def _copy(
     source: Path, to: Path, manifest: manifests.Manifest, checkpoint: Callable[[], None]
 ) -> tuple[archives.Entry, ...]:
-    paths = [
-        entry.path
-        for entry in manifest.entries
-        if (source / entry.path).is_file() and not (source / entry.path).is_symlink()
-    ]
+    """Copy what the manifest names, files before links, and bring it to the disk."""
+    entries = sorted(manifest.entries, key=lambda entry: bool(entry.link))
+    paths = [entry.path for entry in entries if _is_there(source / entry.path, entry)]
     to.mkdir(parents=True)
     for path in paths:
         checkpoint()
         (to / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, to / path, follow_symlinks=False)
-        mode = (source / path).lstat().st_mode
-        (to / path).chmod(0o755 if mode & 0o100 else 0o644)
-        with (to / path).open("rb+") as file:
-            files.sync(file)
+        if not (to / path).is_symlink():
+            mode = (source / path).lstat().st_mode
+            (to / path).chmod(0o755 if mode & 0o100 else 0o644)
+    files.sync_filesystem(to)
     return manifests.describe(to, paths, checkpoint)
+
+
+def _is_there(path: Path, entry: archives.Entry) -> bool:
+    """A file in the place of a link, or a link in the place of a file, is none of the release's."""
+    return path.is_symlink() if entry.link else path.is_file() and not path.is_symlink()
 
 
 def _as_it_is(

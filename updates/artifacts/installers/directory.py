@@ -116,6 +116,7 @@ def _unpack(work: Work, root: Root, artifact: store.Artifact) -> Outcome:
     part.mkdir()
     try:
         entries = unpacking.put_files(work, artifact, part)
+        files.sync_filesystem(part)
         manifest = manifests.Manifest(
             version=work.version, artifact_sha256=artifact.sha256, entries=tuple(entries)
         )

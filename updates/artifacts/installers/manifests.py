@@ -53,6 +53,9 @@ def describe(
 
 def _entry(folder: Path, path: str, checkpoint: Callable[[], None]) -> archives.Entry:
     status = (folder / path).lstat()
+    if stat.S_ISLNK(status.st_mode):
+        link = str((folder / path).readlink())
+        return archives.Entry(path=path, size=0, mode=0o777, sha256="", link=link)
     mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
     digest = files.sha256(folder / path, checkpoint)
     return archives.Entry(path=path, size=status.st_size, mode=mode, sha256=digest)
@@ -66,6 +69,10 @@ def fault(manifest: Manifest | None, folder: Path, checkpoint: Callable[[], None
         return "its folder is missing"
     for entry in manifest.entries:
         path = folder / entry.path
+        if entry.link:
+            if not path.is_symlink() or str(path.readlink()) != entry.link:
+                return f"the link {entry.path} is missing or was changed"
+            continue
         if path.is_symlink() or not path.is_file():
             return f"{entry.path} is missing"
         if path.stat().st_size != entry.size or files.sha256(path, checkpoint) != entry.sha256:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from django.conf import settings
+
 from updates.artifacts import archives, files, store
 from updates.artifacts.installers import manifests
 from updates.step_context import StepFailed, Work
@@ -15,8 +17,18 @@ ARCHIVE_SUFFIXES = {
     ".tgz": "tar.gz",
     ".tar.xz": "tar.xz",
     ".txz": "tar.xz",
+    ".tar.bz2": "tar.bz2",
+    ".tbz2": "tar.bz2",
+    ".tbz": "tar.bz2",
+    ".tar.zst": "tar.zst",
+    ".tzst": "tar.zst",
     ".zip": "zip",
 }
+#: Archives that Saga cannot unpack; refused by name, since as a file they would be installed unopened.
+UNKNOWN_SUFFIXES = (
+    *(".7z", ".ar", ".arj", ".cab", ".cpio", ".lha", ".lzh", ".rar", ".shar", ".zoo"),
+    *(".tar.br", ".tar.lz", ".tlz", ".tar.lz4", ".tar.lzma", ".tar.lzo", ".tar.z", ".taz"),
+)
 #: Zip files by their content, programs or packages by their use: they are installed as they come.
 WHOLE_SUFFIXES = (".jar", ".war", ".ear", ".whl", ".apk", ".nupkg", ".vsix", ".pyz", ".pex", ".xpi")
 
@@ -25,7 +37,17 @@ def put_files(work: Work, artifact: store.Artifact, part: Path) -> list[archives
     kind = _archive_kind(work, artifact.path)
     if kind is None:
         return [_put_single_file(work, artifact.path, part)]
-    return archives.unpack(artifact.path, kind=kind, into=part, checkpoint=work.checkpoint)
+    return archives.unpack(
+        artifact.path, kind=kind, into=part, limits=_limits(), checkpoint=work.checkpoint
+    )
+
+
+def _limits() -> archives.Limits:
+    return archives.Limits(
+        entries=settings.SAGA_ARCHIVE_MAX_ENTRIES,
+        total_bytes=settings.SAGA_ARCHIVE_MAX_BYTES,
+        ratio=settings.SAGA_ARCHIVE_MAX_RATIO,
+    )
 
 
 def file_name(work: Work) -> str:
@@ -43,10 +65,13 @@ def _archive_kind(work: Work, path: Path) -> str | None:
     promised = next((kind for end, kind in ARCHIVE_SUFFIXES.items() if name.endswith(end)), None)
     if promised and found != promised:
         raise StepFailed(f"The artifact is not the {promised} that its name promises.")
-    if work.artifact_type == "archive" and found is None:
+    if unknown := next((end for end in UNKNOWN_SUFFIXES if name.endswith(end)), None):
         raise StepFailed(
-            "The artifact is no tar.gz, tar.xz or zip, although it is called an archive."
+            f"The artifact is a {unknown} archive; there are {', '.join(archives.KINDS)}."
         )
+    if found is None and (work.artifact_type == "archive" or name.endswith(".tar")):
+        kinds = ", ".join(archives.KINDS)
+        raise StepFailed(f"The artifact is called an archive, but is none of {kinds}.")
     return found
 
 

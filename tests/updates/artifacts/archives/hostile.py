@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
 import random
 import stat
 import struct
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 BLOCK = 512
 Builder = Callable[[], bytes]
@@ -49,7 +56,27 @@ def tar_gz(*parts: bytes, end: bytes = b"\0" * 1024) -> bytes:
 
 
 def tar_xz(*parts: bytes) -> bytes:
-    return lzma.compress(b"".join(parts) + b"\0" * 1024)
+    return lzma.compress(tar(*parts))
+
+
+def tar(*parts: bytes) -> bytes:
+    return b"".join(parts) + b"\0" * 1024
+
+
+def tar_bz2(*parts: bytes) -> bytes:
+    return bz2.compress(tar(*parts))
+
+
+def tar_zst(*parts: bytes) -> bytes:
+    return zstd.compress(tar(*parts))
+
+
+def symlink(name: bytes, target: bytes) -> bytes:
+    return header(name, kind=b"2", link=target)
+
+
+def hard_link(name: bytes, target: bytes) -> bytes:
+    return header(name, kind=b"1", link=target)
 
 
 def pax(**records: str) -> bytes:
@@ -140,6 +167,24 @@ def _local_name_differs() -> bytes:
     return _patched(zipped({"safe": b"x"}), b"safe", b"evil")
 
 
+def _zeros() -> bytes:
+    return tar(entry(b"zeros", bytes(16 * 2**20)))
+
+
+def _bomb_of_members() -> bytes:
+    """Each member is small: what is read of the file counts once, not once for each of them."""
+    data = tar(entry(b"zeros", bytes(16 * 2**20)))
+    step = 32 * 1024
+    parts = (data[at : at + step] for at in range(0, len(data), step))
+    return b"".join(gzip.compress(part, mtime=0) for part in parts)
+
+
+def _high_memory_zstd() -> bytes:
+    options = {zstd.CompressionParameter.window_log: 29}
+    compressor = zstd.ZstdCompressor(options=options)
+    return compressor.compress(tar(entry(b"a"))) + compressor.flush()
+
+
 def _zip_bomb() -> bytes:
     return zipped({"zeros": bytes(16 * 2**20)})
 
@@ -220,27 +265,161 @@ REFUSED: dict[str, tuple[str, str, Builder]] = {
     ),
     "Windows drive": ("tar.gz", "Windows path", lambda: tar_gz(entry(b"C:evil"))),
     "backslashes": ("tar.gz", "Windows path", lambda: tar_gz(entry(b"..\\..\\evil"))),
-    "symbolic link": (
+    "absolute symbolic link": (
         "tar.gz",
-        "symbolic link",
-        lambda: tar_gz(entry(b"a", b"", kind=b"2", link=b"/etc")),
+        "link to an absolute path",
+        lambda: tar_gz(symlink(b"a", b"/etc")),
+    ),
+    "symbolic link to the parent folder": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(symlink(b"a", b"..")),
+    ),
+    "symbolic link that comes back from outside": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(symlink(b"a/b", b"../../into/a"), entry(b"a/c")),
+    ),
+    "symbolic link that leaves through another": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(symlink(b"z", b"x/y/.."), symlink(b"x/y", b"..")),
+    ),
+    "symbolic link that leaves through two others": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(
+            entry(b"a/b/f"),
+            symlink(b"a/b/up", b"../.."),
+            symlink(b"a/top", b"b/up"),
+            symlink(b"evil", b"a/top/../etc/passwd"),
+        ),
+    ),
+    "symbolic link through a twin in other case": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(symlink(b"z", b"X/Y/../.."), symlink(b"x/y", b"..")),
+    ),
+    "symbolic link by pax": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(pax(linkpath="../evil"), symlink(b"a", b"good")),
+    ),
+    "symbolic link by a GNU name": (
+        "tar.gz",
+        "link that leaves the folder",
+        lambda: tar_gz(entry(b"K", b"../evil\0", kind=b"K"), symlink(b"a", b"good")),
+    ),
+    "one link for all": (
+        "tar.gz",
+        "all entries",
+        lambda: tar_gz(pax_raw(record("linkpath", "a"), b"g"), entry(b"a")),
+    ),
+    "symbolic links in a circle": (
+        "tar.gz",
+        "never end",
+        lambda: tar_gz(symlink(b"a", b"b"), symlink(b"b", b"a")),
+    ),
+    "symbolic links that multiply": (
+        "tar.gz",
+        "never end",
+        lambda: tar_gz(
+            symlink(b"d/0", b"."),
+            *(symlink(b"d/%d" % n, b"/".join([b"%d" % (n - 1)] * 8)) for n in range(1, 9)),
+        ),
+    ),
+    "symbolic link to nothing": ("tar.gz", "to nothing", lambda: tar_gz(symlink(b"a", b""))),
+    "symbolic link with a long target": (
+        "tar.gz",
+        "target too long",
+        lambda: tar_gz(pax(linkpath="a/" * 600 + "b"), symlink(b"a", b"x")),
+    ),
+    "symbolic link with a control character": (
+        "tar.gz",
+        "control or invisible",
+        lambda: tar_gz(symlink(b"a", b"b\x1b[2J")),
+    ),
+    "symbolic link with backslashes": (
+        "tar.gz",
+        "Windows path",
+        lambda: tar_gz(symlink(b"a", b"..\\evil")),
     ),
     "write through a symbolic link": (
         "tar.gz",
-        "symbolic link",
-        lambda: tar_gz(entry(b"a", b"", kind=b"2", link=b".."), entry(b"a/evil")),
+        "path through a symbolic link",
+        lambda: tar_gz(symlink(b"a", b"b"), entry(b"a/evil")),
     ),
-    "hard link": (
+    "folder through a symbolic link": (
         "tar.gz",
-        "hard link",
-        lambda: tar_gz(entry(b"a", b"", kind=b"1", link=b"/etc/passwd")),
+        "path through a symbolic link",
+        lambda: tar_gz(entry(b"b/c"), symlink(b"a", b"b"), entry(b"a/d/", b"", kind=b"5")),
+    ),
+    "link through a symbolic link": (
+        "tar.gz",
+        "path through a symbolic link",
+        lambda: tar_gz(entry(b"b/c"), symlink(b"a", b"b"), symlink(b"a/d", b"c")),
+    ),
+    "hard link through a symbolic link": (
+        "tar.gz",
+        "no file of the archive",
+        lambda: tar_gz(entry(b"b/c"), symlink(b"a", b"b"), hard_link(b"d", b"a/c")),
+    ),
+    "symbolic link in the place of a file": (
+        "tar.gz",
+        "used twice",
+        lambda: tar_gz(entry(b"a"), symlink(b"a", b"b")),
+    ),
+    "symbolic link in the place of a folder": (
+        "tar.gz",
+        "place of a folder",
+        lambda: tar_gz(entry(b"a/b"), symlink(b"a", b"c")),
+    ),
+    "file in the place of a symbolic link": (
+        "tar.gz",
+        "used twice",
+        lambda: tar_gz(symlink(b"a", b"b"), entry(b"a")),
+    ),
+    "folder in the place of a symbolic link": (
+        "tar.gz",
+        "place of a file",
+        lambda: tar_gz(symlink(b"a", b"b"), entry(b"a/", b"", kind=b"5")),
+    ),
+    "hard link outside": (
+        "tar.gz",
+        "absolute name",
+        lambda: tar_gz(hard_link(b"a", b"/etc/passwd")),
+    ),
+    "hard link to the parent folder": (
+        "tar.gz",
+        "leaves the folder",
+        lambda: tar_gz(hard_link(b"a", b"../secret")),
+    ),
+    "hard link to a later file": (
+        "tar.gz",
+        "no file of the archive",
+        lambda: tar_gz(hard_link(b"a", b"b"), entry(b"b")),
+    ),
+    "hard link to a folder": (
+        "tar.gz",
+        "no file of the archive",
+        lambda: tar_gz(entry(b"b/c"), hard_link(b"a", b"b")),
     ),
     "hard link to a deeper symbolic link": (
         "tar.gz",
-        "symbolic link",
+        "no file of the archive",
+        lambda: tar_gz(symlink(b"a/b/l", b"../../.."), hard_link(b"h", b"a/b/l")),
+    ),
+    "hard link in the place of a file": (
+        "tar.gz",
+        "used twice",
+        lambda: tar_gz(entry(b"a"), entry(b"b"), hard_link(b"b", b"a")),
+    ),
+    "hard links that multiply what a backup copies": (
+        "tar.gz",
+        "bytes unpacked",
         lambda: tar_gz(
-            entry(b"a/b/l", b"", kind=b"2", link=b"../../.."),
-            entry(b"h", b"", kind=b"1", link=b"a/b/l"),
+            entry(b"a", random.Random(1).randbytes(2**20)),
+            *(hard_link(b"b%d" % number, b"a") for number in range(100)),
         ),
     ),
     "character device": ("tar.gz", "character device", lambda: tar_gz(entry(b"a", b"", kind=b"3"))),
@@ -287,10 +466,24 @@ REFUSED: dict[str, tuple[str, str, Builder]] = {
     "too many entries": ("tar.gz", "more than 20000 entries", lambda: _many(20_001)),
     "bomb": ("tar.gz", "more than 200:1", lambda: tar_gz(entry(b"zeros", bytes(16 * 2**20)))),
     "bomb in xz": ("tar.xz", "more than 200:1", lambda: tar_xz(entry(b"zeros", bytes(16 * 2**20)))),
-    "size beyond all": ("tar.gz", "cut short", _base_256_size),
+    "bomb of many members": ("tar.gz", "more than 200:1", _bomb_of_members),
+    "bomb in bzip2": ("tar.bz2", "more than 200:1", lambda: bz2.compress(_zeros())),
+    "bomb in zstd": ("tar.zst", "more than 200:1", lambda: zstd.compress(_zeros())),
+    "zstd that wants memory": ("tar.zst", "broken", _high_memory_zstd),
+    "zstd cut short": ("tar.zst", "cut short", lambda: _cut(tar_zst(entry(b"a")), 0.6)),
+    "bzip2 cut short": ("tar.bz2", "cut short", lambda: _cut(tar_bz2(entry(b"a")), 0.6)),
+    "bzip2 broken": ("tar.bz2", "broken", lambda: _patched(tar_bz2(entry(b"a")), b"1AY", b"1AX")),
+    "plain tar cut short": ("tar", "cut short", lambda: entry(b"a")),
+    "plain tar with data after it": (
+        "tar",
+        "after the end",
+        lambda: tar(entry(b"a")) + b"evil",
+    ),
+    "plain tar: parent folder": ("tar", "leaves the folder", lambda: tar(entry(b"../evil"))),
+    "size beyond all": ("tar.gz", "bytes unpacked", _base_256_size),
     "size by pax beyond all": (
         "tar.gz",
-        "cut short",
+        "bytes unpacked",
         lambda: tar_gz(pax(size="9" * 18), entry(b"a")),
     ),
     "size by pax not a number": (
@@ -348,10 +541,25 @@ REFUSED: dict[str, tuple[str, str, Builder]] = {
     "zip: parent folder": ("zip", "leaves the folder", lambda: zipped({"../evil": b"x"})),
     "zip: absolute": ("zip", "absolute", lambda: zipped({"/etc/evil": b"x"})),
     "zip: backslashes": ("zip", "Windows path", lambda: zipped({"..\\evil": b"x"})),
-    "zip: symbolic link": (
+    "zip: absolute symbolic link": (
         "zip",
-        "symbolic link",
+        "link to an absolute path",
         lambda: zipped({"a": b"/etc"}, change=_with_mode(stat.S_IFLNK | 0o777)),
+    ),
+    "zip: symbolic link that leaves": (
+        "zip",
+        "link that leaves the folder",
+        lambda: zipped({"a/b": b"../../x"}, change=_with_mode(stat.S_IFLNK | 0o777)),
+    ),
+    "zip: symbolic link with a long target": (
+        "zip",
+        "target too long",
+        lambda: zipped({"a": b"b" * 2000}, change=_with_mode(stat.S_IFLNK | 0o777)),
+    ),
+    "zip: link named as a folder": (
+        "zip",
+        "place of a folder",
+        lambda: zipped({"a/": b"b"}, change=_with_mode(stat.S_IFLNK | 0o777)),
     ),
     "zip: device": (
         "zip",
@@ -372,6 +580,11 @@ REFUSED: dict[str, tuple[str, str, Builder]] = {
     "zip: wrong checksum": ("zip", "wrong checksum", _zip_with_wrong_crc),
     "zip: overlaps": ("zip", "overlap", _overlapping),
     "zip: two names for one file": ("zip", "contradicts", _local_name_differs),
+    "zip: broken ZIP64 end": (
+        "zip",
+        "broken directory",
+        lambda: _many_in_zip(0xFFFF),
+    ),
     "zip: cut": ("zip", "cut short", lambda: _cut(zipped(), 0.7)),
     "zip: too many": ("zip", "more than 20000", lambda: _many_in_zip(20_001)),
     "zip: count that lies": ("zip", "miscounts", lambda: _many_in_zip(9_999)),
@@ -385,10 +598,16 @@ REFUSED: dict[str, tuple[str, str, Builder]] = {
 }
 
 
+_PARTS = (entry(b"bin/run", b"#!/bin/sh\n"), entry(b"README", b"hello\n"))
+
+
 def good() -> dict[str, bytes]:
     return {
         "tar.gz": good_tar_gz(),
-        "tar.xz": tar_xz(entry(b"bin/run", b"#!/bin/sh\n"), entry(b"README", b"hello\n")),
+        "tar.xz": tar_xz(*_PARTS),
+        "tar.bz2": tar_bz2(*_PARTS),
+        "tar.zst": tar_zst(*_PARTS),
+        "tar": tar(*_PARTS),
         "zip": zipped(),
     }
 
@@ -397,7 +616,7 @@ def mutated(kind: str, seed: int) -> bytes:
     """A good archive with a few bytes changed, cut, doubled or swapped; tars are changed inside too."""
     chance = random.Random(seed)
     data = good()[kind]
-    is_inside = kind != "zip" and chance.random() < 0.7
+    is_inside = kind in ("tar.gz", "tar.xz") and chance.random() < 0.7
     if is_inside:
         data = gzip.decompress(data) if kind == "tar.gz" else lzma.decompress(data)
     changed = bytearray(data)
