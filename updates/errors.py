@@ -80,6 +80,12 @@ class SourceUnavailable(Unavailable):
     status = 502
 
 
+class CredentialNotSent(InvalidRequest):
+    """The URL would carry a secret in the clear."""
+
+    error = "Credential not sent"
+
+
 class ReleaseNotFound(NotFound):
     error = "Version not available"
 

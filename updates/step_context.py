@@ -29,6 +29,7 @@ class Work:
 
     ``previous`` is the release to go back to, None if there was none.
 
+    ``artifact_headers`` returns what the artifact's host wants to see, and may raise a SagaError.
     ``checkpoint`` raises Interrupted where the step must end at once, and is cheap;
     ``report`` takes the share that is done in percent and a word on it.
     """
@@ -52,6 +53,7 @@ class Work:
     root: Path = Path()
     environment: Environment = field(default_factory=Environment)
     is_way_back: bool = False
+    artifact_headers: Callable[[], dict[str, str]] = dict
     checkpoint: Callable[[], None] = lambda: None
     report: Callable[[int, str], None] = lambda _percent, _message: None
 

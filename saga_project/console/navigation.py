@@ -29,6 +29,7 @@ GROUPS = (
             ("updates.historyentry", "History", "history"),
             ("updates.policy", "Policies", "policy"),
             ("updates.source", "Sources", "cloud_download"),
+            ("updates.credential", "Credentials", "key"),
             ("updates.target", "Targets", "lan"),
             ("updates.maintenancewindow", "Maintenance windows", "event_available"),
             ("updates.freeze", "Freezes", "ac_unit"),

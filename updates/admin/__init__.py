@@ -1,5 +1,23 @@
 """Updates in the admin: people set policies, sources and the calendar; the rest moves by actions."""
 
-from updates.admin import approvals, calendar, policies, records, releases, sources, targets
+from updates.admin import (
+    approvals,
+    calendar,
+    credentials,
+    policies,
+    records,
+    releases,
+    sources,
+    targets,
+)
 
-__all__ = ["approvals", "calendar", "policies", "records", "releases", "sources", "targets"]
+__all__ = [
+    "approvals",
+    "calendar",
+    "credentials",
+    "policies",
+    "records",
+    "releases",
+    "sources",
+    "targets",
+]

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -58,9 +58,13 @@ def fetch_to_store(
     deadline_seconds: float,
     checkpoint: Callable[[], None],
     report: Callable[[int, str], None],
+    headers: Mapping[str, str] | None = None,
+    is_labelled: bool = False,
 ) -> Artifact:
     """Download into the store and return what came; what is left of a failed download is removed.
 
+    ``headers`` go to the URL's own host only.
+    With ``is_labelled``, a content encoding says what the file is, and not how it was sent.
     Raises StepFailed with what was wrong with the server, the file or the disk.
     """
     folder = content_path("x").parent
@@ -71,7 +75,9 @@ def fetch_to_store(
             path = Path(part.name)
             try:
                 fcntl.flock(part.fileno(), fcntl.LOCK_EX)
-                sha256, size = _download(url, part, deadline_seconds, checkpoint, report)
+                sha256, size = _download(
+                    url, part, deadline_seconds, checkpoint, report, headers or {}, is_labelled
+                )
                 path.chmod(0o644)
                 files.rename(path, content_path(sha256))
             except BaseException:
@@ -90,11 +96,18 @@ def _download(
     deadline_seconds: float,
     checkpoint: Callable[[], None],
     report: Callable[[int, str], None],
+    headers: Mapping[str, str],
+    is_labelled: bool,
 ) -> tuple[str, int]:
     digest = hashlib.sha256()
     size = 0
     with http_client.download(
-        url, purpose="artifact", max_bytes=MAX_BYTES, timeout_seconds=deadline_seconds
+        url,
+        purpose="artifact",
+        max_bytes=MAX_BYTES,
+        timeout_seconds=deadline_seconds,
+        headers=headers,
+        is_labelled=is_labelled,
     ) as download:
         _check_space(Path(part.name).parent, download.size)
         for chunk in download.chunks:

@@ -2,6 +2,7 @@
 
 from updates.models.audit import AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow
+from updates.models.credential import Credential
 from updates.models.history import HistoryEntry, HistoryTally
 from updates.models.jobs import DeployedEnvironment, Job, JobTally, Step
 from updates.models.policy import Approval, Hold, Policy
@@ -12,6 +13,7 @@ from updates.models.targets import Target
 __all__ = [
     "Approval",
     "AuditEntry",
+    "Credential",
     "DeployedEnvironment",
     "Freeze",
     "HistoryEntry",

@@ -13,7 +13,7 @@ from functools import partial
 
 from registry import operations as registry
 from saga_project.shared import errors
-from updates import environments
+from updates import credentials, environments
 from updates.artifacts.installers import directory, places, remote
 from updates.models import Job, Step, Target
 from updates.rollouts import gates, journal, leases, restarts, strategies, transitions
@@ -92,6 +92,7 @@ def _work(task: Task, target: Target) -> Work:
         previous=previous,
         root=places.install_root(target, job.service.name),
         environment=environments.of_step(job, target, version=started),
+        artifact_headers=partial(credentials.headers_for, job.artifact_url, service=job.service),
         checkpoint=partial(_checkpoint, task, ends_at=time.monotonic() + deadline_seconds),
         report=_Reporter(task),
     )

@@ -20,7 +20,7 @@ from saga_project.shared.http_client.errors import (
     TookTooLong,
     TooManyRedirects,
 )
-from saga_project.shared.http_client.urls import MAX_URL_LENGTH, check_url
+from saga_project.shared.http_client.urls import MAX_URL_LENGTH, address_of, check_url
 
 __all__ = [
     "MAX_URL_LENGTH",
@@ -34,6 +34,7 @@ __all__ = [
     "Response",
     "TooManyRedirects",
     "TookTooLong",
+    "address_of",
     "check_url",
     "download",
     "request",

@@ -17,6 +17,7 @@ from updates import operations
 from updates.models import (
     Approval,
     AuditEntry,
+    Credential,
     Freeze,
     HistoryEntry,
     Hold,
@@ -34,6 +35,7 @@ MODELS = (
     "policy",
     "hold",
     "source",
+    "credential",
     "maintenancewindow",
     "freeze",
     "approval",
@@ -50,6 +52,7 @@ def _fill() -> Release:
     factories.PolicyFactory.create(service=service, kind="approve")
     factories.SourceFactory.create(service=service, kind="pypi", location="acme-payment")
     factories.HistoryEntryFactory.create(service_name="gateway", status="failed")
+    Credential.objects.create(host="packages.example", sealed_secret=crypto.encrypt("s3cret"))
     Hold.objects.create(service=service, version="1.2.0", created_by="sam")
     MaintenanceWindow.objects.create(
         name="nightly", opens_at=dt.time(22), duration_minutes=60, is_enabled=False

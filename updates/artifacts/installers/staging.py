@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from saga_project.shared.errors import SagaError
 from updates.artifacts import files, signatures, store
 from updates.step_context import Outcome, StepFailed, Work
+
+COMPRESSED_SUFFIXES = (".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2", ".tbz", ".zst", ".tzst")
 
 
 def fetch(work: Work) -> Outcome:
@@ -15,6 +20,8 @@ def fetch(work: Work) -> Outcome:
         deadline_seconds=work.deadline_seconds,
         checkpoint=work.checkpoint,
         report=work.report,
+        headers=_headers(work),
+        is_labelled=_is_labelled(work),
     )
     if work.artifact_sha256 and artifact.sha256 != work.artifact_sha256:
         artifact.path.unlink(missing_ok=True)
@@ -23,6 +30,19 @@ def fetch(work: Work) -> Outcome:
             f" sha256:{artifact.sha256}."
         )
     return _fetched(artifact, f"Fetched {artifact.size:,} bytes.")
+
+
+def _headers(work: Work) -> dict[str, str]:
+    try:
+        return work.artifact_headers()
+    except SagaError as exc:
+        raise StepFailed(f"The artifact's host could not be asked: {exc.message}") from exc
+
+
+def _is_labelled(work: Work) -> bool:
+    """True where a content encoding can only be a label: the name has it, or a digest decides."""
+    name = urlsplit(work.artifact_url).path.lower()
+    return bool(work.checksum) or name.endswith(COMPRESSED_SUFFIXES)
 
 
 def announced_sha256(work: Work) -> str:

@@ -20,7 +20,7 @@ def ask(query: Query) -> Answer:
         raise SourceUnavailable("The source's options name no pointer to the version.")
     document = exchange.get(
         query.location,
-        authorization=f"Bearer {query.token}" if query.token else "",
+        authorization=exchange.authorization(query.token),
         validators=query.validators,
     )
     if document.content is None:

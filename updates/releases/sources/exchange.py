@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import email.utils
 import math
@@ -87,10 +88,21 @@ def get(
     return Document(read(answer.body), _validators(answer.headers), answer.headers)
 
 
+def authorization(token: str) -> str:
+    """Return the header for a token: Basic for ``user:password``, Bearer for anything else."""
+    if ":" in token:
+        return f"Basic {base64.b64encode(token.encode()).decode('ascii')}"
+    return f"Bearer {token}" if token else ""
+
+
 def send(
-    url: str, headers: Mapping[str, str], *, at_most_seconds: float = math.inf
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    at_most_seconds: float = math.inf,
+    is_probe: bool = False,
 ) -> http_client.Response:
-    """Return the answer, whatever its status."""
+    """Return the answer, whatever its status; of a probe only that and its headers are wanted."""
     try:
         return http_client.request(
             "GET",
@@ -98,8 +110,9 @@ def send(
             purpose="source",
             headers=headers,
             timeout_seconds=min(TIMEOUT_SECONDS, at_most_seconds),
-            max_bytes=MAX_DOCUMENT_BYTES,
-            follow_redirects=3,
+            max_bytes=1 if is_probe else MAX_DOCUMENT_BYTES,
+            truncate=is_probe,
+            follow_redirects=0 if is_probe else 3,
         )
     except errors.SagaError as exc:
         raise SourceUnavailable(exc.message) from exc

@@ -22,7 +22,7 @@ def ask(query: Query) -> Answer:
         f"{query.base_url or BASE_URL}/repos/{query.location}/releases"
         f"?per_page={exchange.MAX_RELEASES}",
         accept="application/vnd.github+json",
-        authorization=f"Bearer {query.token}" if query.token else "",
+        authorization=exchange.authorization(query.token),
         validators=query.validators,
     )
     if document.content is None:

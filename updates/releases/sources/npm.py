@@ -22,7 +22,7 @@ def ask(query: Query) -> Answer:
         raise SourceUnavailable("The location must be the package's name.")
     document = exchange.get(
         f"{query.base_url or BASE_URL}/{urllib.parse.quote(query.location, safe='@')}",
-        authorization=f"Bearer {query.token}" if query.token else "",
+        authorization=exchange.authorization(query.token),
         validators=query.validators,
     )
     if document.content is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 import urllib.parse
@@ -10,7 +9,7 @@ from typing import Any
 
 from saga_project.shared import http_client, versions
 from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange
+from updates.releases.sources import exchange, registry_tokens
 from updates.releases.sources.exchange import Answer, Found, Query
 
 DOCKER_HUB = "https://registry-1.docker.io"
@@ -28,7 +27,6 @@ MAX_RESOLVED = 3
 #: All calls of one visit together.
 VISIT_SECONDS = 60.0
 _REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
@@ -129,30 +127,15 @@ class _Registry:
 
     def _authorize(self, challenge: str) -> str:
         """Trade the challenge, and ``user:password`` where we have them, for a token."""
-        basic = base64.b64encode(self._credentials.encode()).decode("ascii")
-        scheme, _, rest = challenge.partition(" ")
-        if scheme.lower() == "basic":
-            return f"Basic {basic}"
-        fields = dict(_CHALLENGE.findall(rest))
-        realm = exchange.url(fields.get("realm", ""))
-        if scheme.lower() != "bearer" or not realm:
-            raise SourceUnavailable("The source wants an authorization that we do not know.")
-        wanted = {name: fields[name] for name in ("service", "scope") if name in fields}
-        headers = {"Accept": "application/json"}
-        if self._credentials:
-            self._refuse_to_tell(realm)
-            headers["Authorization"] = f"Basic {basic}"
-        answer = self._send(f"{realm}?{urllib.parse.urlencode(wanted)}", headers)
-        if answer.status != 200:
-            raise exchange.refusal(answer)
-        grant = exchange.expect_object(exchange.read(answer.body), "token")
-        token = exchange.text(grant.get("token") or grant.get("access_token"), limit=16384)
-        return f"Bearer {token}"
+        return registry_tokens.trade(
+            challenge, credentials=self._credentials, registry=self._base, send=self._send
+        )
 
-    def _refuse_to_tell(self, realm: str) -> None:
-        """A password goes over TLS, or back to the server that it was given for."""
-        if not realm.startswith(("https://", f"{self._base}/")):
-            raise SourceUnavailable("The source wants our password sent in the clear.")
+
+def base_url(location: str) -> str:
+    """Return where the registry of an image is."""
+    host, _ = _split(location)
+    return f"https://{host}" if host else DOCKER_HUB
 
 
 def _split(location: str) -> tuple[str, str]:

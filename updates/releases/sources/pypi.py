@@ -26,7 +26,7 @@ def ask(query: Query) -> Answer:
     document = exchange.get(
         f"{query.base_url or BASE_URL}/simple/{name}/",
         accept="application/vnd.pypi.simple.v1+json",
-        authorization=f"Bearer {query.token}" if query.token else "",
+        authorization=exchange.authorization(query.token),
         validators=query.validators,
     )
     if document.content is None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from pytest_django import Settings
+from pytest_httpserver import HTTPServer
 
 from tests.updates.artifacts.archives import hostile
 from updates.artifacts import store
-from updates.artifacts.installers import backups, directory
+from updates.artifacts.installers import backups, directory, manifests
 from updates.models import Target
 from updates.step_context import StepFailed, Work
 
@@ -98,6 +99,55 @@ def test_unpacks_what_is_an_archive_and_is_not_run_as_it_is(
     assert [path.name for path in (work.root / "releases" / "1").iterdir()] == files
 
 
+@pytest.mark.parametrize("name", ["app.tar", "app.tar.bz2", "app.tar.zst", "app.tar.xz"])
+def test_unpacks_every_kind_of_tar(make: Make, name: str) -> None:
+    data = hostile.good()[name.removeprefix("app.")]
+    work = make("1", data, artifact_url=f"https://ci.example/{name}")
+
+    directory.unpack(work)
+
+    assert (work.root / "releases" / "1" / "README").read_text() == "hello\n"
+
+
+LINKED = hostile.tar_gz(
+    hostile.entry(b"lib/tool.py", b"print()\n"), hostile.symlink(b"bin/tool", b"../lib/tool.py")
+)
+
+
+def test_links_are_part_of_the_release_and_of_its_backup(make: Make) -> None:
+    install(make("1", LINKED))
+    work = dataclasses.replace(make("2"), previous="1")
+    install(work)
+    shutil.rmtree(work.root / "releases" / "1")
+
+    directory.restore(work)
+
+    link = work.root / "current" / "bin" / "tool"
+    assert link.readlink() == Path("../lib/tool.py")
+    assert link.read_text() == "print()\n"
+
+
+def test_a_link_that_was_changed_in_place_makes_the_release_incomplete(make: Make) -> None:
+    work = make("1", LINKED)
+    install(work)
+    link = work.root / "releases" / "1" / "bin" / "tool"
+    link.unlink()
+    link.symlink_to("/etc/passwd")
+
+    manifest = manifests.read(work.root / "manifests" / "1.json")
+    fault = manifests.fault(manifest, work.root / "releases" / "1", work.checkpoint)
+
+    assert fault == "the link bin/tool is missing or was changed"
+
+
+def test_limits_of_archives_are_settings(make: Make, settings: Settings) -> None:
+    settings.SAGA_ARCHIVE_MAX_ENTRIES = 1
+    work = make("1", hostile.good_tar_gz({"a": b"1", "b": b"2"}))
+
+    with pytest.raises(StepFailed, match="more than 1 entries"):
+        directory.unpack(work)
+
+
 def test_a_plain_file_is_installed_ready_to_run(make: Make) -> None:
     work = make("1", b"#!/bin/sh\n", artifact_url="https://ci.example/shop-run")
 
@@ -113,7 +163,12 @@ def test_a_plain_file_is_installed_ready_to_run(make: Make) -> None:
     [
         ("https://ci.example/shop.tar.gz", "binary", "not the tar.gz that its name promises"),
         ("https://ci.example/shop.zip", "binary", "not the zip that its name promises"),
-        ("https://ci.example/shop", "archive", "although it is called an archive"),
+        ("https://ci.example/shop.tar.bz2", "binary", "not the tar.bz2 that its name promises"),
+        ("https://ci.example/shop.tar.zst", "binary", "not the tar.zst that its name promises"),
+        ("https://ci.example/shop.tar", "binary", "called an archive, but is none of"),
+        ("https://ci.example/shop.7z", "binary", "is a .7z archive"),
+        ("https://ci.example/shop.tar.lz4", "archive", "is a .tar.lz4 archive"),
+        ("https://ci.example/shop", "archive", "called an archive, but is none of"),
     ],
 )
 def test_refuses_what_is_not_what_it_claims(make: Make, url: str, kind: str, reason: str) -> None:
@@ -236,3 +291,35 @@ def test_a_rollback_needs_no_url_while_its_backup_is_whole(make: Make) -> None:
         step(work)
 
     assert (work.root / "current" / "VERSION").read_text() == "1"
+
+
+@pytest.mark.parametrize("encoding", ["x-gzip", "gzip", "GZIP"])
+def test_a_content_encoding_that_names_the_file_is_a_label(
+    make: Make, httpserver: HTTPServer, encoding: str
+) -> None:
+    data = hostile.good_tar_gz()
+    headers = {"Content-Encoding": encoding}
+    httpserver.expect_request("/shop.tar.gz").respond_with_data(data, headers=headers)
+    work = make("1", artifact_url=httpserver.url_for("/shop.tar.gz"), artifact_sha256="")
+
+    fetched = directory.fetch(work)
+
+    assert fetched.result["sha256"] == hashlib.sha256(data).hexdigest()
+    assert store.content_path(fetched.result["sha256"]).read_bytes() == data
+
+
+def test_a_compressed_answer_is_refused_where_nothing_tells_what_it_is(
+    make: Make, httpserver: HTTPServer
+) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    httpserver.expect_request("/shop").respond_with_data(b"x", headers=headers)
+    url = httpserver.url_for("/shop")
+
+    with pytest.raises(StepFailed, match="compresses its answer"):
+        directory.fetch(make("1", artifact_url=url, artifact_sha256=""))
+
+    digest = hashlib.sha256(b"y").hexdigest()
+    work = make("1", artifact_url=url, artifact_sha256="", checksum=f"sha256:{digest}")
+    fetched = directory.fetch(work)
+    with pytest.raises(StepFailed, match="not sha256"):
+        directory.verify(dataclasses.replace(work, artifact_sha256=fetched.result["sha256"]))
