@@ -59,7 +59,7 @@ def run(work: Work, command: Sequence[str], *, timeout_seconds: float) -> str:
         said = _last_of(output, work)
         if status is None:
             reason = f"{command[0]} did not end within {timeout_seconds:.0f} s."
-            raise StepFailed(f"{reason} Its last output: {said}" if said else reason)
+            raise StepFailed(with_output(reason, said))
         if status:
             raise StepFailed(f"{command[0]} ended with status {status}: {said}")
         return said
@@ -74,7 +74,7 @@ def environment_of(work: Work) -> dict[str, str]:
         **work.environment.plain,
         **work.environment.sealed,
         "SAGA_SERVICE": work.service_name,
-        "SAGA_INSTANCE_ID": work.target.instance_id or "default",
+        "SAGA_INSTANCE_ID": instance_of(work),
         "SAGA_VERSION": work.wanted_version,
         "SAGA_PREVIOUS_VERSION": work.replaced_version,
         "SAGA_RELEASE_DIR": str(release_dir(work)),
@@ -87,7 +87,7 @@ def fill(text: str, work: Work) -> str:
     """Replace the placeholders of a command or URL; anything else in braces stays as it is."""
     values: Mapping[str, str] = {
         "{service}": work.service_name,
-        "{instance}": work.target.instance_id or "default",
+        "{instance}": instance_of(work),
         "{version}": work.wanted_version,
         "{previous_version}": work.replaced_version,
         "{release_dir}": str(release_dir(work)),
@@ -95,6 +95,10 @@ def fill(text: str, work: Work) -> str:
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
     return text
+
+
+def instance_of(work: Work) -> str:
+    return work.target.instance_id or "default"
 
 
 def release_dir(work: Work) -> Path:
@@ -123,11 +127,19 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _last_of(output: IO[bytes], work: Work) -> str:
-    """Return the end of the output, with sealed values masked and without what PostgreSQL refuses."""
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - MAX_OUTPUT_BYTES))
-    text = output.read().decode(errors="replace").replace("\0", "\ufffd").strip()
+    return readable(output.read(), work)
+
+
+def readable(output: bytes, work: Work) -> str:
+    """Return output for the journal: sealed values masked, and without what PostgreSQL refuses."""
+    text = output.decode(errors="replace").replace("\0", "\ufffd").strip()
     for value in sorted(work.environment.sealed.values(), key=len, reverse=True):
         if value:
             text = text.replace(value, MASK)
     return text
+
+
+def with_output(message: str, output: str) -> str:
+    return f"{message} Its last output: {output}" if output else message

@@ -55,11 +55,11 @@ def unseal(sealed: str) -> dict[str, str]:
     return dict(json.loads(crypto.decrypt(sealed))) if sealed else {}
 
 
-def of_step(job: Job, target: Target, *, version: str | None) -> Environment:
-    """Return what ``version`` is started with on the target during this job."""
-    if job.kind == Job.Kind.DEPLOY and version == job.version:
+def of_step(job: Job, target: Target, *, restored: str | None) -> Environment:
+    """Return what the target's version is started with: the job's, or the ``restored`` one's."""
+    if job.kind == Job.Kind.DEPLOY and restored is None:
         return _read(_deployed(job, target))
-    known = DeployedEnvironment.objects.filter(target=target, version=version or "")
+    known = DeployedEnvironment.objects.filter(target=target, version=restored or job.version)
     before = known.filter(_ran_well(), job_id__lt=job.pk).order_by("-job_id").first()
     return _read(before) if before else _read(target)
 

@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from saga_project.shared import crypto
-from updates import environments
+from updates import environments, hooks
 from updates.models import Target
 
 WHERE_IT_RUNS = "updates.change_where_it_runs"
@@ -68,6 +68,12 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(fault)
         return dict(values)
 
+    def clean_hooks(self) -> dict[str, Any]:
+        values = self.cleaned_data["hooks"] or {}
+        if fault := hooks.fault(values):
+            raise forms.ValidationError(fault)
+        return dict(values)
+
     def clean_sealed_variables(self) -> dict[str, str]:
         lines = [
             line for line in self.cleaned_data["sealed_variables"].splitlines() if line.strip()
@@ -117,6 +123,7 @@ class TargetAdmin(ModelAdmin):
             "How it is restarted",
             {"fields": ["restart", "restart_with", "restart_signal", "restart_timeout_seconds"]},
         ),
+        ("Hooks", {"fields": ["hooks"]}),
         (
             "Environment of its commands",
             {

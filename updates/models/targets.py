@@ -66,6 +66,12 @@ class Target(models.Model):
         help_text='Variables of its commands, as {"NAME": "value"}; kept with each deployment.',
     )
     sealed_environment = models.TextField(blank=True, editable=False)
+    hooks: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='{"after_unpack": {"command": "build", "timeout_seconds": 600}}; also before_switch,'
+        " stop, after_healthy, after_rollback; url instead of command.",
+    )
 
     instance_id = models.CharField(
         max_length=MAX_NAME_LENGTH,

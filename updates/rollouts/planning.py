@@ -6,14 +6,28 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from updates import hooks
+from updates.hooks import Hook
 from updates.models import Job, Step, Target
 from updates.rollouts import strategies
 from updates.rollouts.strategies import Action, Move
 
 FETCH, VERIFY, UNPACK, BACK_UP = "fetch", "verify", "unpack", "back up"
 CLEAN_UP = "clean up"
+AFTER_UNPACK, BEFORE_SWITCH = str(Hook.AFTER_UNPACK), str(Hook.BEFORE_SWITCH)
+AFTER_HEALTHY, AFTER_ROLLBACK = str(Hook.AFTER_HEALTHY), str(Hook.AFTER_ROLLBACK)
+STAGING = (FETCH, VERIFY, UNPACK, AFTER_UNPACK, BACK_UP)
+#: Steps whose failure is journaled and changes nothing else.
+HARMLESS = (CLEAN_UP, AFTER_ROLLBACK)
 #: Steps of a way back that must not stop it: the service runs without them.
-COURTESIES = (Action.DRAIN, Action.UNDRAIN, Action.SHARE, Action.CLEAR_SHARE, CLEAN_UP)
+COURTESIES = (
+    Action.DRAIN,
+    Action.UNDRAIN,
+    Action.SHARE,
+    Action.CLEAR_SHARE,
+    CLEAN_UP,
+    AFTER_ROLLBACK,
+)
 
 
 def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
@@ -22,7 +36,9 @@ def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
     moves = strategies.plan(job.strategy, [target.name for target in targets], options)
     job.moves = [dataclasses.asdict(move) for move in moves]
     by_name = {target.name: target for target in targets}
-    steps = _steps_of(enumerate(moves), by_name)
+    is_back = job.kind == Job.Kind.ROLLBACK
+    steps = _steps_of(enumerate(moves), by_name, is_back=is_back)
+    _insert_before_switch(steps, targets)
     steps += [
         _step(CLEAN_UP, target, move=len(moves))
         for target in targets
@@ -42,7 +58,7 @@ def lay_out_way_back(job: Job, *, begun: int) -> list[Step]:
     planned = moves_of(job)
     count = sum(move.action is Action.STAGE for move in planned)
     moves = strategies.undo(planned[:begun], options, targets=count)
-    steps = _steps_of(((begun, move) for move in moves), targets)
+    steps = _steps_of(((begun, move) for move in moves), targets, is_back=True)
     for step in steps:
         step.is_way_back = True
     return _numbered(job, steps, start=job.steps.count())
@@ -55,11 +71,28 @@ def _numbered(job: Job, steps: list[Step], *, start: int) -> list[Step]:
     return steps
 
 
-def _steps_of(moves: Iterable[tuple[int, Move]], targets: Mapping[str, Target]) -> list[Step]:
-    return [step for number, move in moves for step in _steps_of_move(number, move, targets)]
+def _insert_before_switch(steps: list[Step], targets: Sequence[Target]) -> None:
+    """Once all targets are staged, and before any is touched: on the first target that has the hook."""
+    target = next((target for target in targets if hooks.has(target, Hook.BEFORE_SWITCH)), None)
+    staged = [place for place, step in enumerate(steps) if step.name in STAGING]
+    if target is not None and staged:
+        step = _step(BEFORE_SWITCH, target, move=steps[staged[-1]].move)
+        steps.insert(staged[-1] + 1, step)
 
 
-def _steps_of_move(number: int, move: Move, targets: Mapping[str, Target]) -> list[Step]:
+def _steps_of(
+    moves: Iterable[tuple[int, Move]], targets: Mapping[str, Target], *, is_back: bool
+) -> list[Step]:
+    return [
+        step
+        for number, move in moves
+        for step in _steps_of_move(number, move, targets, is_back=is_back)
+    ]
+
+
+def _steps_of_move(
+    number: int, move: Move, targets: Mapping[str, Target], *, is_back: bool
+) -> list[Step]:
     if not move.target:
         return [Step(name=move.action, move=number, weight=move.weight, wait_seconds=move.seconds)]
     target = targets.get(move.target)
@@ -67,15 +100,21 @@ def _steps_of_move(number: int, move: Move, targets: Mapping[str, Target]) -> li
         return [Step(name=move.action, move=number, target_name=move.target)]
     if move.action is Action.STAGE:
         return [_step(name, target, move=number) for name in _staging(target)]
+    after = Hook.AFTER_ROLLBACK if is_back else Hook.AFTER_HEALTHY
+    follows = []
+    if move.action is Action.HEALTH and hooks.has(target, after):
+        follows = [_step(after, target, move=number)]
     if _has_nothing_to_do(move.action, target):
-        return []
+        return follows
     step = _step(move.action, target, move=number)
     if move.action is Action.UNDRAIN:
         step.node = ""  # any worker can, also where the target's own died meanwhile
-    return [step]
+    return [step, *follows]
 
 
 def _staging(target: Target) -> Sequence[str]:
+    if target.installer == Target.Installer.DIRECTORY and hooks.has(target, Hook.AFTER_UNPACK):
+        return (FETCH, VERIFY, UNPACK, AFTER_UNPACK, BACK_UP)
     if target.installer == Target.Installer.DIRECTORY:
         return (FETCH, VERIFY, UNPACK, BACK_UP)
     if target.needs_signature:

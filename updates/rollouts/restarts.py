@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from saga_project.shared import errors, http_client
-from updates import commands
+from updates import commands, hooks
 from updates.models import Target
 from updates.step_context import Outcome, StepFailed, Work
 
@@ -29,6 +29,23 @@ def restart(work: Work) -> Outcome:
     return Outcome(message="Nothing to restart.", is_skipped=True)
 
 
+def stop(work: Work) -> Outcome:
+    """End what a first deployment started, as nothing is there to go back to."""
+    target = work.target
+    if hooks.has(target, hooks.Hook.STOP):
+        return hooks.run(work, hooks.Hook.STOP)
+    if target.restart == Target.Restart.SYSTEMD:
+        unit = _unit_of(work)
+        commands.run(
+            work, ["systemctl", "stop", "--", unit], timeout_seconds=_timeout_seconds(work)
+        )
+        return Outcome(message=f"systemd stopped {unit}.")
+    return Outcome(
+        message=f"{work.version} may still run on {target.name}: the target has no stop hook.",
+        result={"may_still_run": True},
+    )
+
+
 def _call(work: Work) -> Outcome:
     url = commands.fill(work.target.restart_with, work)
     try:
@@ -43,12 +60,17 @@ def _call(work: Work) -> Outcome:
 
 
 def _restart_unit(work: Work) -> Outcome:
-    unit = work.target.restart_with
-    if not _UNIT.fullmatch(unit):
-        raise StepFailed(f"{unit!r} is not the name of a systemd unit.")
+    unit = _unit_of(work)
     command = ["systemctl", "restart", "--", unit]
     commands.run(work, command, timeout_seconds=_timeout_seconds(work))
     return Outcome(message=f"systemd restarted {unit}.")
+
+
+def _unit_of(work: Work) -> str:
+    unit = work.target.restart_with
+    if not _UNIT.fullmatch(unit):
+        raise StepFailed(f"{unit!r} is not the name of a systemd unit.")
+    return unit
 
 
 def _send_signal(pid_file: Path, name: str) -> Outcome:
@@ -70,12 +92,8 @@ def _send_signal(pid_file: Path, name: str) -> Outcome:
 def _run_named_command(work: Work) -> Outcome:
     name = work.target.restart_with
     output = commands.run_allowed(work, name, timeout_seconds=_timeout_seconds(work))
-    return Outcome(message=_with(output, f"The command {name} ended well."))
+    return Outcome(message=commands.with_output(f"The command {name} ended well.", output))
 
 
 def _timeout_seconds(work: Work) -> float:
     return min(float(work.target.restart_timeout_seconds), work.deadline_seconds)
-
-
-def _with(output: str, message: str) -> str:
-    return f"{message} Its last output: {output}" if output else message

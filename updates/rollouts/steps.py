@@ -13,14 +13,17 @@ from functools import partial
 
 from registry import operations as registry
 from saga_project.shared import errors
-from updates import credentials, environments
+from updates import credentials, environments, hooks
 from updates.artifacts.installers import directory, places, remote
+from updates.hooks import Hook
 from updates.models import Job, Step, Target
 from updates.rollouts import gates, journal, leases, restarts, strategies, transitions
 from updates.rollouts.strategies import Action
 from updates.step_context import Outcome, StepFailed, Work
 
 PROGRESS_WRITTEN_EVERY_SECONDS = 0.5
+#: A hook has a timeout of its own; its step ends a little later than that.
+HOOK_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ def perform(task: Task) -> Outcome:
     is_bare = task.step.is_way_back and not transitions.previous_of_targets(task.job).get(
         target.name
     )
-    if is_bare and name in (Action.RESTART, Action.HEALTH):
+    if is_bare and name in (Action.HEALTH, Hook.AFTER_ROLLBACK):
         return Outcome(message="Nothing ran here before.", is_skipped=True)
     if name == Action.HEALTH:
         return _check_health(task, target)
@@ -56,22 +59,28 @@ def perform(task: Task) -> Outcome:
     # What follows leaves traces elsewhere: be sure once more that the job is ours, and was not slept over.
     task.lease.check()
     task.lease.checkpoint()
+    if is_bare and name == Action.RESTART:
+        return restarts.stop(dataclasses.replace(work, is_way_back=False))
     return _installing(target, name)(work)
 
 
 def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
     if name == Action.RESTART:
         return restarts.restart
-    if target.installer == Target.Installer.DIRECTORY:
+    if target.installer == Target.Installer.DIRECTORY and name in directory.STEPS:
         return directory.STEPS[name]
+    if name in set(Hook):
+        return partial(hooks.run, hook=Hook(name))
     return remote.STEPS[name]
 
 
 def _work(task: Task, target: Target) -> Work:
     job, is_signed = task.job, target.needs_signature
     previous = transitions.previous_of_targets(job).get(target.name)
-    started = previous if task.step.is_way_back else job.version
+    started = previous if task.step.is_way_back else None
     deadline_seconds = float(task.options.progress_deadline_seconds)
+    if own := hooks.timeout_seconds(target, task.step.name):
+        deadline_seconds = own + HOOK_GRACE_SECONDS
     return Work(
         service_name=job.service.name,
         kind=job.kind,
@@ -91,19 +100,18 @@ def _work(task: Task, target: Target) -> Work:
         signing_keys=tuple(job.service.policy.signing_keys) if is_signed else (),
         previous=previous,
         root=places.install_root(target, job.service.name),
-        environment=environments.of_step(job, target, version=started),
+        environment=environments.of_step(job, target, restored=started),
         artifact_headers=partial(credentials.headers_for, job.artifact_url, service=job.service),
-        checkpoint=partial(_checkpoint, task, ends_at=time.monotonic() + deadline_seconds),
+        checkpoint=partial(_checkpoint, task, deadline_seconds, time.monotonic()),
         report=_Reporter(task),
     )
 
 
-def _checkpoint(task: Task, *, ends_at: float) -> None:
-    """End a step that was stopped, or that is not done within the progress deadline."""
+def _checkpoint(task: Task, deadline_seconds: float, began_at: float) -> None:
+    """End a step that was stopped, or that is not done within its deadline."""
     task.lease.checkpoint()
-    if time.monotonic() > ends_at:
-        seconds = task.options.progress_deadline_seconds
-        raise StepFailed(f"Not done within the progress deadline of {seconds} s.")
+    if time.monotonic() > began_at + deadline_seconds:
+        raise StepFailed(f"Not done within the progress deadline of {deadline_seconds:.0f} s.")
 
 
 class _Reporter:

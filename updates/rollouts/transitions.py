@@ -79,7 +79,7 @@ def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
     where = f"{step.name} {step.target_name}".strip()
     logger.warning("step failed", extra={"job_id": job.job_id, "step": where, "reason": reason})
     journal.end(step, Step.Status.FAILED, reason)
-    if step.name == planning.CLEAN_UP or (step.is_way_back and step.name in planning.COURTESIES):
+    if step.name in planning.HARMLESS or (step.is_way_back and step.name in planning.COURTESIES):
         return
     if step.is_way_back:
         fail_way_back(job, reason=f"{where}: {reason}", now=now)
@@ -132,7 +132,17 @@ def end_way_back(job: Job, *, now: dt.datetime) -> None:
     else:
         has_switched = job.steps.filter(name=Action.SWITCH, started_at__isnull=False).exists()
         is_cancelled = job.is_aborted and not has_switched
+        _note_what_may_still_run(job)
         _end(job, Status.CANCELLED if is_cancelled else Status.FAILED, now=now)
+
+
+def _note_what_may_still_run(job: Job) -> None:
+    """Say in the job's error what a failed first deployment started and could not stop."""
+    left = job.steps.filter(is_way_back=True, result__may_still_run=True).order_by("position")
+    notes = [step.message for step in left]
+    if notes:
+        job.error = " ".join([job.error, *notes]).strip()
+        job.save(update_fields=["error"])
 
 
 def fail_way_back(job: Job, *, reason: str, now: dt.datetime) -> None:

@@ -60,6 +60,18 @@ def test_a_failed_deployment_goes_back_to_the_environment_before_it(
     assert started(target)[-2:] == ["2.0.0 broken second", "1.0.0 old first"]
 
 
+def test_a_failed_deployment_of_the_same_version_goes_back_to_the_environment_before_it(
+    scene: Scene, target: Target
+) -> None:
+    declare(target, "old", "first")
+    run(scene.deploy(target.service, "1.0.0"))
+    declare(target, "broken", "second")
+
+    run(scene.deploy(target.service, "1.0.0"))
+
+    assert started(target) == ["1.0.0 old first", "1.0.0 broken second", "1.0.0 old first"]
+
+
 def test_what_is_declared_while_a_deployment_runs_is_for_the_next(
     scene: Scene, target: Target
 ) -> None:

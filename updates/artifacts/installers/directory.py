@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from updates.artifacts import archives, files, store
-from updates.artifacts.installers import backups, manifests, staging, unpacking, upkeep
+from updates.artifacts.installers import backups, builds, manifests, staging, unpacking, upkeep
 from updates.artifacts.installers.root import Root, open_root
+from updates.hooks import Hook
 from updates.models import Job
 from updates.step_context import Outcome, StepFailed, Work
 
@@ -95,11 +96,18 @@ def unpack(work: Work) -> Outcome:
         return _unpack(work, root, artifact)
 
 
+def after_unpack(work: Work) -> Outcome:
+    """Prepare the release with the target's hook: a virtual environment, or ``npm ci``."""
+    with _root(work) as root:
+        return builds.prepare(work, root)
+
+
 def _make_room(work: Work, root: Root) -> None:
     """A version's content never changes while it runs; a release that is not current may be made anew."""
     manifest = manifests.read(root.manifest(work.version))
     if root.current != work.version or not root.release(work.version).exists():
         root.check_fence()
+        builds.forget(root, work.version)
         files.remove_tree(root.release(work.version))
         return
     if manifest is not None and manifest.artifact_sha256 == work.artifact_sha256:
@@ -205,6 +213,7 @@ def restore(work: Work) -> Outcome:
         if fault:
             _put_backup(work, root, work.previous)
             message += f" It was restored from its backup, because on disk {fault}."
+            builds.prepare(work, root)
         _flip(root, work.previous)
     return Outcome(message=message)
 
@@ -217,6 +226,7 @@ def _put_backup(work: Work, root: Root, version: str) -> None:
         if manifest is None:
             raise StepFailed(f"The backup of {version} lost its manifest.")
         root.check_fence()
+        builds.forget(root, version)
         files.remove_tree(root.release(version))
         _put_release(root, part, manifest)
     except OSError as exc:
@@ -239,6 +249,7 @@ STEPS: dict[str, Callable[[Work], Outcome]] = {
     "fetch": fetch,
     "verify": verify,
     "unpack": unpack,
+    Hook.AFTER_UNPACK: after_unpack,
     "back up": back_up,
     "switch": switch,
     "restore": restore,

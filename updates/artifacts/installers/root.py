@@ -56,6 +56,10 @@ class Root:
     def manifest(self, version: str) -> Path:
         return self.path / "manifests" / f"{version}.json"
 
+    def build_mark(self, version: str) -> Path:
+        """The file that says that the release was prepared by its hook."""
+        return self.path / "manifests" / f"{version}.built"
+
 
 @contextmanager
 def open_root(

@@ -22,6 +22,7 @@ def remove_old_releases(work: Work, root: Root) -> tuple[list[str], set[str]]:
         root.check_fence()
         files.remove_tree(folder)
         root.manifest(folder.name).unlink(missing_ok=True)
+        root.build_mark(folder.name).unlink(missing_ok=True)
     removed = [folder.name for folder in others[spare:]]
     return removed, {folder.name for folder in folders} - set(removed)
 
