@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from updates.environments import Environment
 from updates.models import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a target declares for its commands; ``sealed`` holds decrypted values and is never shown."""
+
+    plain: Mapping[str, str] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class StepFailed(Exception):

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from saga_project.shared import crypto
-from updates import credentials
 from updates.admin.audited import AuditedAdmin
 from updates.models import Credential
+from updates.releases import credentials
 
 
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -11,8 +11,9 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from saga_project.shared import crypto
-from updates import environments, hooks
+from updates.artifacts.installers import hooks
 from updates.models import Target
+from updates.rollouts import environments
 
 WHERE_IT_RUNS = "updates.change_where_it_runs"
 

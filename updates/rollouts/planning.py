@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from updates import hooks
-from updates.hooks import Hook
+from updates.artifacts.installers import hooks
+from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
 from updates.rollouts import strategies
 from updates.rollouts.strategies import Action, Move

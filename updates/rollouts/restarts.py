@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from saga_project.shared import errors, http_client
-from updates import commands, hooks
+from updates.artifacts.installers import commands, hooks
 from updates.models import Target
 from updates.step_context import Outcome, StepFailed, Work
 

@@ -13,11 +13,11 @@ from functools import partial
 
 from registry import operations as registry
 from saga_project.shared import errors
-from updates import credentials, environments, hooks
-from updates.artifacts.installers import directory, places, remote
-from updates.hooks import Hook
+from updates.artifacts.installers import directory, hooks, places, remote
+from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
-from updates.rollouts import gates, journal, leases, restarts, strategies, transitions
+from updates.releases import credentials
+from updates.rollouts import environments, gates, journal, leases, restarts, strategies, transitions
 from updates.rollouts.strategies import Action
 from updates.step_context import Outcome, StepFailed, Work
 

@@ -10,8 +10,9 @@ from pytest_django import Settings
 
 from tests.updates.rollouts.conftest import run
 from tests.updates.rollouts.scenes import Scene
-from updates import environments, operations
+from updates import operations
 from updates.models import DeployedEnvironment, Job, Target
+from updates.rollouts import environments
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pytest_httpserver import HTTPServer
 
 from tests.updates.rollouts.conftest import run
 from tests.updates.rollouts.scenes import Scene
-from updates import hooks, operations
+from updates import operations
+from updates.artifacts.installers import hooks
 from updates.models import Job, Step, Target
 
 LOG = ["/bin/sh", "-c", "echo $0 $SAGA_VERSION $SAGA_PREVIOUS_VERSION >> $SAGA_INSTALL_ROOT/log"]

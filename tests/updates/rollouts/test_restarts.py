@@ -14,10 +14,9 @@ from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
 from tests import waiting
-from updates.environments import Environment
 from updates.models import Target
 from updates.rollouts import restarts
-from updates.step_context import Interrupted, Outcome, StepFailed, Work
+from updates.step_context import Environment, Interrupted, Outcome, StepFailed, Work
 
 
 def restart(kind: str, given: str, **fields: Any) -> Outcome:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 
-from updates import hooks
 from updates.artifacts import files
-from updates.artifacts.installers import manifests
+from updates.artifacts.installers import hooks, manifests
+from updates.artifacts.installers.hooks import Hook
 from updates.artifacts.installers.root import Root
-from updates.hooks import Hook
 from updates.step_context import Outcome, StepFailed, Work
 
 FOLDER = ".build"

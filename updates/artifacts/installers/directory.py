@@ -12,8 +12,8 @@ from pathlib import Path
 
 from updates.artifacts import archives, files, store
 from updates.artifacts.installers import backups, builds, manifests, staging, unpacking, upkeep
+from updates.artifacts.installers.hooks import Hook
 from updates.artifacts.installers.root import Root, open_root
-from updates.hooks import Hook
 from updates.models import Job
 from updates.step_context import Outcome, StepFailed, Work
 

@@ -16,9 +16,9 @@ from saga_project.shared import crypto
 from tests import factories
 from tests.updates.artifacts.archives import hostile
 from tests.updates.rollouts.conftest import run
-from updates import credentials, errors, operations
+from updates import errors, operations
 from updates.models import Credential, Job, Source
-from updates.releases import recording
+from updates.releases import credentials, recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

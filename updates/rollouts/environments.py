@@ -9,25 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from django.db import models
 
 from saga_project.shared import crypto
 from updates.models import DeployedEnvironment, Job, Target
+from updates.step_context import Environment
 
 MAX_VARIABLES = 200
 MAX_VALUE_LENGTH = 32_768
 RESERVED_PREFIX = "SAGA_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """``sealed`` holds the decrypted values; its representation never shows them."""
-
-    plain: Mapping[str, str] = field(default_factory=dict)
-    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def fault(values: object) -> str | None:

@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from saga_project.shared import errors, http_client
-from updates import commands
+from updates.artifacts.installers import commands
 from updates.models import Target
 from updates.step_context import Outcome, StepFailed, Work
 
