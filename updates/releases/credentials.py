@@ -6,7 +6,6 @@ They are for one host. The outgoing client sends them nowhere else: a redirect t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from django.db.models import F, Q
@@ -90,7 +89,7 @@ def _is_header(name: str) -> bool:
     return bool(_HEADER.fullmatch(name)) and name.lower() not in _RESERVED_HEADERS
 
 
-def _headers_of(credential: Credential, url: str) -> Mapping[str, str]:
+def _headers_of(credential: Credential, url: str) -> dict[str, str]:
     if credential.kind == Credential.Kind.HEADER:
         return {credential.header_name: credential.secret}
     if credential.kind == Credential.Kind.BEARER:
@@ -101,14 +100,14 @@ def _headers_of(credential: Credential, url: str) -> Mapping[str, str]:
     return {"Authorization": exchange.authorization(pair)}
 
 
-def _headers_of_source(source: Source, url: str) -> Mapping[str, str]:
+def _headers_of_source(source: Source, url: str) -> dict[str, str]:
     token = crypto.decrypt(source.sealed_token)
     if source.kind == Source.Kind.OCI:
         return _traded(token, url)
     return {"Authorization": exchange.authorization(token)}
 
 
-def _traded(pair: str, url: str) -> Mapping[str, str]:
+def _traded(pair: str, url: str) -> dict[str, str]:
     """Ask for the artifact without a password first: the registry's answer says where its tokens are."""
     answer = exchange.send(url, {}, at_most_seconds=PROBE_SECONDS, is_probe=True)
     if answer.status != 401:

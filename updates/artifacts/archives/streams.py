@@ -69,7 +69,7 @@ def _unxz() -> lzma.LZMADecompressor:
 
 
 def _unzstd() -> zstandard.ZstdDecompressor:
-    limit = {zstandard.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
+    limit: dict[int, int] = {zstandard.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
     return zstandard.ZstdDecompressor(options=limit)
 
 

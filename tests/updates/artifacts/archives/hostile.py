@@ -68,7 +68,11 @@ def tar_bz2(*parts: bytes) -> bytes:
 
 
 def tar_zst(*parts: bytes) -> bytes:
-    return zstd.compress(tar(*parts))
+    return compressed_zstd(tar(*parts))
+
+
+def compressed_zstd(data: bytes) -> bytes:
+    return zstd.compress(data)
 
 
 def symlink(name: bytes, target: bytes) -> bytes:
@@ -180,7 +184,7 @@ def _bomb_of_members() -> bytes:
 
 
 def _high_memory_zstd() -> bytes:
-    options = {zstd.CompressionParameter.window_log: 29}
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 29}
     compressor = zstd.ZstdCompressor(options=options)
     return compressor.compress(tar(entry(b"a"))) + compressor.flush()
 
