@@ -19,5 +19,5 @@ USER saga
 VOLUME /data
 EXPOSE 8030
 CMD ["python", "-m", "uvicorn", "saga_project.asgi:application", "--host=0.0.0.0", "--port=8030", \
-     "--workers=2", "--loop=uvloop", "--http=saga_project.web.fast_path:LaneProtocol", "--log-level=warning", \
+     "--workers=2", "--loop=uvloop", "--http=saga_project.web.fast_path:FastPathProtocol", "--log-level=warning", \
      "--no-access-log", "--no-server-header", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"]

@@ -33,8 +33,8 @@ LINES = 5000
 SCRAPES = 30
 #: The part that answers each; Django answers what the fast path does not know.
 CALLS = {
-    "lookup (lane)": ("GET", "/api/v1/services/service-000001"),
-    "heartbeat (lane)": ("POST", "/api/v1/services/service-000001/heartbeat"),
+    "lookup (fast path)": ("GET", "/api/v1/services/service-000001"),
+    "heartbeat (fast path)": ("POST", "/api/v1/services/service-000001/heartbeat"),
     "one page of ten (Django)": ("GET", "/api/v1/services?limit=10"),
     "events, newest ten (Django)": ("GET", "/api/v1/events?limit=10"),
 }
@@ -134,8 +134,8 @@ def _time_scrapes(server: Server) -> float:
 
 def _scrape(server: Server) -> None:
     with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=30) as answer:
-        if b"saga_lane_answers_total" not in answer.read():
-            raise SystemExit("/metrics does not tell of the lane")
+        if b"saga_fast_path_answers_total" not in answer.read():
+            raise SystemExit("/metrics does not tell of the fast path")
 
 
 def _run(

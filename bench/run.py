@@ -168,7 +168,7 @@ def _everybody_else(bench: Bench) -> dict[str, Contestant]:
     if (peer := bench.fastapi()) is not None:
         _replay(peer, calls.saga()["register again"].make(SERVICES))
         found["fastapi"] = Contestant(peer, calls.saga())
-    plain = bench.saga("plain", SAGA_LANE="false")
+    plain = bench.saga("plain", SAGA_FAST_PATH="false")
     fill(plain, SERVICES)
     found["plain views"] = Contestant(plain, calls.saga())
     for name in {"fastapi", "etcd", "webdis", "redis"} - found.keys():

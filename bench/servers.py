@@ -117,7 +117,12 @@ class Bench:
             [
                 *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
                 *("--port", str(port), "--loop", "uvloop"),
-                *("--http", "saga_project.web.fast_path:LaneProtocol", "--log-level", "warning"),
+                *(
+                    "--http",
+                    "saga_project.web.fast_path:FastPathProtocol",
+                    "--log-level",
+                    "warning",
+                ),
                 *("--no-access-log", "--no-server-header"),
             ],
             name,

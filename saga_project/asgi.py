@@ -135,7 +135,7 @@ class Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._streams.tail.stop()
-        await fast_path.LaneProtocol.close_all()
+        await fast_path.FastPathProtocol.close_all()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)

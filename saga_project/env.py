@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from environs import Env, EnvValidationError
+
+#: Settings that were renamed, and their present names.
+FORMER_NAMES = {"SAGA_LANE": "SAGA_FAST_PATH"}
 
 
 class ConfigurationError(SystemExit):
@@ -54,7 +58,18 @@ def load(environ: Mapping[str, str] = os.environ) -> Env:
             os.environ[key] = text
     for key in [key for key, text in os.environ.items() if text == ""]:
         del os.environ[key]
+    _translate_former_names()
     return Env(eager=False)
+
+
+def _translate_former_names() -> None:
+    """Read settings under their former names, with a warning on standard error."""
+    for former, name in FORMER_NAMES.items():
+        value = os.environ.pop(former, None)
+        if value is None:
+            continue
+        os.environ.setdefault(name, value)
+        sys.stderr.write(f"{former} is now called {name}; set that instead.\n")
 
 
 def seal(env: Env) -> None:

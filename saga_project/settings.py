@@ -59,7 +59,7 @@ SAGA_LOG_LEVEL = env.str(
     "SAGA_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
 SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(min=1, max=64))
-SAGA_LANE = env.bool("SAGA_LANE", True)
+SAGA_FAST_PATH = env.bool("SAGA_FAST_PATH", True)
 SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
 
 # --- Data and secrets -----------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_the_image_does_not_run_as_root() -> None:
 
 
 def test_the_image_serves_lookups_before_django_like_make_run() -> None:
-    assert f"--http={stack.LANE}" in (ROOT / "Dockerfile").read_text()
+    assert f"--http={stack.FAST_PATH_PROTOCOL}" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_image_holds_everything_that_it_copies() -> None:

@@ -106,7 +106,11 @@ def serving(
 
 
 def _start(listener: int, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    http = stack.NO_LANE if environment.get("SAGA_LANE") == "false" else stack.LANE
+    http = (
+        stack.PLAIN_PROTOCOL
+        if environment.get("SAGA_FAST_PATH") == "false"
+        else stack.FAST_PATH_PROTOCOL
+    )
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),

@@ -27,8 +27,8 @@ from saga_project.local.supervisor import Program, Supervisor
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 WORKER_THREADS = 16
-LANE = "saga_project.web.fast_path:LaneProtocol"
-NO_LANE = "saga_project.web.accepting:SharingProtocol"
+FAST_PATH_PROTOCOL = "saga_project.web.fast_path:FastPathProtocol"
+PLAIN_PROTOCOL = "saga_project.web.accepting:SharingProtocol"
 CELERY = (
     *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
     *("-m", "celery", "--app=saga_project.celery", "--quiet"),
@@ -185,7 +185,7 @@ def _background_programs() -> list[Program]:
 
 
 def _web(fd: int) -> list[str]:
-    http = LANE if settings.SAGA_LANE else NO_LANE
+    http = FAST_PATH_PROTOCOL if settings.SAGA_FAST_PATH else PLAIN_PROTOCOL
     return [
         *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application", f"--fd={fd}"),
         *("--loop=uvloop", f"--http={http}", "--log-level=warning", "--no-access-log"),

@@ -1,10 +1,10 @@
-"""The lane: lookups, the list, heartbeats and renewals, answered before Django's handler.
+"""The fast path: lookups, the list, heartbeats and renewals, answered before Django's handler.
 
 It is the server's own HTTP protocol with one question put in front: are these bytes one whole request that
 ``registry.fast.requests`` or ``registry.fast.rendered_lists`` is sure of, with nothing unusual in it? Then
 its answer is written at once, from within the event loop, without a parser, a task, a scope or a thread.
 Everything else goes the server's ordinary way, to ``asgi`` and Django, where the views are the definition.
-``SAGA_LANE=false`` starts the server without it.
+``SAGA_FAST_PATH=false`` starts the server without it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ON_ONE, _ON_ALL, _ON_CHANGES = (
 )
 _OK = b"200 OK"
 _LOOKUPS, _LISTS, _BEATS, _BULK_BEATS, _REGISTRATIONS = (
-    counters.LANE[name]
+    counters.FAST_PATH[name]
     for name in ("lookup", "list", "heartbeat", "bulk_heartbeat", "registration")
 )
 _PROBES_OWN = frozenset({"Cache-Control"})
@@ -118,7 +118,7 @@ def _read(raw: bytes, reader: request_heads.Reader) -> _Request | None:
     return _Request(raw, line, head, body)
 
 
-class LaneProtocol(SharingProtocol):
+class FastPathProtocol(SharingProtocol):
     """One connection. While a request of ours is being answered, what comes after it is kept unread."""
 
     pulse = heartbeat_batcher.Pulse()
@@ -333,11 +333,11 @@ class LaneProtocol(SharingProtocol):
     def _head_with(self, allow: bytes) -> bytes:
         """Return ``_head`` with what the server puts on everything, which it makes anew each second."""
         headers = self.server_state.default_headers
-        if LaneProtocol._heads_made_for is not headers:
+        if FastPathProtocol._heads_made_for is not headers:
             lines = b"".join(b"%b: %b\r\n" % pair for pair in headers).replace(b"%", b"%%")
             for each in (_ON_ONE, _ON_ALL, _ON_CHANGES):
                 self._heads[each] = _head() % (lines, each)
-            LaneProtocol._heads_made_for = headers
+            FastPathProtocol._heads_made_for = headers
         return self._heads[allow]
 
 

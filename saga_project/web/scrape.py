@@ -32,18 +32,20 @@ class MetricsView(api.SagaView):
 
 def read_cache() -> Iterable[Metric]:
     every = counters.of_all_processes()
-    answers = {
+    lookups = {
         "hit": float(sum(cells[counters.HITS] for cells in every)),
         "miss": float(sum(cells[counters.MISSES] for cells in every)),
     }
-    lane = CounterMetricFamily(
-        "saga_lane_answers", "Requests answered before Django.", labels=["route", "status"]
+    answers = CounterMetricFamily(
+        "saga_fast_path_answers", "Requests answered before Django.", labels=["route", "status"]
     )
-    for route, cell in counters.LANE.items():
+    for route, cell in counters.FAST_PATH.items():
         for status, further in (("200", 0), ("503", counters.UNAVAILABLE)):
-            lane.add_metric([route, status], float(sum(cells[cell + further] for cells in every)))
-    yield metrics.counter("saga_cache_lookups", "Lookups, by source.", answers, label="result")
-    yield lane
+            answers.add_metric(
+                [route, status], float(sum(cells[cell + further] for cells in every))
+            )
+    yield metrics.counter("saga_cache_lookups", "Lookups, by source.", lookups, label="result")
+    yield answers
     yield metrics.gauge(
         "saga_cache_services", "Services cached in memory.", {"": directory.figures().size}
     )

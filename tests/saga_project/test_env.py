@@ -101,3 +101,16 @@ def test_private_networks_may_be_called_from_a_loopback_address_only(tmp_path, h
     printed = start(tmp_path, HOST=host, print_="SAGA_ALLOWED_NETWORKS").stdout
 
     assert (printed != "[]\n") is networks
+
+
+def test_a_former_name_is_read_with_a_warning(tmp_path):
+    done = start(tmp_path, print_="SAGA_FAST_PATH", SAGA_LANE="false")
+
+    assert done.stdout == "False\n"
+    assert "SAGA_LANE is now called SAGA_FAST_PATH" in done.stderr
+
+
+def test_the_present_name_wins_over_the_former_one(tmp_path):
+    done = start(tmp_path, print_="SAGA_FAST_PATH", SAGA_LANE="false", SAGA_FAST_PATH="true")
+
+    assert done.stdout == "True\n"

@@ -1,4 +1,4 @@
-"""The lane answers byte for byte what Django answers, or leaves it to Django."""
+"""The fast path answers byte for byte what Django answers, or leaves it to Django."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ class Connection:
 
 @dataclass
 class Twins:
-    """The same Saga twice, over the same data: with the lane, and without."""
+    """The same Saga twice, over the same data: with the fast path, and without."""
 
-    lane: WebServer
+    fast: WebServer
     plain: WebServer
 
     @contextlib.contextmanager
     def connections(self) -> Iterator[tuple[Connection, Connection]]:
-        both = Connection(self.lane.port), Connection(self.plain.port)
+        both = Connection(self.fast.port), Connection(self.plain.port)
         try:
             yield both
         finally:
@@ -106,10 +106,12 @@ class Twins:
 @contextlib.contextmanager
 def twins(*, mode: str = "open") -> Iterator[Twins]:
     with (
-        webserver.serving(SAGA_AUTH=mode, SAGA_RATE_LIMIT="100000") as lane,
-        webserver.serving(SAGA_AUTH=mode, SAGA_RATE_LIMIT="100000", SAGA_LANE="false") as plain,
+        webserver.serving(SAGA_AUTH=mode, SAGA_RATE_LIMIT="100000") as fast,
+        webserver.serving(
+            SAGA_AUTH=mode, SAGA_RATE_LIMIT="100000", SAGA_FAST_PATH="false"
+        ) as plain,
     ):
-        yield Twins(lane, plain)
+        yield Twins(fast, plain)
 
 
 def comparable(answer: bytes) -> bytes:
@@ -142,10 +144,10 @@ def register(name: str, **extra: object) -> operations.Registered:
     return operations.register(registration, by=None, now=NOW)
 
 
-def lane_hits(server: WebServer, *, token: str = "", status: int = 200) -> dict[str, int]:
+def fast_path_hits(server: WebServer, *, token: str = "", status: int = 200) -> dict[str, int]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     text = server.get("/metrics", headers=headers).text
-    line = rf'^saga_lane_answers_total\{{route="(\w+)",status="{status}"\}} (\S+)$'
+    line = rf'^saga_fast_path_answers_total\{{route="(\w+)",status="{status}"\}} (\S+)$'
     return {route: int(float(value)) for route, value in re.findall(line, text, re.MULTILINE)}
 
 
@@ -315,19 +317,19 @@ def services(redis: Redis) -> list[str]:
 @pytest.mark.parametrize(("mode", "count"), [("open", 1300), ("required", 700)])
 def test_answers_what_django_answers(services: list[str], mode: str, count: int) -> None:
     generator = Generator(seed=7, tokens=services)
-    with twins(mode=mode) as both, both.connections() as (lane, plain):
+    with twins(mode=mode) as both, both.connections() as (fast, plain):
         for _ in range(count):
-            assert_same(lane, plain, generator.one())
-        hits = lane_hits(both.lane, token=services[0])
+            assert_same(fast, plain, generator.one())
+        hits = fast_path_hits(both.fast, token=services[0])
 
     assert min(hits.values()) > count // 50, hits
 
 
-def assert_same(lane: Connection, plain: Connection, raw: bytes) -> None:
+def assert_same(fast: Connection, plain: Connection, raw: bytes) -> None:
     """Ask both; what was changed through one of them may take a moment to reach the other."""
     deadline = time.monotonic() + 5
     while True:
-        ours, theirs = comparable(lane.ask(raw)), comparable(plain.ask(raw))
+        ours, theirs = comparable(fast.ask(raw)), comparable(plain.ask(raw))
         if ours == theirs or time.monotonic() > deadline:
             assert ours == theirs, raw
             return
@@ -458,7 +460,7 @@ def test_revoked_token_is_rejected_while_requests_go_on(services: list[str]) -> 
             "GET", "/api/v1/services/alpha", headers={"Authorization": f"Bearer {services[0]}"}
         )
         waiting.until(
-            lambda: connection.ask(raw) and lane_hits(server, token=services[1])["lookup"] > 0
+            lambda: connection.ask(raw) and fast_path_hits(server, token=services[1])["lookup"] > 0
         )
         for _ in range(20):
             assert connection.ask(raw).startswith(b"HTTP/1.1 200")
@@ -470,7 +472,7 @@ def test_revoked_token_is_rejected_while_requests_go_on(services: list[str]) -> 
         waiting.until(lambda: connection.ask(raw).startswith(b"HTTP/1.1 401"), pause_seconds=0.02)
 
         assert connection.ask(raw).startswith(b"HTTP/1.1 401")
-        assert lane_hits(server, token=services[1])["lookup"] >= 19
+        assert fast_path_hits(server, token=services[1])["lookup"] >= 19
         connection.close()
 
 
@@ -500,7 +502,7 @@ def test_says_that_redis_is_gone_and_goes_on_when_it_is_back(redis: Redis) -> No
         url = address._replace(netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}")
         with webserver.serving(REDIS_URL=url.geturl()) as server:
             connection = Connection(server.port)
-            waiting.until(lambda: connection.ask(beat) and lane_hits(server)["heartbeat"] > 0)
+            waiting.until(lambda: connection.ask(beat) and fast_path_hits(server)["heartbeat"] > 0)
             proxy.freeze()
             begun = time.monotonic()
             refused = connection.ask(beat)
@@ -508,7 +510,7 @@ def test_says_that_redis_is_gone_and_goes_on_when_it_is_back(redis: Redis) -> No
             proxy.thaw()
             waiting.until(lambda: connection.ask(beat).startswith(b"HTTP/1.1 200"))
             connection.close()
-            counted = lane_hits(server, status=503)
+            counted = fast_path_hits(server, status=503)
 
     assert refused.startswith(b"HTTP/1.1 503")
     assert b'{"error":"Redis is not available"' in refused
