@@ -20,4 +20,4 @@ VOLUME /data
 EXPOSE 8030
 CMD ["python", "-m", "uvicorn", "saga_project.asgi:application", "--host=0.0.0.0", "--port=8030", \
      "--workers=2", "--loop=uvloop", "--http=saga_project.web.fast_path:FastPathProtocol", "--log-level=warning", \
-     "--no-access-log", "--no-server-header", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"]
+     "--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"]

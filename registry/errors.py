@@ -86,6 +86,10 @@ class TokenMissing(NotAuthenticated):
     error = "Token required"
 
 
+class CrossSiteRequest(NotAllowed):
+    error = "Cross-site request refused"
+
+
 class ScopeMissing(NotAllowed):
     error = "Scope missing"
 

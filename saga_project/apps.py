@@ -27,8 +27,8 @@ def open_beyond_loopback(**_: Any) -> list[checks.CheckMessage]:
     if settings.SAGA_AUTH == "open" and not settings.IS_LOOPBACK:
         return [
             checks.Warning(
-                f"SAGA_AUTH=open while HOST={settings.HOST}: anyone who reaches this port may"
-                " register, deploy and delete.",
+                f"SAGA_AUTH=open while HOST={settings.HOST}: programs on this machine, and a proxy"
+                " that adds no header, may register, deploy and delete without a token.",
                 hint="Set SAGA_AUTH=required and hand out tokens (manage.py create_token).",
                 id="saga.W001",
             )

@@ -24,6 +24,7 @@ from django.conf import settings
 from registry import directory
 from registry.directory import projection
 from registry.identity import accounts
+from saga_project import callers
 from saga_project.shared import counters
 from saga_project.shared.database import base as database
 from saga_project.web import fast_path, health, request_limits, streams
@@ -82,6 +83,7 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
+            callers.believe_proxy(scope)
             await self._answer(request_limits.normalised(scope), receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})

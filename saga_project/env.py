@@ -5,15 +5,19 @@ A value that cannot be understood stops the start with one line that names the v
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvValidationError
+from environs import Env, EnvValidationError, ValidationError
+
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.ASCII)
 
 #: Settings that were renamed, and their present names.
 FORMER_NAMES = {"SAGA_LANE": "SAGA_FAST_PATH"}
@@ -70,6 +74,23 @@ def _translate_former_names() -> None:
             continue
         os.environ.setdefault(name, value)
         sys.stderr.write(f"{former} is now called {name}; set that instead.\n")
+
+
+def check_networks(texts: Iterable[str]) -> None:
+    """Raise ValidationError unless each text is an address or a network in CIDR notation."""
+    for text in texts:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValidationError(
+                f"'{text}' is no address or network; write 10.0.0.7 or 10.0.0.0/8."
+            ) from None
+
+
+def check_origin(url: str) -> None:
+    """Raise ValidationError unless the text is the scheme, host and port of a web site."""
+    if _ORIGIN.fullmatch(url) is None:
+        raise ValidationError(f"'{url}' must be like https://saga.example.com, without a path.")
 
 
 def seal(env: Env) -> None:

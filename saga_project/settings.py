@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from environs import validate
 from redis.backoff import NoBackoff
@@ -47,6 +48,14 @@ SAGA_AUTH = env.str(
     validate=validate.OneOf(["open", "required"]),
 )
 ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
+# Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks.
+SAGA_TRUSTED_PROXIES: list[str] = env.list(
+    "SAGA_TRUSTED_PROXIES", [], validate=configuration.check_networks
+)
+# The address under which people open Saga, such as https://saga.example.com.
+SAGA_PUBLIC_URL = (
+    env.str("SAGA_PUBLIC_URL", "", validate=configuration.check_origin) or ""
+).rstrip("/")
 DEBUG = env.bool("SAGA_DEBUG", False)
 # Where a worker that shares no host with a web process answers Prometheus; 0: nowhere.
 SAGA_WORKER_METRICS_PORT = env.int(
@@ -126,6 +135,11 @@ SAGA_ALLOWED_NETWORKS = env.list("SAGA_ALLOWED_NETWORKS", PRIVATE_NETWORKS if IS
 
 configuration.seal(env)
 
+IS_PUBLIC_OVER_TLS = SAGA_PUBLIC_URL.startswith("https://")
+if SAGA_PUBLIC_URL and "*" not in ALLOWED_HOSTS:
+    _public_host = urlsplit(SAGA_PUBLIC_URL).hostname or ""
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, f"[{_public_host}]" if ":" in _public_host else _public_host]
+
 # --- Django ---------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -152,6 +166,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "saga_project.shared.api.RequestIdMiddleware",
     "saga_project.shared.metrics.RequestMetricsMiddleware",
+    "saga_project.console.login.SecureCookiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -240,11 +255,18 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "saga_session"
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "saga_project.console.failures.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [SAGA_PUBLIC_URL] if SAGA_PUBLIC_URL else []
+# Over plain HTTP the cookies get Secure where a trusted proxy says that its client spoke HTTPS.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PUBLIC_OVER_TLS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_PUBLIC_OVER_TLS else 0
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = dt.timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "saga_project.console.login.LockoutHandler"
+AXES_CLIENT_IP_CALLABLE = "saga_project.console.login.address_of"
 AXES_LOCKOUT_TEMPLATE = "console/locked_out.html"
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_RESET_ON_SUCCESS = True

@@ -115,7 +115,14 @@ def _start(listener: int, folder: Path, environment: dict[str, str]) -> subproce
         [
             *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
             *("--fd", str(listener), "--loop", "uvloop", "--http", http),
-            *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+            *(
+                "--no-access-log",
+                "--no-proxy-headers",
+                "--log-level",
+                "warning",
+                "--timeout-graceful-shutdown",
+                "5",
+            ),
         ],
         cwd=ROOT,
         env={

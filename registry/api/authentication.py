@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -17,12 +15,13 @@ from registry import errors
 from registry.api import throttling
 from registry.identity import accounts, oidc
 from registry.identity.accounts import Caller
+from saga_project import callers
 
 if TYPE_CHECKING:  # DRF imports this module before its views exist
     from rest_framework.views import APIView
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_HOST = re.compile(r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(:[0-9]{1,5})?", re.ASCII)
+OTHER_SITES = frozenset({"cross-site", "same-site"})  # values of Sec-Fetch-Site
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -102,37 +101,41 @@ def demand(request: HttpRequest | Request, caller: Caller | None, scope: str) ->
     In open mode every caller may read, whatever its token; a change is made in the name of the
     token's account, so it is held to the token's scopes.
     """
-    is_open = is_open_to(request.get_host())
+    is_open = is_open_to(request)
     if caller is None:
         if not is_open:
             raise errors.TokenMissing("Send a token as 'Authorization: Bearer <token>'.")
+        _refuse_other_sites(request)
         return
     if not caller.has_scope(scope) and not (is_open and request.method in READS):
         raise errors.ScopeMissing(f"The token of '{caller}' does not have the scope '{scope}'.")
 
 
-def is_open_to(host: str) -> bool:
-    """Whether a request with that ``Host`` and without a token is served.
-
-    On a loopback address one that takes a loopback ``Host``: what came through a reverse proxy or a
-    rebound DNS name carries another one.
-    """
+def is_open_to(request: HttpRequest | Request) -> bool:
+    """Return whether the request is served without a token: in open mode, to local callers."""
     if settings.SAGA_AUTH != "open":
         return False
-    return not settings.IS_LOOPBACK or is_loopback_host(host)
+    has_host = "HTTP_HOST" in request.META or "asgi.scope" not in request.META
+    return callers.is_local(
+        peer=request.META.get("REMOTE_ADDR", ""),
+        # Without the header Django takes the name of the listening socket.
+        host=request.get_host() if has_host else "",
+        http_version=request.META.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
+        header_names=[name.lower() for name in request.headers],
+    )
 
 
-def is_loopback_host(header: str) -> bool:
-    """Whether a ``Host`` header names this machine; its port is of no concern."""
-    match = _HOST.fullmatch(header)
-    if match is None:
-        return False
-    if match["name"] is not None and match["name"].lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(match["name"] or match["ipv6"]).is_loopback
-    except ValueError:
-        return False
+def _refuse_other_sites(request: HttpRequest | Request) -> None:
+    """Raise CrossSiteRequest where a page of another site makes the browser send a change."""
+    if request.method in READS:
+        return
+    origin = request.headers.get("Origin")
+    own = f"{request.scheme}://{request.get_host()}"
+    is_foreign = origin is not None and origin.lower() != own.lower()
+    if is_foreign or request.headers.get("Sec-Fetch-Site", "").lower() in OTHER_SITES:
+        raise errors.CrossSiteRequest(
+            "A page of another site sent this request. Send a token, or call from a program."
+        )
 
 
 def _demand_service_account(caller: Caller | None, scope: str) -> None:

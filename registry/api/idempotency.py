@@ -155,7 +155,9 @@ def _account_of(request: HttpRequest) -> str | None:
     if caller is not None:
         return f"account {caller}"
     signatures = [request.headers.get(name, "") for name in _SIGNATURE_HEADERS]
-    return hashlib.sha256("\n".join(signatures).encode()).hexdigest() if any(signatures) else ""
+    if any(signatures):
+        return hashlib.sha256("\n".join(signatures).encode()).hexdigest()
+    return "" if authentication.is_open_to(request) else "unsigned"
 
 
 def _settle(claim: IdempotencyKey, response: HttpResponseBase) -> None:

@@ -16,11 +16,12 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from registry import directory, names, operations, presence
-from registry.api import authentication, saga, throttling
+from registry.api import saga, throttling
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance
+from saga_project import callers
 from saga_project.shared import api, errors
 from saga_project.shared.request_heads import Head
 
@@ -30,7 +31,7 @@ ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need n
 MAX_HOSTS = 1000
 MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
 _STATUSES = frozenset(Instance.Health.values)
-_IS_THROTTLED = settings.SAGA_AUTH != "open"
+_IS_OPEN = settings.SAGA_AUTH == "open"
 #: Whether a request with this allowed ``Host`` needs no token. Cached: Django's settings are slow to read.
 _is_open_to: dict[bytes, bool] = {}
 
@@ -66,9 +67,12 @@ class Admission:
 
 
 def admit(head: Head, scope: str) -> Admission | None:
-    """Return the caller, None for anonymous in open mode; doubtful callers are handed on."""
+    """Return the caller, None for anonymous in open mode; doubtful callers are handed on.
+
+    The protocol has checked that an anonymous caller's connection is local.
+    """
     if head.token_digest is None:
-        is_open = _is_open_to.get(head.host)
+        is_open = _is_open_to.get(head.host) if head.is_direct else False
         if not (is_open if is_open is not None else _judge_host(head.host)):
             raise HandOn
         return None
@@ -86,7 +90,7 @@ def _judge_host(host: bytes) -> bool:
         raise HandOn
     if len(_is_open_to) >= MAX_HOSTS:
         _is_open_to.clear()
-    return _is_open_to.setdefault(host, authentication.is_open_to(text))
+    return _is_open_to.setdefault(host, _IS_OPEN and callers.is_loopback_host(text))
 
 
 def _admit(head: Head, token_digest: str, scope: str) -> Admission:
@@ -100,7 +104,7 @@ def _admit(head: Head, token_digest: str, scope: str) -> Admission:
         raise HandOn
     return Admission(
         caller,
-        throttling.bucket_of(caller) if _IS_THROTTLED else None,
+        throttling.bucket_of(caller) if not _IS_OPEN else None,
         until=time.monotonic() + ADMITTED_SECONDS,
     )
 

@@ -22,6 +22,17 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
     return _page(request, 403, "Not yours to do", "Your role does not allow this.")
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 (Django passes it)
+    """Answer a form without its secret: an old tab, refused cookies, or a proxy that Saga does not know."""
+    if not request.path.startswith(PREFIX):
+        return api.permission_denied(request)
+    text = (
+        "This form does not belong to your session. Go back, load the page anew and send it again."
+        " Behind a proxy, SAGA_PUBLIC_URL must be the address in your browser."
+    )
+    return _page(request, 403, "Form not accepted", text)
+
+
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     if not request.path.startswith(PREFIX):
         return api.bad_request(request, exception)

@@ -9,8 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from saga_project import callers
+
 
 def base_of(request: HttpRequest) -> str:
+    if settings.SAGA_PUBLIC_URL and not callers.is_loopback_host(request.get_host()):
+        return f"{settings.SAGA_PUBLIC_URL}/api/v1"
     return f"{request.scheme}://{request.get_host()}/api/v1"
 
 

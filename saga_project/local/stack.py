@@ -189,7 +189,12 @@ def _web(fd: int) -> list[str]:
     return [
         *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application", f"--fd={fd}"),
         *("--loop=uvloop", f"--http={http}", "--log-level=warning", "--no-access-log"),
-        *("--no-server-header", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"),
+        *(
+            "--no-server-header",
+            "--no-proxy-headers",
+            "--timeout-keep-alive=75",
+            "--timeout-graceful-shutdown=5",
+        ),
     ]
 
 

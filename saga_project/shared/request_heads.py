@@ -15,20 +15,28 @@ MAX_BYTES = 2048
 MAX_REMEMBERED = 2000
 
 # Headers that change no answer here; whatever is not known makes a request unusual.
+#: A request that is anonymous and has one of these is Django's to answer.
+_FORWARDING = frozenset(
+    {
+        *(b"via", b"forwarded", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto"),
+        *(b"x-forwarded-port", b"x-forwarded-host", b"x-forwarded-server"),
+    }
+)
 _IDLE = frozenset(
     {
         *(b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"cache-control"),
-        *(b"pragma", b"dnt", b"priority", b"traceparent", b"tracestate", b"via", b"forwarded"),
-        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-real-ip"),
-        *(b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"),
+        *(b"pragma", b"dnt", b"priority", b"traceparent", b"tracestate"),
+        *(b"sec-fetch-dest", b"sec-fetch-mode"),
+        *_FORWARDING,
     }
 )
 _READ = frozenset(
     {
         *(b"host", b"authorization", b"x-request-id", b"connection"),
-        *(b"content-type", b"content-length"),
+        *(b"content-type", b"content-length", b"sec-fetch-site"),
     }
 )
+_OWN_SITE = frozenset({b"none", b"same-origin"})
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 _VALUE = re.compile(rb"[ -~]*")
 _LENGTH = re.compile(rb"[0-9]{1,7}")
@@ -39,6 +47,8 @@ _BEARER = re.compile(rb"Bearer ([A-Za-z0-9._~+/-]+=*)")
 class Head:
     """The header lines of a usual request; ``token_digest`` is the hex SHA-256 of its bearer token.
 
+    ``is_direct``: no proxy forwarded it, and no page of another site sent it.
+
     ``kept`` holds what the request reader found out about these lines.
     """
 
@@ -47,6 +57,7 @@ class Head:
     request_id: str | None
     length: int
     is_json: bool
+    is_direct: bool = True
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -94,6 +105,7 @@ def _learn(lines: bytes) -> Head | None:
 
 def _judge(lines: bytes) -> Head | None:
     found: dict[bytes, bytes] = {}
+    is_forwarded = False
     for line in lines.split(b"\r\n"):
         name, colon, value = line.partition(b":")
         name = name.lower()
@@ -101,12 +113,14 @@ def _judge(lines: bytes) -> Head | None:
             return None
         if name in _READ:
             found[name] = value.strip(b" ")
-        elif name not in _IDLE:
+        elif name in _IDLE:
+            is_forwarded = is_forwarded or name in _FORWARDING
+        else:
             return None
-    return _head_of(found)
+    return _head_of(found, is_forwarded=is_forwarded)
 
 
-def _head_of(found: dict[bytes, bytes]) -> Head | None:
+def _head_of(found: dict[bytes, bytes], *, is_forwarded: bool) -> Head | None:
     length = found.get(b"content-length", b"0")
     if b"host" not in found or _LENGTH.fullmatch(length) is None:
         return None
@@ -128,4 +142,5 @@ def _head_of(found: dict[bytes, bytes]) -> Head | None:
         request_id=offered.decode("ascii") if offered is not None else None,
         length=int(length),
         is_json=content_type is not None,
+        is_direct=not is_forwarded and found.get(b"sec-fetch-site", b"none") in _OWN_SITE,
     )

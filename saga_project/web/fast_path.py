@@ -25,6 +25,7 @@ from django.http.request import validate_host
 from registry.fast import heartbeat_batcher, registration_batcher, rendered_lists, requests
 from registry.fast.requests import HandOn, Renewal
 from registry.operations import Newcomer, Registered
+from saga_project import callers
 from saga_project.shared import api, counters, errors, request_heads
 from saga_project.shared.request_heads import Head
 from saga_project.web.accepting import SharingProtocol
@@ -135,6 +136,11 @@ class FastPathProtocol(SharingProtocol):
         self._waiting: _Request | None = None
         self._unread: list[bytes] = []
         self._answered_at = 0.0
+        self._is_local = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._is_local = self.client is not None and callers.is_local_peer(self.client[0])
 
     @classmethod
     async def close_all(cls) -> None:
@@ -203,6 +209,8 @@ class FastPathProtocol(SharingProtocol):
 
     def _answer(self, request: _Request) -> bool:
         """Answer now or as soon as Redis does; False if the ordinary way must answer."""
+        if request.head.token_digest is None and not self._is_local:
+            return False
         try:
             if request.line.startswith(_LIST_ALL):
                 self._answer_read(request)

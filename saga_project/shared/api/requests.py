@@ -35,7 +35,9 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = choose_request_id(request.headers.get("X-Request-ID"))
         request.saga_request_id = request_id  # type: ignore[attr-defined]
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(
+            request_id=request_id, client=request.META.get("REMOTE_ADDR")
+        ):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response

@@ -11,6 +11,7 @@ from registry import errors
 from registry.api import authentication, throttling
 from registry.identity import accounts
 from registry.models import ServiceAccount
+from saga_project import callers
 
 pytestmark = pytest.mark.django_db
 
@@ -179,7 +180,7 @@ def test_asks_for_a_service_account_in_open_mode_too() -> None:
     ["localhost", "LOCALHOST:8030", "127.0.0.1", "127.0.0.1:8030", "127.9.9.9", "[::1]", "[::1]:1"],
 )
 def test_knows_a_loopback_host(host: str) -> None:
-    assert authentication.is_loopback_host(host)
+    assert callers.is_loopback_host(host)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_knows_a_loopback_host(host: str) -> None:
     ],
 )
 def test_knows_a_host_that_is_not_loopback(host: str) -> None:
-    assert not authentication.is_loopback_host(host)
+    assert not callers.is_loopback_host(host)
 
 
 def test_a_proxy_or_a_rebound_name_does_not_open_a_loopback_server(
@@ -215,10 +216,82 @@ def test_a_proxy_or_a_rebound_name_does_not_open_a_loopback_server(
         authentication.authorise(get(host="saga.example"), View(), caller=None)
 
 
-def test_a_server_that_was_opened_by_hand_beyond_loopback_is_open_under_any_name(
+def test_a_server_opened_by_hand_beyond_loopback_is_open_to_local_callers_only(
     settings: Settings,
 ) -> None:
     settings.ALLOWED_HOSTS = ["*"]
     settings.IS_LOOPBACK = False
 
-    authentication.authorise(get(host="saga.example"), View(), caller=None)
+    authentication.authorise(post(), View(), caller=None)
+    with pytest.raises(errors.TokenMissing):
+        authentication.authorise(post("saga.example"), View(), caller=None)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"REMOTE_ADDR": "203.0.113.9"},
+        {"REMOTE_ADDR": ""},
+        {"REMOTE_ADDR": "testclient"},
+        {"SERVER_PROTOCOL": "HTTP/1.0"},
+        {"HTTP_FORWARDED": "for=203.0.113.9"},
+        {"HTTP_VIA": "1.1 proxy"},
+        {"HTTP_X_REAL_IP": "127.0.0.1"},
+        {"HTTP_X_FORWARDED_FOR": ""},
+        {"HTTP_X_FORWARDED_ANYTHING": "x"},
+        {"asgi.scope": {}},  # a server's request without Host
+    ],
+)
+def test_a_caller_that_is_not_known_to_be_local_needs_a_token(environ: dict[str, Any]) -> None:
+    authentication.authorise(post(), View(), caller=None)
+    request = RequestFactory(SERVER_NAME="localhost").post("/api/v1/services", **environ)
+
+    with pytest.raises(errors.TokenMissing):
+        authentication.authorise(request, View(), caller=None)
+
+
+def test_a_trusted_proxy_on_this_machine_is_no_local_caller(settings: Settings) -> None:
+    settings.SAGA_TRUSTED_PROXIES = ["127.0.0.1"]
+
+    with pytest.raises(errors.TokenMissing):
+        authentication.authorise(post(), View(), caller=None)
+
+
+OTHER_SITES = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "https://localhost"},
+    {"Origin": "null"},
+    {"Origin": "http://localhost.evil.example", "Sec-Fetch-Site": "none"},
+]
+
+
+@pytest.mark.parametrize("headers", OTHER_SITES)
+def test_a_page_of_another_site_changes_nothing(headers: dict[str, str]) -> None:
+    request = RequestFactory(SERVER_NAME="localhost").post("/api/v1/services", headers=headers)
+
+    with pytest.raises(errors.CrossSiteRequest):
+        authentication.authorise(request, View(), caller=None)
+
+
+@pytest.mark.parametrize("headers", OTHER_SITES)
+def test_a_page_of_another_site_may_ask_to_read(headers: dict[str, str]) -> None:
+    request = RequestFactory(SERVER_NAME="localhost").get("/api/v1/services", headers=headers)
+
+    authentication.authorise(request, View(), caller=None)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://localhost"},
+    ],
+)
+def test_a_page_of_saga_itself_may_change(headers: dict[str, str]) -> None:
+    request = RequestFactory(SERVER_NAME="localhost").post("/api/v1/services", headers=headers)
+
+    authentication.authorise(request, View(), caller=None)

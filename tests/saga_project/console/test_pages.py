@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from registry.models import Event
-from saga_project.console import deployments, navigation
+from saga_project.console import deployments, login, navigation
 from tests import factories
 from tests.saga_project.console import rows
 from tests.saga_project.console.conftest import Member
@@ -207,3 +207,48 @@ def test_too_many_wrong_passwords_lock_the_name_out_for_a_while(db: None, redis:
 
     assert answers[:4] == [200] * 4
     assert answers[-1] == 429
+
+
+def attempt(client: Client, address: str, **environ: str) -> int:
+    sent = {"username": "adam", "password": "wrong"}
+    return client.post("/admin/login/", sent, REMOTE_ADDR=address, **environ).status_code
+
+
+def test_a_forwarded_address_that_no_trusted_proxy_sent_does_not_delay_the_lockout(
+    db: None, redis: object
+) -> None:
+    client = Client(SERVER_NAME="localhost")
+
+    answers = [
+        attempt(client, "203.0.113.9", HTTP_X_FORWARDED_FOR=f"198.51.100.{number}")
+        for number in range(6)
+    ]
+
+    assert answers[-1] == 429
+
+
+def test_a_name_tried_from_many_addresses_is_locked(db: None, redis: object) -> None:
+    client = Client(SERVER_NAME="localhost")
+    for number in range(login.FAILURES_OF_NAME):
+        assert attempt(client, f"198.51.100.{number}") == 200
+
+    assert attempt(client, "198.51.100.200") == 429
+
+
+def test_a_form_without_its_secret_is_refused_on_a_page_of_the_console(
+    db: None, redis: object
+) -> None:
+    client = Client(SERVER_NAME="localhost", enforce_csrf_checks=True)
+
+    answer = client.post("/admin/login/", {"username": "adam", "password": "wrong"})
+
+    assert answer.status_code == 403
+    assert "Form not accepted" in answer.content.decode()
+    assert "sg-failure" in answer.content.decode()
+
+
+def test_cookies_are_secure_over_https_only(db: None, redis: object) -> None:
+    for is_secure in (True, False):
+        answer = Client(SERVER_NAME="localhost").get("/admin/login/", secure=is_secure)
+
+        assert bool(answer.cookies["csrftoken"]["secure"]) is is_secure
