@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 #: Failures of one name from any address, within the time that one address is locked for.
-FAILURES_OF_NAME = 30
+FAILURES_OF_NAME = 20
 
 
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]
@@ -24,19 +24,19 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]
     The second rule stops guessing from many addresses. Open sessions go on.
     """
 
-    def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
-        return super().is_locked(request, credentials) or _is_name_locked(request, credentials)
+    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """Return the failures at this address, or of this name on the same scale, whichever is more."""
+        at_address = int(super().get_failures(request, credentials))
+        of_name = _failures_of_name(request, credentials)
+        return max(at_address, of_name * settings.AXES_FAILURE_LIMIT // FAILURES_OF_NAME)
 
 
-def _is_name_locked(request: HttpRequest, credentials: dict[str, Any] | None) -> bool:
+def _failures_of_name(request: HttpRequest, credentials: dict[str, Any] | None) -> int:
     name = get_client_username(request, credentials)
-    if not name:
-        return False
     attempts = AccessAttempt.objects.filter(
         username=name, attempt_time__gte=get_cool_off_threshold(request)
     )
-    failures = attempts.aggregate(total=Sum("failures_since_start"))["total"] or 0
-    return int(failures) >= FAILURES_OF_NAME
+    return attempts.aggregate(total=Sum("failures_since_start"))["total"] or 0
 
 
 def address_of(request: HttpRequest) -> str | None:
