@@ -24,7 +24,7 @@ from django.conf import settings
 from registry import directory
 from registry.directory import projection
 from registry.identity import accounts
-from saga_project import callers
+from saga_project import callers, head_limits
 from saga_project.shared import counters
 from saga_project.shared.database import base as database
 from saga_project.web import fast_path, health, request_limits, streams
@@ -124,6 +124,7 @@ class Application:
         """Run what a web process does beside answering, from the server's start to its stop."""
         await receive()
         _interrupt_nobody()
+        head_limits.raise_file_limit()
         _on_signal(self._streams.tail.close)
         self._streams.tail.start()
         counters.share(settings.RUN_DIR)

@@ -69,6 +69,8 @@ SAGA_LOG_LEVEL = env.str(
 )
 SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(min=1, max=64))
 SAGA_FAST_PATH = env.bool("SAGA_FAST_PATH", True)
+# Connections of one web process.
+SAGA_MAX_CONNECTIONS = env.int("SAGA_MAX_CONNECTIONS", 10_000, validate=validate.Range(min=1))
 SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
 
 # --- Data and secrets -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_BYTES = 2048
+MAX_FIELDS = 50
 MAX_REMEMBERED = 2000
 
 # Headers that change no answer here; whatever is not known makes a request unusual.
@@ -106,7 +107,10 @@ def _learn(lines: bytes) -> Head | None:
 def _judge(lines: bytes) -> Head | None:
     found: dict[bytes, bytes] = {}
     is_forwarded = False
-    for line in lines.split(b"\r\n"):
+    fields = lines.split(b"\r\n")
+    if len(fields) > MAX_FIELDS:
+        return None
+    for line in fields:
         name, colon, value = line.partition(b":")
         name = name.lower()
         if not colon or name in found or _VALUE.fullmatch(value) is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from saga_project.head_limits import LimitedProtocol
 
 
-class SharingProtocol(HttpToolsProtocol):
+class SharingProtocol(LimitedProtocol):
     """The server's own HTTP protocol; of connections that come at once, another process may take the next.
 
     A server accepts all waiting connections in one turn of its loop while the clock stands still. As libuv
