@@ -24,10 +24,9 @@ from django.conf import settings
 from registry import directory
 from registry.directory import projection
 from registry.identity import accounts
-from saga_project import callers, head_limits
-from saga_project.shared import counters
+from saga_project.shared import callers, counters
 from saga_project.shared.database import base as database
-from saga_project.web import fast_path, health, request_limits, streams
+from saga_project.web import fast_path, head_limits, health, request_limits, streams
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})

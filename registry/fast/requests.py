@@ -21,8 +21,7 @@ from registry.directory import InstanceEntry, ServiceEntry
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance
-from saga_project import callers
-from saga_project.shared import api, errors
+from saga_project.shared import api, callers, errors
 from saga_project.shared.request_heads import Head
 
 RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good;

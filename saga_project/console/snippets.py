@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from saga_project import callers
+from saga_project.shared import callers
 
 
 def base_of(request: HttpRequest) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from saga_project.head_limits import LimitedProtocol
+from saga_project.web.head_limits import LimitedProtocol
 
 
 class SharingProtocol(LimitedProtocol):

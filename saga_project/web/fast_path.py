@@ -25,8 +25,7 @@ from django.http.request import validate_host
 from registry.fast import heartbeat_batcher, registration_batcher, rendered_lists, requests
 from registry.fast.requests import HandOn, Renewal
 from registry.operations import Newcomer, Registered
-from saga_project import callers
-from saga_project.shared import api, counters, errors, request_heads
+from saga_project.shared import api, callers, counters, errors, request_heads
 from saga_project.shared.request_heads import Head
 from saga_project.web.accepting import SharingProtocol
 

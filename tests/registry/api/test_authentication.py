@@ -11,7 +11,7 @@ from registry import errors
 from registry.api import authentication, throttling
 from registry.identity import accounts
 from registry.models import ServiceAccount
-from saga_project import callers
+from saga_project.shared import callers
 
 pytestmark = pytest.mark.django_db
 

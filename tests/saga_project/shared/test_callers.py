@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
-from saga_project import callers
+from saga_project.shared import callers
 from tests import webserver
 from tests.webserver import WebServer
 

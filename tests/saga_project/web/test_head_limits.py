@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from registry.identity import accounts
-from saga_project import head_limits
+from saga_project.web import head_limits
 from tests import webserver
 from tests.webserver import WebServer
 
