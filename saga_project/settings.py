@@ -222,6 +222,8 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {
+            # With pickle, write access to Redis would run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_CONNECT_TIMEOUT": 0.4,
             "SOCKET_TIMEOUT": 0.4,
             "CONNECTION_POOL_KWARGS": {
@@ -234,6 +236,7 @@ CACHES = {
             },
         },
         "KEY_PREFIX": "saga",
+        "VERSION": 2,
     }
 }
 

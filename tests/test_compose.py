@@ -71,6 +71,30 @@ def test_everybody_must_authenticate(services: dict[str, Any]) -> None:
     assert {services[name]["environment"]["SAGA_AUTH"] for name in SAGA_SERVICES} == {"required"}
 
 
+def test_no_container_has_more_rights_than_it_needs(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert any(place.startswith("/tmp") for place in service["tmpfs"]), name
+    assert services["postgres"]["user"] == "postgres"
+    assert services["redis"]["user"] == "redis"
+
+
+def test_the_names_of_saga_must_be_given(services: dict[str, Any]) -> None:
+    hosts = services["web"]["environment"]["SAGA_ALLOWED_HOSTS"]
+
+    assert hosts.startswith("127.0.0.1,web,${SAGA_ALLOWED_HOSTS:?")
+
+
+def test_the_password_of_redis_is_on_no_command_line(services: dict[str, Any]) -> None:
+    first_line, *configuration = services["redis"]["command"][-1].splitlines()
+
+    assert "REDISCLI_AUTH" not in first_line
+    assert first_line.startswith("exec redis-server - ")
+    assert configuration == ['requirepass "$$REDISCLI_AUTH"', "END"]
+
+
 def test_redis_keeps_the_queues_through_a_restart_and_evicts_nothing(
     services: dict[str, Any],
 ) -> None:

@@ -103,7 +103,11 @@ WRITES = [
     Call("DELETE /api/v1/subscriptions/{subscription_id}", 4),
     Call("POST /api/v1/updates/jobs/{job_id}/{verb}", 12, verb="pause"),
     Call("POST /api/v1/webhooks/check-updates", 10, body={"service_name": SHOP}),
-    Call("POST /api/v1/webhooks/config", 10, body={"service_name": SHOP, "secret": "new"}),
+    Call(
+        "POST /api/v1/webhooks/config",
+        10,
+        body={"service_name": SHOP, "secret": "a new secret of webhooks"},
+    ),
     Call(
         "POST /api/v1/webhooks/deploy",
         30,

@@ -28,6 +28,18 @@ def headers(given: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def fitting(kept: Mapping[str, str], *, max_bytes: int) -> dict[str, str]:
+    """Return as many of the headers, the short ones first, as fit into ``max_bytes`` of JSON."""
+    fit: dict[str, str] = {}
+    size = len("{}")
+    for name, value in sorted(kept.items(), key=lambda pair: len(pair[0]) + len(pair[1])):
+        size += len(orjson.dumps({name: value})) + len(", ")
+        if size > max_bytes:
+            break
+        fit[name] = value
+    return fit
+
+
 def body(raw: bytes, document: Any) -> str:
     """Return the body as it came, or, where it holds secrets, the same document without them."""
     clean = without_secrets(document)

@@ -11,6 +11,9 @@ from webhooks.models import Delivery, InboundCall
 
 BATCH = 1000
 MAX_REFUSED = 10_000
+MAX_UNAUTHENTICATED = 1_000
+#: Rows beyond it are deleted so many at a time.
+RING_SLACK = 100
 
 
 def purge(*, now: dt.datetime) -> int:
@@ -33,6 +36,16 @@ def _purge_refused() -> int:
     for received_at in oldest_kept:
         return _delete(refused.filter(received_at__lt=received_at))
     return 0
+
+
+def trim_unauthenticated() -> None:
+    """Delete the oldest refused calls without a known caller, so that these are a bounded ring."""
+    ring = InboundCall.objects.filter(
+        verdict=InboundCall.Verdict.REFUSED, status__in=(401, 403), caller=""
+    ).order_by("-received_at")
+    keys = ring.values_list("pk", flat=True)
+    if keys[MAX_UNAUTHENTICATED + RING_SLACK :].exists():
+        InboundCall.objects.filter(pk__in=list(keys[MAX_UNAUTHENTICATED:][:BATCH])).delete()
 
 
 def _delete(rows: QuerySet[Model]) -> int:

@@ -70,19 +70,20 @@ def _verify(text: str, *, issuer: str) -> dict[str, Any]:
         raise errors.TokenRefused(
             "The token is not one that its issuer would have made for us."
         ) from None
+    if type(claims["exp"]) not in (int, float):
+        raise errors.TokenRefused("The token's 'exp' is not a number.")
     return claims
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
-    is_service_account = claims.get("token_type") == "client_credentials"
-    account = _account(claims["sub"], is_kept=is_service_account)
+    account = _account(claims["sub"])
     if not account.is_active:
         raise errors.TokenRefused("The token's account is switched off.")
     return Caller(
         account=account,
         scopes=frozenset(_words(claims.get("permissions"))) & accounts.SCOPES.keys(),
         expires_at=_expiry(claims["exp"]),
-        is_service_account=is_service_account,
+        is_service_account=claims.get("token_type") == "client_credentials",
         is_super=SUPER_ROLE in _words(claims.get("roles")),
     )
 
@@ -94,13 +95,11 @@ def _expiry(exp: int | float) -> dt.datetime:
         return dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def _account(subject: str, *, is_kept: bool) -> ServiceAccount:
-    """Return the row that owns what a service account registers; people get none."""
+def _account(subject: str) -> ServiceAccount:
+    """Return the row that owns what the subject registers, a program or a person."""
     name = ACCOUNT_MARK + subject
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
         name = ACCOUNT_MARK + hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
-    if not is_kept:
-        return ServiceAccount(name=name)
     return ServiceAccount.objects.get_or_create(name=name)[0]
 
 

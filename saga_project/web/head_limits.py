@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import secrets
 from typing import Any
 
 import orjson
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from saga_project.shared import api
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 100
@@ -47,7 +46,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > settings.SAGA_MAX_CONNECTIONS:
-            self._refuse(
+            self._answer_and_close(
                 b"503 Service Unavailable",
                 "Saga is busy",
                 "This process has as many connections as SAGA_MAX_CONNECTIONS allows.",
@@ -143,13 +142,13 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse_head(self) -> None:
-        self._refuse(
+        self._answer_and_close(
             b"431 Request Header Fields Too Large",
             "Request head too large",
             f"A request head has at most {MAX_HEAD_BYTES} bytes and {MAX_FIELDS} fields.",
         )
 
-    def _refuse(self, status: bytes, error: str, message: str) -> None:
+    def _answer_and_close(self, status: bytes, error: str, message: str) -> None:
         """Answer and close; where another answer is on its way, only close."""
         self._is_refused = True
         self._cancel_head_timer()
@@ -161,7 +160,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.write(
             b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
             b"x-request-id: %b\r\nconnection: close\r\n\r\n%b"
-            % (status, len(content), api.choose_request_id(None).encode("ascii"), content)
+            % (status, len(content), secrets.token_hex(16).encode("ascii"), content)
         )
         if self.transport.can_write_eof():
             self.transport.write_eof()

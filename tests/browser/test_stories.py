@@ -237,7 +237,7 @@ def test_a_viewer_finds_no_button(log_in: LogIn, artifacts: Artifacts) -> None:
     webhooks.operations.configure(
         "shop",
         endpoints={"ops": "http://127.0.0.1:9/a-secret-path"},
-        secret="s",
+        secret="a secret shown nowhere",
         now=timezone.now(),
     )
     page = log_in("vera")

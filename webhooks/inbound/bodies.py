@@ -144,7 +144,7 @@ class ConfigShape(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Channel to URL; replaces the whole map.",
     )
-    secret = OptionalTextField(help_text="Kept when absent, removed when null.")
+    secret = OptionalTextField(help_text="At least 16 bytes. Kept when absent, removed when null.")
 
 
 SHAPES: dict[str, type[serializers.Serializer[Any]]] = {

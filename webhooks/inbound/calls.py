@@ -17,7 +17,7 @@ from registry import names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from saga_project.shared.errors import InvalidRequest
-from webhooks import errors, redaction, signatures, signing_secrets
+from webhooks import errors, redaction, retention, signatures, signing_secrets
 from webhooks.inbound.senders import github
 from webhooks.models import InboundCall
 from webhooks.signatures import Proof
@@ -28,6 +28,7 @@ Verdict = InboundCall.Verdict
 
 _MESSAGE_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 MAX_REFUSED_BODY = 4096
+MAX_UNAUTHENTICATED_HEADERS = 2048
 # What was not let in is not let in by a replay either.
 UNREPLAYABLE = frozenset({401, 403})
 
@@ -210,7 +211,12 @@ def refuse(call: Call, answer: Answer, *, now: dt.datetime) -> None:
         row.body, row.is_whole = row.body[:MAX_REFUSED_BODY], False
     if answer.status in UNREPLAYABLE:
         row.is_whole = False
+    is_unauthenticated = answer.status in UNREPLAYABLE and call.caller is None
+    if is_unauthenticated:
+        row.headers = redaction.fitting(row.headers, max_bytes=MAX_UNAUTHENTICATED_HEADERS)
     row.save(force_insert=True)
+    if is_unauthenticated:
+        retention.trim_unauthenticated()
 
 
 def _row(call: Call, *, verdict: str, now: dt.datetime) -> InboundCall:

@@ -24,6 +24,7 @@ from webhooks.models import (
 
 MAX_ENDPOINTS = 100
 MAX_SECRET_LENGTH = 512
+MIN_KEY_BYTES = 16
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
@@ -56,14 +57,20 @@ def judge(*, endpoints: Mapping[str, str] | None, secret: Secret) -> None:
 
 
 def _judge_secret(secret: str) -> None:
-    if not 1 <= len(secret) <= MAX_SECRET_LENGTH:
+    if len(secret) > MAX_SECRET_LENGTH:
         raise errors.InvalidSecret(
-            f"A secret has 1-{MAX_SECRET_LENGTH} characters.", field="secret"
+            f"A secret has at most {MAX_SECRET_LENGTH} characters.", field="secret"
         )
     try:
-        signatures.key_of(secret)
+        key = signatures.key_of(secret)
     except ValueError as exc:
         raise errors.InvalidSecret(str(exc), field="secret") from None
+    if len(key) < MIN_KEY_BYTES:
+        raise errors.InvalidSecret(
+            f"A secret has at least {MIN_KEY_BYTES} bytes; this one has {len(key)}."
+            " Make one with: openssl rand -hex 32",
+            field="secret",
+        )
 
 
 def configure(

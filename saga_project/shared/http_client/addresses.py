@@ -26,10 +26,13 @@ NEVER = tuple(
         "224.0.0.0/4",
         "240.0.0.0/4",
         "::/128",
+        "::ffff:0:0:0/96",
         "64:ff9b::/96",
         "64:ff9b:1::/48",
         "2001::/32",
         "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
         "fd00:ec2::/32",
         "fd20:ce::/32",
         "fe80::/10",
@@ -38,6 +41,7 @@ NEVER = tuple(
     )
 )
 _LOOPBACK_V6 = ipaddress.IPv6Address("::1")
+_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 _COMPATIBLE_V6 = ipaddress.IPv6Network("::/96")
 
 
@@ -57,6 +61,11 @@ def own_ports() -> set[int]:
     return {int(database or 5432), redis.port or 6379}
 
 
+def _is_public(address: IPAddress) -> bool:
+    """Return whether any host may be at the address; in IPv6 only 2000::/3 is given out to hosts."""
+    return address.is_global and (address.version == 4 or address in _UNICAST_V6)
+
+
 def judge(text: str, *, purpose: str) -> None:
     """Raise AddressRefused unless this address may be dialled."""
     address = ipaddress.ip_address(text.partition("%")[0])
@@ -67,7 +76,7 @@ def judge(text: str, *, purpose: str) -> None:
             raise AddressRefused(f"The {purpose} URL leads to an address that is never called.")
     if _is_in(address, NEVER) or address.is_multicast:
         raise AddressRefused(f"The {purpose} URL leads to an address that is never called.")
-    if not address.is_global and not _is_in(
+    if not _is_public(address) and not _is_in(
         address, _networks(tuple(settings.SAGA_ALLOWED_NETWORKS))
     ):
         raise AddressRefused(

@@ -117,11 +117,17 @@ def test_the_same_subject_is_the_same_account(issuer: Issuer) -> None:
     assert recognise(issuer.token()).account == recognise(issuer.token(jti="2")).account
 
 
-def test_a_person_is_no_service_account(issuer: Issuer) -> None:
+def test_a_person_is_no_service_account_and_owns_what_it_registers(issuer: Issuer) -> None:
     caller = recognise(issuer.token(token_type="access", sub="anna"))
 
     assert not caller.is_service_account
-    assert not ServiceAccount.objects.exists()
+    assert caller.account == ServiceAccount.objects.get(name="oidc:anna")
+
+
+@pytest.mark.parametrize("exp", ["4102444800", "4102444800.5", True])
+def test_an_expiry_that_is_no_number_is_refused(issuer: Issuer, exp: object) -> None:
+    with pytest.raises(errors.TokenRefused):
+        recognise(issuer.token(exp=exp))
 
 
 def test_a_super_administrator_passes_all(issuer: Issuer) -> None:

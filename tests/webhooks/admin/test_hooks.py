@@ -10,7 +10,7 @@ from webhooks.models import GitHubHook
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
-SECRET = "canary-token"
+SECRET = "canary-token-of-a-webhook"
 HOOKS = "/admin/webhooks/githubhook/"
 FIELDS = {
     "repository": "example/payment",

@@ -14,7 +14,8 @@ from rest_framework.test import APIClient
 
 from registry import operations as registry_operations
 from registry.models import Event, Service
-from webhooks import operations, signatures
+from webhooks import operations, retention, signatures
+from webhooks.inbound import calls
 from webhooks.models import GLOBAL, Delivery, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -415,44 +416,44 @@ def test_each_way_to_prove_the_secret_is_let_in(
 
 
 def test_a_secret_of_the_service_replaces_the_global_one(api: APIClient, service: Service) -> None:
-    configure("global", name=GLOBAL)
+    configure("the global secret", name=GLOBAL)
     configure()
 
-    refused = post(api, "health", {**HEALTH, "webhook_secret": "global"})
+    refused = post(api, "health", {**HEALTH, "webhook_secret": "the global secret"})
     accepted = post(api, "health", {**HEALTH, "webhook_secret": SECRET})
 
     assert (refused.status_code, accepted.status_code) == (401, 200)
 
 
 def test_the_global_secret_guards_services_without_one(api: APIClient, service: Service) -> None:
-    configure("global", name=GLOBAL)
+    configure("the global secret", name=GLOBAL)
 
     refused = post(api, "health", HEALTH)
-    accepted = post(api, "health", {**HEALTH, "webhook_secret": "global"})
+    accepted = post(api, "health", {**HEALTH, "webhook_secret": "the global secret"})
 
     assert (refused.status_code, accepted.status_code) == (401, 200)
 
 
 def test_the_previous_secret_lives_for_a_day(api: APIClient, service: Service) -> None:
     now = timezone.now()
-    for age_hours, secret in ((23, "first"), (0, "second")):
+    for age_hours, secret in ((23, "the first secret"), (0, "the second secret")):
         operations.configure(
             NAME, endpoints=None, secret=secret, now=now - dt.timedelta(hours=age_hours)
         )
 
-    assert post(api, "health", {**HEALTH, "webhook_secret": "first"}).status_code == 200
-    assert post(api, "health", {**HEALTH, "webhook_secret": "second"}).status_code == 200
+    assert post(api, "health", {**HEALTH, "webhook_secret": "the first secret"}).status_code == 200
+    assert post(api, "health", {**HEALTH, "webhook_secret": "the second secret"}).status_code == 200
 
 
 def test_the_previous_secret_dies_after_a_day(api: APIClient, service: Service) -> None:
     now = timezone.now()
-    for age_hours, secret in ((30, "first"), (25, "second")):
+    for age_hours, secret in ((30, "the first secret"), (25, "the second secret")):
         operations.configure(
             NAME, endpoints=None, secret=secret, now=now - dt.timedelta(hours=age_hours)
         )
 
-    assert post(api, "health", {**HEALTH, "webhook_secret": "first"}).status_code == 401
-    assert post(api, "health", {**HEALTH, "webhook_secret": "second"}).status_code == 200
+    assert post(api, "health", {**HEALTH, "webhook_secret": "the first secret"}).status_code == 401
+    assert post(api, "health", {**HEALTH, "webhook_secret": "the second secret"}).status_code == 200
 
 
 def test_a_removed_secret_is_gone_at_once(api: APIClient, service: Service) -> None:
@@ -558,3 +559,36 @@ def test_a_body_that_is_no_json_is_not_kept(api: APIClient) -> None:
 
     call = InboundCall.objects.get()
     assert (call.status, call.body, call.is_whole) == (400, "", False)
+
+
+# --- Refused calls without a known caller ---------------------------------------------------------
+
+
+def test_a_refused_anonymous_call_keeps_few_headers(api: APIClient, service: Service) -> None:
+    configure()
+    many = {f"X-Long-{number}": "x" * 500 for number in range(60)}
+
+    assert post(api, "health", HEALTH, **many).status_code == 401
+
+    row = InboundCall.objects.get()
+    assert 0 < len(json.dumps(row.headers).encode()) <= calls.MAX_UNAUTHENTICATED_HEADERS
+    assert row.headers["content-type"] == "application/json"
+
+
+def test_refused_anonymous_calls_are_a_bounded_ring(
+    api: APIClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MAX_UNAUTHENTICATED", 3)
+    monkeypatch.setattr(retention, "RING_SLACK", 2)
+    configure()
+    assert post(api, "health", {**HEALTH, "webhook_secret": SECRET}).status_code == 200
+    assert post(api, "health", {**HEALTH, "status": 7, "webhook_secret": SECRET}).status_code == 400
+
+    for number in range(9):
+        refused = post(api, "health", HEALTH, **{"X-Request-ID": f"guess-{number}"})
+        assert refused.status_code == 401
+
+    kept = InboundCall.objects.filter(status=401).order_by("-received_at")
+    assert 3 <= len(kept) <= 5
+    assert kept[0].request_id == "guess-8"
+    assert InboundCall.objects.filter(status__in=(200, 400)).count() == 2

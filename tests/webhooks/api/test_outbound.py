@@ -24,6 +24,7 @@ from webhooks.models import (
     receiver_of,
 )
 
+LONG = "a secret with enough bytes"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 NAME = "payment-service"
@@ -175,7 +176,7 @@ def test_a_service_without_configuration_is_404(api: APIClient, service: Service
 
 def test_endpoints_replace_the_whole_map_and_the_secret_is_kept(api: APIClient) -> None:
     two = {"a": "http://a.example/", "b": "http://b.example/"}
-    post(api, "config", {"service_name": NAME, "endpoints": two, "secret": "s"})
+    post(api, "config", {"service_name": NAME, "endpoints": two, "secret": LONG})
 
     post(api, "config", {"service_name": NAME, "endpoints": {"c": "http://c.example/"}})
 
@@ -204,7 +205,7 @@ def test_what_waits_goes_where_its_channel_leads_now(api: APIClient) -> None:
 
 def test_a_secret_of_null_is_removed_and_endpoints_are_kept(api: APIClient) -> None:
     endpoints = {"a": "http://a.example/"}
-    post(api, "config", {"service_name": NAME, "endpoints": endpoints, "secret": "s"})
+    post(api, "config", {"service_name": NAME, "endpoints": endpoints, "secret": LONG})
 
     response = post(api, "config", {"service_name": NAME, "secret": None})
 
@@ -214,7 +215,7 @@ def test_a_secret_of_null_is_removed_and_endpoints_are_kept(api: APIClient) -> N
 
 
 def test_a_configuration_is_told(api: APIClient) -> None:
-    post(api, "config", {"service_name": NAME, "secret": "s"})
+    post(api, "config", {"service_name": NAME, "secret": LONG})
 
     event = Event.objects.get(type="webhook.configured")
     assert (event.service_name, event.data) == (NAME, {"channels": [], "has_secret": True})
@@ -236,11 +237,13 @@ def test_a_configuration_is_told(api: APIClient) -> None:
         {"endpoints": {"a" * 65: "http://a.example/"}},
         {"endpoints": {f"c{n}": "http://a.example/" for n in range(101)}},
         {"secret": ""},
+        {"secret": "fifteen letters"},
+        {"secret": "whsec_MTIzNDU2Nzg5MDEyMzQ1"},
         {"secret": 1},
         {"secret": "a" * 513},
         {"secret": "whsec_"},
         {"secret": "whsec_not base64"},
-        {"service_name": "a b", "secret": "s"},
+        {"service_name": "a b", "secret": LONG},
     ],
 )
 def test_refuses_what_cannot_be_configured(api: APIClient, body: dict[str, Any]) -> None:
@@ -258,9 +261,9 @@ def test_where_tokens_are_asked_for_a_valid_signature_needs_none(
     api: APIClient, service: Service, settings: Any
 ) -> None:
     settings.SAGA_AUTH = "required"
-    operations.configure(NAME, endpoints=None, secret="s", now=timezone.now())
+    operations.configure(NAME, endpoints=None, secret=LONG, now=timezone.now())
     body = {"service_name": NAME, "event": "crashed"}
-    signature = signatures.sign_body(json.dumps(body).encode(), secret="s")
+    signature = signatures.sign_body(json.dumps(body).encode(), secret=LONG)
 
     signed = post(api, "lifecycle", body, **{"X-Webhook-Signature": signature})
     shown = post(api, "lifecycle", {**body, "webhook_secret": "s"})
@@ -277,7 +280,7 @@ def test_where_tokens_are_asked_for_nothing_goes_without(
 ) -> None:
     settings.SAGA_AUTH = "required"
 
-    assert post(api, route, {**NOTIFY, "secret": "s"}).status_code == 401
+    assert post(api, route, {**NOTIFY, "secret": LONG}).status_code == 401
 
 
 def test_a_secret_that_only_the_call_knows_does_not_stand_for_a_token(

@@ -126,7 +126,7 @@ def test_a_replay_carries_what_the_call_once_proved(api: APIClient) -> None:
     operations.configure(NAME, endpoints=None, secret=SECRET, now=timezone.now())
     raw = json.dumps(CRASH).encode()
     first = crash(api, raw, signature=signatures.sign_body(raw, secret=SECRET))
-    operations.configure(NAME, endpoints=None, secret="another since", now=timezone.now())
+    operations.configure(NAME, endpoints=None, secret="another one since then", now=timezone.now())
 
     answer = operations.replay_call(first.pk, by="otto", now=timezone.now())
 
