@@ -66,10 +66,9 @@ def test_a_head_beyond_the_limits_is_refused_and_one_within_is_not(server: WebSe
         answer = answer_to(server, raw)
         assert answer.startswith(b"HTTP/1.1 431 "), answer[:200]
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "Request head too large"
-    with connect(server) as connection:
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(long_trailer)
-            assert b" 200 " not in connection.recv(20)
+    with connect(server) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(long_trailer)
+        assert b" 200 " not in connection.recv(20)
 
 
 def test_a_head_that_is_never_complete_and_a_silent_connection_are_closed(
