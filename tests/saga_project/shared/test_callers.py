@@ -42,7 +42,7 @@ FORWARDED = [
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("fast_path", ["true", "false"])
 def test_open_mode_serves_local_callers_only(fast_path: str, redis: object) -> None:
-    with webserver.serving(SAGA_LANE=fast_path, SAGA_AUTH="open") as server:
+    with webserver.serving(SAGA_FAST_PATH=fast_path, SAGA_AUTH="open") as server:
         for method in ("POST", "GET"):
             assert status_of(server, "Host: localhost", method=method) == 200
             assert status_of(server, "Host: 127.0.0.1:8030", method=method) == 200
