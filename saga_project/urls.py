@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from saga_project.web import health, openapi, scrape
+from saga_project.web import health, openapi, root, scrape
 
 API: list[URLPattern | URLResolver] = [
     path("schema", openapi.SchemaView.as_view()),
@@ -17,6 +17,7 @@ API: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("", root.RootView.as_view()),
     path("metrics", scrape.MetricsView.as_view()),
     path("livez", health.LivenessView.as_view()),
     path("readyz", health.ReadinessView.as_view()),
