@@ -180,7 +180,7 @@ def _step(job: Job, position: int, now: dt.datetime) -> Step:
 
 def _webhooks(services: list[Service], now: dt.datetime) -> None:
     configurations = Configuration.objects.bulk_create(
-        Configuration(service_name=service.name, configured_at=now) for service in services
+        Configuration(service=service, configured_at=now) for service in services
     )
     Endpoint.objects.bulk_create(
         Endpoint(configuration=configuration, channel=channel, url="https://hooks.example/a")

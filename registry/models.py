@@ -252,6 +252,26 @@ class Instance(models.Model):
         return f"{self.service.name}/{self.instance_id}"
 
 
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def blocking(self) -> SubscriptionQuerySet:
+        """Return those that keep their service registered.
+
+        Where an account owns the service, its own count, and those of others that it accepted.
+        """
+        is_own = Q(account=F("service__account"))
+        is_counted = Q(service__account=None) | Q(is_accepted=True) | is_own
+        return self.exclude(state=Subscription.State.CANCELLED).filter(is_counted)
+
+    def visible_to(self, *, account_id: int | None) -> SubscriptionQuerySet:
+        """Return an account's own, those of its services, and those that no account owns on either side."""
+        if account_id is None:
+            return self.filter(account=None)
+        is_unowned = Q(account=None, service__account=None)
+        return self.filter(
+            Q(account_id=account_id) | Q(service__account_id=account_id) | is_unowned
+        )
+
+
 class Subscription(models.Model):
     """A program that depends on a service and gets its events at a callback URL."""
 
@@ -282,8 +302,14 @@ class Subscription(models.Model):
     account = models.ForeignKey(
         ServiceAccount, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    is_accepted = models.BooleanField(
+        default=False,
+        help_text="The service's owner accepted it: it keeps the service from being deregistered.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = SubscriptionQuerySet.as_manager()
 
     class Meta:
         ordering = ["created_at", "id"]

@@ -101,7 +101,7 @@ class ConfigurationFactory(factory.django.DjangoModelFactory[webhooks.Configurat
     class Meta:
         model = webhooks.Configuration
 
-    service_name = "payment-service"
+    service = declarations.SubFactory(ServiceFactory, name="payment-service")
     configured_at = NOW
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from saga_project.shared.errors import (
     Conflict,
     InvalidRequest,
+    NotAllowed,
     NotAuthenticated,
     NotFound,
     Unavailable,
@@ -42,6 +43,12 @@ class ChannelNotConfigured(InvalidRequest):
 
 class NothingToConfigure(InvalidRequest):
     error = "Nothing to configure"
+
+
+class GlobalConfigurationOwned(NotAllowed):
+    """What concerns all services is an administrator's to set."""
+
+    error = "Administrator required"
 
 
 class ConfigurationNotFound(NotFound):

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Subscription
+from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service, Subscription
 
 MAX_CHANNEL_LENGTH = 64
 MAX_MESSAGE_ID_LENGTH = 255
@@ -19,14 +19,24 @@ GLOBAL = ""
 
 
 class Configuration(models.Model):
-    """A service's endpoints and secret; the one with an empty name holds for all others."""
+    """A service's endpoints and secret; the one without a service is the global configuration."""
 
-    service_name = models.CharField(
-        max_length=MAX_NAME_LENGTH,
-        unique=True,
+    service = models.OneToOneField(
+        Service,
+        null=True,
         blank=True,
-        db_collation="C",
+        on_delete=models.CASCADE,
+        related_name="webhook_configuration",
         help_text="Empty for the global configuration.",
+    )
+    is_administered = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Of the global one: an administrator set it, so that only administrators may change it.",
+    )
+    accepts_global_secret = models.BooleanField(
+        default=False,
+        help_text="The global secret may also sign for this service, although an account owns it.",
     )
     sealed_secret = models.TextField(blank=True, editable=False)
     sealed_previous_secret = models.TextField(blank=True, editable=False)
@@ -34,8 +44,11 @@ class Configuration(models.Model):
     configured_at = models.DateTimeField()
 
     class Meta:
-        ordering = ["service_name"]
+        ordering = ["service__name"]
         constraints = [
+            models.UniqueConstraint(
+                fields=["service"], nulls_distinct=False, name="one_global_configuration"
+            ),
             models.CheckConstraint(
                 name="previous_secret_has_an_end",
                 condition=Q(sealed_previous_secret="") | Q(previous_secret_until__isnull=False),
@@ -44,6 +57,10 @@ class Configuration(models.Model):
 
     def __str__(self) -> str:
         return self.service_name or "global"
+
+    @property
+    def service_name(self) -> str:
+        return GLOBAL if self.service is None else self.service.name
 
 
 class Endpoint(models.Model):

@@ -14,7 +14,10 @@ from registry.events import published
 from registry.models import Event, Subscription
 from saga_project.shared import wakeups
 from webhooks.models import Delivery, receiver_of
+from webhooks.operations import configuration
 from webhooks.outbound.channels import standard
+
+TAKEN_OVER = "service.taken_over"
 
 
 @receiver(published, dispatch_uid="webhooks.enqueue")
@@ -36,6 +39,14 @@ def enqueue(events: Sequence[Event], **_: Any) -> None:
     if rows:
         Delivery.objects.bulk_create(rows)
         wakeups.ring("webhooks.deliver")
+
+
+@receiver(published, dispatch_uid="webhooks.drop_configuration")
+def drop_configuration(events: Sequence[Event], **_: Any) -> None:
+    """Drop what others configured for a service that an account takes over."""
+    for event in events:
+        if event.type == TAKEN_OVER:
+            configuration.drop(event.service_name, now=event.occurred_at)
 
 
 def matches(subscription: Subscription, kind: str) -> bool:

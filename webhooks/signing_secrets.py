@@ -1,23 +1,43 @@
-"""The secrets that are alive for a service: its own, else the global ones; at most two of them."""
+"""The secrets that are alive for a service: its own, else the global ones; at most two of them.
+
+The global secret does not speak for a service that an account owns, unless an administrator allowed it.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 
+from django.db.models import Q, Subquery
+
+from registry.models import Service
 from saga_project.shared import crypto
-from webhooks.models import GLOBAL, Configuration
+from webhooks.models import Configuration
 
 PREVIOUS_SECRET_LIFE = dt.timedelta(hours=24)
 
 
 def live(service_name: str, *, now: dt.datetime) -> list[str]:
     """Return the secrets that count for ``service_name``, newest first; none where none is configured."""
-    rows = Configuration.objects.filter(service_name__in={service_name, GLOBAL}).exclude(
-        sealed_secret=""
-    )
-    by_name = {row.service_name: row for row in rows}
-    row = by_name.get(service_name) or by_name.get(GLOBAL)
-    return [] if row is None else of(row, now=now)
+    services = Service.objects.filter(name=service_name)
+    rows = Configuration.objects.filter(Q(service=None) | Q(service__in=services.values("pk")))
+    annotated = rows.annotate(owner_id=Subquery(services.values("account_id")[:1]))
+    own = shared = owner_id = None
+    for row in annotated:
+        owner_id = row.owner_id
+        if row.service_id is None:
+            shared = row
+        else:
+            own = row
+    if own is not None and own.sealed_secret:
+        return of(own, now=now)
+    if shared is None or not _speaks_for(own, owner_id=owner_id):
+        return []
+    return of(shared, now=now)
+
+
+def _speaks_for(own: Configuration | None, *, owner_id: int | None) -> bool:
+    """Whether the global secret counts for a service with that configuration and owner."""
+    return owner_id is None or (own is not None and own.accepts_global_secret)
 
 
 def of(configuration: Configuration, *, now: dt.datetime) -> list[str]:

@@ -36,7 +36,6 @@ def _deregister(request: HttpRequest, service: Service, reason: str) -> None:
         by=accounts.staff(request.user.get_username()),
         now=timezone.now(),
         reason=reason,
-        is_blocked_by_subscriptions=True,
     )
 
 

@@ -199,7 +199,6 @@ class RegisterView(ScaiControlView):
             by=_caller(request),
             now=timezone.now(),
             reason=data.get("reason", ""),
-            is_blocked_by_subscriptions=True,
         )
         return Response(status=204)
 

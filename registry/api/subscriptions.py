@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from registry import errors, names, operations
 from registry.identity import accounts
+from registry.identity.accounts import Caller
 from registry.models import Subscription
 from saga_project.shared import api, http_client, timestamps
 from saga_project.shared.api import fields
@@ -50,7 +51,19 @@ class SubscriptionSerializer(serializers.Serializer[Any]):
     callback_url = serializers.CharField(allow_null=True)
     topics = serializers.ListField(child=serializers.CharField())
     state = serializers.ChoiceField(choices=Subscription.State.choices)
+    accepted = serializers.BooleanField(
+        help_text="The service's owner accepted it, so that it keeps the service from being deregistered."
+    )
     created_at = serializers.DateTimeField()
+
+
+class SubscriptionChangeSerializer(serializers.Serializer[Any]):
+    accepted = serializers.BooleanField(help_text="The owner of the service sets it.")
+
+    def validate_accepted(self, value: bool) -> bool:
+        if not isinstance(self.initial_data.get("accepted"), bool):
+            raise serializers.ValidationError("Must be true or false.")
+        return value
 
 
 class NewSubscriptionSerializer(SubscriptionSerializer):
@@ -62,14 +75,19 @@ class SubscriptionListSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
 
 
-def subscription_body(subscription: Subscription) -> dict[str, Any]:
+def subscription_body(subscription: Subscription, *, by: Caller | None) -> dict[str, Any]:
+    """Return what the caller sees; where a callback leads is the subscriber's."""
+    url = subscription.callback_url
+    if url and not operations.is_subscriber(subscription, by):
+        url = http_client.masked(url)
     return {
         "id": str(subscription.pk),
         "service_name": subscription.service.name,
         "subscriber": subscription.subscriber,
-        "callback_url": subscription.callback_url or None,
+        "callback_url": url or None,
         "topics": subscription.topics,
         "state": subscription.state,
+        "accepted": subscription.is_accepted,
         "created_at": timestamps.iso(subscription.created_at),
     }
 
@@ -90,12 +108,13 @@ class SubscriptionListView(api.SagaView):
     )
     def get(self, request: Request) -> Response:
         limit, offset = api.read_limit(request) or 100, api.read_offset(request)
-        rows = Subscription.objects.select_related("service")
+        caller = accounts.caller_of(request.user)
+        rows = operations.visible_subscriptions(caller)
         if service_name := api.read_text(request, "service"):
             rows = rows.filter(service__name=names.check_service_name(service_name))
         if state := api.read_text(request, "state"):
             rows = rows.filter(state=_check_state(state))
-        page = [subscription_body(row) for row in rows[offset : offset + limit]]
+        page = [subscription_body(row, by=caller) for row in rows[offset : offset + limit]]
         return Response({"subscriptions": page, "total": rows.count()})
 
     @extend_schema(
@@ -112,19 +131,25 @@ class SubscriptionListView(api.SagaView):
         callback_url = data.get("callback_url", "")
         if callback_url:
             http_client.check_url(callback_url, field="callback_url")
+        caller = accounts.caller_of(request.user)
         subscription, secret = operations.subscribe(
             names.check_service_name(data["service_name"]),
             subscriber=data["subscriber"],
-            by=accounts.caller_of(request.user),
+            by=caller,
             callback_url=callback_url,
             topics=data.get("topics"),
             state=data["state"],
         )
-        return Response({**subscription_body(subscription), "secret": secret}, status=201)
+        body = subscription_body(subscription, by=caller)
+        return Response({**body, "secret": secret}, status=201)
 
 
 class SubscriptionView(api.SagaView):
-    required_scopes = {"GET": "services:read", "DELETE": "registry:manage"}
+    required_scopes = {
+        "GET": "services:read",
+        "PATCH": "registry:manage",
+        "DELETE": "registry:manage",
+    }
 
     @extend_schema(
         operation_id="get_subscription",
@@ -133,7 +158,28 @@ class SubscriptionView(api.SagaView):
         responses={200: SubscriptionSerializer},
     )
     def get(self, request: Request, subscription_id: str) -> Response:
-        return Response(subscription_body(operations.find_subscription(_read_id(subscription_id))))
+        caller = accounts.caller_of(request.user)
+        subscription = operations.find_subscription(_read_id(subscription_id), by=caller)
+        return Response(subscription_body(subscription, by=caller))
+
+    @extend_schema(
+        operation_id="accept_subscription",
+        summary="Accept a subscription to a service of yours, or take the acceptance back",
+        tags=["subscriptions"],
+        request=SubscriptionChangeSerializer,
+        responses={200: SubscriptionSerializer},
+    )
+    def patch(self, request: Request, subscription_id: str) -> Response:
+        shape = SubscriptionChangeSerializer(data=fields.given(request.data))
+        shape.is_valid(raise_exception=True)
+        caller = accounts.caller_of(request.user)
+        subscription = operations.accept_subscription(
+            _read_id(subscription_id),
+            is_accepted=shape.validated_data["accepted"],
+            by=caller,
+            now=timezone.now(),
+        )
+        return Response(subscription_body(subscription, by=caller))
 
     @extend_schema(
         operation_id="cancel_subscription",
@@ -142,10 +188,11 @@ class SubscriptionView(api.SagaView):
         responses={200: SubscriptionSerializer},
     )
     def delete(self, request: Request, subscription_id: str) -> Response:
+        caller = accounts.caller_of(request.user)
         subscription = operations.cancel_subscription(
-            _read_id(subscription_id), by=accounts.caller_of(request.user), now=timezone.now()
+            _read_id(subscription_id), by=caller, now=timezone.now()
         )
-        return Response(subscription_body(subscription))
+        return Response(subscription_body(subscription, by=caller))
 
 
 def _check_state(text: str) -> str:

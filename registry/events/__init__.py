@@ -14,6 +14,7 @@ from registry.events.constructors import (
     service_registered,
     service_rejected,
     service_suspect,
+    service_taken_over,
     service_unreachable,
     service_version_changed,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "service_registered",
     "service_rejected",
     "service_suspect",
+    "service_taken_over",
     "service_unreachable",
     "service_version_changed",
 ]

@@ -95,6 +95,12 @@ def service_expired(name: str, *, instance_id: str, last_heartbeat_at: str) -> F
     return Fact(type="service.expired", service_name=name, data=data)
 
 
+def service_taken_over(name: str, *, account: str, subscriptions: list[str]) -> Fact:
+    """An account owns a service that had no owner; what others left there was dropped."""
+    data = {"account": account, "dropped_subscriptions": subscriptions}
+    return Fact(type="service.taken_over", service_name=name, data=data)
+
+
 def service_suspect(name: str, *, instance_id: str) -> Fact:
     return Fact(type="service.suspect", service_name=name, data={"instance_id": instance_id})
 

@@ -35,10 +35,13 @@ from registry.operations.reports import (
 from registry.operations.rows import DEFAULT_INSTANCE, HEALTH_OF_REPORT
 from registry.operations.standing import approve, deregister, reject
 from registry.operations.subscriptions import (
+    accept_subscription,
     cancel_subscription,
     find_subscription,
+    is_subscriber,
     move_subscription,
     subscribe,
+    visible_subscriptions,
 )
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "Registration",
     "Renewed",
     "Standing",
+    "accept_subscription",
     "approve",
     "as_registered",
     "cancel_subscription",
@@ -59,6 +63,7 @@ __all__ = [
     "ensure_service",
     "find_subscription",
     "is_news",
+    "is_subscriber",
     "move_subscription",
     "note_report",
     "record_health",
@@ -75,4 +80,5 @@ __all__ = [
     "set_draining",
     "subscribe",
     "update_profile",
+    "visible_subscriptions",
 ]

@@ -14,9 +14,9 @@ from registry import directory, events, presence
 from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Instance, Service
+from registry.models import Instance, Service, Subscription
 from registry.operations import lifecycle, rows
-from saga_project.shared import timestamps
+from saga_project.shared import timestamps, transitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +142,26 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
     )
     service = Service.objects.select_for_update().get(name=name)
     accounts.check_may_change(by, name, owner_id=service.account_id)
+    if by is not None and by.account.pk and service.account_id is None and service.revision:
+        _take_over(service, by=by, now=now)
     take(service, by=by, now=now, is_saga=is_saga)
     return service
+
+
+def _take_over(service: Service, *, by: Caller, now: dt.datetime) -> None:
+    """Drop what others left at a service without an owner, before the account owns it.
+
+    The receivers of the event drop what the apps above keep, in the same transaction.
+    """
+    others = service.subscriptions.exclude(state=Subscription.State.CANCELLED).exclude(
+        account=by.account
+    )
+    dropped = [str(key) for key in others.order_by("pk").values_list("pk", flat=True)]
+    cancelled = Subscription.State.CANCELLED
+    transitions.movable(others, cancelled).update(state=cancelled, updated_at=now)
+    events.publish(
+        events.service_taken_over(service.name, account=by.account.name, subscriptions=dropped)
+    )
 
 
 def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:

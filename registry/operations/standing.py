@@ -23,22 +23,23 @@ def deregister(
     now: dt.datetime,
     instance_id: str | None = None,
     reason: str = "",
-    is_blocked_by_subscriptions: bool = False,
+    is_blocked_by_subscriptions: bool = True,
 ) -> None:
     """Take a service, or one of its instances, out of the registry.
 
-    Raises ServiceNotFound where it is not registered, HasSubscriptions where those count and there are any.
+    Subscriptions keep a service from that; an instance may always leave.
+    Raises ServiceNotFound, HasSubscriptions.
     """
     with transaction.atomic(durable=True):
         service = rows.locked(name)
         accounts.check_may_change(by, name, owner_id=service.account_id)
-        if is_blocked_by_subscriptions:
-            _check_no_subscriptions(service)
         live = service.instances.live()
         leaving = live if instance_id is None else live.filter(instance_id=instance_id)
         gone = list(leaving.values_list("instance_id", flat=True))
         if instance_id is not None and not gone:
             raise errors.ServiceNotFound(f"Instance '{instance_id}' of service '{name}' not found")
+        if is_blocked_by_subscriptions and instance_id is None:
+            _check_no_subscriptions(service)
         leaving.update(state=Instance.State.DEREGISTERED, gone_at=now)
         if not service.instances.live().exists():
             lifecycle.deregister(service, reason=reason)
@@ -48,7 +49,7 @@ def deregister(
 
 
 def _check_no_subscriptions(service: Service) -> None:
-    count = service.subscriptions.exclude(state=Subscription.State.CANCELLED).count()
+    count = Subscription.objects.blocking().filter(service=service).count()
     if count:
         raise errors.HasSubscriptions(
             f"Service '{service.name}' has {count} active subscription{'s' if count > 1 else ''};"

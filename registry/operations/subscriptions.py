@@ -10,8 +10,9 @@ import uuid
 from django.db import transaction
 
 from registry import errors
+from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service, Subscription
+from registry.models import Service, Subscription, SubscriptionQuerySet
 from saga_project.shared import crypto, transitions
 
 SECRET_MARK = "whsec_"  # noqa: S105  (where every Standard Webhooks secret begins)
@@ -53,10 +54,17 @@ def subscribe(
     return subscription, secret if callback_url else None
 
 
-def find_subscription(subscription_id: uuid.UUID) -> Subscription:
-    """Return the subscription; raises SubscriptionNotFound."""
-    rows = Subscription.objects.select_related("service").filter(pk=subscription_id)
-    subscription = next(iter(rows), None)
+def visible_subscriptions(by: Caller | None) -> SubscriptionQuerySet:
+    """Return the subscriptions that a caller may see: those that it owns on either side."""
+    rows = Subscription.objects.select_related("service")
+    if by is not None and by.is_admin:
+        return rows
+    return rows.visible_to(account_id=by.account.pk if by is not None else None)
+
+
+def find_subscription(subscription_id: uuid.UUID, *, by: Caller | None) -> Subscription:
+    """Return the subscription; raises SubscriptionNotFound, also where the caller may not see it."""
+    subscription = visible_subscriptions(by).filter(pk=subscription_id).first()
     if subscription is None:
         raise errors.SubscriptionNotFound(f"Subscription '{subscription_id}' does not exist.")
     return subscription
@@ -66,17 +74,26 @@ def cancel_subscription(
     subscription_id: uuid.UUID, *, by: Caller | None, now: dt.datetime
 ) -> Subscription:
     """End a subscription; one that has ended stays so. Raises SubscriptionOwned."""
-    subscription = find_subscription(subscription_id)
-    _check_may_cancel(subscription, by)
+    subscription = _get(subscription_id)
+    if not is_subscriber(subscription, by):
+        raise errors.SubscriptionOwned("The subscription belongs to another account.")
     _move(subscription_id, to=State.CANCELLED, now=now)
-    return find_subscription(subscription_id)
+    return _get(subscription_id)
+
+
+def _get(subscription_id: uuid.UUID) -> Subscription:
+    rows = Subscription.objects.select_related("service").filter(pk=subscription_id)
+    subscription = rows.first()
+    if subscription is None:
+        raise errors.SubscriptionNotFound(f"Subscription '{subscription_id}' does not exist.")
+    return subscription
 
 
 def move_subscription(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> Subscription:
     """Bring a subscription into another state; raises IllegalSubscriptionMove where that is not legal."""
     has_moved = _move(subscription_id, to=to, now=now)
-    subscription = find_subscription(subscription_id)
-    if not has_moved:
+    subscription = _get(subscription_id)
+    if not has_moved and subscription.state != to:
         raise errors.IllegalSubscriptionMove(
             f"The subscription is {subscription.state}; it cannot become {to}."
         )
@@ -88,8 +105,23 @@ def _move(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> bool:
     return bool(transitions.movable(rows, to).update(state=to, updated_at=now))
 
 
-def _check_may_cancel(subscription: Subscription, by: Caller | None) -> None:
+def is_subscriber(subscription: Subscription, by: Caller | None) -> bool:
+    """Whether the caller may change what the subscription asks for."""
     if subscription.account_id is None or (by is not None and by.is_admin):
-        return
-    if by is None or by.account.pk != subscription.account_id:
-        raise errors.SubscriptionOwned("The subscription belongs to another account.")
+        return True
+    return by is not None and by.account.pk == subscription.account_id
+
+
+def accept_subscription(
+    subscription_id: uuid.UUID, *, is_accepted: bool, by: Caller | None, now: dt.datetime
+) -> Subscription:
+    """Let a subscription keep its service registered, or not; the service's owner says so.
+
+    Raises SubscriptionNotFound, ServiceOwned.
+    """
+    subscription = find_subscription(subscription_id, by=by)
+    service = subscription.service
+    accounts.check_may_change(by, service.name, owner_id=service.account_id)
+    Subscription.objects.filter(pk=subscription_id).update(is_accepted=is_accepted, updated_at=now)
+    subscription.is_accepted = is_accepted
+    return subscription

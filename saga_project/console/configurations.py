@@ -13,9 +13,10 @@ from django.utils import timezone
 
 import webhooks.operations
 from registry import names
+from registry.identity import accounts
 from saga_project.console import confirm, roles
 from saga_project.console.confirm import Form, Verb
-from saga_project.console.webhooks import masked
+from saga_project.shared import http_client
 from saga_project.shared.errors import SagaError
 from webhooks.models import GLOBAL, Configuration, Delivery, Endpoint
 
@@ -58,7 +59,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 def _find(number: int) -> Configuration:
-    rows = Configuration.objects.prefetch_related("endpoints")
+    rows = Configuration.objects.select_related("service").prefetch_related("endpoints")
     configuration = rows.filter(pk=number).first()
     if configuration is None:
         raise Http404
@@ -94,7 +95,7 @@ def _form(
         "configuration": configuration,
         "service_name": configuration.service_name if configuration else service_name,
         "rows": rows if not may_edit else [*rows, *[Row("", "")] * EMPTY_ROWS],
-        "masked_rows": [(row, masked(row.url)) for row in rows],
+        "masked_rows": [(row, http_client.masked(row.url)) for row in rows],
         "may_edit": may_edit,
         "tests": _tests(configuration),
     }
@@ -121,17 +122,18 @@ def _save(request: HttpRequest, service_name: str, *, here: str) -> HttpResponse
         messages.error(request, f"The channel “{repeated}” is there twice.")
         return HttpResponseRedirect(here)
     try:
-        webhooks.operations.configure(
+        configuration = webhooks.operations.configure(
             service_name,
             endpoints={row.channel: row.url for row in sent},
             secret=_secret(request),
             now=timezone.now(),
+            by=accounts.staff(roles.person(request).get_username()),
         )
     except SagaError as exc:
         messages.error(request, str(exc))
         return HttpResponseRedirect(here)
     messages.success(request, "The configuration is kept.")
-    return HttpResponseRedirect(_link(Configuration.objects.get(service_name=service_name)))
+    return HttpResponseRedirect(_link(configuration))
 
 
 def _secret(request: HttpRequest) -> Any:
@@ -171,7 +173,7 @@ def _test_verb(endpoint: Endpoint) -> Verb:
         icon="send",
         permission=roles.CONFIGURE_WEBHOOKS,
         consequences=[
-            f"One message goes to {masked(endpoint.url)}, now and without retries.",
+            f"One message goes to {http_client.masked(endpoint.url)}, now and without retries.",
             "Its answer is shown on the page of this configuration.",
         ],
         does=does,

@@ -227,7 +227,11 @@ def _check(service: Service) -> Verb:
 def _deregister(service: Service, by: str, now: dt.datetime) -> Verb:
     def does(form: Form) -> Done:
         registry.operations.deregister(
-            service.name, by=accounts.staff(by), now=now, reason=form["reason"]
+            service.name,
+            by=accounts.staff(by),
+            now=now,
+            reason=form["reason"],
+            is_blocked_by_subscriptions=False,  # the page has said how many lose it
         )
         return f"{service.name} is deregistered.", None
 

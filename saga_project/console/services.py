@@ -149,7 +149,7 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
         "history": HistoryEntry.objects.filter(service_name=service.name)
         .standing()
         .newest_first()[:HISTORY_SHOWN],
-        "configuration": Configuration.objects.filter(service_name=service.name).first(),
+        "configuration": Configuration.objects.filter(service=service).first(),
         "snippets": snippets.of(
             service.name,
             version=service.version,

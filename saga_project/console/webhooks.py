@@ -6,7 +6,6 @@ import json
 import uuid
 from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,18 +17,12 @@ from django.utils.dateparse import parse_datetime
 import webhooks.operations
 from saga_project.console import confirm, roles
 from saga_project.console.confirm import Form, Verb
+from saga_project.shared import http_client
 from webhooks.models import Delivery, InboundCall
 
 PREVIEWED = 50
 REPLAYED_AT_ONCE = 1000
 Done = tuple[str, str | None]
-
-
-def masked(url: str) -> str:
-    """Say where a URL leads without what may be a secret in it (chat webhooks carry theirs in the path)."""
-    parts = urlsplit(url)
-    tail = "/…" if parts.path.strip("/") or parts.query else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{tail}"
 
 
 # --- Inbound calls --------------------------------------------------------------------------------
@@ -113,7 +106,7 @@ def delivery_page(request: HttpRequest, number: uuid.UUID) -> HttpResponse:
         "title": f"{delivery.topic} {delivery.service_name}",
         "sg_list": "webhooks.delivery",
         "delivery": delivery,
-        "receiver": masked(delivery.url),
+        "receiver": http_client.masked(delivery.url),
         "attempts": delivery.attempts.order_by("-started_at", "-pk")[:50],
         "verbs": confirm.allowed(request, _delivery_verbs(delivery, request.user.get_username())),
     }
@@ -127,7 +120,7 @@ def delivery_act(request: HttpRequest, number: uuid.UUID, verb: str) -> HttpResp
         request,
         _delivery_verbs(delivery, request.user.get_username()),
         verb,
-        subject=f"{delivery.topic} to {masked(delivery.url)}",
+        subject=f"{delivery.topic} to {http_client.masked(delivery.url)}",
         back=reverse("admin:console_delivery", args=[delivery.pk]),
         site=admin.site.each_context(request),
     )
@@ -178,7 +171,7 @@ def replay_page(request: HttpRequest) -> HttpResponse:
     rows = _dead(service_name, since)
     found = list(rows[: REPLAYED_AT_ONCE + 1])
     chosen = found[:REPLAYED_AT_ONCE]
-    receivers = Counter(masked(row.url) for row in chosen)
+    receivers = Counter(http_client.masked(row.url) for row in chosen)
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Send dead ones again",
@@ -189,7 +182,7 @@ def replay_page(request: HttpRequest) -> HttpResponse:
         "is_more": len(found) > REPLAYED_AT_ONCE,
         "ids": ",".join(str(row.pk) for row in chosen),
         "receivers": receivers.most_common(10),
-        "shown": [(row, masked(row.url)) for row in chosen[:PREVIEWED]],
+        "shown": [(row, http_client.masked(row.url)) for row in chosen[:PREVIEWED]],
         "previewed": PREVIEWED,
     }
     return TemplateResponse(request, "console/replay.html", context)

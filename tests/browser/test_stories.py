@@ -170,7 +170,7 @@ def test_an_administrator_configures_a_channel_and_sends_a_test(
     expect(page.get_by_text("The receiver took it.")).to_be_visible()
     expect(page.locator(".sg-badge", has_text="delivered")).to_be_visible()
     assert "whisper" not in page.content()
-    assert Configuration.objects.get(service_name="shop").sealed_secret
+    assert Configuration.objects.get(service__name="shop").sealed_secret
 
 
 def test_an_operator_sends_dead_deliveries_again_after_a_preview(log_in: LogIn) -> None:

@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 from registry import operations as registry_operations
 from registry.models import Event, Service, Subscription
 from saga_project.shared import crypto
-from tests.factories import SubscriptionFactory
+from tests.factories import ServiceFactory, SubscriptionFactory
 from tests.registry.admin.conftest import Login, login, roles  # noqa: F401  (fixtures)
 from updates.models import AuditEntry, Source
 from webhooks import operations
@@ -208,7 +208,7 @@ def changing_keys() -> Iterator[None]:
 def test_rotation_leaves_every_secret_readable_with_the_new_key_alone() -> None:
     old = crypto.encrypt(CANARY)
     Configuration.objects.create(
-        service_name=NAME,
+        service=ServiceFactory.create(name=NAME),
         sealed_secret=old,
         sealed_previous_secret=old,
         previous_secret_until=timezone.now(),

@@ -17,7 +17,8 @@ from webhooks.models import Configuration, Delivery, InboundCall
 @admin.register(Configuration)
 class ConfigurationAdmin(ModelAdmin):
     list_display = ["__str__", "channels", "has_secret", "configured_at"]
-    search_fields = ["service_name"]
+    search_fields = ["service__name"]
+    list_select_related = ["service"]
 
     @display(description="Channels")
     def channels(self, configuration: Configuration) -> str:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from registry import names
 from registry.api import authentication
 from registry.identity import accounts
-from saga_project.shared import api
+from saga_project.shared import api, http_client
 from webhooks import operations
 from webhooks.errors import ConfigurationNotFound
 from webhooks.inbound import bodies, calls
@@ -238,7 +238,7 @@ class ConfigView(WebhookView):
 
     @extend_schema(
         operation_id="webhook_configuration",
-        summary="Read a service's configuration, or the global one; secrets are never shown",
+        summary="Read a service's configuration, or the global one; others see masked URLs",
         tags=["webhooks"],
         responses={200: ConfigurationSerializer},
     )
@@ -250,10 +250,14 @@ class ConfigView(WebhookView):
         if row is None and name is not None:
             raise ConfigurationNotFound(f"Service '{name}' has no webhook configuration.")
         endpoints = row.endpoints.all() if row is not None else []
+        is_shown = row is None or operations.may_configure(row, by=accounts.caller_of(request.user))
         return Response(
             {
                 "service_name": name,
-                "endpoints": {endpoint.channel: endpoint.url for endpoint in endpoints},
+                "endpoints": {
+                    endpoint.channel: endpoint.url if is_shown else http_client.masked(endpoint.url)
+                    for endpoint in endpoints
+                },
                 "configured_at": api.zulu(row.configured_at) if row is not None else None,
             }
         )

@@ -69,6 +69,18 @@ class MomentField(serializers.Field[Any, Any, Any, Any]):
         return moment
 
 
+class FlagField(serializers.BooleanField):
+    """True or false, and nothing that could be read as one of them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "allow_null": True, **kwargs})
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class SizeField(serializers.IntegerField):
     def __init__(self, **kwargs: Any) -> None:
         optional: dict[str, Any] = {"required": False, "allow_null": True}
@@ -145,6 +157,9 @@ class ConfigShape(serializers.Serializer[Any]):
         help_text="Channel to URL; replaces the whole map.",
     )
     secret = OptionalTextField(help_text="At least 16 bytes. Kept when absent, removed when null.")
+    accept_global_secret = FlagField(
+        help_text="Let the global secret sign for a service that an account owns; takes admin:registry."
+    )
 
 
 SHAPES: dict[str, type[serializers.Serializer[Any]]] = {

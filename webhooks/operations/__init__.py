@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from webhooks.operations.configuration import KEEP, configure, find_configuration, rotate_secrets
+from webhooks.operations.configuration import (
+    KEEP,
+    configure,
+    find_configuration,
+    may_configure,
+    rotate_secrets,
+)
 from webhooks.operations.inbound import receive
 from webhooks.operations.notifications import TestResult, send_test
 from webhooks.operations.recovery import recover, recover_all
@@ -13,6 +19,7 @@ __all__ = [
     "TestResult",
     "configure",
     "find_configuration",
+    "may_configure",
     "receive",
     "recover",
     "recover_all",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import enum
 import re
 from collections.abc import Mapping
 
 from django.db import transaction
+from django.db.models import Q
 
+import registry.operations
 from registry import events
-from registry.models import Subscription
+from registry.identity import accounts
+from registry.identity.accounts import Caller
+from registry.models import Service, Subscription
 from saga_project.shared import crypto, http_client
+from saga_project.shared.errors import NotAllowed
 from webhooks import errors, event_constructors, signatures, signing_secrets
 from webhooks.models import (
     MAX_CHANNEL_LENGTH,
@@ -36,14 +42,22 @@ KEEP = Keep.KEEP
 Secret = str | Keep | None
 
 
-def judge(*, endpoints: Mapping[str, str] | None, secret: Secret) -> None:
-    """Raise InvalidRequest unless this can be configured; where a URL leads is judged when it is called."""
-    if endpoints is None and secret is KEEP:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a call sets; None, or ``KEEP`` for the secret, leaves a field as it is."""
+
+    endpoints: Mapping[str, str] | None = None
+    secret: Secret = KEEP
+    accepts_global_secret: bool | None = None
+
+
+def judge(change: Change) -> None:
+    """Raise InvalidRequest unless this can be configured; a URL's address is checked when it is called."""
+    if change == Change():
         raise errors.NothingToConfigure("Send 'endpoints', 'secret', or both.")
-    if isinstance(secret, str):
-        _judge_secret(secret)
-    if endpoints is None:
-        return
+    if isinstance(change.secret, str):
+        _judge_secret(change.secret)
+    endpoints = change.endpoints or {}
     if len(endpoints) > MAX_ENDPOINTS:
         raise errors.InvalidChannel(f"There are at most {MAX_ENDPOINTS} endpoints.")
     for channel, url in endpoints.items():
@@ -79,35 +93,106 @@ def configure(
     endpoints: Mapping[str, str] | None,
     secret: Secret,
     now: dt.datetime,
-) -> None:
+    by: Caller | None = None,
+) -> Configuration:
     """Set what is given and keep the rest; an empty name is the global configuration."""
-    judge(endpoints=endpoints, secret=secret)
+    change = Change(endpoints=endpoints, secret=secret)
+    judge(change)
     with transaction.atomic(durable=True):
-        put(service_name, endpoints=endpoints, secret=secret, now=now)
+        service = registry.operations.ensure_service(service_name, by=by) if service_name else None
+        return put(service, change, by=by, now=now)
 
 
 def put(
-    service_name: str,
-    *,
-    endpoints: Mapping[str, str] | None,
-    secret: Secret,
-    now: dt.datetime,
-) -> None:
-    """The same, inside the caller's transaction, for what was judged."""
-    configuration, _ = Configuration.objects.select_for_update().get_or_create(
-        service_name=service_name, defaults={"configured_at": now}
+    service: Service | None, change: Change, *, by: Caller | None, now: dt.datetime
+) -> Configuration:
+    """Apply a judged change inside the caller's transaction; without a service, to the global configuration.
+
+    Raises ServiceOwned, and GlobalConfigurationOwned where an administrator is asked for.
+    """
+    if service is not None:
+        # The lock orders this after a registration that takes the service over.
+        service = Service.objects.select_for_update(no_key=True).get(pk=service.pk)
+    configuration, _ = Configuration.objects.select_for_update(of=("self",)).get_or_create(
+        service=service, defaults={"configured_at": now}
     )
-    if secret is not KEEP:
-        _set_secret(configuration, secret, now=now)
+    configuration.service = service
+    _check_may_change(configuration, change, by)
+    if service is None and by is not None:
+        _administer(configuration, now=now)
+    if change.secret is not KEEP:
+        _set_secret(configuration, change.secret, now=now)
+    if change.accepts_global_secret is not None:
+        configuration.accepts_global_secret = change.accepts_global_secret
     configuration.configured_at = now
     configuration.save()
-    if endpoints is not None:
-        _replace_endpoints(configuration, endpoints, now=now)
+    if change.endpoints is not None:
+        _replace_endpoints(configuration, change.endpoints, now=now)
+    _tell(configuration)
+    return configuration
+
+
+def may_configure(configuration: Configuration, *, by: Caller | None) -> bool:
+    """Whether the caller owns what is configured; the global configuration is the administrators'.
+
+    Until one has set it, a caller without a token, which only open mode lets in, may set it too.
+    """
+    try:
+        _check_may_configure(configuration, by)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _check_may_configure(configuration: Configuration, by: Caller | None) -> None:
+    service = configuration.service
+    if service is not None:
+        accounts.check_may_change(by, service.name, owner_id=service.account_id)
+        return
+    is_allowed = not configuration.is_administered if by is None else by.is_admin
+    if not is_allowed:
+        raise errors.GlobalConfigurationOwned(
+            "The global configuration concerns all services: send a token with the scope 'admin:registry'."
+        )
+
+
+def _check_may_change(configuration: Configuration, change: Change, by: Caller | None) -> None:
+    _check_may_configure(configuration, by)
+    is_admin = by is not None and by.is_admin
+    if change.accepts_global_secret is not None and not is_admin:
+        raise errors.GlobalConfigurationOwned(
+            "Only a token with the scope 'admin:registry' may set 'accept_global_secret'."
+        )
+
+
+def _administer(configuration: Configuration, *, now: dt.datetime) -> None:
+    """Note that an administrator has set the global configuration; what others left there is dropped."""
+    if not configuration.is_administered:
+        _set_secret(configuration, None, now=now)
+        _replace_endpoints(configuration, {}, now=now)
+    configuration.is_administered = True
+
+
+def _tell(configuration: Configuration) -> None:
     channels = sorted(configuration.endpoints.values_list("channel", flat=True))
+    has_secret = bool(configuration.sealed_secret)
     events.publish(
         event_constructors.webhook_configured(
-            service_name, channels=channels, has_secret=bool(configuration.sealed_secret)
+            configuration.service_name, channels=channels, has_secret=has_secret
         )
+    )
+
+
+def drop(service_name: str, *, now: dt.datetime) -> None:
+    """Remove a service's configuration inside the caller's transaction; what waits to be sent is dead."""
+    rows = Configuration.objects.select_for_update(of=("self",)).select_related("service")
+    configuration = rows.filter(service__name=service_name).first()
+    if configuration is None:
+        return
+    _replace_endpoints(configuration, {}, now=now)
+    configuration.delete()
+    events.publish(
+        event_constructors.webhook_configured(service_name, channels=[], has_secret=False)
     )
 
 
@@ -149,10 +234,15 @@ def _replace_endpoints(
 
 def find_configuration(service_name: str) -> Configuration | None:
     return (
-        Configuration.objects.prefetch_related("endpoints")
-        .filter(service_name=service_name)
+        Configuration.objects.select_related("service")
+        .prefetch_related("endpoints")
+        .filter(_named(service_name))
         .first()
     )
+
+
+def _named(service_name: str) -> Q:
+    return Q(service__name=service_name) if service_name else Q(service=None)
 
 
 def rotate_secrets() -> int:

@@ -244,18 +244,18 @@ def _notify(call: Call, data: Data, now: dt.datetime) -> Answer:
 def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
     document = call.document or {}
     is_removal = "secret" in document and document["secret"] is None
-    endpoints = data.get("endpoints")
-    secret = None if is_removal else data.get("secret", configuration.KEEP)
-    configuration.judge(endpoints=endpoints, secret=secret)
-    return calls.act_once(call, partial(_configure, call, endpoints, secret, now), now=now)
+    change = configuration.Change(
+        endpoints=data.get("endpoints"),
+        secret=None if is_removal else data.get("secret", configuration.KEEP),
+        accepts_global_secret=data.get("accept_global_secret"),
+    )
+    configuration.judge(change)
+    return calls.act_once(call, partial(_configure, call, change, now), now=now)
 
 
-def _configure(
-    call: Call, endpoints: dict[str, str] | None, secret: configuration.Secret, now: dt.datetime
-) -> Answer:
-    if call.service_name:
-        _service_to_be(call)
-    configuration.put(call.service_name, endpoints=endpoints, secret=secret, now=now)
+def _configure(call: Call, change: configuration.Change, now: dt.datetime) -> Answer:
+    service = _service_to_be(call) if call.service_name else None
+    configuration.put(service, change, by=call.caller, now=now)
     what = (
         f"Webhook configuration updated for {call.service_name}"
         if call.service_name

@@ -6,12 +6,14 @@ import dataclasses
 import datetime as dt
 
 from django.db import transaction
+from django.db.models import Exists, Q
 
+from registry.models import Service
 from saga_project.shared import wakeups
 from webhooks import errors
 from webhooks.inbound import calls
 from webhooks.inbound.calls import Answer, Call
-from webhooks.models import GLOBAL, Attempt, Delivery, Endpoint, InboundCall, receiver_of
+from webhooks.models import Attempt, Delivery, Endpoint, InboundCall, receiver_of
 from webhooks.outbound import attempts, channels, claims, sender
 from webhooks.outbound.channels.notification import Notification
 from webhooks.outbound.retry_schedule import Fate, Judgement
@@ -46,11 +48,17 @@ def notify(call: Call, *, channel: str, message: str, severity: str, now: dt.dat
 
 def find_endpoint(service_name: str, channel: str) -> Endpoint:
     """Return the service's own endpoint for the channel, else the global one."""
-    rows = Endpoint.objects.select_related("configuration").filter(
-        configuration__service_name__in={service_name, GLOBAL}, channel=channel
+    service = Service.objects.filter(name=service_name)
+    is_own = Q(configuration__service__in=service)
+    # A stranger's global endpoint gets nothing of a service that an account owns.
+    is_global = Q(configuration__service=None) & (
+        Q(configuration__is_administered=True) | ~Exists(service.exclude(account=None))
     )
-    by_name = {row.configuration.service_name: row for row in rows}
-    endpoint = by_name.get(service_name) or by_name.get(GLOBAL)
+    rows = Endpoint.objects.filter(is_own | is_global, channel=channel)
+    by_scope = {
+        row.configuration.service_id is None: row for row in rows.select_related("configuration")
+    }
+    endpoint = by_scope.get(False) or by_scope.get(True)
     if endpoint is None:
         raise errors.ChannelNotConfigured(
             f"No endpoint is configured for channel '{channel[:64]}'.", field="channel"

@@ -20,7 +20,7 @@ from saga_project.shared.http_client.errors import (
     TookTooLong,
     TooManyRedirects,
 )
-from saga_project.shared.http_client.urls import MAX_URL_LENGTH, address_of, check_url
+from saga_project.shared.http_client.urls import MAX_URL_LENGTH, address_of, check_url, masked
 
 __all__ = [
     "MAX_URL_LENGTH",
@@ -37,5 +37,6 @@ __all__ = [
     "address_of",
     "check_url",
     "download",
+    "masked",
     "request",
 ]

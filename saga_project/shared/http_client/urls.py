@@ -45,6 +45,13 @@ def check_url(text: str, *, field: str = "url") -> None:
     parse(text, field=field)
 
 
+def masked(text: str) -> str:
+    """Return where a URL leads, without its path and query: those of chat webhooks are credentials."""
+    parts = urllib.parse.urlsplit(text)
+    tail = "/…" if parts.path.strip("/") or parts.query else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{tail}"
+
+
 def parse(text: str, *, field: str) -> Url:
     def refuse(reason: str) -> InvalidUrl:
         return InvalidUrl(f"'{field}' {reason}.", field=field)

@@ -94,7 +94,7 @@ def test_deregisters_a_service_of_any_account(login: Login, api: APIClient) -> N
 
 def test_deregisters_nothing_that_others_subscribe_to(login: Login) -> None:
     service = register()
-    Subscription.objects.create(service=service, subscriber="mail")
+    Subscription.objects.create(service=service, subscriber="mail", is_accepted=True)
 
     page = act(login, "operators", "deregister_services", service)
 

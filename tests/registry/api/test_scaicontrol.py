@@ -290,8 +290,13 @@ def test_subscriptions_block_deregistration_and_are_counted(
 ) -> None:
     service = Service.objects.get()
     for number in range(2):
-        Subscription.objects.create(service=service, subscriber=f"s{number}", state=state)
-    Subscription.objects.create(service=service, subscriber="gone", state="cancelled")
+        Subscription.objects.create(
+            service=service, subscriber=f"s{number}", state=state, is_accepted=True
+        )
+    Subscription.objects.create(
+        service=service, subscriber="gone", state="cancelled", is_accepted=True
+    )
+    Subscription.objects.create(service=service, subscriber="stranger")
 
     answer = api.delete(REGISTER, {"slug": "billing"}, format="json", headers=internal)
 

@@ -47,6 +47,7 @@ def test_subscribes_and_shows_the_secret_once(api: APIClient) -> None:
         "callback_url": "http://10.0.0.9/hooks/saga",
         "topics": ["service.*", "health.changed"],
         "state": "active",
+        "accepted": False,
         "created_at": made["created_at"],
     }
     assert api.get(f"{PATH}/{made['id']}").json() == made

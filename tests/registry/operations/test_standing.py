@@ -58,9 +58,9 @@ def test_subscriptions_block_where_they_count(state, is_blocked):
 
     if is_blocked:
         with pytest.raises(errors.HasSubscriptions, match="1 active subscription"):
-            deregister(is_blocked_by_subscriptions=True)
+            deregister()
     else:
-        deregister(is_blocked_by_subscriptions=True)
+        deregister()
 
     assert (directory.get("payment") is not None) is is_blocked
 

@@ -157,7 +157,9 @@ def _delivery(name: str, text: str) -> Delivery:
 
 
 def _configuration(name: str) -> Configuration:
-    configuration = Configuration.objects.create(service_name=name, configured_at=NOW)
+    configuration = Configuration.objects.create(
+        service=Service.objects.filter(name=name).first(), configured_at=NOW
+    )
     Endpoint.objects.create(
         configuration=configuration, channel="ops", url="http://127.0.0.1:9/a-secret-path"
     )

@@ -94,7 +94,7 @@ def test_rejected_where_the_receiver_refuses_for_good(
 def test_queued_where_two_calls_are_with_the_receiver_already(
     api: APIClient, service: Service
 ) -> None:
-    endpoint = EndpointFactory.create(configuration__service_name=NAME)
+    endpoint = EndpointFactory.create(configuration__service=service)
     lease = {"status": "sending", "lease": "0" * 32, "lease_expires_at": timezone.now()}
     lease["lease_expires_at"] = timezone.now() + dt.timedelta(minutes=1)
     DeliveryFactory.create_batch(2, url=endpoint.url, **lease)
