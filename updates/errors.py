@@ -114,5 +114,23 @@ class ReleaseWithdrawn(Conflict):
     error = "Release withdrawn"
 
 
+class ReleaseQuarantined(Conflict):
+    """It failed, or staff stopped it; it is deployed again with ``force`` and a reason only."""
+
+    error = "Release quarantined"
+
+
+class StatementExpired(Conflict):
+    """The maker's signed statement about the release has ended."""
+
+    error = "Signed statement expired"
+
+
+class ApprovalRequired(Conflict):
+    """A second person must approve; ``request_deployment`` and ``request_rollback`` ask for it."""
+
+    error = "Approval required"
+
+
 class NoTarget(Conflict):
     error = "No target"

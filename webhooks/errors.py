@@ -61,6 +61,12 @@ class MessageDiffers(Conflict):
     error = "Message id already used"
 
 
+class ReplayNotAllowed(NotAllowed):
+    """A replay takes the permission that its effect takes."""
+
+    error = "Replay not allowed"
+
+
 class NotReplayable(Conflict):
     error = "Call cannot be replayed"
 

@@ -6,7 +6,6 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import F
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -28,13 +27,13 @@ def enqueue(events: Sequence[Event], **_: Any) -> None:
             state=Subscription.State.ACTIVE,
         )
         .exclude(callback_url="")
-        .annotate(of=F("service__name"))
+        .select_related("service")
     )
     rows = [
         _delivery(event, subscription)
         for subscription in subscriptions
         for event in events
-        if event.service_name == subscription.of and matches(subscription, event.type)
+        if event.service_name == subscription.service.name and matches(subscription, event.type)
     ]
     if rows:
         Delivery.objects.bulk_create(rows)

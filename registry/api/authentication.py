@@ -15,6 +15,7 @@ from registry import errors
 from registry.api import throttling
 from registry.identity import accounts, oidc
 from registry.identity.accounts import Caller
+from saga_project import origins
 from saga_project.shared import callers
 
 if TYPE_CHECKING:  # DRF imports this module before its views exist
@@ -55,10 +56,13 @@ def authenticate(request: HttpRequest | Request) -> Caller | None:
     address = request.META.get("REMOTE_ADDR", "")
     throttling.check_guesses(address)
     try:
-        return recognise(text)
+        caller = recognise(text)
     except errors.TokenRefused:
         throttling.note_guess(address)
         raise
+    if caller.token is not None:
+        origins.note_token(caller.token.prefix)
+    return caller
 
 
 def recognise(text: str) -> Caller:

@@ -99,13 +99,19 @@ def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> Verb:
         permission=roles.DECIDE_APPROVAL,
         link=_link(approval, "approve"),
         is_primary=True,
-        consequences=[f"{approval.release} is deployed {when}.", "Your name stands beside it."],
+        consequences=[f"{_effect(approval)} {when}.", "Your name stands beside it."],
         choices=[
             Choice(name="reason", label="Reason", is_long=True),
             *overrides.choices(user, is_open=verdict.is_open or not is_at_once),
         ],
         does=does,
     )
+
+
+def _effect(approval: Approval) -> str:
+    if approval.kind == "rollback":
+        return f"{approval.service.name} is rolled back to {approval.release.version}"
+    return f"{approval.release} is deployed"
 
 
 def _reject(approval: Approval, user: AbstractUser, now: dt.datetime) -> Verb:

@@ -14,13 +14,13 @@ FIELD = "override_reason"
 
 
 def choices(user: AbstractUser, *, is_open: bool) -> Sequence[Choice]:
-    """Return the field for the reason, where one is needed and this person may give it."""
+    """Return the field for the reason, where a gate is closed and this person may override it."""
     if is_open or not user.has_perm(roles.OVERRIDE_CALENDAR):
         return []
     return [
         Choice(
             name=FIELD,
-            label="Override the calendar because",
+            label="Override this because",
             hint="It goes into the audit trail.",
             is_long=True,
         )

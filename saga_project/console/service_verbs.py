@@ -7,7 +7,6 @@ from functools import partial
 
 from django.contrib.auth.models import AbstractUser
 from django.urls import reverse
-from django.utils import timezone
 
 import registry.operations
 import updates.operations
@@ -15,9 +14,9 @@ from registry.identity import accounts
 from registry.models import Service, Subscription
 from saga_project.console import overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
-from updates.errors import ReleaseNotFound
-from updates.models import Job, Release
+from updates.models import Approval, Job, Release
 from updates.policies import preview
+from updates.policies.calendar import Verdict
 from updates.rollouts import strategies
 
 RELEASES_OFFERED = 20
@@ -95,7 +94,7 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[Ver
     )
     verbs = [_deploy(service, releases, user, now)] if releases else []
     if service.jobs.exists():
-        verbs.append(_roll_back(service, user.get_username()))
+        verbs.append(_roll_back(service, user, now))
     return verbs
 
 
@@ -104,7 +103,7 @@ def _deploy(
 ) -> Verb:
     is_for_two = preview.policy_of(service).requires_second_person
     verdict = preview.calendar_of(service).judge(now)
-    does = partial(_ask if is_for_two else _queue, service, user)
+    does = partial(_queue, service, user)
     return Verb(
         name="deploy",
         label="Ask to deploy" if is_for_two else "Deploy",
@@ -113,16 +112,9 @@ def _deploy(
         link=_link(service, "deploy"),
         is_primary=service.status in Service.APPROVED,
         consequences=[
-            *(["Somebody else must approve it first."] if is_for_two else []),
+            *_of_gates(verdict, is_for_two=is_for_two),
             "The chosen release is fetched and verified on every target, then switched to, wave by wave.",
             "Each target must be healthy before the next wave begins; else all of it goes back by itself.",
-            *(
-                []
-                if verdict.is_open
-                else [
-                    f"Changes are not welcome now: {verdict.reason} It is refused without an override."
-                ]
-            ),
         ],
         choices=[
             Choice(
@@ -138,7 +130,7 @@ def _deploy(
                 value=preview.policy_of(service).strategy,
                 is_required=True,
             ),
-            *overrides.choices(user, is_open=verdict.is_open or is_for_two),
+            *overrides.choices(user, is_open=verdict.is_open and not is_for_two),
         ],
         does=does,
     )
@@ -151,56 +143,65 @@ def _offered(release: Release, service: Service) -> str:
 
 
 def _queue(service: Service, user: AbstractUser, form: Form) -> Done:
-    job = updates.operations.deploy(
+    asked = updates.operations.deploy_or_ask(
         service,
         updates.operations.Announcement(version=form["version"]),
         by=user.get_username(),
         strategy=form["strategy"],
-        override=overrides.read(user, form),
+        leave=updates.operations.Leave(override=overrides.read(user, form)),
     )
-    return f"{job.job_id} is queued.", reverse("admin:console_job", args=[job.job_id])
+    return _told(asked)
 
 
-def _ask(service: Service, user: AbstractUser, form: Form) -> Done:
-    release = (
-        Release.objects.filter(service=service, version=form["version"])
-        .available()
-        .order_by("pk")
-        .first()
-    )
-    if release is None:
-        raise ReleaseNotFound(f"Version {form['version']} is not available.")
-    approval = updates.operations.request_approval(
-        release, by=user.get_username(), strategy=form["strategy"], now=timezone.now()
-    )
-    onward = reverse("admin:console_approval", args=[approval.pk])
-    return f"Somebody else is asked to approve {release.version}.", onward
+def _told(asked: Job | Approval) -> Done:
+    if isinstance(asked, Job):
+        return f"{asked.job_id} is queued.", reverse("admin:console_job", args=[asked.job_id])
+    onward = reverse("admin:console_approval", args=[asked.pk])
+    return f"Somebody else is asked to approve {asked.release.version}.", onward
 
 
-def _roll_back(service: Service, by: str) -> Verb:
+def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> Verb:
+    is_for_two = preview.policy_of(service).requires_second_person
+    verdict = preview.calendar_of(service).judge(now)
+
     def does(form: Form) -> Done:
-        job = updates.operations.roll_back(service, form["version"] or None, by=by)
-        return f"{job.job_id} is queued.", reverse("admin:console_job", args=[job.job_id])
+        leave = updates.operations.Leave(override=overrides.read(user, form))
+        return _told(
+            updates.operations.roll_back_or_ask(
+                service, form["version"] or None, by=user.get_username(), leave=leave
+            )
+        )
 
     return Verb(
         name="roll-back",
-        label="Roll back",
+        label="Ask to roll back" if is_for_two else "Roll back",
         icon="undo",
         permission=roles.DEPLOY,
         link=_link(service, "roll-back"),
         consequences=[
+            *_of_gates(verdict, is_for_two=is_for_two),
             "Every target switches back to a release that it still keeps, wave by wave.",
-            "Freezes and maintenance windows do not stop it.",
+            "Only a version that ran before can be restored.",
         ],
         choices=[
             Choice(
                 name="version",
                 label="Version",
-                hint="Empty: the one before what runs now.",
-            )
+                hint="Empty: the last good one before what runs now.",
+            ),
+            *overrides.choices(user, is_open=verdict.is_open and not is_for_two),
         ],
         does=does,
     )
+
+
+def _of_gates(verdict: Verdict, *, is_for_two: bool) -> list[str]:
+    told = ["Somebody else must approve it first."] if is_for_two else []
+    if not verdict.is_open:
+        told.append(
+            f"Changes are not welcome now: {verdict.reason} It is refused without an override."
+        )
+    return told
 
 
 def _check(service: Service) -> Verb:

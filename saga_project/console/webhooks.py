@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import AbstractUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -37,7 +38,7 @@ def call_page(request: HttpRequest, number: uuid.UUID) -> HttpResponse:
         "sg_list": "webhooks.inboundcall",
         "call": call,
         "body": _readable(call.body),
-        "verbs": confirm.allowed(request, _call_verbs(call, by=request.user.get_username())),
+        "verbs": confirm.allowed(request, _call_verbs(call, by=roles.person(request))),
         "replays": call.replays.order_by("-received_at")[:20],
     }
     return TemplateResponse(request, "console/inbound_call.html", context)
@@ -48,7 +49,7 @@ def call_act(request: HttpRequest, number: uuid.UUID, verb: str) -> HttpResponse
     call = _find_call(number)
     return confirm.ask(
         request,
-        _call_verbs(call, by=request.user.get_username()),
+        _call_verbs(call, by=roles.person(request)),
         verb,
         subject=f"{call.route} {call.service_name}".strip(),
         back=reverse("admin:console_call", args=[call.pk]),
@@ -71,12 +72,13 @@ def _readable(body: str) -> str:
         return body
 
 
-def _call_verbs(call: InboundCall, *, by: str) -> list[Verb]:
+def _call_verbs(call: InboundCall, *, by: AbstractUser) -> list[Verb]:
     if not call.is_whole:
         return []
 
     def does(_: Form) -> Done:
-        answer = webhooks.operations.replay_call(call.pk, by=by, now=timezone.now())
+        person = webhooks.operations.Person(by.get_username(), by.has_perm)
+        answer = webhooks.operations.replay_call(call.pk, by=person, now=timezone.now())
         return f"The call was acted on again: {answer.status}.", None
 
     return [
@@ -87,7 +89,7 @@ def _call_verbs(call: InboundCall, *, by: str) -> list[Verb]:
             permission=roles.REPLAY_CALL,
             link=reverse("admin:console_call_verb", args=[call.pk, "replay"]),
             consequences=[
-                f"Saga acts on this {call.route} call once more, as if it came in now.",
+                f"Saga acts on this {call.route} call once more, in your name and with your permissions.",
                 "What it does depends on how things are now, not on how they were then.",
             ],
             does=does,

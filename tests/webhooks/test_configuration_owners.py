@@ -24,21 +24,15 @@ SLACK = {"slack": "https://hooks.slack.com/services/T0/B0/secret"}
 CRASH = {"service_name": NAME, "event": "crashed"}
 
 
-def post(
-    api: APIClient, route: str, body: dict[str, Any], headers: Headers | None = None, **more: str
-) -> Any:
+def post(api: APIClient, route: str, body: dict[str, Any], headers: Headers | None = None) -> Any:
     raw = json.dumps(body)
-    return api.post(
-        f"/api/v1/webhooks/{route}",
-        raw,
-        content_type="application/json",
-        headers={**(headers or {}), **more},
-    )
+    path = f"/api/v1/webhooks/{route}"
+    return api.post(path, raw, content_type="application/json", headers=headers or {})
 
 
 def signed(api: APIClient, body: dict[str, Any], secret: str) -> int:
     signature = signatures.sign_body(json.dumps(body).encode(), secret=secret)
-    answer = post(api, "lifecycle", body, **{"X-Webhook-Signature": signature})
+    answer = post(api, "lifecycle", body, {"X-Webhook-Signature": signature})
     return int(answer.status_code)
 
 

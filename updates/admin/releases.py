@@ -41,13 +41,13 @@ def _deploy_anyway(request: HttpRequest, release: Release, reason: str) -> None:
 
 def _queue(request: HttpRequest, release: Release, *, override: operations.Override | None) -> None:
     policy = preview.policy_of(release.service)
-    operations.deploy(
+    operations.deploy_or_ask(
         release.service,
         operations.Announcement(version=release.version),
         by=request.user.get_username(),
         strategy=policy.strategy,
         options=policy.strategy_options,
-        override=override,
+        leave=operations.Leave(override=override),
     )
 
 

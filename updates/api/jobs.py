@@ -63,6 +63,12 @@ class VerbSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Of promote: skip all pauses that would come, not only this one.",
     )
+    override_reason = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=1000,
+        help_text="Of retry: despite freezes, windows, quarantine, second person; takes admin:registry.",
+    )
 
 
 #: What an answer shows; the plan of a job and the journal's details would cost more than all of it.
@@ -189,7 +195,6 @@ class JobVerbView(api.SagaView):
         "pause": operations.pause,
         "resume": operations.resume,
         "abort": operations.abort,
-        "retry": operations.retry,
     }
 
     @extend_schema(
@@ -218,6 +223,10 @@ class JobVerbView(api.SagaView):
             after = operations.promote(
                 job_id, by=by, is_fully=bool(shape.validated_data.get("full"))
             )
+        elif verb == "retry":
+            reason = shape.validated_data.get("override_reason")
+            override = operations.override_of(caller, reason)
+            after = operations.retry(job_id, by=by, leave=operations.Leave(override=override))
         else:
             after = self.verbs[verb](job_id, by=by)
         return Response(_shown(after.job_id), status=202)

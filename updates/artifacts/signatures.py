@@ -37,6 +37,24 @@ def verify(work: Work, artifact: Artifact, *, now: dt.datetime | None = None) ->
     return "The signature is valid."
 
 
+def expiry_of(signature: str) -> dt.datetime | None:
+    """Return when the statement in a signature ends, unverified; None where it does not say."""
+    try:
+        comment = str(minisign.Signature.from_bytes(signature.encode()).trusted_comment)
+    except (minisign.Error, ValueError):
+        return None
+    fields = dict(part.partition("=")[::2] for part in comment.split())
+    try:
+        return _moment(fields.get("expires", ""))
+    except ValueError:
+        return None
+
+
+def _moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+
+
 def _verified_statement(work: Work, artifact: Artifact) -> str:
     try:
         signature = minisign.Signature.from_bytes(work.signature.encode())
@@ -78,10 +96,8 @@ def _check_fields(fields: Mapping[str, str], work: Work, artifact: Artifact) -> 
 
 def _check_expiry(text: str, now: dt.datetime) -> None:
     try:
-        expires_at = dt.datetime.fromisoformat(text)
+        expires_at = _moment(text)
     except ValueError:
         raise StepFailed("The signed statement's expiry is no date.") from None
-    if expires_at.tzinfo is None:
-        expires_at = expires_at.replace(tzinfo=dt.UTC)
     if expires_at <= now:
         raise StepFailed(f"The signed statement expired at {text}.")

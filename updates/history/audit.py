@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from saga_project import origins
 from saga_project.shared import locks
 from updates.models import AuditEntry
 
@@ -46,12 +47,23 @@ def record(
         actor=actor,
         action=action,
         service_name=service_name,
-        data=dict(data or {}),
+        data={**_origin(), **(data or {})},
         previous_digest=last.digest if last else FIRST_DIGEST,
     )
     entry.digest = digest(entry)
     entry.save(force_insert=True)
     return entry
+
+
+def _origin() -> dict[str, str]:
+    """Return what tells the caller of the API from others of the same name."""
+    origin = origins.current()
+    found = {
+        "request_id": origin.request_id,
+        "address": origin.address,
+        "token": origin.token_prefix,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def digest(entry: AuditEntry) -> str:

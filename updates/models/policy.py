@@ -41,7 +41,7 @@ class Policy(models.Model):
     strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
     requires_second_person = models.BooleanField(
         default=False,
-        help_text="What staff ask for in the console, somebody else must approve first.",
+        help_text="What a person or a program asks for, another person must approve first.",
     )
     requires_signature = models.BooleanField(default=False)
     signing_keys = ArrayField(
@@ -102,7 +102,16 @@ class Approval(models.Model):
     requested_by = models.CharField(
         max_length=255, blank=True, help_text="Empty where the policy asked."
     )
+    kind = models.CharField(
+        max_length=8, choices=[("deploy", "deploy"), ("rollback", "rollback")], default="deploy"
+    )
     strategy = models.CharField(max_length=10, blank=True, help_text="Empty: the policy's.")
+    strategy_options: models.JSONField[Any, Any] = models.JSONField(
+        null=True, blank=True, help_text="Empty: the policy's."
+    )
+    force_reason = models.TextField(
+        blank=True, help_text="Why a quarantined release is to be deployed nevertheless."
+    )
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.CharField(max_length=255, blank=True)
     reason = models.TextField(blank=True)

@@ -1,6 +1,6 @@
 """The command surface of updates for the apps above."""
 
-from updates.operations.approvals import approve, reject
+from updates.operations.approvals import approve, deploy_or_ask, reject, roll_back_or_ask
 from updates.operations.approvals import request as request_approval
 from updates.operations.checks import check
 from updates.operations.corrections import correct
@@ -16,13 +16,15 @@ from updates.operations.jobs import (
 )
 from updates.operations.policies import apply_policies, apply_policy
 from updates.operations.releases import announce, make_available, quarantine, withdraw
-from updates.policies.change_freeze import Override, override_of
+from updates.policies.change_freeze import NO_LEAVE, Leave, Override, override_of
 from updates.releases.checks import CheckResult
 from updates.releases.recording import Announcement
 
 __all__ = [
+    "NO_LEAVE",
     "Announcement",
     "CheckResult",
+    "Leave",
     "Override",
     "abort",
     "acknowledge",
@@ -33,6 +35,7 @@ __all__ = [
     "check",
     "correct",
     "deploy",
+    "deploy_or_ask",
     "make_available",
     "override_of",
     "pause",
@@ -43,5 +46,6 @@ __all__ = [
     "resume",
     "retry",
     "roll_back",
+    "roll_back_or_ask",
     "withdraw",
 ]

@@ -3,34 +3,108 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from registry import events
 from registry.models import Service
 from saga_project.shared import wakeups
 from updates import errors, event_constructors
-from updates.history import audit
-from updates.models import Approval, Release
-from updates.operations import jobs
+from updates.history import audit, records
+from updates.models import Approval, Job, Release
+from updates.operations import jobs, rollback_targets
 from updates.policies import change_freeze, preview
 from updates.releases import recording
+from updates.rollouts import strategies
 
 
-def request(release: Release, *, by: str, strategy: str, now: dt.datetime) -> Approval:
-    """Request a deployment that a second person must approve. Raises ApprovalPending."""
-    with transaction.atomic(durable=True):
+def deploy_or_ask(
+    service: Service,
+    announcement: recording.Announcement,
+    *,
+    by: str,
+    strategy: str = strategies.ROLLING,
+    options: Mapping[str, Any] | None = None,
+    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+) -> Job | Approval:
+    """Queue a deployment, or, where the policy wants a second person, ask for one. Raises as ``deploy``."""
+    try:
+        return jobs.deploy(
+            service, announcement, by=by, strategy=strategy, options=options, leave=leave
+        )
+    except errors.ApprovalRequired:
+        with transaction.atomic():
+            release = recording.record(service, announcement, origin="deployed")[0]
+            return request(
+                release,
+                by=by,
+                strategy=strategy,
+                options=options,
+                force_reason=leave.force_reason,
+                now=timezone.now(),
+            )
+
+
+def roll_back_or_ask(
+    service: Service,
+    version: str | None = None,
+    *,
+    by: str,
+    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+) -> Job | Approval:
+    """The same for a rollback. Raises as ``roll_back``."""
+    try:
+        return jobs.roll_back(service, version, by=by, leave=leave)
+    except errors.ApprovalRequired:
+        with transaction.atomic():
+            current = records.deployed_version(service.name)
+            wanted = rollback_targets.choose(service, version, current=current)
+            known = Release.objects.filter(service=service, version=wanted).first()
+            backup = recording.Announcement(version=wanted)
+            release = known or recording.record(service, backup, origin="backup")[0]
+            kind = Job.Kind.ROLLBACK
+            return request(release, by=by, strategy="", kind=kind, now=timezone.now())
+
+
+def request(
+    release: Release,
+    *,
+    by: str,
+    strategy: str,
+    kind: str = Job.Kind.DEPLOY,
+    options: Mapping[str, Any] | None = None,
+    force_reason: str | None = None,
+    now: dt.datetime,
+) -> Approval:
+    """Ask for a deployment or rollback that a second person must approve.
+
+    The same again by the same requester is one request. Raises ApprovalPending for another one.
+    """
+    asked = {
+        "release": release,
+        "kind": kind,
+        "requested_by": by,
+        "strategy": strategy,
+        "strategy_options": None if options is None else dict(options),
+        "force_reason": force_reason or "",
+    }
+    with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         # One at a time a service, so that two people do not both ask.
         service = Service.objects.select_for_update(no_key=True).get(pk=release.service_id)
         pending = Approval.objects.filter(service=service, state=Approval.State.PENDING)
-        if pending.exclude(requested_by="").exists():
-            raise errors.ApprovalPending("Somebody asked already; that waits for an answer.")
+        for known in pending.exclude(requested_by="").select_related("release"):
+            if all(getattr(known, name) == value for name, value in asked.items()):
+                return known
+            raise errors.ApprovalPending(
+                f"'{known.requested_by}' asked for {known.release.version} already; that waits for an answer."
+            )
         pending.update(state=Approval.State.SUPERSEDED, decided_at=now)
-        approval = Approval.objects.create(
-            service=service, release=release, requested_at=now, requested_by=by, strategy=strategy
-        )
+        approval = Approval.objects.create(service=service, requested_at=now, **asked)
         events.publish(event_constructors.update_waits(service.name, version=release.version))
-        data = {"version": release.version, "strategy": strategy}
+        data = {"version": release.version, "strategy": strategy, "kind": str(kind)}
         audit.record("update.requested", actor=by, service_name=service.name, data=data, at=now)
     return approval
 
@@ -53,7 +127,7 @@ def approve(
             raise errors.OwnRequest("You asked for it yourself; somebody else must approve it.")
         _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
         if approval.requested_by:
-            _deploy(approval, override)
+            _act(approval, override)
 
 
 def reject(approval: Approval, *, by: str, reason: str, now: dt.datetime) -> None:
@@ -79,15 +153,21 @@ def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.dateti
     wakeups.ring("updates.apply_policy", approval.service_id)
 
 
-def _deploy(approval: Approval, override: change_freeze.Override | None) -> None:
-    policy = preview.policy_of(approval.service)
-    by = f"{approval.requested_by}, approved by {approval.decided_by}"
-    job = jobs.deploy(
-        approval.service,
-        recording.Announcement(version=approval.release.version),
-        by=by[:255],
-        strategy=approval.strategy or policy.strategy,
-        options=policy.strategy_options,
-        override=override,
+def _act(approval: Approval, override: change_freeze.Override | None) -> None:
+    by = f"{approval.requested_by}, approved by {approval.decided_by}"[:255]
+    leave = change_freeze.Leave(
+        override=override, force_reason=approval.force_reason or None, is_approved=True
     )
+    version = approval.release.version
+    if approval.kind == Job.Kind.ROLLBACK:
+        job = jobs.roll_back(approval.service, version, by=by, leave=leave)
+    else:
+        job = jobs.deploy(
+            approval.service,
+            recording.Announcement(version=version),
+            by=by,
+            strategy=approval.strategy or preview.policy_of(approval.service).strategy,
+            options=approval.strategy_options,
+            leave=leave,
+        )
     Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)

@@ -13,9 +13,9 @@ from django.utils import timezone
 from registry import events, names
 from registry.models import Service
 from updates import errors, event_constructors
-from updates.artifacts.installers import backups
 from updates.history import audit, records
 from updates.models import Job, Policy, Release, Step, Target
+from updates.operations import rollback_targets
 from updates.policies import change_freeze
 from updates.releases import recording
 from updates.rollouts import planning, strategies, transitions
@@ -42,13 +42,13 @@ def deploy(
     by: str,
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
-    override: change_freeze.Override | None = None,
+    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
 ) -> Job:
     """Queue the deployment of a release, or return the live job of the very same request.
 
     Without ``artifact_url`` the release must be on record, without ``options`` those of the service's
     policy hold, where it has the same strategy. Raises InvalidStrategy, InvalidRequest,
-    JobInProgress, ReleaseDiffers, and ChangesFrozen without an ``override``.
+    JobInProgress, ReleaseDiffers, and what the gates raise that ``leave`` does not open.
     """
     recording.judge(announcement)
     if options is None:
@@ -69,7 +69,7 @@ def deploy(
             checksum=announcement.checksum or release.checksum,
             requested_by=by,
         )
-        return _queue(job, override=override)
+        return _queue(job, leave)
 
 
 def _options_of_policy(service: Service, strategy: str) -> Mapping[str, Any]:
@@ -94,30 +94,28 @@ def _release_of(service: Service, announcement: recording.Announcement) -> Relea
             f"'artifact_url' is required: no release {announcement.version} is on record.",
             field="artifact_url",
         )
-    if known is not None and known.state == Release.State.WITHDRAWN:
-        raise errors.ReleaseWithdrawn(f"Release {known.version} was withdrawn.")
     if known is not None and not announcement.artifact_url:
         return known
     return recording.record(service, announcement, origin="deployed")[0]
 
 
-def roll_back(service: Service, version: str | None = None, *, by: str) -> Job:
-    """Queue the way back to a release that ran before: the one given, or the one before what runs.
+def roll_back(
+    service: Service,
+    version: str | None = None,
+    *,
+    by: str,
+    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+) -> Job:
+    """Queue the rollback to a version that ran before: the one given, or the last good one.
 
-    Raises ReleaseNotFound where there is neither a release nor a backup of it, JobInProgress.
+    Raises ReleaseNotFound where there is none, JobInProgress, and what the gates raise.
     """
     if version is not None:
         names.check_version(version)
     with transaction.atomic():
         current = records.deployed_version(service.name)
-        wanted = version or _version_before(service, current)
-        if wanted is None:
-            raise errors.ReleaseNotFound(f"No version of '{service.name}' ran before.")
+        wanted = rollback_targets.choose(service, version, current=current)
         release = Release.objects.filter(service=service, version=wanted).first()
-        if release is None and not backups.path_of(service.name, wanted).is_dir():
-            raise errors.ReleaseNotFound(
-                f"Version {wanted} of '{service.name}' is not available: no release and no backup of it."
-            )
         job = Job(
             kind=Job.Kind.ROLLBACK,
             service=service,
@@ -130,27 +128,17 @@ def roll_back(service: Service, version: str | None = None, *, by: str) -> Job:
             checksum=release.checksum if release else "",
             requested_by=by,
         )
-        return _queue(job)
+        return _queue(job, leave)
 
 
-def _version_before(service: Service, current: str | None) -> str | None:
-    """Return what ran before the current version was deployed; a rollback does not count as a deployment."""
-    deployed = Job.objects.filter(
-        service=service, kind=Job.Kind.DEPLOY, status=Status.SUCCEEDED, version=current or ""
-    )
-    last = deployed.exclude(previous_version="").order_by("-finished_at", "-id").first()
-    return last.previous_version if last else None
-
-
-def _queue(job: Job, *, override: change_freeze.Override | None = None) -> Job:
+def _queue(job: Job, leave: change_freeze.Leave) -> Job:
     """Insert the job with its plan, or find the one that is in its way; inside the caller's transaction."""
     job.request_digest = _digest(job)
     job.created_at = timezone.now()
     job.job_id = _free_id(job)
     if blocking := _blocking(job):
         return blocking
-    if job.kind == Job.Kind.DEPLOY:
-        change_freeze.require(job.service, override=override, now=job.created_at)
+    change_freeze.require(job, leave, now=job.created_at)
     steps = planning.lay_out(job, _targets(job.service))
     try:
         with transaction.atomic():
@@ -272,8 +260,8 @@ def abort(job_id: str, *, by: str) -> Job:
         return _audited(job, "aborted", by)
 
 
-def retry(job_id: str, *, by: str, override: change_freeze.Override | None = None) -> Job:
-    """Ask for the same again, as a new job; where the way back failed, go on with that one instead."""
+def retry(job_id: str, *, by: str, leave: change_freeze.Leave = change_freeze.NO_LEAVE) -> Job:
+    """Ask for the same again, as a new job that passes the same gates; a failed way back goes on instead."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="retry")
         if job.needs_attention:
@@ -284,7 +272,7 @@ def retry(job_id: str, *, by: str, override: change_freeze.Override | None = Non
             previous_version=records.deployed_version(job.service.name) or "",
             requested_by=by,
         )
-        return _queue(again, override=override)
+        return _queue(again, leave)
 
 
 _REQUEST = (

@@ -12,7 +12,7 @@ from registry.models import Service
 from updates import event_constructors
 from updates.models import Approval, Policy, Release
 from updates.operations import jobs
-from updates.policies import preview
+from updates.policies import change_freeze, preview
 from updates.policies.decision import Decision
 from updates.releases import recording
 
@@ -65,6 +65,7 @@ def _deploy(plan: preview.Plan) -> None:
         by=by[:255],
         strategy=plan.policy.strategy,
         options=plan.policy.strategy_options,
+        leave=change_freeze.Leave(is_approved=True),
     )
     if approval is not None:
         Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)

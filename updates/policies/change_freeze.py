@@ -1,18 +1,22 @@
-"""Freezes and maintenance windows bind automation and staff alike, except with an override.
+"""The gates before every job: release, signed statement, second person, calendar.
 
-The way back to what ran before is never barred.
+They hold for deployments, rollbacks and retries alike, whichever way the request came. An override takes
+a permission and a reason; it goes into the audit trail and into an event.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from registry import events
 from registry.identity.accounts import Caller
 from registry.models import Service
 from saga_project.shared import api
-from updates import errors
+from updates import errors, event_constructors
+from updates.artifacts import signatures
 from updates.history import audit
+from updates.models import Job, Release
 from updates.policies import preview
 
 MAX_REASON_LENGTH = 1000
@@ -20,10 +24,26 @@ MAX_REASON_LENGTH = 1000
 
 @dataclass(frozen=True)
 class Override:
-    """An override of the calendar with its author and reason; created after the permission check."""
+    """The person that overrides the gates, and the reason; made where their permission was checked."""
 
     by: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leave:
+    """What lets a request pass gates that would stop it.
+
+    ``force_reason`` deploys a quarantined release, ``is_approved`` says that the second person, or the
+    policy, has agreed.
+    """
+
+    override: Override | None = None
+    force_reason: str | None = None
+    is_approved: bool = False
+
+
+NO_LEAVE = Leave()
 
 
 def override_of(caller: Caller | None, reason: str | None) -> Override | None:
@@ -31,34 +51,117 @@ def override_of(caller: Caller | None, reason: str | None) -> Override | None:
     if reason is None:
         return None
     if caller is None or not caller.is_admin:
-        raise errors.OverrideNotAllowed("Overriding the calendar takes the scope 'admin:registry'.")
+        raise errors.OverrideNotAllowed("An override takes the scope 'admin:registry'.")
     return Override(by=str(caller), reason=reason)
 
 
-def require(service: Service, *, override: Override | None, now: dt.datetime) -> None:
-    """Raise ChangesFrozen unless changes are welcome now; an override that is used goes on record.
+@dataclass
+class _Overridden:
+    """The gates that an override opened, for the record."""
 
-    Runs inside the transaction of the change.
-    """
+    obstacles: dict[str, str] = field(default_factory=dict)
+
+
+def require(job: Job, leave: Leave, *, now: dt.datetime) -> None:
+    """Raise what stops the job; an override that is used goes on record, in the caller's transaction."""
+    overridden = _Overridden()
+    _check_release(job, leave, now=now, overridden=overridden)
+    _check_statement(job, leave, now=now, overridden=overridden)
+    _check_second_person(job, leave, overridden=overridden)
+    _check_calendar(job.service, leave, now=now, overridden=overridden)
+    if leave.override is not None and overridden.obstacles:
+        _record_override(job, leave.override, overridden.obstacles, now=now)
+
+
+def _check_release(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:
+    release = job.release
+    if release is None or release.state == Release.State.AVAILABLE:
+        return
+    why = f": {release.state_reason}" if release.state_reason else "."
+    if release.state == Release.State.WITHDRAWN:
+        raise errors.ReleaseWithdrawn(f"Release {release.version} was withdrawn{why}")
+    if leave.force_reason is not None:
+        _record_force(job, leave.force_reason, now=now)
+    elif leave.override is None:
+        raise errors.ReleaseQuarantined(
+            f"Release {release.version} is quarantined{why} Send 'force' and a 'reason' to deploy it"
+            " nevertheless."
+        )
+    else:
+        overridden.obstacles["quarantine"] = f"Release {release.version} is quarantined{why}"
+
+
+def _check_statement(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:
+    if job.release is None or not preview.policy_of(job.service).requires_signature:
+        return
+    expired_at = signatures.expiry_of(job.release.signature)
+    if expired_at is None or expired_at > now:
+        return
+    obstacle = f"The signed statement of {job.version} expired at {api.zulu(expired_at)}."
+    if leave.override is None or job.kind == Job.Kind.DEPLOY:
+        raise errors.StatementExpired(f"{obstacle} Sign the release again.")
+    overridden.obstacles["statement"] = obstacle
+
+
+def _check_second_person(job: Job, leave: Leave, *, overridden: _Overridden) -> None:
+    if leave.is_approved or not preview.policy_of(job.service).requires_second_person:
+        return
+    obstacle = f"The policy of '{job.service.name}' asks for the approval of a second person."
+    if leave.override is None:
+        raise errors.ApprovalRequired(f"{obstacle} Ask for it by a deployment or a rollback.")
+    overridden.obstacles["approval"] = obstacle
+
+
+def _check_calendar(
+    service: Service, leave: Leave, *, now: dt.datetime, overridden: _Overridden
+) -> None:
     verdict = preview.calendar_of(service).judge(now)
     if verdict.is_open:
         return
-    if override is None:
+    if leave.override is None:
         until = f" until {api.zulu(verdict.opens_at)}" if verdict.opens_at else ""
         raise errors.ChangesFrozen(
             f"Service '{service.name}' may not be changed{until}: {verdict.reason} Somebody with the"
             " permission can override this, with a reason."
         )
-    if not override.reason.strip():
-        raise errors.ReasonMissing("An override needs a reason.", field="override_reason")
-    if len(override.reason) > MAX_REASON_LENGTH:
-        raise errors.ReasonMissing(
-            f"A reason has at most {MAX_REASON_LENGTH} characters.", field="override_reason"
+    overridden.obstacles["calendar"] = verdict.reason
+
+
+def _record_override(
+    job: Job, override: Override, obstacles: dict[str, str], *, now: dt.datetime
+) -> None:
+    _check_reason(override.reason, field="override_reason")
+    for gate, obstacle in obstacles.items():
+        data = {"reason": override.reason, "obstacle": obstacle, "job_id": job.job_id}
+        audit.record(
+            f"{gate}.overridden",
+            actor=override.by,
+            service_name=job.service.name,
+            data=data,
+            at=now,
         )
+    events.publish(
+        event_constructors.deployment(
+            "overridden", job, by=override.by, reason=override.reason, obstacles=obstacles
+        )
+    )
+
+
+def _record_force(job: Job, reason: str, *, now: dt.datetime) -> None:
+    _check_reason(reason, field="reason")
     audit.record(
-        "calendar.overridden",
-        actor=override.by,
-        service_name=service.name,
-        data={"reason": override.reason, "obstacle": verdict.reason},
+        "quarantine.forced",
+        actor=job.requested_by,
+        service_name=job.service.name,
+        data={"reason": reason, "job_id": job.job_id, "version": job.version},
         at=now,
     )
+
+
+def _check_reason(reason: str, *, field: str) -> None:
+    if not reason.strip():
+        raise errors.ReasonMissing(f"'{field}' must say why.", field=field)
+    if len(reason) > MAX_REASON_LENGTH:
+        raise errors.ReasonMissing(
+            f"'{field}' has at most {MAX_REASON_LENGTH} characters.", field=field
+        )

@@ -88,7 +88,9 @@ class AcceptedSerializer(serializers.Serializer[Any]):
 
 
 class JobAcceptedSerializer(AcceptedSerializer):
-    job_id = serializers.CharField()
+    job_id = serializers.CharField(
+        allow_null=True, help_text="Null while the request awaits the approval of a second person."
+    )
 
 
 class CheckedSerializer(serializers.Serializer[Any]):

@@ -129,17 +129,27 @@ class LifecycleShape(SecretShape):
     details = DetailsField()
 
 
+class OverrideReasonField(OptionalTextField):
+    def __init__(self) -> None:
+        super().__init__(
+            max_length=1000,
+            help_text="Despite freezes, windows, quarantine and the second person; takes admin:registry.",
+        )
+
+
 class DeployShape(ReleaseShape):
     artifact_url = OptionalTextField(allow_blank=True)
     strategy = OptionalTextField()
-    override_reason = OptionalTextField(
-        max_length=1000,
-        help_text="Deploys despite freezes and maintenance windows; takes admin:registry.",
-    )
+    force = FlagField(help_text="Deploy a quarantined release; needs a reason.")
+    reason = OptionalTextField(max_length=1000)
+    override_reason = OverrideReasonField()
 
 
 class RollbackShape(SecretShape):
     version = OptionalTextField(allow_blank=True)
+    force = FlagField(help_text="Restore a quarantined release; needs a reason.")
+    reason = OptionalTextField(max_length=1000)
+    override_reason = OverrideReasonField()
 
 
 class NotifyShape(NamedShape):

@@ -13,10 +13,12 @@ from typing import Any
 
 from django.db import transaction
 
+import updates.operations
 from registry import names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from saga_project.shared.errors import InvalidRequest
+from updates.errors import OverrideNotAllowed
 from webhooks import errors, redaction, retention, signatures, signing_secrets
 from webhooks.inbound.senders import github
 from webhooks.models import InboundCall
@@ -33,6 +35,14 @@ MAX_UNAUTHENTICATED_HEADERS = 2048
 UNREPLAYABLE = frozenset({401, 403})
 
 
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """A member of staff that replays a call; ``may`` says whether a permission is theirs."""
+
+    username: str
+    may: Callable[[str], bool]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Call:
     """A call as it came, and what was found out about it so far."""
@@ -47,6 +57,7 @@ class Call:
     proof: Proof = Proof.NOTHING
     message_id: str = ""
     replay_of_id: uuid.UUID | None = None
+    person: Person | None = None
 
     @property
     def has_proof(self) -> bool:
@@ -55,9 +66,19 @@ class Call:
     @property
     def actor(self) -> str:
         """Return the caller's name for display."""
+        if self.person is not None:
+            return self.person.username
         if self.caller is not None:
             return str(self.caller)
         return "webhook (signed)" if self.has_proof else "webhook"
+
+    def override(self, reason: str | None) -> updates.operations.Override | None:
+        """Return the override that the call asks for; raises OverrideNotAllowed."""
+        if self.person is None or reason is None:
+            return updates.operations.override_of(self.caller, reason)
+        if not self.person.may("updates.override_calendar"):
+            raise OverrideNotAllowed("Your role does not allow an override.")
+        return updates.operations.Override(by=self.person.username, reason=reason)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -144,7 +165,7 @@ def identified(call: Call) -> Call:
 
 def check_may_change(call: Call) -> None:
     """Raise NotAllowed where the service belongs to an account that the call does not speak for."""
-    if call.service_name and not call.has_proof and call.replay_of_id is None:
+    if call.service_name and not call.has_proof:
         accounts.check_may_change_named(call.caller, call.service_name)
 
 

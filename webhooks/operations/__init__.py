@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webhooks.inbound.calls import Person
 from webhooks.operations.configuration import (
     KEEP,
     configure,
@@ -16,6 +17,7 @@ from webhooks.operations.replays import replay_call, replay_deliveries
 
 __all__ = [
     "KEEP",
+    "Person",
     "TestResult",
     "configure",
     "find_configuration",

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 import registry.operations
+import updates.errors
 import updates.operations
 from registry import events, names
 from registry.errors import InvalidVersion, ServiceNotFound
 from registry.models import Service
 from saga_project.shared import api
-from updates.models import Job
+from updates.models import Approval, Job
 from webhooks import errors, event_constructors
 from webhooks.inbound import bodies, calls
 from webhooks.inbound.calls import Answer, Call
@@ -117,14 +118,24 @@ def _deploy(call: Call, data: Data, now: dt.datetime) -> Answer:
 
 
 def _queue_deployment(call: Call, data: Data) -> Answer:
-    job = updates.operations.deploy(
+    asked = updates.operations.deploy_or_ask(
         _service_to_be(call),
         _announcement(data),
         by=call.actor,
-        override=updates.operations.override_of(call.caller, data.get("override_reason")),
+        leave=_leave(call, data),
         **({"strategy": data["strategy"]} if "strategy" in data else {}),
     )
-    return _job_answer(job, f"Deployment process started for service {call.service_name}")
+    return _job_answer(asked, f"Deployment process started for service {call.service_name}")
+
+
+def _leave(call: Call, data: Data) -> updates.operations.Leave:
+    """Return what lets this request pass gates: ``override_reason``, or ``force`` with a ``reason``."""
+    force_reason = data.get("reason", "") if data.get("force") else None
+    if force_reason is not None and not force_reason.strip():
+        raise updates.errors.ReasonMissing("'force' needs a 'reason'.", field="reason")
+    return updates.operations.Leave(
+        override=call.override(data.get("override_reason")), force_reason=force_reason
+    )
 
 
 def _rollback(call: Call, data: Data, now: dt.datetime) -> Answer:
@@ -133,19 +144,38 @@ def _rollback(call: Call, data: Data, now: dt.datetime) -> Answer:
 
 def _queue_rollback(call: Call, data: Data) -> Answer:
     service = known_service(call.service_name)
-    job = updates.operations.roll_back(service, data.get("version"), by=call.actor)
-    return _job_answer(job, f"Rollback process started for service {service.name}")
+    asked = updates.operations.roll_back_or_ask(
+        service, data.get("version"), by=call.actor, leave=_leave(call, data)
+    )
+    return _job_answer(asked, f"Rollback process started for service {service.name}")
 
 
-def _job_answer(job: Job, message: str) -> Answer:
+def _job_answer(asked: Job | Approval, message: str) -> Answer:
+    if isinstance(asked, Approval):
+        return _approval_answer(asked)
     return Answer(
         202,
         {
             "status": "accepted",
-            "job_id": job.job_id,
+            "job_id": asked.job_id,
             "message": message,
-            "service_name": job.service.name,
-            "version": job.version,
+            "service_name": asked.service.name,
+            "version": asked.version,
+        },
+    )
+
+
+def _approval_answer(approval: Approval) -> Answer:
+    name, version = approval.service.name, approval.release.version
+    verb = "Rollback" if approval.kind == Job.Kind.ROLLBACK else "Deployment"
+    return Answer(
+        202,
+        {
+            "status": "awaiting_approval",
+            "job_id": None,
+            "message": f"{verb} of service {name} to {version} awaits the approval of a second person",
+            "service_name": name,
+            "version": version,
         },
     )
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
+from registry.identity import accounts
 from saga_project.shared import api, wakeups
+from updates.history import audit
 from webhooks import errors
+from webhooks.inbound import calls
 from webhooks.inbound.calls import Answer, Call
 from webhooks.models import Delivery, InboundCall, receiver_of
 from webhooks.operations import inbound
-from webhooks.signatures import Proof
 
 logger = logging.getLogger(__name__)
 
@@ -56,15 +58,33 @@ def _url_now(row: Delivery) -> str:
     return row.url
 
 
-def replay_call(call_id: uuid.UUID, *, by: str, now: dt.datetime) -> Answer:
-    """Act on a kept call once more, in the name of staff; raises NotReplayable.
+#: What the effect of each route asks of the person that replays a call to it.
+PERMISSIONS = {
+    "update": "updates.add_job",
+    "check-updates": "updates.add_job",
+    "deploy": "updates.add_job",
+    "rollback": "updates.add_job",
+    "health": "registry.change_service",
+    "lifecycle": "registry.change_service",
+    "notify": "webhooks.change_configuration",
+    "config": "webhooks.change_configuration",
+}
 
-    It carries no message id, since the point of it is to act again.
+
+def replay_call(call_id: uuid.UUID, *, by: calls.Person, now: dt.datetime) -> Answer:
+    """Act on a kept call once more, as the person that replays it; raises NotReplayable, ReplayNotAllowed.
+
+    It carries no message id, since the point of it is to act again, and none of what the call once
+    proved: the person's own permission counts.
     """
     row = InboundCall.objects.filter(pk=call_id).first()
     if row is None or not row.is_whole:
         raise errors.NotReplayable(
             "The call was refused, cut, or holds a secret that was not kept."
+        )
+    if not by.may(PERMISSIONS[row.route]):
+        raise errors.ReplayNotAllowed(
+            f"Your role does not allow what a '{row.route}' call does ({PERMISSIONS[row.route]})."
         )
     raw = row.body.encode()
     call = Call(
@@ -72,10 +92,23 @@ def replay_call(call_id: uuid.UUID, *, by: str, now: dt.datetime) -> Answer:
         raw=raw,
         headers=row.headers,
         document=api.read_json_object(raw),
+        caller=accounts.staff(by.username),
         request_id=f"replay-{row.pk.hex}",
         service_name=row.service_name,
-        proof=Proof(row.proof),
         replay_of_id=row.pk,
+        person=by,
     )
-    logger.info("call replayed", extra={"call_id": str(row.pk), "by": by})
+    with transaction.atomic():
+        _note(row, by=by.username, now=now)
+    logger.info("call replayed", extra={"call_id": str(row.pk), "by": by.username})
     return inbound.receive(call, now=now)
+
+
+def _note(row: InboundCall, *, by: str, now: dt.datetime) -> None:
+    audit.record(
+        "call.replayed",
+        actor=by,
+        service_name=row.service_name,
+        data={"call_id": str(row.pk), "route": row.route},
+        at=now,
+    )

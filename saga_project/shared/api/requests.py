@@ -11,6 +11,8 @@ import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from saga_project import origins
+
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
@@ -35,8 +37,10 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = choose_request_id(request.headers.get("X-Request-ID"))
         request.saga_request_id = request_id  # type: ignore[attr-defined]
-        with structlog.contextvars.bound_contextvars(
-            request_id=request_id, client=request.META.get("REMOTE_ADDR")
+        address = request.META.get("REMOTE_ADDR", "")
+        with (
+            origins.noted(origins.Origin(request_id=request_id, address=address)),
+            structlog.contextvars.bound_contextvars(request_id=request_id, client=address),
         ):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id

@@ -1,13 +1,16 @@
-"""Freezes bind every caller without the permission and a reason."""
+"""Each gate holds for each way to a job; an override takes a permission and a reason."""
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from registry.identity.accounts import Caller
-from registry.models import Service, ServiceAccount
+from registry.models import Event, Service, ServiceAccount
 from tests import factories
 from updates import errors, operations
 from updates.models import AuditEntry, Freeze, Job
@@ -29,7 +32,10 @@ def _frozen_service() -> Service:
 
 def _deploy(service: Service, override: operations.Override | None = None) -> Job:
     return operations.deploy(
-        service, operations.Announcement(version="1.3.0"), by="sam", override=override
+        service,
+        operations.Announcement(version="1.3.0"),
+        by="sam",
+        leave=operations.Leave(override=override),
     )
 
 
@@ -73,13 +79,146 @@ def test_a_job_under_way_is_found_again_in_a_freeze() -> None:
     assert _deploy(service) == job
 
 
-def test_the_way_back_is_open_in_a_freeze() -> None:
+def test_a_rollback_waits_for_the_end_of_a_freeze() -> None:
     service = _frozen_service()
-    factories.HistoryEntryFactory.create(service_name=service.name, new_version="1.4.0")
+    factories.HistoryEntryFactory.create(
+        service_name=service.name, old_version="1.3.0", new_version="1.4.0"
+    )
 
-    job = operations.roll_back(service, "1.3.0", by="sam")
+    with pytest.raises(errors.ChangesFrozen):
+        operations.roll_back(service, "1.3.0", by="sam")
 
+    override = operations.Override(by="sam", reason="1.4.0 loses orders")
+    job = operations.roll_back(
+        service, "1.3.0", by="sam", leave=operations.Leave(override=override)
+    )
     assert job.kind == Job.Kind.ROLLBACK
+    assert AuditEntry.objects.get(action="calendar.overridden").actor == "sam"
+
+
+def test_an_override_is_told_to_subscribers() -> None:
+    service = _frozen_service()
+
+    job = _deploy(service, operations.Override(by="sam", reason="the shop is down"))
+
+    event = Event.objects.get(type="deployment.overridden")
+    assert (event.data["job_id"], event.data["by"]) == (job.job_id, "sam")
+    assert event.data["reason"] == "the shop is down"
+    assert list(event.data["obstacles"]) == ["calendar"]
+
+
+# --- The release ----------------------------------------------------------------------------------
+
+Start = Callable[[Service, operations.Leave], Job]
+
+
+def _start_deployment(service: Service, leave: operations.Leave) -> Job:
+    announcement = operations.Announcement(version="1.3.0")
+    return operations.deploy(service, announcement, by="sam", leave=leave)
+
+
+def _start_rollback(service: Service, leave: operations.Leave) -> Job:
+    return operations.roll_back(service, "1.3.0", by="sam", leave=leave)
+
+
+def _start_retry(service: Service, leave: operations.Leave) -> Job:
+    return operations.retry(Job.objects.get().job_id, by="sam", leave=leave)
+
+
+EVERY_WAY = [_start_deployment, _start_rollback, _start_retry]
+
+
+def _service_that_ran(version: str = "1.3.0", **release: Any) -> Service:
+    """Return a service with a job that failed, so that each way to a job is open."""
+    service = factories.ServiceFactory.create(name="payment-service")
+    known = factories.ReleaseFactory.create(service=service, version=version, **release)
+    factories.HistoryEntryFactory.create(
+        service_name=service.name, old_version=version, new_version="1.4.0"
+    )
+    Job.objects.create(
+        job_id="deploy-payment-service-1.3.0-1",
+        kind=Job.Kind.DEPLOY,
+        service=service,
+        release=known,
+        version=version,
+        strategy="rolling",
+        artifact_url=known.artifact_url,
+        status=Job.Status.FAILED,
+        created_at=factories.NOW,
+    )
+    return service
+
+
+@pytest.mark.parametrize("start", EVERY_WAY)
+def test_a_withdrawn_release_is_not_installed_by_any_way(start: Start) -> None:
+    service = _service_that_ran(state="withdrawn", state_reason="It deletes files.")
+    override = operations.Override(by="sam", reason="nevertheless")
+
+    for leave in (operations.NO_LEAVE, operations.Leave(override=override, force_reason="yes")):
+        with pytest.raises(errors.ReleaseWithdrawn, match="It deletes files"):
+            start(service, leave)
+
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize("start", EVERY_WAY)
+def test_a_quarantined_release_is_installed_by_force_only(start: Start) -> None:
+    service = _service_that_ran(state="quarantined", state_reason="It failed.")
+
+    with pytest.raises(errors.ReleaseQuarantined, match="It failed"):
+        start(service, operations.NO_LEAVE)
+    with pytest.raises(errors.ReasonMissing):
+        start(service, operations.Leave(force_reason=" "))
+
+    start(service, operations.Leave(force_reason="the disk was full"))
+    entry = AuditEntry.objects.get(action="quarantine.forced")
+    assert (entry.actor, entry.data["reason"]) == ("sam", "the disk was full")
+
+
+@pytest.mark.parametrize("start", EVERY_WAY)
+def test_each_way_waits_for_a_second_person(start: Start) -> None:
+    service = _service_that_ran()
+    factories.PolicyFactory.create(service=service, requires_second_person=True)
+
+    with pytest.raises(errors.ApprovalRequired):
+        start(service, operations.NO_LEAVE)
+    assert Job.objects.count() == 1
+
+    override = operations.Override(by="sam", reason="the shop is down")
+    assert start(service, operations.Leave(override=override)).status == Job.Status.QUEUED
+    assert AuditEntry.objects.get(action="approval.overridden").actor == "sam"
+
+
+def _signature(expires: str) -> str:
+    """Return a signature whose statement can be read; its bytes are no real ones."""
+    return "\n".join(
+        [
+            "untrusted comment: signature",
+            base64.b64encode(b"ED" + bytes(8 + 64)).decode(),
+            f"trusted comment: service=payment-service version=1.3.0 expires={expires}",
+            base64.b64encode(bytes(64)).decode(),
+        ]
+    )
+
+
+@pytest.mark.parametrize("start", EVERY_WAY)
+def test_an_expired_statement_stops_each_way(start: Start) -> None:
+    service = _service_that_ran(signature=_signature("2020-01-01T00:00:00Z"))
+    policy = factories.PolicyFactory.create(service=service, requires_signature=True)
+
+    with pytest.raises(errors.StatementExpired, match="2020-01-01"):
+        start(service, operations.NO_LEAVE)
+
+    policy.requires_signature = False
+    policy.save()
+    assert start(service, operations.NO_LEAVE).status == Job.Status.QUEUED
+
+
+def test_a_statement_that_holds_stops_nothing() -> None:
+    service = _service_that_ran(signature=_signature("2999-01-01T00:00:00Z"))
+    factories.PolicyFactory.create(service=service, requires_signature=True)
+
+    assert _start_rollback(service, operations.NO_LEAVE).status == Job.Status.QUEUED
 
 
 def _caller(*scopes: str) -> Caller:

@@ -139,7 +139,8 @@ def test_another_deployment_is_in_progress(api: APIClient) -> None:
     assert response.json()["error"] == "Deployment in progress"
 
 
-def test_rollback_as_printed(api: APIClient) -> None:
+def test_rollback_as_printed(api: APIClient, service: Service) -> None:
+    registry_operations.record_version(NAME, version="1.2.3", at=timezone.now())
     post(api, "update", {"service_name": NAME, "version": "1.2.3", "artifact_url": ARTIFACT})
 
     response = post(api, "rollback", {"service_name": NAME, "version": "1.2.3"})
@@ -153,6 +154,15 @@ def test_rollback_as_printed(api: APIClient) -> None:
         "service_name": "payment-service",
         "version": "1.2.3",
     }
+
+
+def test_a_rollback_to_what_never_ran_is_404(api: APIClient, service: Service) -> None:
+    post(api, "update", {"service_name": NAME, "version": "6.6.6", "artifact_url": ARTIFACT})
+
+    response = post(api, "rollback", {"service_name": NAME, "version": "6.6.6"})
+
+    assert (response.status_code, response.json()["error"]) == (404, "Version not available")
+    assert "never ran" in response.json()["message"]
 
 
 def test_a_rollback_to_what_is_nowhere_is_404(api: APIClient, service: Service) -> None:

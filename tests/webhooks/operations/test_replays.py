@@ -26,6 +26,7 @@ SECRET = "webhook-secret-key"
 CRASH = {"service_name": NAME, "event": "crashed"}
 NEW_URL = "http://127.0.0.1:9/mended"
 Status = Delivery.Status
+OTTO = operations.Person("otto", lambda _permission: True)
 
 
 def dead(**fields: Any) -> Delivery:
@@ -115,23 +116,24 @@ def test_goes_where_its_subscriber_listens_now() -> None:
 def test_a_kept_call_acts_once_more_and_is_kept_as_a_replay(api: APIClient) -> None:
     first = crash(api, json.dumps(CRASH).encode())
 
-    answer = operations.replay_call(first.pk, by="otto", now=timezone.now())
+    answer = operations.replay_call(first.pk, by=OTTO, now=timezone.now())
 
     assert answer.status == 200
     assert Event.objects.filter(type="lifecycle.crashed").count() == 2
     assert InboundCall.objects.get(replay_of=first).verdict == InboundCall.Verdict.ACCEPTED
 
 
-def test_a_replay_carries_what_the_call_once_proved(api: APIClient) -> None:
+def test_a_replay_carries_nothing_of_what_the_call_once_proved(api: APIClient) -> None:
     operations.configure(NAME, endpoints=None, secret=SECRET, now=timezone.now())
     raw = json.dumps(CRASH).encode()
     first = crash(api, raw, signature=signatures.sign_body(raw, secret=SECRET))
     operations.configure(NAME, endpoints=None, secret="another one since then", now=timezone.now())
 
-    answer = operations.replay_call(first.pk, by="otto", now=timezone.now())
+    answer = operations.replay_call(first.pk, by=OTTO, now=timezone.now())
 
     assert answer.status == 200
-    assert InboundCall.objects.get(replay_of=first).proof == Proof.SIGNATURE
+    replay = InboundCall.objects.get(replay_of=first)
+    assert (replay.proof, replay.caller) == (Proof.NOTHING, "staff:otto")
 
 
 @pytest.mark.parametrize("raw", [json.dumps(CRASH).encode(), b'{"service_name": "payment'])
@@ -142,10 +144,10 @@ def test_a_call_without_its_signature_or_its_body_is_not_replayed(
     first = crash(api, raw)
 
     with pytest.raises(errors.NotReplayable):
-        operations.replay_call(first.pk, by="otto", now=timezone.now())
+        operations.replay_call(first.pk, by=OTTO, now=timezone.now())
     assert InboundCall.objects.count() == 1
 
 
 def test_a_call_that_was_purged_is_not_replayed() -> None:
     with pytest.raises(errors.NotReplayable):
-        operations.replay_call(uuid.uuid4(), by="otto", now=timezone.now())
+        operations.replay_call(uuid.uuid4(), by=OTTO, now=timezone.now())
