@@ -101,7 +101,7 @@ WRITES = [
         "POST /api/v1/subscriptions", 3, body={"service_name": SHOP, "subscriber": "another shop"}
     ),
     Call("DELETE /api/v1/subscriptions/{subscription_id}", 4),
-    Call("PATCH /api/v1/subscriptions/{subscription_id}", 3, body={"accepted": True}),
+    Call("PATCH /api/v1/subscriptions/{subscription_id}", 6, body={"accepted": True}),
     Call("POST /api/v1/updates/jobs/{job_id}/{verb}", 12, verb="pause"),
     Call("POST /api/v1/webhooks/check-updates", 10, body={"service_name": SHOP}),
     Call(

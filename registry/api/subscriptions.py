@@ -28,6 +28,16 @@ _STATES_TO_BEGIN_WITH = (
 )
 
 
+def check_topics(topics: list[str]) -> list[str]:
+    """Return the topics without repeats."""
+    for topic in topics:
+        if _TOPIC.fullmatch(topic) is None:
+            raise serializers.ValidationError(
+                "A topic is an event's type or a glob such as service.*"
+            )
+    return list(dict.fromkeys(topics))
+
+
 class SubscriptionRequestSerializer(serializers.Serializer[Any]):
     service_name = fields.TextField(allow_blank=True)
     subscriber = fields.TextField(max_length=128)
@@ -36,12 +46,7 @@ class SubscriptionRequestSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=_STATES_TO_BEGIN_WITH, required=False, default="active")
 
     def validate_topics(self, value: list[str]) -> list[str]:
-        for topic in value:
-            if _TOPIC.fullmatch(topic) is None:
-                raise serializers.ValidationError(
-                    "A topic is an event's type or a glob such as service.*"
-                )
-        return list(dict.fromkeys(value))
+        return check_topics(value)
 
 
 class SubscriptionSerializer(serializers.Serializer[Any]):
@@ -58,12 +63,15 @@ class SubscriptionSerializer(serializers.Serializer[Any]):
 
 
 class SubscriptionChangeSerializer(serializers.Serializer[Any]):
-    accepted = serializers.BooleanField(help_text="The owner of the service sets it.")
+    accepted = fields.FlagField(
+        help_text="The owner of the service sets it: the subscription keeps the service registered."
+    )
+    callback_url = fields.TextField(required=False, allow_blank=True)
+    topics = serializers.ListField(child=fields.TextField(), required=False, max_length=MAX_TOPICS)
+    state = serializers.ChoiceField(choices=["active", "suspended"], required=False)
 
-    def validate_accepted(self, value: bool) -> bool:
-        if not isinstance(self.initial_data.get("accepted"), bool):
-            raise serializers.ValidationError("Must be true or false.")
-        return value
+    def validate_topics(self, value: list[str]) -> list[str]:
+        return check_topics(value)
 
 
 class NewSubscriptionSerializer(SubscriptionSerializer):
@@ -163,23 +171,31 @@ class SubscriptionView(api.SagaView):
         return Response(subscription_body(subscription, by=caller))
 
     @extend_schema(
-        operation_id="accept_subscription",
-        summary="Accept a subscription to a service of yours, or take the acceptance back",
+        operation_id="change_subscription",
+        summary="Accept a subscription to a service of yours, or change a subscription of yours",
         tags=["subscriptions"],
         request=SubscriptionChangeSerializer,
-        responses={200: SubscriptionSerializer},
+        responses={200: NewSubscriptionSerializer},
     )
     def patch(self, request: Request, subscription_id: str) -> Response:
         shape = SubscriptionChangeSerializer(data=fields.given(request.data))
         shape.is_valid(raise_exception=True)
+        data = shape.validated_data
+        if data.get("callback_url"):
+            http_client.check_url(data["callback_url"], field="callback_url")
         caller = accounts.caller_of(request.user)
-        subscription = operations.accept_subscription(
+        subscription, secret = operations.change_subscription(
             _read_id(subscription_id),
-            is_accepted=shape.validated_data["accepted"],
+            operations.SubscriptionChange(
+                is_accepted=data.get("accepted"),
+                state=data.get("state"),
+                callback_url=data.get("callback_url"),
+                topics=data.get("topics"),
+            ),
             by=caller,
             now=timezone.now(),
         )
-        return Response(subscription_body(subscription, by=caller))
+        return Response({**subscription_body(subscription, by=caller), "secret": secret})
 
     @extend_schema(
         operation_id="cancel_subscription",

@@ -35,8 +35,9 @@ from registry.operations.reports import (
 from registry.operations.rows import DEFAULT_INSTANCE, HEALTH_OF_REPORT
 from registry.operations.standing import approve, deregister, reject
 from registry.operations.subscriptions import (
-    accept_subscription,
+    SubscriptionChange,
     cancel_subscription,
+    change_subscription,
     find_subscription,
     is_subscriber,
     move_subscription,
@@ -54,10 +55,11 @@ __all__ = [
     "Registration",
     "Renewed",
     "Standing",
-    "accept_subscription",
+    "SubscriptionChange",
     "approve",
     "as_registered",
     "cancel_subscription",
+    "change_subscription",
     "clear_canary",
     "deregister",
     "ensure_service",

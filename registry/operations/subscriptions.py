@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import secrets
 import uuid
+from dataclasses import dataclass
 
 from django.db import transaction
 
@@ -35,7 +36,7 @@ def subscribe(
 
     The secret is shown this once. Raises ServiceNotFound where the service is not registered.
     """
-    secret = SECRET_MARK + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")
+    secret = _new_secret()
     with transaction.atomic(durable=True):
         # The lock lets no deregistration pass that did not count this subscription.
         services = Service.objects.registered().select_for_update().filter(name=service_name)
@@ -112,16 +113,58 @@ def is_subscriber(subscription: Subscription, by: Caller | None) -> bool:
     return by is not None and by.account.pk == subscription.account_id
 
 
-def accept_subscription(
-    subscription_id: uuid.UUID, *, is_accepted: bool, by: Caller | None, now: dt.datetime
-) -> Subscription:
-    """Let a subscription keep its service registered, or not; the service's owner says so.
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionChange:
+    """What is changed; None leaves a field as it is.
 
-    Raises SubscriptionNotFound, ServiceOwned.
+    The service's owner accepts, the subscriber sets the rest.
     """
-    subscription = find_subscription(subscription_id, by=by)
+
+    is_accepted: bool | None = None
+    state: str | None = None
+    callback_url: str | None = None
+    topics: list[str] | None = None
+
+
+def change_subscription(
+    subscription_id: uuid.UUID, change: SubscriptionChange, *, by: Caller | None, now: dt.datetime
+) -> tuple[Subscription, str | None]:
+    """Return the changed subscription, and its secret where a first callback needs one.
+
+    Raises SubscriptionNotFound, SubscriptionOwned, ServiceOwned, IllegalSubscriptionMove.
+    """
+    secret = None
+    with transaction.atomic(durable=True):
+        found = find_subscription(subscription_id, by=by)
+        _check_may_change(found, change, by)
+        if change.state is not None:
+            move_subscription(subscription_id, to=change.state, now=now)
+        row = Subscription.objects.select_for_update().get(pk=subscription_id)
+        if change.is_accepted is not None:
+            row.is_accepted = change.is_accepted
+        if change.topics is not None:
+            row.topics = change.topics or [EVERY_TOPIC]
+        if change.callback_url is not None:
+            row.callback_url = change.callback_url
+            if change.callback_url and not row.sealed_secret:
+                secret = _new_secret()
+                row.sealed_secret = crypto.encrypt(secret)
+        row.save(
+            update_fields=["is_accepted", "topics", "callback_url", "sealed_secret", "updated_at"]
+        )
+    return _get(subscription_id), secret
+
+
+def _check_may_change(
+    subscription: Subscription, change: SubscriptionChange, by: Caller | None
+) -> None:
     service = subscription.service
-    accounts.check_may_change(by, service.name, owner_id=service.account_id)
-    Subscription.objects.filter(pk=subscription_id).update(is_accepted=is_accepted, updated_at=now)
-    subscription.is_accepted = is_accepted
-    return subscription
+    if change.is_accepted is not None:
+        accounts.check_may_change(by, service.name, owner_id=service.account_id)
+    is_subscribers = change != SubscriptionChange(is_accepted=change.is_accepted)
+    if is_subscribers and not is_subscriber(subscription, by):
+        raise errors.SubscriptionOwned("The subscription belongs to another account.")
+
+
+def _new_secret() -> str:
+    return SECRET_MARK + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")

@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from saga_project.shared import api
+from saga_project.shared.api.fields import FlagField
 from webhooks.outbound.channels.notification import SEVERITIES
 
 HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
@@ -67,18 +68,6 @@ class MomentField(serializers.Field[Any, Any, Any, Any]):
         if moment is None:
             raise serializers.ValidationError("Must be an RFC 3339 time.")
         return moment
-
-
-class FlagField(serializers.BooleanField):
-    """True or false, and nothing that could be read as one of them."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "allow_null": True, **kwargs})
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
 
 
 class SizeField(serializers.IntegerField):

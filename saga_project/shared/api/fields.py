@@ -61,3 +61,15 @@ PAGE = (
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
     OpenApiParameter("offset", {"type": "integer", "minimum": 0, "default": 0}),
 )
+
+
+class FlagField(serializers.BooleanField):
+    """True or false, and nothing that could be read as one of them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "allow_null": True, **kwargs})
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data

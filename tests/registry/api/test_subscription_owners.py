@@ -133,12 +133,53 @@ def test_only_the_owner_accepts(api: APIClient, owner: Headers, stranger: Header
     assert not Subscription.objects.get().is_accepted
 
 
-@pytest.mark.parametrize("value", [None, 1, "true", "yes"])
+@pytest.mark.parametrize("value", [1, "true", "yes", []])
 def test_an_acceptance_is_true_or_false(api: APIClient, owner: Headers, value: Any) -> None:
     register(api, owner)
     made = subscribe(api, owner)
 
     assert accept(api, made, owner, value=value).status_code == 400
+
+
+# --- What its subscriber changes ------------------------------------------------------------------
+
+
+def change(api: APIClient, made: dict[str, Any], headers: Headers, **fields: Any) -> Any:
+    return api.patch(f"{PATH}/{made['id']}", fields, format="json", headers=headers)
+
+
+def test_the_subscriber_changes_what_it_asks_for(
+    api: APIClient, owner: Headers, stranger: Headers
+) -> None:
+    register(api, owner)
+    made = subscribe(api, stranger)
+
+    answer = change(api, made, stranger, topics=["health.*"], state="suspended")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["topics"], body["state"], body["secret"]) == (["health.*"], "suspended", None)
+    assert change(api, made, owner, topics=["*"]).status_code == 403
+    assert change(api, made, stranger, accepted=True).status_code == 403
+    assert Subscription.objects.get().topics == ["health.*"]
+
+
+def test_a_first_callback_comes_with_a_secret(api: APIClient, owner: Headers) -> None:
+    register(api, owner)
+    made = api.post(PATH, {**BODY, "callback_url": None}, format="json", headers=owner).json()
+
+    answer = change(api, made, owner, callback_url="http://10.0.0.9/hooks")
+
+    assert answer.json()["secret"].startswith("whsec_")
+    assert change(api, made, owner, callback_url="ftp://x").status_code == 400
+
+
+def test_a_cancelled_subscription_stays_cancelled(api: APIClient, owner: Headers) -> None:
+    register(api, owner)
+    made = subscribe(api, owner)
+    api.delete(f"{PATH}/{made['id']}", headers=owner)
+
+    assert change(api, made, owner, state="active").status_code == 409
 
 
 # --- What a takeover drops ------------------------------------------------------------------------
