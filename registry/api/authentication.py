@@ -15,8 +15,7 @@ from registry import errors
 from registry.api import throttling
 from registry.identity import accounts, oidc
 from registry.identity.accounts import Caller
-from saga_project import origins
-from saga_project.shared import callers
+from saga_project.shared import callers, origins
 
 if TYPE_CHECKING:  # DRF imports this module before its views exist
     from rest_framework.views import APIView

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from saga_project import origins
-from saga_project.shared import locks
+from saga_project.shared import locks, origins
 from updates.models import AuditEntry
 
 #: Numbers are integers: PostgreSQL would give floats back in another spelling.

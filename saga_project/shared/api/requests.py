@@ -11,7 +11,7 @@ import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from saga_project import origins
+from saga_project.shared import origins
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
