@@ -21,6 +21,24 @@ class InvalidSignature(NotAuthenticated):
         super().__init__("The call carries no valid signature of the service's secret.")
 
 
+class TimestampRequired(NotAuthenticated):
+    """The service's owner accepts no signature that could be sent again."""
+
+    error = "Invalid signature"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The service asks for a timestamped signature: send the Standard Webhooks headers webhook-id,"
+            " webhook-timestamp and webhook-signature."
+        )
+
+
+class SignatureUsed(Conflict):
+    """A body and its signature act on one route; sent to another, they were captured."""
+
+    error = "Signature already used"
+
+
 class InvalidMessageId(InvalidRequest):
     error = "Invalid message id"
 

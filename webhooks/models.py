@@ -38,6 +38,10 @@ class Configuration(models.Model):
         default=False,
         help_text="The global secret may also sign for this service, although an account owns it.",
     )
+    requires_timestamp = models.BooleanField(
+        default=False,
+        help_text="Only timestamped signatures count, those of Standard Webhooks.",
+    )
     sealed_secret = models.TextField(blank=True, editable=False)
     sealed_previous_secret = models.TextField(blank=True, editable=False)
     previous_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -100,6 +104,11 @@ class InboundCall(models.Model):
     service_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True, db_collation="C")
     message_id = models.CharField(max_length=MAX_MESSAGE_ID_LENGTH, blank=True)
     request_digest = models.CharField(max_length=64)
+    signed_digest = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="SHA-256 of a body whose signature covers nothing else; another route refuses it.",
+    )
     request_id = models.CharField(max_length=128, blank=True)
     proof = models.CharField(max_length=10, help_text="What the call has shown of the secret.")
     caller = models.CharField(max_length=255, blank=True)
@@ -126,7 +135,14 @@ class InboundCall(models.Model):
                 condition=Q(verdict="accepted") & ~Q(message_id=""),
             ),
         ]
-        indexes = [models.Index(fields=["service_name", "-received_at"], name="calls_of_service")]
+        indexes = [
+            models.Index(fields=["service_name", "-received_at"], name="calls_of_service"),
+            models.Index(
+                fields=["service_name", "signed_digest"],
+                name="signed_bodies_of_service",
+                condition=~Q(signed_digest=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.route} {self.service_name}"

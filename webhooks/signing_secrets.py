@@ -5,6 +5,7 @@ The global secret does not speak for a service that an account owns, unless an a
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 from django.db.models import Q, Subquery
@@ -16,8 +17,20 @@ from webhooks.models import Configuration
 PREVIOUS_SECRET_LIFE = dt.timedelta(hours=24)
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """What a call for a service must be signed with; no secrets where none is configured."""
+
+    secrets: list[str]
+    is_timestamp_required: bool = False
+
+
 def live(service_name: str, *, now: dt.datetime) -> list[str]:
     """Return the secrets that count for ``service_name``, newest first; none where none is configured."""
+    return find(service_name, now=now).secrets
+
+
+def find(service_name: str, *, now: dt.datetime) -> Keys:
     services = Service.objects.filter(name=service_name)
     rows = Configuration.objects.filter(Q(service=None) | Q(service__in=services.values("pk")))
     annotated = rows.annotate(owner_id=Subquery(services.values("account_id")[:1]))
@@ -28,11 +41,12 @@ def live(service_name: str, *, now: dt.datetime) -> list[str]:
             shared = row
         else:
             own = row
+    is_required = any(row is not None and row.requires_timestamp for row in (own, shared))
     if own is not None and own.sealed_secret:
-        return of(own, now=now)
+        return Keys(of(own, now=now), own.requires_timestamp)
     if shared is None or not _speaks_for(own, owner_id=owner_id):
-        return []
-    return of(shared, now=now)
+        return Keys([])
+    return Keys(of(shared, now=now), is_required)
 
 
 def _speaks_for(own: Configuration | None, *, owner_id: int | None) -> bool:

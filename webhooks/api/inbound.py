@@ -64,6 +64,7 @@ class WebhookView(api.SagaView):
         if self.accepts_signature:
             proof = calls.judge(call, now=timezone.now())
             call = self.call = dataclasses.replace(call, proof=proof)
+            calls.check_route(call)
         call = self.call = calls.identified(call)
         return call
 

@@ -156,6 +156,9 @@ class ConfigShape(serializers.Serializer[Any]):
         help_text="Channel to URL; replaces the whole map.",
     )
     secret = OptionalTextField(help_text="At least 16 bytes. Kept when absent, removed when null.")
+    require_timestamp = FlagField(
+        help_text="Count only the timestamped signatures of Standard Webhooks."
+    )
     accept_global_secret = FlagField(
         help_text="Let the global secret sign for a service that an account owns; takes admin:registry."
     )

@@ -64,6 +64,18 @@ class Call:
         return self.proof in (Proof.SIGNATURE, Proof.SECRET)
 
     @property
+    def is_timestamped(self) -> bool:
+        """Whether the signature covers an id and a time: Standard Webhooks, and no other beside it."""
+        return signatures.presented_schemes(self.headers) == [signatures.Scheme.STANDARD]
+
+    @property
+    def signed_digest(self) -> str:
+        """The digest of a body whose signature covers nothing else; empty for any other call."""
+        if self.proof is not Proof.SIGNATURE or self.is_timestamped:
+            return ""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @property
     def actor(self) -> str:
         """Return the caller's name for display."""
         if self.person is not None:
@@ -115,14 +127,17 @@ def judge(call: Call, *, now: dt.datetime) -> Proof:
     """
     shown = (call.document or {}).get("webhook_secret")
     shown = shown if isinstance(shown, str) else None
-    configured = signing_secrets.live(call.service_name, now=now)
-    if not configured:
+    keys = signing_secrets.find(call.service_name, now=now)
+    if not keys.secrets:
         if shown is not None and signatures.presented_schemes(call.headers):
             _demand_signature_by(shown, call, now=now)
         return Proof.NOTHING
     proof = signatures.judge(
-        call.raw, call.headers, secrets=configured, shown_secret=shown, now=now
+        call.raw, call.headers, secrets=keys.secrets, shown_secret=shown, now=now
     )
+    is_shown = proof in (Proof.SIGNATURE, Proof.SECRET)
+    if is_shown and keys.is_timestamp_required and not call.is_timestamped:
+        raise errors.TimestampRequired
     if proof is Proof.WRONG or (proof is Proof.NOTHING and call.route in GUARDED):
         raise errors.InvalidSignature
     return proof
@@ -137,6 +152,25 @@ def _demand_signature_by(shown: str, call: Call, *, now: dt.datetime) -> None:
         raise errors.InvalidSignature from None
     if proof is not Proof.SIGNATURE:
         raise errors.InvalidSignature
+
+
+def check_route(call: Call) -> None:
+    """Raise SignatureUsed where the same signed body acted on another route.
+
+    A signature over the body alone fits every route; one with an id and a timestamp acts once.
+    """
+    if not call.signed_digest:
+        return
+    others = InboundCall.objects.filter(
+        service_name=call.service_name,
+        signed_digest=call.signed_digest,
+        verdict=Verdict.ACCEPTED,
+    ).exclude(route=call.route)
+    if first := others.order_by("received_at").values_list("route", flat=True).first():
+        raise errors.SignatureUsed(
+            f"The route '{first}' accepted this body with this signature. Sign with the Standard Webhooks"
+            " headers, or send a body of its own to each route."
+        )
 
 
 def named(call: Call, *, is_optional: bool = False) -> Call:
@@ -249,6 +283,7 @@ def _row(call: Call, *, verdict: str, now: dt.datetime) -> InboundCall:
         service_name=call.service_name,
         message_id=call.message_id,
         request_digest=call.digest,
+        signed_digest=call.signed_digest,
         request_id=call.request_id,
         proof=call.proof,
         caller="" if call.caller is None else str(call.caller),

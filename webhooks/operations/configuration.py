@@ -49,6 +49,7 @@ class Change:
     endpoints: Mapping[str, str] | None = None
     secret: Secret = KEEP
     accepts_global_secret: bool | None = None
+    requires_timestamp: bool | None = None
 
 
 def judge(change: Change) -> None:
@@ -124,6 +125,8 @@ def put(
         _set_secret(configuration, change.secret, now=now)
     if change.accepts_global_secret is not None:
         configuration.accepts_global_secret = change.accepts_global_secret
+    if change.requires_timestamp is not None:
+        configuration.requires_timestamp = change.requires_timestamp
     configuration.configured_at = now
     configuration.save()
     if change.endpoints is not None:

@@ -278,6 +278,7 @@ def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
         endpoints=data.get("endpoints"),
         secret=None if is_removal else data.get("secret", configuration.KEEP),
         accepts_global_secret=data.get("accept_global_secret"),
+        requires_timestamp=data.get("require_timestamp"),
     )
     configuration.judge(change)
     return calls.act_once(call, partial(_configure, call, change, now), now=now)
