@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('updates', '0014_cover_statistics'),
+        ('updates', '0018_give_targets_hooks'),
     ]
 
     operations = [
