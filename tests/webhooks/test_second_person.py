@@ -15,6 +15,7 @@ from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (
 from updates import errors
 from updates.models import Approval, AuditEntry, Job, Release
 from webhooks import operations, signatures
+from webhooks.errors import ReplayNotAllowed
 from webhooks.models import InboundCall
 
 import updates.operations  # isort: skip
@@ -165,7 +166,7 @@ def test_a_replay_takes_the_permission_of_its_effect(api: APIClient, ci: Headers
     call = recorded(api, "deploy", DEPLOY, ci)
     Job.objects.all().delete()
 
-    with pytest.raises(errors.NotAllowed, match=r"updates\.add_job"):
+    with pytest.raises(ReplayNotAllowed, match=r"updates\.add_job"):
         operations.replay_call(
             call.pk, by=person("webhooks.replay_inboundcall"), now=timezone.now()
         )

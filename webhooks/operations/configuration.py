@@ -43,7 +43,7 @@ Secret = str | Keep | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Change:
+class ConfigurationChange:
     """What a call sets; None, or ``KEEP`` for the secret, leaves a field as it is."""
 
     endpoints: Mapping[str, str] | None = None
@@ -52,9 +52,9 @@ class Change:
     requires_timestamp: bool | None = None
 
 
-def judge(change: Change) -> None:
+def judge(change: ConfigurationChange) -> None:
     """Raise InvalidRequest unless this can be configured; a URL's address is checked when it is called."""
-    if change == Change():
+    if change == ConfigurationChange():
         raise errors.NothingToConfigure("Send 'endpoints', 'secret', or both.")
     if isinstance(change.secret, str):
         _judge_secret(change.secret)
@@ -97,7 +97,7 @@ def configure(
     by: Caller | None = None,
 ) -> Configuration:
     """Set what is given and keep the rest; an empty name is the global configuration."""
-    change = Change(endpoints=endpoints, secret=secret)
+    change = ConfigurationChange(endpoints=endpoints, secret=secret)
     judge(change)
     with transaction.atomic(durable=True):
         service = registry.operations.ensure_service(service_name, by=by) if service_name else None
@@ -105,7 +105,7 @@ def configure(
 
 
 def put(
-    service: Service | None, change: Change, *, by: Caller | None, now: dt.datetime
+    service: Service | None, change: ConfigurationChange, *, by: Caller | None, now: dt.datetime
 ) -> Configuration:
     """Apply a judged change inside the caller's transaction; without a service, to the global configuration.
 
@@ -159,7 +159,9 @@ def _check_may_configure(configuration: Configuration, by: Caller | None) -> Non
         )
 
 
-def _check_may_change(configuration: Configuration, change: Change, by: Caller | None) -> None:
+def _check_may_change(
+    configuration: Configuration, change: ConfigurationChange, by: Caller | None
+) -> None:
     _check_may_configure(configuration, by)
     is_admin = by is not None and by.is_admin
     if change.accepts_global_secret is not None and not is_admin:

@@ -274,7 +274,7 @@ def _notify(call: Call, data: Data, now: dt.datetime) -> Answer:
 def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
     document = call.document or {}
     is_removal = "secret" in document and document["secret"] is None
-    change = configuration.Change(
+    change = configuration.ConfigurationChange(
         endpoints=data.get("endpoints"),
         secret=None if is_removal else data.get("secret", configuration.KEEP),
         accepts_global_secret=data.get("accept_global_secret"),
@@ -284,7 +284,7 @@ def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
     return calls.act_once(call, partial(_configure, call, change, now), now=now)
 
 
-def _configure(call: Call, change: configuration.Change, now: dt.datetime) -> Answer:
+def _configure(call: Call, change: configuration.ConfigurationChange, now: dt.datetime) -> Answer:
     service = _service_to_be(call) if call.service_name else None
     configuration.put(service, change, by=call.caller, now=now)
     what = (
