@@ -188,19 +188,6 @@ def _tell(configuration: Configuration) -> None:
     )
 
 
-def drop(service_name: str, *, now: dt.datetime) -> None:
-    """Remove a service's configuration inside the caller's transaction; what waits to be sent is dead."""
-    rows = Configuration.objects.select_for_update(of=("self",)).select_related("service")
-    configuration = rows.filter(service__name=service_name).first()
-    if configuration is None:
-        return
-    _replace_endpoints(configuration, {}, now=now)
-    configuration.delete()
-    events.publish(
-        event_constructors.webhook_configured(service_name, channels=[], has_secret=False)
-    )
-
-
 def _set_secret(configuration: Configuration, secret: str | None, *, now: dt.datetime) -> None:
     """A new secret leaves the one before alive for a day; a removed one is gone at once."""
     known = signing_secrets.of(configuration, now=now)
