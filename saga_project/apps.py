@@ -9,6 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+from saga_project import celery  # noqa: F401 - makes Saga's the current app, to which tasks are sent
 from saga_project.web import workers
 
 TAG = "saga"
