@@ -132,5 +132,11 @@ class ApprovalRequired(Conflict):
     error = "Approval required"
 
 
+class TargetCannotInstall(Conflict):
+    """The release is of a type that a target's installer does not take."""
+
+    error = "Target cannot install this artifact"
+
+
 class NoTarget(Conflict):
     error = "No target"

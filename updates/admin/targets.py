@@ -11,10 +11,14 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from saga_project.shared import crypto
-from updates.artifacts.installers import hooks
+from updates.artifacts.installers import container, hooks, script
 from updates.models import Target
 from updates.rollouts import environments
 
+_OPTIONS = {
+    Target.Installer.CONTAINER: container.fault,
+    Target.Installer.COMMAND: script.fault,
+}
 WHERE_IT_RUNS = "updates.change_where_it_runs"
 
 
@@ -69,6 +73,15 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(fault)
         return dict(values)
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        options = cleaned.get("installer_options") or {}
+        if not isinstance(options, dict):
+            self.add_error("installer_options", "Options are a JSON object.")
+        elif (check := _OPTIONS.get(cleaned.get("installer", ""))) and (fault := check(options)):
+            self.add_error("installer_options", fault)
+        return cleaned
+
     def clean_hooks(self) -> dict[str, Any]:
         values = self.cleaned_data["hooks"] or {}
         if fault := hooks.fault(values):
@@ -114,6 +127,7 @@ class TargetAdmin(ModelAdmin):
                     "installer",
                     "install_root",
                     "keep_releases",
+                    "installer_options",
                     "deployer_url",
                     "deployer_key",
                     "current_version",

@@ -18,6 +18,8 @@ class Target(models.Model):
         DIRECTORY = "directory", "directory: releases/ and current"
         HTTP = "http", "HTTP: the service's own deployer"
         IMAGE = "image", "image: an HTTP deployer that gets the reference"
+        CONTAINER = "container", "container: docker or podman on the node"
+        COMMAND = "command", "command: an install script from SAGA_RESTART_COMMANDS"
 
     class Restart(models.TextChoices):
         NONE = "none"
@@ -49,6 +51,12 @@ class Target(models.Model):
     keep_releases = models.PositiveSmallIntegerField(default=3)
     deployer_url = models.CharField(
         max_length=MAX_URL_LENGTH, blank=True, help_text="Of the HTTP and image installers."
+    )
+    installer_options: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Of a container: {"ports": ["127.0.0.1:8080:80"], "restart_policy": "always"}; of a'
+        ' command: {"command": "install-shop"}.',
     )
     sealed_deployer_secret = models.TextField(blank=True, editable=False)
 
@@ -117,7 +125,8 @@ class Target(models.Model):
             ),
             models.CheckConstraint(
                 name="http_installers_know_their_deployer",
-                condition=Q(installer="directory") | ~Q(deployer_url=""),
+                condition=Q(installer__in=["directory", "container", "command"])
+                | ~Q(deployer_url=""),
             ),
             models.CheckConstraint(
                 name="metric_range_is_not_empty",
@@ -133,6 +142,13 @@ class Target(models.Model):
     @property
     def deployer_secret(self) -> str:
         return crypto.decrypt(self.sealed_deployer_secret) if self.sealed_deployer_secret else ""
+
+    def installs(self, artifact_type: str) -> bool:
+        """Whether its installer takes artifacts of this type."""
+        takes_images = {self.Installer.IMAGE, self.Installer.CONTAINER, self.Installer.HTTP}
+        if artifact_type == "image":
+            return self.installer in takes_images
+        return self.installer not in (self.Installer.IMAGE, self.Installer.CONTAINER)
 
     @property
     def has_health_gate(self) -> bool:

@@ -139,7 +139,9 @@ def _queue(job: Job, leave: change_freeze.Leave) -> Job:
     if blocking := _blocking(job):
         return blocking
     change_freeze.require(job, leave, now=job.created_at)
-    steps = planning.lay_out(job, _targets(job.service))
+    targets = _targets(job.service)
+    _check_installers(job, targets)
+    steps = planning.lay_out(job, targets)
     try:
         with transaction.atomic():
             job.save()
@@ -200,6 +202,17 @@ def _free_id(job: Job) -> str:
     while f"{prefix}-{second}" in taken:
         second += 1
     return f"{prefix}-{second}"
+
+
+def _check_installers(job: Job, targets: list[Target]) -> None:
+    """Refuse at once what a target could only fail at."""
+    for target in targets:
+        if not target.installs(job.artifact_type):
+            kind = "an image" if job.artifact_type == Release.ArtifactType.IMAGE else "no image"
+            raise errors.TargetCannotInstall(
+                f"Release {job.version} is {kind}, and target '{target.name}' has the installer"
+                f" '{target.installer}'; give the target another installer, or publish another artifact."
+            )
 
 
 def _targets(service: Service) -> list[Target]:

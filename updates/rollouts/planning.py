@@ -42,7 +42,7 @@ def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
     steps += [
         _step(CLEAN_UP, target, move=len(moves))
         for target in targets
-        if target.installer == Target.Installer.DIRECTORY
+        if target.installer in (Target.Installer.DIRECTORY, Target.Installer.CONTAINER)
     ]
     return _numbered(job, steps, start=0)
 
@@ -117,7 +117,9 @@ def _staging(target: Target) -> Sequence[str]:
         return (FETCH, VERIFY, UNPACK, AFTER_UNPACK, BACK_UP)
     if target.installer == Target.Installer.DIRECTORY:
         return (FETCH, VERIFY, UNPACK, BACK_UP)
-    if target.needs_signature:
+    if target.installer == Target.Installer.CONTAINER:
+        return (FETCH, BACK_UP)
+    if target.needs_signature or target.installer == Target.Installer.COMMAND:
         return (FETCH, VERIFY, BACK_UP)
     return (BACK_UP,)
 

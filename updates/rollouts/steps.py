@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from registry import operations as registry
 from saga_project.shared import errors
-from updates.artifacts.installers import directory, hooks, places, remote
+from updates.artifacts.installers import container, directory, hooks, places, remote, script
 from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
 from updates.releases import credentials
@@ -24,6 +24,11 @@ from updates.step_context import Outcome, StepFailed, Work
 PROGRESS_WRITTEN_EVERY_SECONDS = 0.5
 #: A hook has a timeout of its own; its step ends a little later than that.
 HOOK_GRACE_SECONDS = 5.0
+INSTALLERS: Mapping[str, Mapping[str, Callable[[Work], Outcome]]] = {
+    Target.Installer.DIRECTORY: directory.STEPS,
+    Target.Installer.CONTAINER: container.STEPS,
+    Target.Installer.COMMAND: script.STEPS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +72,12 @@ def perform(task: Task) -> Outcome:
 def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
     if name == Action.RESTART:
         return restarts.restart
-    if target.installer == Target.Installer.DIRECTORY and name in directory.STEPS:
-        return directory.STEPS[name]
+    own = INSTALLERS.get(target.installer, remote.STEPS)
+    if name in own:
+        return own[name]
     if name in set(Hook):
         return partial(hooks.run, hook=Hook(name))
-    return remote.STEPS[name]
+    raise StepFailed(f"The installer {target.installer} has no step {name}; deploy anew.")
 
 
 def _work(task: Task, target: Target) -> Work:

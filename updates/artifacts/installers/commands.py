@@ -23,24 +23,43 @@ MAX_OUTPUT_BYTES = 4096
 POLL_SECONDS = 0.05
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MASK = "***"
+SAGA_VARIABLES = (
+    "SAGA_SERVICE",
+    "SAGA_INSTANCE_ID",
+    "SAGA_VERSION",
+    "SAGA_PREVIOUS_VERSION",
+    "SAGA_RELEASE_DIR",
+    "SAGA_INSTALL_ROOT",
+    "SAGA_JOB_ID",
+)
 
 
-def run_allowed(work: Work, name: str, *, timeout_seconds: float) -> str:
+def run_allowed(
+    work: Work, name: str, *, timeout_seconds: float, extra: Mapping[str, str] | None = None
+) -> str:
     """Run the command that SAGA_RESTART_COMMANDS has under ``name``; return its last output."""
     command = settings.SAGA_RESTART_COMMANDS.get(name)
     if not command:
         raise StepFailed(f"SAGA_RESTART_COMMANDS has no command named {name!r}.")
     filled = [fill(word, work) for word in command]
-    return run(work, filled, timeout_seconds=timeout_seconds)
+    return run(work, filled, timeout_seconds=timeout_seconds, extra=extra)
 
 
-def run(work: Work, command: Sequence[str], *, timeout_seconds: float) -> str:
-    """Run a command in the install root and return the last 4 kB of its output; raises StepFailed.
+def run(
+    work: Work,
+    command: Sequence[str],
+    *,
+    timeout_seconds: float,
+    extra: Mapping[str, str] | None = None,
+    limit: int = MAX_OUTPUT_BYTES,
+    is_masked: bool = True,
+) -> str:
+    """Run a command in the install root and return the end of its output; raises StepFailed.
 
     It gets a session of its own: what it leaves in the background outlives the worker. Its output goes
     to a file, since a service that keeps a pipe open would look like a command that does not end.
     """
-    environment = environment_of(work)
+    environment = {**environment_of(work), **(extra or {})}
     with tempfile.TemporaryFile() as output:
         try:
             work.root.mkdir(parents=True, exist_ok=True)
@@ -56,7 +75,7 @@ def run(work: Work, command: Sequence[str], *, timeout_seconds: float) -> str:
         except OSError as exc:
             raise StepFailed(f"{command[0]} could not be started: {exc.strerror}.") from exc
         status = _wait(process, work, timeout_seconds)
-        said = _last_of(output, work)
+        said = _last_of(output, work, limit, is_masked=is_masked)
         if status is None:
             reason = f"{command[0]} did not end within {timeout_seconds:.0f} s."
             raise StepFailed(with_output(reason, said))
@@ -126,10 +145,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_of(output: IO[bytes], work: Work) -> str:
+def _last_of(output: IO[bytes], work: Work, limit: int, *, is_masked: bool) -> str:
     size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - MAX_OUTPUT_BYTES))
-    return readable(output.read(), work)
+    output.seek(max(0, size - limit))
+    said = output.read()
+    return readable(said, work) if is_masked else said.decode(errors="replace")
 
 
 def readable(output: bytes, work: Work) -> str:
