@@ -2,8 +2,8 @@
 
     python -m bench.workers [--services 70000] [--expiring 10000] [--deliveries 1000]
 
-Starts it in an empty folder, then again over the data it left; expires many instances in one sweep, with beat
-halted so that no other sweep takes them; has one worker empty a queue of deliveries; and weighs the
+Starts it in an empty folder, then again over the data it left; expires many instances in one sweep, with the
+sweeps halted meanwhile; has one worker empty a queue of deliveries; and weighs the
 processes before and after. Exit status 1 where a promise was broken.
 """
 
@@ -27,19 +27,14 @@ from tests import stack as stacks
 from tests import waiting
 
 #: By what stands in their command lines.
-PROCESSES = {"worker": "worker@", "sweeps": "sweeps@", "beat": "beat"}
-#: Beat's last sweep is over, and what it sent has run out.
-HALTED_SECONDS = 3.0
-
+PROCESSES = {"worker": "worker@", "delivery": "delivery@", "sweeps": "sweep", "beat": "beat"}
 OVERDUE = """
-from celery import current_app
 from registry import presence
 members = [f"service-{{n:06d}}/default" for n in range({expiring})]
 client = presence.connection()
 seen = presence.overdue(within_seconds=0)
 client.hset(presence.META, "floor", 0)
 client.zadd(presence.DEADLINES, dict.fromkeys(members, seen.now_us - 1_000_000))
-current_app.send_task("registry.sweep")
 """
 
 
@@ -87,11 +82,11 @@ def expiries(stack: stacks.Stack, *, services: int, expiring: int) -> None:
     """So many at once, and few enough of all that the protection against mass expiry stays off."""
     command = [sys.executable, "-m", "bench.fill", str(services)]
     subprocess.run(command, cwd=stacks.ROOT, env=stack.environment, check=True, capture_output=True)
-    with _halted(stack.processes("celery", "beat")):
+    with _halted(stack.processes("manage.py", "sweep")):
         count, spent = _sweeps(stack)
         stack.manage("shell", "-v", "0", "-c", OVERDUE.format(expiring=expiring))
-        waiting.until(lambda: _sweeps(stack)[0] > count, seconds=60)
-        seconds = _sweeps(stack)[1] - spent
+    waiting.until(lambda: _sweeps(stack)[0] > count, seconds=60)
+    seconds = _sweeps(stack)[1] - spent
     events = webhooks.rows(
         stack,
         "from registry.models import Event;"
@@ -118,7 +113,6 @@ def _sweeps(stack: stacks.Stack) -> tuple[float, float]:
 def _halted(processes: list[psutil.Process]) -> Iterator[None]:
     for process in processes:
         process.suspend()
-    time.sleep(HALTED_SECONDS)
     try:
         yield
     finally:
@@ -129,7 +123,7 @@ def _halted(processes: list[psutil.Process]) -> Iterator[None]:
 def weigh(stack: stacks.Stack, when: str) -> None:
     """Print what each process holds, and what of it is its own alone."""
     for name, word in PROCESSES.items():
-        [process] = stack.processes("celery", word)
+        [process] = stack.processes("python", word)
         memory = process.memory_full_info()
         print(
             f"  memory {when}: {name:6} {memory.rss / 1e6:4.0f} MB,"

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 
 from saga_project import celery  # noqa: F401 - makes Saga's the current app, to which tasks are sent
-from saga_project.web import workers
+from saga_project.local import workers
 
 TAG = "saga"
 

@@ -332,9 +332,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_TASK_DEFAULT_QUEUE = "registry"
+CELERY_TASK_DEFAULT_QUEUE = "updates"
 CELERY_TASK_ROUTES = {
-    "registry.*": {"queue": "registry"},
     "updates.*": {"queue": "updates"},
     "webhooks.*": {"queue": "webhooks"},
 }

@@ -13,6 +13,7 @@ import redis as redis_library
 from rest_framework.test import APIClient
 
 from registry import presence
+from saga_project.web import health, problems
 
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
 hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
@@ -41,6 +42,12 @@ def redis() -> Iterator[redis_library.Redis]:
     presence.breaker.close()
     connection.flushdb()
     presence.bear()
+
+
+@pytest.fixture(autouse=True)
+def just_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give /health the patience of a process that has just started: no sweep runs beside a test."""
+    monkeypatch.setattr(health, "_memory", problems.Memory())
 
 
 @pytest.fixture

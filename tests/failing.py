@@ -32,7 +32,12 @@ class Stack:
 
     def is_healthy(self) -> bool:
         """Whether every process says so: which of them answers is the kernel's choice."""
-        return all(self.web.get(HEALTH).status_code == 200 for _ in range(10))
+        return all(self._is_connected() for _ in range(10))
+
+    def _is_connected(self) -> bool:
+        """Whether the process reaches its servers; no sweep runs beside it."""
+        document = self.health()
+        return bool(document["redis"] == document["database"] == "connected")
 
     def follows(self, born_us: int) -> bool:
         """Whether every process' cache has begun again since Redis was filled at that time."""

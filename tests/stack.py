@@ -6,10 +6,12 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -94,6 +96,14 @@ class Stack:
             connection.close()
         is_json = response.headers.get_content_type() == "application/json"
         return response.status, json.loads(text) if is_json and text else None
+
+    def depths(self) -> dict[str, float]:
+        """Return how many messages wait in each queue."""
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text = answer.read().decode()
+        found = re.findall(r'^saga_queue_depth{queue="([^"]+)"} (\S+)$', text, re.MULTILINE)
+        return {queue: float(depth) for queue, depth in found}
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Return the processes of this stack with all the words in their command line."""

@@ -16,7 +16,7 @@ from saga_project.local import stack
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "beat"}
+SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "delivery", "beat"}
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +109,15 @@ def test_everything_that_stays_has_a_health_check(services: dict[str, Any]) -> N
 
 
 def test_the_workers_take_every_queue(services: dict[str, Any]) -> None:
-    options = " ".join(word for name in ("sweeps", "worker") for word in services[name]["command"])
+    options = " ".join(
+        word for name in ("worker", "delivery") for word in services[name]["command"]
+    )
     queues = {
         queue for names in re.findall(r"--queues=(\S+)", options) for queue in names.split(",")
     }
 
-    assert queues == {"registry", "updates", "webhooks", "node.local"}
+    assert queues == {"updates", "webhooks", "node.local"}
+    assert services["sweeps"]["command"] == ["python", "manage.py", "sweep"]
 
 
 def test_the_image_does_not_run_as_root() -> None:

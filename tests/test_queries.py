@@ -49,7 +49,7 @@ READS = [
     Call("GET /api/v1/events", 2),
     Call("GET /api/v1/events", 2, query="after=0-0&service=service-*&type=service.*"),
     Call("GET /api/v1/events/stream", 1),
-    Call("GET /api/v1/health", 1),
+    Call("GET /api/v1/health", 2),
     Call("GET /api/v1/schema", 0),
     Call("GET /api/v1/services", 0),
     Call("GET /api/v1/services", 0, query="capability=rest&version=>=1&q=service"),

@@ -20,11 +20,6 @@ def run_job(job_pk: int) -> None:
     runner.run(job_pk, node=settings.SAGA_NODE_NAME)
 
 
-@shared_task(name="updates.sweep_jobs")
-def sweep_jobs() -> None:
-    recovery.sweep()
-
-
 @shared_task(name="updates.check")
 def check(service_pk: int) -> None:
     checks.check_by_schedule(Service.objects.get(pk=service_pk), now=timezone.now())

@@ -67,6 +67,7 @@ def sweep() -> Sweep:
             return Sweep(0, 0, is_protecting=False)
         seen = presence.overdue(within_seconds=LOOKAHEAD_SECONDS)
         if not seen.is_anyone_receiving:
+            _note_protection(seen, is_protecting=False)
             return Sweep(0, len(seen.holds), is_protecting=False)
         is_protecting = _protect(seen)
         leaving = _choose(seen, is_protecting=is_protecting)

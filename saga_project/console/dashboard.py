@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from registry.models import Event, Service
 from saga_project.console import fragments, live, protection
+from saga_project.web import health
 from updates.history import dora
 from updates.models import Approval, HistoryEntry, Job, Source
 from webhooks.models import Delivery
@@ -70,6 +71,7 @@ def _live_context() -> dict[str, Any]:
         "jobs": live.with_current_steps(jobs),
         "events": list(Event.objects.order_by("-transaction", "-id")[:EVENTS_SHOWN]),
         "protection": protection.state(),
+        "problems": health.examine().problems,
     }
 
 

@@ -174,12 +174,13 @@ def _web_programs(listener: socket.socket) -> list[Program]:
 
 
 def _background_programs() -> list[Program]:
-    """Sweeps have a process of their own: deployments and slow webhooks must never hold them up."""
-    queues = f"--queues=updates,webhooks,node.{settings.SAGA_NODE_NAME}"
+    """Sweeps, deliveries and rollouts have processes of their own, so that none of them holds up another."""
+    rollouts = f"--queues=updates,node.{settings.SAGA_NODE_NAME}"
     threads = f"--concurrency={WORKER_THREADS}"
     return [
-        Program("sweeps", _worker("sweeps", "--queues=registry", "--pool=solo")),
-        Program("worker", _worker("worker", queues, "--pool=threads", threads)),
+        Program("sweeps", [sys.executable, "manage.py", "sweep"]),
+        Program("worker", _worker("worker", rollouts, threads)),
+        Program("delivery", _worker("delivery", "--queues=webhooks", threads)),
         Program("beat", [*CELERY, "beat", "--loglevel=WARNING"]),
     ]
 
@@ -201,7 +202,7 @@ def _web(fd: int) -> list[str]:
 def _worker(name: str, *options: str) -> list[str]:
     return [
         *(*CELERY, "worker", f"--hostname={name}@%h", "--loglevel=WARNING"),
-        *("--without-gossip", "--without-mingle"),
+        *("--without-gossip", "--without-mingle", "--pool=threads"),
         *options,
     ]
 

@@ -7,9 +7,10 @@ answering, and never more than one thread.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,11 @@ from rest_framework.response import Response
 
 from registry import directory, presence
 from registry.background import monitor
+from saga_project.local import queues
 from saga_project.shared import api, counters, errors, timestamps
+from saga_project.web import problems
+from saga_project.web.problems import Level, Problem
+from webhooks.outbound import claims
 
 PROBE_SECONDS = 0.85
 
@@ -44,13 +49,20 @@ class Probe:
             return self._asked
 
 
-def _ask_database() -> bool:
+@dataclass(frozen=True)
+class DatabaseState:
+    is_read_only: bool
+    undelivered_seconds: float
+
+
+def _ask_database() -> DatabaseState | None:
     try:
         with db.connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            return True
+            cursor.execute("SELECT current_setting('transaction_read_only')::bool")
+            (is_read_only,) = cursor.fetchone()
+        return DatabaseState(is_read_only, claims.undelivered_seconds())
     except db.Error:
-        return False
+        return None
     finally:
         db.connections.close_all()
 
@@ -80,10 +92,19 @@ def _ask_protection() -> dict[str, Any] | None:
         return None
 
 
+def _ask_queues() -> dict[str, float] | None:
+    try:
+        return queues.unconsumed_seconds()
+    except errors.RedisUnavailable:
+        return None
+
+
 _database = Probe("database", _ask_database)
 _redis = Probe("redis", _ask_redis)
 _presence = Probe("presence", _ask_presence)
 _protection = Probe("protection", _ask_protection)
+_queues = Probe("queues", _ask_queues)
+_memory = problems.Memory()
 
 
 @dataclass(frozen=True)
@@ -92,18 +113,38 @@ class Health:
     is_redis_connected: bool
     is_presence_filled: bool
     protection: dict[str, Any] | None
+    problems: Sequence[Problem]
 
     @property
-    def is_well(self) -> bool:
-        return self.is_database_connected and self.is_redis_connected
+    def level(self) -> Level:
+        if not (self.is_database_connected and self.is_redis_connected):
+            return Level.UNHEALTHY
+        return max((problem.level for problem in self.problems), default=Level.HEALTHY)
 
 
 def examine() -> Health:
     """Start all probes at once; a server that misses the deadline counts as disconnected."""
-    asked = [probe.begin() for probe in (_database, _redis, _presence, _protection)]
+    probes = (_database, _redis, _presence, _protection, _queues)
+    asked = [probe.begin() for probe in probes]
     deadline = time.monotonic() + PROBE_SECONDS
-    database, redis, filled, protection = (_result(future, deadline) for future in asked)
-    return Health(bool(database), bool(redis), bool(filled), protection or None)
+    database, redis, filled, protection, consumed = (_result(each, deadline) for each in asked)
+    found = problems.judge(_vitals(database, redis, protection, consumed), _memory)
+    return Health(bool(database), bool(redis), bool(filled), protection or None, found)
+
+
+def _vitals(
+    database: DatabaseState | None,
+    is_redis_connected: bool | None,
+    protection: dict[str, Any] | None,
+    unconsumed_seconds: dict[str, float] | None,
+) -> problems.Vitals:
+    lag = protection_body(protection)["sweep_lag_seconds"]
+    return problems.Vitals(
+        sweep_lag_seconds=(math.inf if lag is None else lag) if is_redis_connected else None,
+        unconsumed_seconds=unconsumed_seconds or {},
+        undelivered_seconds=database.undelivered_seconds if database else 0.0,
+        is_database_read_only=database is not None and database.is_read_only,
+    )
 
 
 def _result(future: Future[Any], deadline: float) -> Any:
@@ -177,14 +218,27 @@ class ProtectionSerializer(serializers.Serializer[Any]):
     sweep_lag_seconds = serializers.FloatField(allow_null=True)
 
 
+class ProblemSerializer(serializers.Serializer[Any]):
+    check = serializers.ChoiceField(choices=["sweeps", "queues", "deliveries", "database"])
+    status = serializers.ChoiceField(choices=["degraded", "unhealthy"])
+    message = serializers.CharField(help_text="What stands still, and what to do.")
+
+
 class HealthSerializer(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(choices=["healthy", "unhealthy"])
+    status = serializers.ChoiceField(
+        choices=["healthy", "degraded", "unhealthy"],
+        help_text="'degraded' is still 200: sweeps are over 5 s late, or work waits without a worker."
+        " 'unhealthy' is 503: over 30 s, PostgreSQL read-only, or a server is gone.",
+    )
     service = serializers.CharField()
     version = serializers.CharField()
     redis = serializers.ChoiceField(choices=["connected", "disconnected"])
     database = serializers.ChoiceField(choices=["connected", "disconnected"])
     cache = CacheSerializer()
     protection = ProtectionSerializer()
+    problems = ProblemSerializer(
+        many=True, required=False, help_text="Absent where there are none."
+    )
 
 
 class OpenView(api.SagaView):
@@ -205,8 +259,8 @@ class HealthView(OpenView):
     )
     def get(self, request: Request) -> Response:
         health = examine()
-        body = {
-            "status": "healthy" if health.is_well else "unhealthy",
+        body: dict[str, Any] = {
+            "status": health.level.word,
             "service": settings.SERVICE_NAME,
             "version": settings.SAGA_VERSION,
             "redis": _word(is_connected=health.is_redis_connected),
@@ -214,7 +268,13 @@ class HealthView(OpenView):
             "cache": cache_body(),
             "protection": protection_body(health.protection),
         }
-        return _uncached(Response(body, status=200 if health.is_well else 503))
+        if health.problems:
+            body["problems"] = [
+                {"check": each.check, "status": each.level.word, "message": each.message}
+                for each in health.problems
+            ]
+        is_served = health.level < Level.UNHEALTHY
+        return _uncached(Response(body, status=200 if is_served else 503))
 
 
 class LivenessView(OpenView):
@@ -232,7 +292,7 @@ class ReadinessView(OpenView):
     def get(self, request: Request) -> Response:
         health = examine()
         is_ready = health.is_presence_filled
-        body = {
+        body: dict[str, Any] = {
             "status": "ready" if is_ready else "not ready",
             "redis": _word(is_connected=health.is_redis_connected),
             "database": _word(is_connected=health.is_database_connected),

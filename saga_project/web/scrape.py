@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import Metric
@@ -14,10 +13,10 @@ from rest_framework.request import Request
 
 from registry import directory, presence
 from registry.background import monitor
+from saga_project.local import queues, workers
 from saga_project.shared import api, counters, metrics
-from saga_project.web import workers
+from saga_project.web import health
 
-QUEUES = ("registry", "updates", "webhooks", f"node.{settings.SAGA_NODE_NAME}")
 WORKER_FORGOTTEN_SECONDS = 600
 
 
@@ -84,11 +83,23 @@ def read_protection() -> Iterable[Metric]:
     yield metrics.gauge("saga_suspect_instances", "Instances held back.", {"": suspects})
 
 
+def read_health() -> Iterable[Metric]:
+    """The same judgement as /health: 0 healthy, 1 degraded, 2 unhealthy."""
+    found = health.examine()
+    levels = dict.fromkeys(("sweeps", "queues", "deliveries", "database"), 0.0)
+    for problem in found.problems:
+        levels[problem.check] = max(levels[problem.check], float(problem.level))
+    yield metrics.gauge(
+        "saga_health", "0 healthy, 1 degraded, 2 unhealthy.", {"": float(found.level)}
+    )
+    yield metrics.gauge("saga_health_problem", "The same for one check.", levels, label="check")
+
+
 def read_queues() -> Iterable[Metric]:
     """How many tasks wait, and when each worker was last heard of."""
     with presence.breaker.guard():
         pipeline = presence.connection().pipeline(transaction=False)
-        for queue in QUEUES:
+        for queue in queues.local():
             pipeline.llen(queue)
         pipeline.hgetall(workers.WORKERS_KEY)
         *depths, seen = pipeline.execute()
@@ -97,7 +108,7 @@ def read_queues() -> Iterable[Metric]:
     yield metrics.gauge(
         "saga_queue_depth",
         "Tasks that wait for a worker.",
-        dict(zip(QUEUES, map(float, depths), strict=True)),
+        dict(zip(queues.local(), map(float, depths), strict=True)),
         label="queue",
     )
     yield metrics.gauge(
@@ -108,5 +119,5 @@ def read_queues() -> Iterable[Metric]:
     )
 
 
-for reader in (read_cache, read_registry, read_protection, read_queues):
+for reader in (read_cache, read_registry, read_protection, read_health, read_queues):
     metrics.at_scrape(reader)

@@ -24,7 +24,8 @@ TTL_SECONDS = 12
 KILLS = {
     "every web process": ["uvicorn"],
     "the worker": ["celery", "worker@"],
-    "the sweeper": ["celery", "sweeps@"],
+    "the sweeper": ["manage.py", "sweep"],
+    "the deliverer": ["celery", "delivery@"],
     "beat": ["celery", "beat"],
     "Redis": ["valkey-server"],
     "PostgreSQL": ["postgres"],

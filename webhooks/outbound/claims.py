@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Min
 from django.utils import timezone
 
+from registry.background import work_slots
 from registry.models import Subscription
 from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
@@ -67,6 +68,24 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]
                 room -= 0 if receiver in lanes else 1
                 claimed.append((places, parcels))
         return claimed
+
+
+def undelivered_seconds() -> float:
+    """Return for how long a delivery has been due while no drain works; 0 where one does."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDELIVERED, [work_slots.DELIVERIES])
+        return float(cursor.fetchone()[0])
+
+
+_UNDELIVERED = """
+SELECT CASE WHEN EXISTS (
+           SELECT 1 FROM registry_workslot WHERE work = %s AND expires_at >= clock_timestamp()
+       ) THEN 0
+       ELSE coalesce(extract(epoch FROM clock_timestamp() - (
+           SELECT min(next_attempt_at) FROM webhooks_delivery
+            WHERE status = 'pending' AND next_attempt_at <= now()
+       )), 0) END
+"""
 
 
 def _lock_claims() -> None:

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from django.db import connection
-
+from registry.background import work_slots
 from saga_project.shared import wakeups
+from webhooks.models import Delivery
 from webhooks.outbound import attempts, claims, sender
 
 MAX_THREADS = 64
@@ -24,7 +24,8 @@ DRAIN_SECONDS = 30.0
 POLL_SECONDS = 0.05
 GATHER_SECONDS = 0.01
 MAX_DRAINS = 2
-DRAIN_LOCK = 0x5A6A_0302
+SLOT_SECONDS = 15.0
+SLOT_RENEWED_EVERY_SECONDS = 4.0
 
 Results = queue.SimpleQueue[sender.Sent | claims.Parcel]
 
@@ -70,10 +71,12 @@ class Lane:
 
 
 class Drain:
-    """Sends what is due; ``serve`` holds a place among drains, ``finish`` waits without one."""
+    """Sends what is due; ``serve`` needs a slot, which it renews, ``finish`` waits without one."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, *, slot: work_slots.Slot | None = None) -> None:
         self.pool = pool
+        self.slot = slot
+        self.renewed_at = time.monotonic()
         self.results: Results = queue.SimpleQueue()
         self.lanes: dict[str, Lane] = {}
         self.ends_at = time.monotonic() + DRAIN_SECONDS
@@ -83,10 +86,17 @@ class Drain:
     def serve(self) -> None:
         """Claim and send until nothing is due, for at most ``DRAIN_SECONDS``."""
         self.claim()
-        while self.lanes and time.monotonic() < self.ends_at:
+        while self.lanes and time.monotonic() < self.ends_at and self.has_slot():
             self.collect()
             if self.is_hungry():
                 self.claim()
+
+    def has_slot(self) -> bool:
+        """Renew the slot in good time; False where it was lost while this process stood still."""
+        if self.slot is None or time.monotonic() - self.renewed_at < SLOT_RENEWED_EVERY_SECONDS:
+            return self.slot is not None
+        self.renewed_at = time.monotonic()
+        return work_slots.renew(self.slot, seconds=SLOT_SECONDS)
 
     def finish(self) -> int:
         """Wait for what is on its way, and return how much was sent."""
@@ -132,33 +142,24 @@ def _take(results: Results) -> Iterator[sender.Sent | claims.Parcel]:
             yield results.get_nowait()
 
 
+def wake() -> None:
+    """Wake a worker where a delivery is due: retries, and what a lost message or a dead worker left."""
+    if Delivery.objects.due().exists():
+        wakeups.ring("webhooks.deliver")
+
+
 def run() -> int:
     """Send what is due and return how much it was; 0 where enough drains are at work already."""
+    slot = work_slots.acquire(work_slots.DELIVERIES, seconds=SLOT_SECONDS, places=MAX_DRAINS)
+    if slot is None:
+        return 0
     with ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="saga-deliver") as pool:
-        drain = Drain(pool)
-        with _place_among_drains() as has_place:
-            if has_place:
-                drain.serve()
+        drain = Drain(pool, slot=slot)
+        try:
+            drain.serve()
+        finally:
+            work_slots.give_up(slot)
         if drain.lanes:
             # Time is up. Another goes on at once, whatever this one still waits for.
             wakeups.ring("webhooks.deliver")
         return drain.finish()
-
-
-@contextlib.contextmanager
-def _place_among_drains() -> Iterator[bool]:
-    """Hold one of the few places for drains; PostgreSQL frees it when its holder dies."""
-    with connection.cursor() as cursor:
-        for place in range(MAX_DRAINS):
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [DRAIN_LOCK, place])
-            (is_mine,) = cursor.fetchone()
-            if is_mine:
-                break
-        else:
-            yield False
-            return
-    try:
-        yield True
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [DRAIN_LOCK, place])

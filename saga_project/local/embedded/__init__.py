@@ -25,6 +25,21 @@ PREFERRED_PORTS = {"postgresql": 8031, "valkey": 8032}
 TIMEOUTS = (
     "-c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=15000"
 )
+# Both ends notice a peer without power within half a minute; the system's default is two hours.
+KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+TCP_USER_TIMEOUT_MS = 20_000
+SERVER_KEEPALIVES = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": str(TCP_USER_TIMEOUT_MS),
+}
+_SERVER_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SERVER_KEEPALIVES.items())
 
 
 def database_url(data_dir: Path) -> str:
@@ -109,7 +124,9 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
     given_options = parts.pop("options", "")
     options: dict[str, Any] = {
         "connect_timeout": 4,
-        "options": f"{TIMEOUTS} {given_options}".strip(),
+        **KEEPALIVES,
+        "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
+        "options": f"{TIMEOUTS} {_SERVER_OPTIONS} {given_options}".strip(),
     }
     if pool_size:
         # After a failed attempt a pool waits before the next: at most as long as reconnect_timeout.

@@ -27,6 +27,7 @@ SETTINGS = {
     "max_wal_senders": "0",
     # Containers often give /dev/shm 64 MB, and nothing here is large enough to gain by it.
     "max_parallel_workers_per_gather": "0",
+    **embedded.SERVER_KEEPALIVES,
 }
 QUICK_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis as redis_library
+from django.db import connection
 
 from saga_project import env
 from saga_project.local import embedded
@@ -42,6 +44,34 @@ def test_reads_a_database_url_with_a_unix_socket() -> None:
     )
 
 
+@pytest.mark.django_db
+def test_both_ends_of_a_connection_notice_a_peer_without_power() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting::int FROM pg_settings WHERE name LIKE 'tcp%%' ORDER BY name"
+        )
+        of_server = dict(cursor.fetchall())
+        ours = socket.socket(fileno=os.dup(cursor.connection.fileno()))
+    with ours:
+        idle = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        user_timeout_ms = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+    assert of_server == {
+        "tcp_keepalives_count": 3,
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_user_timeout": 20_000,
+    }
+    assert (idle, user_timeout_ms) == (10, 20_000)
+
+
+def test_a_database_url_may_name_other_keepalives() -> None:
+    database = embedded.parse_database_url("postgresql://saga@db/saga?keepalives_idle=60")
+
+    assert database["OPTIONS"]["keepalives_idle"] == "60"
+    assert database["OPTIONS"]["tcp_user_timeout"] == 20_000
+
+
 @pytest.mark.parametrize(
     "url", ["mysql://localhost/saga", "postgresql://localhost", "postgresql://["]
 )
@@ -62,8 +92,8 @@ def test_a_cluster_is_made_started_and_stopped(data_dir: Path) -> None:
     try:
         server.start()
         postgresql.create_database(data_dir)
-        with psycopg.connect(embedded.database_url(data_dir)) as connection:
-            row = connection.execute("SELECT current_user, current_database()").fetchone()
+        with psycopg.connect(embedded.database_url(data_dir)) as client:
+            row = client.execute("SELECT current_user, current_database()").fetchone()
     finally:
         server.stop()
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
 import requests
 from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
 from rest_framework.test import APIClient
 
 from registry import presence
+from registry.background import monitor
+from saga_project.local import queues
+from saga_project.web import health, problems
 from tests import waiting
+from tests.factories import ServiceFactory
 from tests.failing import SERVICE, Stack
 from tests.webserver import WebServer
 
@@ -22,6 +29,7 @@ REDIS_GONE_SECONDS = 10.0
 
 
 def test_health_is_as_documented(stack: Stack) -> None:
+    _work_is_done()
     response = stack.web.get(HEALTH + "/")
 
     document = response.json()
@@ -36,6 +44,69 @@ def test_health_is_as_documented(stack: Stack) -> None:
     }
     assert list(cache) == ["size", "hits", "misses", "hit_ratio", "last_refresh"]
     assert set(protection) == {"mode", "suspects", "instances", "sweep_lag_seconds"}
+
+
+def _work_is_done() -> None:
+    """Leave what a sweep and the workers leave while they run."""
+    monitor.sweep()
+    queues.note_consumer(queues.local())
+
+
+def test_sweeps_that_stopped_degrade_health_and_then_fail_it(
+    api: APIClient, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_memory", problems.Memory(started_at=time.monotonic() - 1000))
+    now_us = presence.tick().now_us
+    _work_is_done()
+
+    def answer(lag_seconds: float) -> tuple[int, str, list[str]]:
+        state = {"swept_us": now_us - int(lag_seconds * 1_000_000), "is_protecting": False}
+        cache.set(monitor.PROTECTION_KEY, {**state, "suspects": 0, "instances": 0})
+        health._memory.seen_at.clear()
+        queues.note_consumer(queues.local())
+        response = api.get(HEALTH)
+        document = response.json()
+        checks = [each["check"] for each in document.get("problems", [])]
+        return response.status_code, document["status"], checks
+
+    assert answer(0) == (200, "healthy", [])
+    assert answer(12) == (200, "degraded", ["sweeps"])
+    assert answer(100) == (503, "unhealthy", ["sweeps"])
+    cache.delete(monitor.PROTECTION_KEY)
+    health._memory.seen_at.clear()
+    assert api.get(HEALTH).status_code == 503
+
+
+def test_a_queue_without_a_consumer_is_told(
+    api: APIClient, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_memory", problems.Memory(started_at=time.monotonic() - 1000))
+    _work_is_done()
+    redis.hdel(queues.CONSUMERS_KEY, "webhooks")
+
+    response = api.get(HEALTH)
+
+    assert response.status_code == 503
+    [problem] = response.json()["problems"]
+    assert problem["check"] == "queues"
+    assert "the queue webhooks" in problem["message"]
+
+
+def test_metrics_and_dashboard_say_the_same(
+    api: APIClient, admin_client: Client, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_memory", problems.Memory(started_at=time.monotonic() - 1000))
+    _work_is_done()
+    ServiceFactory.create()  # without any, the first page is another one
+    redis.hdel(queues.CONSUMERS_KEY, "updates")
+
+    scraped = api.get("/metrics").content.decode()
+    page = admin_client.get("/admin/").content.decode()
+
+    assert "saga_health 2.0" in scraped
+    assert 'saga_health_problem{check="queues"} 2.0' in scraped
+    assert 'saga_health_problem{check="sweeps"} 0.0' in scraped
+    assert "No worker consumes the queue updates." in page
 
 
 def test_the_cache_figures_are_those_of_all_processes(stack: Stack) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import standardwebhooks
-from django.db import connection
+from django.test import TestCase
 from django.utils import timezone
 from prometheus_client import REGISTRY
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from registry.background import work_slots
 from registry.models import Event, Subscription
 from saga_project.shared import crypto
 from tests.factories import (
@@ -298,16 +299,53 @@ def test_what_was_claimed_too_early_is_given_back_unsent(
     assert not httpserver.log
 
 
-def test_only_so_many_drains_work_at_once(httpserver: HTTPServer) -> None:
-    other = connection.copy()
-    with other.cursor() as cursor:
-        for place in range(worker.MAX_DRAINS):
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [worker.DRAIN_LOCK, place])
+def acquire_all_slots(*, seconds: float) -> None:
+    for _ in range(worker.MAX_DRAINS):
+        assert work_slots.acquire(work_slots.DELIVERIES, seconds=seconds, places=worker.MAX_DRAINS)
 
-        row = deliver(answer_with(httpserver, 200))
-    other.close()
+
+def test_only_so_many_drains_work_at_once(httpserver: HTTPServer) -> None:
+    acquire_all_slots(seconds=60)
+
+    row = deliver(answer_with(httpserver, 200))
 
     assert row.status == Status.PENDING
+
+
+def test_the_slots_of_drains_without_power_expire(httpserver: HTTPServer) -> None:
+    acquire_all_slots(seconds=0)
+
+    row = deliver(answer_with(httpserver, 200))
+
+    assert row.status == Status.DELIVERED
+    assert work_slots.held(work_slots.DELIVERIES) == 0
+
+
+def test_a_drain_that_lost_its_slot_claims_nothing_more(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SLOT_RENEWED_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "SLOT_SECONDS", 0.0)
+    url = answer_with(httpserver, 200)
+    rows = DeliveryFactory.create_batch(claims.BATCH * 3, url=url)
+
+    def steal(renew: Callable[..., bool], slot: work_slots.Slot, *, seconds: float) -> bool:
+        work_slots.acquire(work_slots.DELIVERIES, seconds=60, places=worker.MAX_DRAINS)
+        return renew(slot, seconds=seconds)
+
+    monkeypatch.setattr(work_slots, "renew", partial(steal, work_slots.renew))
+
+    assert worker.run() < len(rows)
+
+
+def test_what_is_due_wakes_a_worker(redis: Any) -> None:
+    worker.wake()
+    assert redis.llen("webhooks") == 0
+
+    DeliveryFactory.create()
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        worker.wake()
+    assert redis.llen("webhooks") == 1
 
 
 def test_a_receiver_with_two_calls_in_flight_gets_no_third() -> None:

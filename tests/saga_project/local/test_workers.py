@@ -13,32 +13,33 @@ import structlog
 from celery import signals
 from prometheus_client.parser import text_string_to_metric_families
 
-from registry import presence, tasks
+from registry import presence
+from saga_project.local import queues, workers
 from saga_project.shared import metrics
-from saga_project.web import workers
+from webhooks import tasks
 
 
 class Heart:
     """As much of Celery's Heart as a listener sees."""
 
-    queues = SimpleNamespace(consume_from={"registry": None})
+    queues = SimpleNamespace(consume_from={"updates": None})
     eventer = SimpleNamespace(
-        hostname="sweeps@host", app=SimpleNamespace(amqp=SimpleNamespace(queues=queues))
+        hostname="worker@host", app=SimpleNamespace(amqp=SimpleNamespace(queues=queues))
     )
 
 
 def test_a_task_carries_the_request_that_enqueued_it(redis: Any) -> None:
     with structlog.contextvars.bound_contextvars(request_id="req-3"):
-        tasks.flush.delay()
+        tasks.purge.delay()
 
-    message = json.loads(redis.lpop("registry"))
-    assert message["headers"]["task"] == "registry.flush"
+    message = json.loads(redis.lpop("webhooks"))
+    assert message["headers"]["task"] == "webhooks.purge"
     assert message["headers"]["__django_structlog__"]["request_id"] == "req-3"
 
 
 def test_a_tasks_lines_carry_that_request(redis: Any) -> None:
     context = {"__django_structlog__": {"request_id": "req-3"}}
-    task = SimpleNamespace(name="registry.flush", request=SimpleNamespace(**context))
+    task = SimpleNamespace(name="webhooks.purge", request=SimpleNamespace(**context))
 
     signals.task_prerun.send(sender=None, task_id="task-1", task=task)
 
@@ -50,14 +51,14 @@ def test_a_tasks_lines_carry_that_request(redis: Any) -> None:
 
 @pytest.mark.django_db
 def test_a_task_is_counted_by_how_it_ended() -> None:
-    task = SimpleNamespace(name="registry.flush", request=SimpleNamespace())
-    before = _ended("registry.flush", "failure")
+    task = SimpleNamespace(name="webhooks.purge", request=SimpleNamespace())
+    before = _ended("webhooks.purge", "failure")
 
     signals.task_prerun.send(sender=None, task_id="task-2", task=task)
     signals.task_postrun.send(sender=None, task_id="task-2", task=task, state="FAILURE")
     structlog.contextvars.clear_contextvars()
 
-    assert _ended("registry.flush", "failure") - before == 1
+    assert _ended("webhooks.purge", "failure") - before == 1
 
 
 def _ended(task: str, state: str) -> float:
@@ -76,14 +77,16 @@ def test_a_worker_that_beats_is_known(redis: Any) -> None:
 
     signals.heartbeat_sent.send(sender=heart)
 
-    assert before <= float(redis.hget(workers.WORKERS_KEY, "sweeps@host")) <= time.time()
+    assert before <= float(redis.hget(workers.WORKERS_KEY, "worker@host")) <= time.time()
+    assert queues.unconsumed_seconds()["updates"] < 60
+    assert queues.unconsumed_seconds()["webhooks"] == float("inf")
 
 
 @pytest.mark.usefixtures("redis")
 def test_a_worker_lives_on_while_redis_is_gone() -> None:
     presence.breaker._open_until = time.monotonic() + 60
     try:
-        workers._note_life(Heart())
+        workers._note_heartbeat(Heart())
     finally:
         presence.breaker.close()
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django_structlog.celery.receivers import CeleryReceiver
 
 from registry import presence
+from saga_project.local import queues, watchdog
 from saga_project.shared import errors, metrics
 
 WORKERS_KEY = "saga:workers"
@@ -25,9 +26,10 @@ def connect() -> None:
     signals.setup_logging.connect(_keep_logging)
     signals.task_prerun.connect(_note_begin)
     signals.task_postrun.connect(_note_end)
-    signals.heartbeat_sent.connect(_note_life)
-    signals.worker_ready.connect(_serve_metrics)
+    signals.heartbeat_sent.connect(_note_heartbeat)
+    signals.worker_ready.connect(serve_metrics)
     signals.worker_ready.connect(_keep_the_program)
+    signals.worker_ready.connect(watchdog.begin)
 
 
 def _keep_logging(**_: Any) -> None:
@@ -44,10 +46,16 @@ def _note_end(task_id: str, task: Task[Any, Any], state: str | None = None, **_:
         metrics.task_seconds.labels(task.name).observe(time.perf_counter() - begun)
 
 
-def _note_life(sender: Any, **_: Any) -> None:
+def _note_heartbeat(sender: Any, **_: Any) -> None:
+    note_life(sender.eventer.hostname)
+    queues.note_consumer(sender.eventer.app.amqp.queues.consume_from)
+
+
+def note_life(name: str) -> None:
+    """Record that this worker lives."""
     try:
         with presence.breaker.guard():
-            presence.connection().hset(WORKERS_KEY, sender.eventer.hostname, time.time())
+            presence.connection().hset(WORKERS_KEY, name, time.time())
     except errors.RedisUnavailable:
         return  # Without Redis there is no work either; the next beat of this worker tells.
 
@@ -57,6 +65,6 @@ def _keep_the_program(**_: Any) -> None:
     gc.freeze()
 
 
-def _serve_metrics(**_: Any) -> None:
+def serve_metrics(**_: Any) -> None:
     if settings.SAGA_WORKER_METRICS_PORT:
         metrics.serve(settings.SAGA_WORKER_METRICS_PORT, host=settings.HOST)

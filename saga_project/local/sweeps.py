@@ -1,0 +1,200 @@
+"""Run the time-critical loops in a process of their own: ``python manage.py sweep``.
+
+Nothing here waits for a broker, for another loop or for a free worker. Each duty has a thread; one process of
+all hosts is elected by a lease in PostgreSQL, and another takes over where that one ends without goodbye.
+Celery was used before: a stall of Redis during an acknowledgement stopped its consumer for ever.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from django import db
+from django.conf import settings
+
+from registry.background import monitor, work_slots
+from saga_project.local import queues, workers
+from saga_project.shared import errors, metrics
+from updates.models import Target
+from updates.rollouts import nodes, recovery
+from webhooks.outbound import worker
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 5.0
+WATCH_EVERY_SECONDS = 0.5
+STOP_SECONDS = 10.0
+#: A duty that is this seldom keeps no connection to PostgreSQL in between.
+SELDOM_SECONDS = 10.0
+LONGEST_FIRST_WAIT_SECONDS = 60.0
+HUNG_STATUS = 70
+
+
+@dataclass(frozen=True)
+class Duty:
+    """A periodic call; a run that lasts longer than ``limit_seconds`` ends the process."""
+
+    name: str
+    call: Callable[[], object]
+    every_seconds: float
+    limit_seconds: float = 60.0
+
+
+def purge() -> None:
+    monitor.purge_idempotency_keys()
+    monitor.purge_events()
+
+
+def bound_queues() -> None:
+    """Bound the queues of this host and of every node that a target names."""
+    named = Target.objects.exclude(node="").values_list("node", flat=True).distinct()
+    queues.bound({*queues.local(), *map(nodes.queue_of, named)})
+
+
+def duties() -> list[Duty]:
+    """Return what the elected process does."""
+    return [
+        Duty("registry.sweep", monitor.sweep, 1.0),
+        Duty("updates.sweep_jobs", recovery.sweep, 2.0),
+        Duty("registry.flush", monitor.flush_heartbeats, 5.0),
+        Duty("webhooks.wake", worker.wake, 5.0),
+        Duty("queues.bound", bound_queues, 10.0),
+        Duty("registry.reconcile", monitor.reconcile, 20.0, limit_seconds=300.0),
+        Duty(
+            "registry.count_misses",
+            monitor.count_misses,
+            float(settings.REGISTRY_HEARTBEAT_MONITOR_INTERVAL),
+            limit_seconds=300.0,
+        ),
+        Duty("registry.purge", purge, 3600.0, limit_seconds=3600.0),
+    ]
+
+
+@dataclass
+class Election:
+    """The lease on sweeps: ``keep`` acquires it or renews it, and is called every second."""
+
+    slot: work_slots.Slot | None = None
+    leads_until: float = 0.0
+
+    @property
+    def is_leading(self) -> bool:
+        return time.monotonic() < self.leads_until
+
+    def keep(self) -> None:
+        asked_at = time.monotonic()
+        if self.slot is None or not work_slots.renew(self.slot, seconds=LEASE_SECONDS):
+            self.slot = work_slots.acquire(work_slots.SWEEPS, seconds=LEASE_SECONDS)
+            if self.slot is not None:
+                logger.info("sweeps run in this process")
+        if self.slot is not None:
+            self.leads_until = asked_at + LEASE_SECONDS
+
+    def give_up(self) -> None:
+        self.leads_until = 0.0
+        if self.slot is not None:
+            work_slots.give_up(self.slot)
+
+
+@dataclass
+class Loop:
+    """One duty and its thread; what fails is logged once, and the next run comes in its time."""
+
+    duty: Duty
+    is_allowed: Callable[[], bool]
+    is_stopping: threading.Event
+    began_at: float | None = None
+    failure: str = ""
+    thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self.run, name=self.duty.name, daemon=True)
+
+    @property
+    def is_hung(self) -> bool:
+        began_at = self.began_at
+        return began_at is not None and time.monotonic() - began_at > self.duty.limit_seconds
+
+    def run(self) -> None:
+        every = self.duty.every_seconds
+        due_at = time.monotonic()
+        if every > SELDOM_SECONDS:
+            due_at += min(every, LONGEST_FIRST_WAIT_SECONDS)
+        while not self.is_stopping.wait(max(0.0, due_at - time.monotonic())):
+            due_at = max(due_at + every, time.monotonic())
+            if self.is_allowed():
+                self.run_once()
+        db.connections.close_all()
+
+    def run_once(self) -> None:
+        self.began_at = begun = time.monotonic()
+        state = "failure"
+        try:
+            db.close_old_connections()
+            self.duty.call()
+        except (db.Error, errors.Unavailable) as exc:
+            self._report(str(exc).strip())
+        except Exception:
+            logger.exception("duty failed", extra={"duty": self.duty.name})
+        else:
+            state = "success"
+            self._report("")
+        finally:
+            self.began_at = None
+        if state == "failure" or self.duty.every_seconds >= SELDOM_SECONDS:
+            db.connections.close_all()
+        metrics.tasks_total.labels(self.duty.name, state).inc()
+        metrics.task_seconds.labels(self.duty.name).observe(time.monotonic() - begun)
+
+    def _report(self, failure: str) -> None:
+        """Log an outage in one line when it begins and in one when it ends."""
+        if failure and not self.failure:
+            logger.warning("duty waits", extra={"duty": self.duty.name, "reason": failure})
+        elif self.failure and not failure:
+            logger.warning("duty runs again", extra={"duty": self.duty.name})
+        self.failure = failure
+
+
+def run() -> None:
+    """Run until SIGTERM or SIGINT, then give up the lease."""
+    is_stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: is_stopping.set())
+    election = Election()
+    name = f"sweeps@{socket.gethostname()}"
+    always = [
+        Duty("sweeps.lease", election.keep, 1.0, limit_seconds=30.0),
+        Duty("sweeps.life", lambda: workers.note_life(name), 2.0),
+    ]
+    loops = [Loop(duty, lambda: True, is_stopping) for duty in always]
+    loops += [Loop(duty, lambda: election.is_leading, is_stopping) for duty in duties()]
+    workers.serve_metrics()
+    gc.freeze()
+    for loop in loops:
+        loop.thread.start()
+    _watch(loops, is_stopping)
+    _stop(loops)
+    election.give_up()
+
+
+def _watch(loops: Sequence[Loop], is_stopping: threading.Event) -> None:
+    """Return when told to stop; ends the process where a duty hangs, so that another one takes over."""
+    while not is_stopping.wait(WATCH_EVERY_SECONDS):
+        for loop in loops:
+            if loop.is_hung or not loop.thread.is_alive():
+                logger.critical("duty hangs; ending this process", extra={"duty": loop.duty.name})
+                os._exit(HUNG_STATUS)
+
+
+def _stop(loops: Sequence[Loop]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    for loop in loops:
+        loop.thread.join(max(0.0, deadline - time.monotonic()))
