@@ -71,6 +71,9 @@ SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(mi
 SAGA_FAST_PATH = env.bool("SAGA_FAST_PATH", True)
 # Connections of one web process.
 SAGA_MAX_CONNECTIONS = env.int("SAGA_MAX_CONNECTIONS", 10_000, validate=validate.Range(min=1))
+SAGA_SOURCE_MAX_BYTES = env.int(
+    "SAGA_SOURCE_MAX_BYTES", 128 * 2**20, validate=validate.Range(min=2**20)
+)
 SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
 
 # --- Data and secrets -----------------------------------------------------------------------------

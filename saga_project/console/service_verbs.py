@@ -15,7 +15,7 @@ from registry.models import Service, Subscription
 from saga_project.console import overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
 from updates.models import Approval, Job, Release
-from updates.policies import preview
+from updates.policies import comparison, preview
 from updates.policies.calendar import Verdict
 from updates.rollouts import strategies
 
@@ -101,7 +101,7 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[Ver
 def _deploy(
     service: Service, releases: list[Release], user: AbstractUser, now: dt.datetime
 ) -> Verb:
-    is_for_two = preview.policy_of(service).requires_second_person
+    is_for_two = comparison.policy_of(service).requires_second_person
     verdict = preview.calendar_of(service).judge(now)
     does = partial(_queue, service, user)
     return Verb(
@@ -127,7 +127,7 @@ def _deploy(
                 name="strategy",
                 label="Strategy",
                 options=[(name, name) for name in strategies.NAMES],
-                value=preview.policy_of(service).strategy,
+                value=comparison.policy_of(service).strategy,
                 is_required=True,
             ),
             *overrides.choices(user, is_open=verdict.is_open and not is_for_two),
@@ -161,7 +161,7 @@ def _told(asked: Job | Approval) -> Done:
 
 
 def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> Verb:
-    is_for_two = preview.policy_of(service).requires_second_person
+    is_for_two = comparison.policy_of(service).requires_second_person
     verdict = preview.calendar_of(service).judge(now)
 
     def does(form: Form) -> Done:

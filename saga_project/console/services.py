@@ -20,8 +20,7 @@ from saga_project.console import confirm, day, fragments, live, roles, service_v
 from saga_project.shared import timestamps
 from saga_project.shared.errors import RedisUnavailable
 from updates.models import HistoryEntry, Job, Release
-from updates.policies import preview
-from updates.releases import checks
+from updates.policies import comparison, preview
 from webhooks.models import Configuration
 
 INSTANCES_SHOWN = 100
@@ -141,7 +140,7 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
         "plan": preview.plan(service, now=timezone.now()),
-        "offer": checks.compare(service),
+        "offer": comparison.compare(service),
         "releases": Release.objects.filter(service=service).order_by("-recorded_at", "-id")[
             :RELEASES_SHOWN
         ],

@@ -37,6 +37,17 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(str(exc)) from exc
         return text
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        pattern = cleaned.get("version_pattern", "")
+        try:
+            versions.compile_pattern(pattern)
+        except versions.PatternError as exc:
+            self.add_error("version_pattern", str(exc))
+        if cleaned.get("version_scheme") == "regex" and not pattern:
+            self.add_error("version_pattern", "The scheme regex needs a pattern with named groups.")
+        return cleaned
+
     def clean_strategy_options(self) -> Any:
         options = self.cleaned_data["strategy_options"] or {}
         if not isinstance(options, dict):
@@ -70,7 +81,15 @@ class PolicyAdmin(AuditedAdmin):
         (None, {"fields": ("service", "kind", "requires_second_person", "next_step")}),
         (
             "Which releases",
-            {"fields": ("version_range", "channel", "allows_prereleases", "minimum_age_seconds")},
+            {
+                "fields": (
+                    "version_range",
+                    ("version_scheme", "version_pattern"),
+                    "channel",
+                    "allows_prereleases",
+                    "minimum_age_seconds",
+                )
+            },
         ),
         ("How", {"fields": ("strategy", "strategy_options")}),
         ("Signatures", {"fields": ("requires_signature", "signing_keys")}),

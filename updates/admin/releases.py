@@ -12,7 +12,7 @@ from saga_project.shared.admin import verbs
 from saga_project.shared.admin.readonly import Journal
 from updates import operations
 from updates.models import Release
-from updates.policies import preview
+from updates.policies import comparison
 
 
 def _quarantine(request: HttpRequest, release: Release, reason: str) -> None:
@@ -40,7 +40,7 @@ def _deploy_anyway(request: HttpRequest, release: Release, reason: str) -> None:
 
 
 def _queue(request: HttpRequest, release: Release, *, override: operations.Override | None) -> None:
-    policy = preview.policy_of(release.service)
+    policy = comparison.policy_of(release.service)
     operations.deploy_or_ask(
         release.service,
         operations.Announcement(version=release.version),

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from registry import names
 from registry.errors import ServiceNotFound
 from registry.models import Service
-from saga_project.shared import api, versions
-from updates.models import Policy, Release
+from saga_project.shared import api
+from updates.models import Policy
 from updates.policies import preview
 from updates.policies.decision import Judgement
 
@@ -30,7 +30,9 @@ class PlanSerializer(serializers.Serializer[Any]):
     service_name = serializers.CharField()
     policy = serializers.ChoiceField(choices=Policy.Kind.choices)
     current_version = serializers.CharField(allow_null=True)
-    latest_version = serializers.CharField(allow_null=True, help_text="Of all releases on record.")
+    latest_version = serializers.CharField(
+        allow_null=True, help_text="Of those that the policy lets in."
+    )
     action = serializers.ChoiceField(choices=["none", "wait", "approve", "deploy"])
     version = serializers.CharField(allow_null=True, help_text="The release that it is about.")
     reason = serializers.CharField()
@@ -61,13 +63,12 @@ class PlanView(api.SagaView):
 
 
 def _document(plan: preview.Plan) -> dict[str, Any]:
-    known = Release.objects.available().filter(service=plan.service)
     decision = plan.decision
     return {
         "service_name": plan.service.name,
         "policy": plan.policy.kind,
         "current_version": plan.current_version,
-        "latest_version": versions.latest(known.values_list("version", flat=True)),
+        "latest_version": plan.latest_version,
         "action": decision.action,
         "version": decision.version,
         "reason": decision.reason,

@@ -177,6 +177,12 @@ def read_digest(checksum: str) -> tuple[str, str]:
     return algorithm, match[2].lower()
 
 
+def is_digest(checksum: str) -> bool:
+    """Whether an artifact can be held against the checksum."""
+    match = _DIGEST.fullmatch(checksum)
+    return match is not None and len(match[2]) == _HEX_LENGTHS[match[1] or "sha256"]
+
+
 def verify(artifact: Artifact, *, checksum: str, checkpoint: Callable[[], None]) -> str:
     """Hold the file on disk against the digest under which it lies, and against the checksum if any.
 

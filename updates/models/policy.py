@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from registry.models import MAX_NAME_LENGTH, Service
+from saga_project.shared import versions
 from updates.models.release import Release
 
 
@@ -30,6 +31,17 @@ class Policy(models.Model):
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.MANUAL)
     version_range = models.CharField(
         max_length=255, blank=True, help_text="Such as >=1.4,<2; empty means any."
+    )
+    version_scheme = models.CharField(
+        max_length=8,
+        blank=True,
+        choices=[(name, name) for name in versions.NAMES],
+        help_text="How version strings are read; empty for the source's, or auto.",
+    )
+    version_pattern = models.CharField(
+        max_length=versions.MAX_PATTERN_LENGTH,
+        blank=True,
+        help_text="A regular expression that versions must match; for regex, with named groups.",
     )
     channel = models.CharField(max_length=64, blank=True, help_text="Empty means any.")
     allows_prereleases = models.BooleanField(default=False)

@@ -36,11 +36,17 @@ class Release(models.Model):
     channel = models.CharField(
         max_length=64, blank=True, help_text="Such as stable or nightly; empty for sources without."
     )
+    needs_channel = models.BooleanField(
+        default=False, help_text="Only policies that name its channel take it."
+    )
     is_prerelease = models.BooleanField(
         default=False, help_text="By its version, or because its source says so."
     )
     artifact_url = models.CharField(
         max_length=MAX_URL_LENGTH, blank=True, help_text="For an image, its reference."
+    )
+    artifact_problem = models.TextField(
+        blank=True, help_text="Why no artifact could be chosen, though its source has files."
     )
     artifact_type = models.CharField(
         max_length=8, choices=ArtifactType.choices, default=ArtifactType.BINARY

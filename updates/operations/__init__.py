@@ -15,9 +15,9 @@ from updates.operations.jobs import (
     roll_back,
 )
 from updates.operations.policies import apply_policies, apply_policy
-from updates.operations.releases import announce, make_available, quarantine, withdraw
+from updates.operations.releases import News, announce, hear, make_available, quarantine, withdraw
 from updates.policies.change_freeze import NO_LEAVE, Leave, Override, override_of
-from updates.releases.checks import CheckResult
+from updates.policies.comparison import CheckResult
 from updates.releases.recording import Announcement
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Announcement",
     "CheckResult",
     "Leave",
+    "News",
     "Override",
     "abort",
     "acknowledge",
@@ -36,6 +37,7 @@ __all__ = [
     "correct",
     "deploy",
     "deploy_or_ask",
+    "hear",
     "make_available",
     "override_of",
     "pause",

@@ -16,7 +16,7 @@ from updates import errors, event_constructors
 from updates.history import audit, records
 from updates.models import Approval, Job, Release
 from updates.operations import jobs, rollback_targets
-from updates.policies import change_freeze, preview
+from updates.policies import change_freeze, comparison
 from updates.releases import recording
 from updates.rollouts import strategies
 
@@ -122,7 +122,7 @@ def approve(
     Raises ApprovalDecided, OwnRequest where two persons are asked for, and what deploying raises.
     """
     with transaction.atomic(durable=True):
-        is_for_two = preview.policy_of(approval.service).requires_second_person
+        is_for_two = comparison.policy_of(approval.service).requires_second_person
         if is_for_two and approval.requested_by == by:
             raise errors.OwnRequest("You asked for it yourself; somebody else must approve it.")
         _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
@@ -166,7 +166,7 @@ def _act(approval: Approval, override: change_freeze.Override | None) -> None:
             approval.service,
             recording.Announcement(version=version),
             by=by,
-            strategy=approval.strategy or preview.policy_of(approval.service).strategy,
+            strategy=approval.strategy or comparison.policy_of(approval.service).strategy,
             options=approval.strategy_options,
             leave=leave,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils import timezone
 
 from registry.models import Service
+from updates.policies.comparison import CheckResult
 from updates.releases import checks
-from updates.releases.checks import CheckResult
 
 
 def check(service: Service) -> CheckResult:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+from typing import Any
 
 from django.db import transaction
 
@@ -11,8 +13,10 @@ from registry.models import Service
 from saga_project.shared import wakeups
 from updates import event_constructors
 from updates.history import audit
-from updates.models import Release
-from updates.releases import checks, recording
+from updates.models import Release, Source
+from updates.policies import comparison
+from updates.releases import following, recording, sources
+from updates.releases.sources import Found
 
 
 def announce(service: Service, announcement: recording.Announcement, *, by: str) -> Release:
@@ -36,15 +40,85 @@ def announce(service: Service, announcement: recording.Announcement, *, by: str)
     return release
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class News:
+    """What a sender's own payload says of one release; ``item`` is what the source of that kind reads."""
+
+    kind: str
+    repository: str
+    item: dict[str, Any]
+    is_withdrawn: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """The version that was recorded or withdrawn, or why nothing followed."""
+
+    version: str = ""
+    ignored: str = ""
+
+
+def hear(service: Service, news: News, *, by: str) -> Heard:
+    """Record, change or withdraw the release that a sender speaks of, inside the caller's transaction."""
+    source = Source.objects.filter(service=service).order_by("pk").first()
+    if source is not None and (obstacle := _foreign_source(source, news)):
+        return Heard(ignored=obstacle)
+    options = source.options if source is not None and source.kind == news.kind else {}
+    found = sources.READ_NEWS[news.kind](news.item, options)
+    if found is None:
+        return Heard(ignored="The release is a draft, or its tag is no version of this service.")
+    found = dataclasses.replace(found, is_withdrawn=news.is_withdrawn)
+    known = Release.objects.filter(service=service, version=found.version).order_by("pk").first()
+    if known is None and news.is_withdrawn:
+        return Heard(ignored=f"Release {found.version} is not on record.")
+    _take(service, found, known, origin=news.kind, by=by)
+    wakeups.ring("updates.apply_policy", service.pk)
+    return Heard(version=found.version)
+
+
+def _foreign_source(source: Source, news: News) -> str:
+    """Return why the sender does not speak for the service's source; empty where it may."""
+    if source.kind == Source.Kind.ANNOUNCED:
+        return ""
+    if source.kind != news.kind:
+        return f"The releases of '{source.service.name}' come from its source {source}."
+    place = news.item["location"] if news.kind == Source.Kind.OCI else news.repository
+    if place and place.lower() != source.location.lower():
+        return f"The source of '{source.service.name}' is {source.location}, and this is {place}."
+    return ""
+
+
+def _take(service: Service, found: Found, known: Release | None, *, origin: str, by: str) -> None:
+    release = following.take(service, found, known, origin=origin)
+    if release is None or known is not None:
+        return
+    audit.record(
+        "release.announced",
+        actor=by,
+        service_name=service.name,
+        data={"version": release.version, "checksum": release.checksum},
+        at=release.recorded_at,
+    )
+    _offer(release)
+
+
 def _tell(release: Release) -> None:
     """Tell of the release, and, where it is the newest and newer than what runs, of the update."""
-    name = release.service.name
     events.publish(
         event_constructors.release_announced(
-            name, version=release.version, origin=release.origin, channel=release.channel
+            release.service.name,
+            version=release.version,
+            origin=release.origin,
+            channel=release.channel,
         )
     )
-    found = checks.compare(release.service)
+    _offer(release)
+
+
+def _offer(release: Release) -> None:
+    """Tell of the update, where the release is the newest that the rules let in."""
+    name = release.service.name
+    found = comparison.compare(release.service)
     if found.is_update_available and found.latest_version == release.version:
         events.publish(
             event_constructors.update_available(

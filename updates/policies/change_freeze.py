@@ -17,7 +17,7 @@ from updates import errors, event_constructors
 from updates.artifacts import signatures
 from updates.history import audit
 from updates.models import Job, Release
-from updates.policies import preview
+from updates.policies import comparison, preview
 
 MAX_REASON_LENGTH = 1000
 
@@ -92,7 +92,7 @@ def _check_release(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Ove
 
 
 def _check_statement(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:
-    if job.release is None or not preview.policy_of(job.service).requires_signature:
+    if job.release is None or not comparison.policy_of(job.service).requires_signature:
         return
     expired_at = signatures.expiry_of(job.release.signature)
     if expired_at is None or expired_at > now:
@@ -104,7 +104,7 @@ def _check_statement(job: Job, leave: Leave, *, now: dt.datetime, overridden: _O
 
 
 def _check_second_person(job: Job, leave: Leave, *, overridden: _Overridden) -> None:
-    if leave.is_approved or not preview.policy_of(job.service).requires_second_person:
+    if leave.is_approved or not comparison.policy_of(job.service).requires_second_person:
         return
     obstacle = f"The policy of '{job.service.name}' asks for the approval of a second person."
     if leave.override is None:

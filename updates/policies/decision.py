@@ -17,6 +17,9 @@ from updates.policies.calendar import Calendar
 #: After a failed attempt, the next one waits so long, doubled each time; then people must look.
 RETRY_AFTER = dt.timedelta(minutes=15)
 MAX_ATTEMPTS = 3
+SCHEMES = versions.NAMES
+#: As npm calls what it installs unless told otherwise.
+DEFAULT_CHANNEL = "latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,17 @@ class Rules:
     channel: str = ""
     allows_prereleases: bool = False
     minimum_age: dt.timedelta = dt.timedelta(0)
+    scheme: str = versions.AUTO
+    pattern: str = ""
+
+    def is_newer(self, version: str, *, than: str) -> bool:
+        return versions.is_newer(version, than=than, scheme=self.scheme, pattern=self.pattern)
+
+    def reads(self, version: str) -> bool:
+        return versions.read(version, self.scheme, self.pattern) is not None
+
+    def rank(self, version: str) -> versions.Key:
+        return versions.rank(version, self.scheme, self.pattern)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +50,13 @@ class Candidate:
     state: str = "available"
     state_reason: str = ""
     channel: str = ""
+    #: Only a policy that names its channel takes it, as npm's versions above ``latest``.
+    needs_channel: bool = False
     is_prerelease: bool = False
     has_artifact: bool = True
+    #: Why there is no artifact, where its source has files but none that can be chosen.
+    artifact_problem: str = ""
+    has_usable_checksum: bool = True
     published_at: dt.datetime | None = None
 
 
@@ -83,7 +102,7 @@ class Decision:
 
 
 def decide(rules: Rules, situation: Situation, calendar: Calendar, *, now: dt.datetime) -> Decision:
-    newer = _newer_first(situation)
+    newer = _newer_first(situation, rules)
     judgements = tuple(_judge(candidate, rules, situation, now) for candidate in newer)
     decision = _decide(judgements, rules, situation, calendar, now)
     return Decision(
@@ -91,13 +110,41 @@ def decide(rules: Rules, situation: Situation, calendar: Calendar, *, now: dt.da
     )
 
 
-def _newer_first(situation: Situation) -> list[Candidate]:
+def latest(candidates: Sequence[Candidate], rules: Rules, *, current: str | None) -> str | None:
+    """Return the newest version that the rules let in, of those that can follow what runs."""
+    fit = [one for one in candidates if rule_obstacle(one, rules) is None]
+    comparable = _of_one_line(fit, rules, current)
+    newest = max(comparable, key=lambda one: rules.rank(one.version), default=None)
+    return None if newest is None else newest.version
+
+
+def _newer_first(situation: Situation, rules: Rules) -> list[Candidate]:
+    current = situation.current
     newer = [
-        candidate
-        for candidate in situation.candidates
-        if situation.current is None or versions.is_newer(candidate.version, than=situation.current)
+        one
+        for one in _of_one_line(situation.candidates, rules, current)
+        if current is None or rules.is_newer(one.version, than=current)
     ]
-    return sorted(newer, key=lambda candidate: versions.key(candidate.version), reverse=True)
+    return sorted(newer, key=lambda one: rules.rank(one.version), reverse=True)
+
+
+def _of_one_line(
+    candidates: Sequence[Candidate], rules: Rules, current: str | None
+) -> list[Candidate]:
+    """Return what has an order with ``current``; with nothing to compare, plain versions come first."""
+    readings = [
+        (one, versions.read(one.version, rules.scheme, rules.pattern)) for one in candidates
+    ]
+    known = [(one, found) for one, found in readings if found is not None]
+    running = None if current is None else versions.read(current, rules.scheme, rules.pattern)
+    if current is None or running is None or running.is_only_a_name:
+        plain = [one for one, found in known if found.is_version and not found.line]
+        return plain or [one for one, _ in known]
+    return [
+        one
+        for one, found in known
+        if found.line == running.line and found.is_version == running.is_version
+    ]
 
 
 # --- One release ----------------------------------------------------------------------------------
@@ -116,21 +163,46 @@ def _judge(candidate: Candidate, rules: Rules, situation: Situation, now: dt.dat
 
 def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) -> str | None:
     """Return what time alone will not change."""
-    if candidate.state != "available":
-        return f"It is {candidate.state}: {candidate.state_reason}".rstrip(": ")
+    if obstacle := rule_obstacle(candidate, rules):
+        return obstacle
     if not candidate.has_artifact:
-        return "Its source names no artifact to install."
-    if not versions.parse_range(rules.version_range).allows(candidate.version):
-        return f"It is outside the range {rules.version_range}."
-    if rules.channel and candidate.channel != rules.channel:
-        return f"It is not in the channel {rules.channel}."
-    if candidate.is_prerelease and not rules.allows_prereleases:
-        return "It is a pre-release."
+        return candidate.artifact_problem or "Its source names no artifact to install."
+    if not candidate.has_usable_checksum:
+        return "Its checksum is no digest, so the artifact cannot be verified."
     if situation.approvals.get(candidate.version) == "rejected":
         return "Staff rejected it."
     failures = situation.failures.get(candidate.version)
     if failures and failures.count >= MAX_ATTEMPTS:
         return f"Deploying it failed {failures.count} times; somebody must look."
+    return None
+
+
+def rule_obstacle(candidate: Candidate, rules: Rules) -> str | None:
+    """Return which rule keeps the release out; what has none is offered as an update."""
+    if candidate.state != "available":
+        return f"It is {candidate.state}: {candidate.state_reason}".rstrip(": ")
+    if not rules.reads(candidate.version):
+        return f"It is no version in the scheme {rules.scheme}."
+    wanted = versions.parse_range(rules.version_range)
+    if not wanted.allows(candidate.version, rules.scheme, rules.pattern):
+        return f"It is outside the range {rules.version_range}."
+    if obstacle := _channel_obstacle(candidate, rules):
+        return obstacle
+    if candidate.is_prerelease and not rules.allows_prereleases:
+        return "It is a pre-release."
+    return None
+
+
+def _channel_obstacle(candidate: Candidate, rules: Rules) -> str | None:
+    if rules.channel == DEFAULT_CHANNEL and not candidate.channel:
+        return "It is newer than the channel latest." if candidate.needs_channel else None
+    if rules.channel and candidate.channel != rules.channel:
+        return f"It is not in the channel {rules.channel}."
+    if not rules.channel and candidate.needs_channel:
+        named = (
+            f"It is in the channel {candidate.channel}" if candidate.channel else "It is in none"
+        )
+        return f"{named}, and the policy names no channel; its source recommends an older version."
     return None
 
 

@@ -19,9 +19,8 @@ from updates.models import (
     Policy,
     Release,
 )
-from updates.policies import calendar
+from updates.policies import calendar, comparison
 from updates.policies import decision as policies
-from updates.releases import checks
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,16 @@ class Plan:
     service: Service
     policy: Policy
     current_version: str | None
+    latest_version: str | None
     decision: policies.Decision
 
 
 def plan(service: Service, *, now: dt.datetime) -> Plan:
-    rules = policy_of(service)
-    situation = _situation(service, now=now)
-    decision = policies.decide(_rules(rules), situation, calendar_of(service), now=now)
-    return Plan(service, rules, situation.current, decision)
-
-
-def policy_of(service: Service) -> Policy:
-    return Policy.objects.filter(service=service).order_by("pk").first() or Policy(service=service)
+    row = comparison.policy_of(service)
+    situation, rules = _situation(service, now=now), comparison.rules_of(service, row)
+    decision = policies.decide(rules, situation, calendar_of(service), now=now)
+    latest = policies.latest(situation.candidates, rules, current=situation.current)
+    return Plan(service, row, situation.current, latest, decision)
 
 
 def calendar_of(service: Service) -> calendar.Calendar:
@@ -73,24 +70,14 @@ def _freeze(row: Freeze) -> calendar.Freeze:
     )
 
 
-def _rules(row: Policy) -> policies.Rules:
-    return policies.Rules(
-        kind=row.kind,
-        version_range=row.version_range,
-        channel=row.channel,
-        allows_prereleases=row.allows_prereleases,
-        minimum_age=dt.timedelta(seconds=row.minimum_age_seconds),
-    )
-
-
 def _situation(service: Service, *, now: dt.datetime) -> policies.Situation:
     holds = list(Hold.objects.filter(service=service).filter(_is_in_force(now)))
     snoozes = [hold.expires_at for hold in holds if not hold.version and hold.expires_at]
-    releases = list(Release.objects.filter(service=service))
+    releases = list(Release.objects.filter(service=service).order_by("-recorded_at", "-pk"))
     live = Job.objects.filter(service=service).locking().order_by("-created_at").first()
     return policies.Situation(
-        current=checks.current_version(service),
-        candidates=[_candidate(row) for row in releases],
+        current=comparison.current_version(service),
+        candidates=[comparison.candidate(row) for row in releases],
         live_job=live.job_id if live else None,
         snoozed_until=max(snoozes, default=None),
         skipped=_skips(holds),
@@ -113,18 +100,6 @@ def _skips(holds: list[Hold]) -> dict[str, dt.datetime | None]:
         version: None if None in found else max(end for end in found if end)
         for version, found in ends.items()
     }
-
-
-def _candidate(row: Release) -> policies.Candidate:
-    return policies.Candidate(
-        version=row.version,
-        state=row.state,
-        state_reason=row.state_reason,
-        channel=row.channel,
-        is_prerelease=row.is_prerelease,
-        has_artifact=bool(row.artifact_url),
-        published_at=row.published_at,
-    )
 
 
 def _failures(service: Service, releases: list[Release]) -> dict[str, policies.Failures]:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -17,13 +16,13 @@ from django.db.models.functions import Now
 
 from registry import events
 from registry.models import Service
-from saga_project.shared import crypto, versions, wakeups
-from saga_project.shared import errors as saga_errors
+from saga_project.shared import crypto, wakeups
 from updates import event_constructors
-from updates.errors import ReleaseDiffers, SourceUnavailable
-from updates.history import records
-from updates.models import Policy, Release, Source
-from updates.releases import recording, sources
+from updates.errors import SourceUnavailable
+from updates.models import Source
+from updates.policies import comparison
+from updates.policies.comparison import CheckResult
+from updates.releases import following, sources
 
 logger = logging.getLogger(__name__)
 
@@ -33,33 +32,6 @@ MAX_PARALLEL = 8
 #: When a check was asked of the queue, and no worker took it.
 RETRY_LOST = dt.timedelta(minutes=5)
 MAX_BACKOFF = dt.timedelta(hours=24)
-BY_ITS_SOURCE = "Taken back by its source."
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckResult:
-    service_name: str
-    current_version: str | None
-    latest_version: str | None
-    is_update_available: bool
-
-
-def compare(service: Service) -> CheckResult:
-    """Say what runs, and what could, by what is on record."""
-    policy = Policy.objects.filter(service=service).order_by("pk").first() or Policy(
-        service=service
-    )
-    current = current_version(service)
-    latest = recording.latest(
-        service, allows_prereleases=policy.allows_prereleases, channel=policy.channel
-    )
-    is_newer = bool(current and latest and versions.is_newer(latest, than=current))
-    return CheckResult(service.name, current, latest, is_newer)
-
-
-def current_version(service: Service) -> str | None:
-    """Return what was deployed last, else what the service last reported, else None."""
-    return records.deployed_version(service.name) or service.version or None
 
 
 # --- One check ------------------------------------------------------------------------------------
@@ -71,7 +43,13 @@ def check(service: Service, *, now: dt.datetime) -> CheckResult:
     source = rows.order_by("pk").first()
     if source is not None and source.kind in sources.ASK and claim(source, now=now):
         _ask(source, now=now)
-    return compare(service)
+    return dataclasses.replace(comparison.compare(service), warnings=_warnings(service))
+
+
+def _warnings(service: Service) -> tuple[str, ...]:
+    """Return what the source's last answer lacked."""
+    errors = Source.objects.filter(service=service).exclude(last_error="")
+    return tuple(errors.order_by("pk").values_list("last_error", flat=True))
 
 
 def check_by_schedule(service: Service, *, now: dt.datetime) -> None:
@@ -116,7 +94,12 @@ def _query(source: Source) -> sources.Query:
         options=source.options,
         token=_token(source),
         validators=known,
+        needs_times=_needs_times(source),
     )
+
+
+def _needs_times(source: Source) -> bool:
+    return bool(comparison.policy_of(source.service).minimum_age_seconds)
 
 
 def _token(source: Source) -> str:
@@ -129,7 +112,8 @@ def _token(source: Source) -> str:
 def _fingerprint(source: Source) -> str:
     """Return what the source's validators hold for: another location has another ETag."""
     text = json.dumps(
-        [source.kind, source.location, source.base_url, source.options], sort_keys=True
+        [source.kind, source.location, source.base_url, source.options, _needs_times(source)],
+        sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -162,8 +146,8 @@ def _backoff(source: Source, retry_after_seconds: int | None) -> dt.timedelta:
 @transaction.atomic
 def _record_answer(source: Source, answer: sources.Answer, *, now: dt.datetime) -> None:
     service = source.service
-    doubts = _record_releases(source, answer.found) if answer.found is not None else []
-    result = compare(service)
+    doubts = following.record_answer(service, answer, origin=source.kind)
+    result = comparison.compare(service)
     latest = result.latest_version
     if latest and result.is_update_available and latest != source.last_version:
         events.publish(
@@ -185,69 +169,6 @@ def _record_answer(source: Source, answer: sources.Answer, *, now: dt.datetime) 
         validators={} if doubts else {**answer.validators, "for": _fingerprint(source)},
     )
     wakeups.ring("updates.apply_policy", service.pk)
-
-
-def _record_releases(source: Source, found: Sequence[sources.Found]) -> list[str]:
-    """Put what is new on record, oldest first; return what is wrong with the rest."""
-    known = {release.version: release for release in source.service.releases.all()}
-    is_first_answer = not any(release.origin == source.kind for release in known.values())
-    doubts: list[str] = []
-    for place, item in reversed(list(enumerate(found))):
-        # Of a source's whole past only the newest is news.
-        is_news = place == 0 or not is_first_answer
-        try:
-            _record_release(source, item, known.get(item.version), is_news=is_news)
-        except (ReleaseDiffers, saga_errors.InvalidRequest) as exc:
-            doubts.append(f"{item.version}: {exc.message}")
-    return doubts
-
-
-def _record_release(
-    source: Source, item: sources.Found, known: Release | None, *, is_news: bool
-) -> None:
-    if known is None and item.is_withdrawn:
-        return
-    announcement = _announcement(item)
-    if known is None or not _says_the_same(known, announcement):
-        recording.judge(announcement)
-        known, is_new = recording.record(source.service, announcement, origin=source.kind)
-        if is_new and is_news:
-            events.publish(
-                event_constructors.release_announced(
-                    source.service.name,
-                    version=known.version,
-                    origin=known.origin,
-                    channel=known.channel,
-                )
-            )
-    _follow_withdrawal(known, is_withdrawn=item.is_withdrawn)
-
-
-def _announcement(item: sources.Found) -> recording.Announcement:
-    return recording.Announcement(
-        version=item.version,
-        artifact_url=item.artifact_url,
-        artifact_type=item.artifact_type,
-        checksum=item.checksum,
-        size_bytes=item.size_bytes,
-        notes=item.notes,
-        channel=item.channel,
-        is_prerelease=item.is_prerelease,
-        published_at=item.published_at,
-    )
-
-
-def _says_the_same(known: Release, announcement: recording.Announcement) -> bool:
-    names = ("artifact_url", "checksum", "size_bytes", "published_at")
-    return all(getattr(announcement, n) in ("", None, getattr(known, n)) for n in names)
-
-
-def _follow_withdrawal(release: Release, *, is_withdrawn: bool) -> None:
-    now = dt.datetime.now(dt.UTC)
-    if is_withdrawn and release.state == Release.State.AVAILABLE:
-        recording.move(release, to=Release.State.WITHDRAWN, reason=BY_ITS_SOURCE, at=now)
-    elif not is_withdrawn and release.state_reason == BY_ITS_SOURCE:
-        recording.move(release, to=Release.State.AVAILABLE, reason="", at=now)
 
 
 # --- When -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils import timezone
 
@@ -33,7 +34,10 @@ class Announcement:
     signature: str = ""
     notes: str = ""
     channel: str = ""
+    needs_channel: bool = False
     is_prerelease: bool = False
+    artifact_problem: str = ""
+    scheme: str = versions.AUTO
     published_at: dt.datetime | None = None
 
 
@@ -71,9 +75,7 @@ def record(service: Service, announcement: Announcement, *, origin: str) -> tupl
         defaults={
             **{name: getattr(announcement, name) for name in _FILLABLE},
             "artifact_type": announcement.artifact_type,
-            "channel": announcement.channel,
-            "is_prerelease": announcement.is_prerelease
-            or versions.is_prerelease(announcement.version),
+            **_changing_facts(announcement),
             "origin": origin,
             "recorded_at": timezone.now(),
         },
@@ -82,6 +84,37 @@ def record(service: Service, announcement: Announcement, *, origin: str) -> tupl
         _refuse_other_artifact(release, announcement)
         _fill(release, announcement)
     return release, is_new
+
+
+def _changing_facts(announcement: Announcement) -> dict[str, Any]:
+    """Return what a source may say otherwise later."""
+    is_prerelease = versions.is_prerelease(announcement.version, announcement.scheme)
+    return {
+        "channel": announcement.channel,
+        "needs_channel": announcement.needs_channel,
+        "is_prerelease": announcement.is_prerelease or is_prerelease,
+        "artifact_problem": announcement.artifact_problem,
+    }
+
+
+def follow(release: Release, announcement: Announcement) -> None:
+    """Take over what the release's source says of it now, inside the caller's transaction."""
+    facts_now = _changing_facts(announcement)
+    changed = {name: fact for name, fact in facts_now.items() if getattr(release, name) != fact}
+    if changed:
+        for name, fact in changed.items():
+            setattr(release, name, fact)
+        release.save(update_fields=list(changed))
+
+
+def says_the_same(release: Release, announcement: Announcement) -> bool:
+    """Whether the announcement neither adds to the release nor changes it."""
+    stated = ("artifact_url", "checksum", "size_bytes", "published_at")
+    adds_nothing = all(
+        getattr(announcement, name) in ("", None, getattr(release, name)) for name in stated
+    )
+    facts_now = _changing_facts(announcement)
+    return adds_nothing and all(getattr(release, name) == fact for name, fact in facts_now.items())
 
 
 def _refuse_other_artifact(release: Release, announcement: Announcement) -> None:
@@ -133,13 +166,3 @@ def move(release: Release, *, to: str, reason: str, at: dt.datetime) -> bool:
         )
     )
     return True
-
-
-def latest(service: Service, *, allows_prereleases: bool, channel: str) -> str | None:
-    """Return the newest available version on record, None where there is none."""
-    fit = Release.objects.available().filter(service=service)
-    if not allows_prereleases:
-        fit = fit.filter(is_prerelease=False)
-    if channel:
-        fit = fit.filter(channel=channel)
-    return versions.latest(fit.order_by("-recorded_at").values_list("version", flat=True))

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import parsers, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import names
 from registry.api import authentication
 from registry.identity import accounts
-from saga_project.shared import api, http_client
+from saga_project.shared import api, errors, http_client
 from webhooks import operations
 from webhooks.errors import ConfigurationNotFound
 from webhooks.inbound import bodies, calls
 from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.senders import github
 from webhooks.models import GLOBAL
 from webhooks.signatures import Proof
 
@@ -66,7 +68,13 @@ class WebhookView(api.SagaView):
             call = self.call = dataclasses.replace(call, proof=proof)
             calls.check_route(call)
         call = self.call = calls.identified(call)
+        if self.is_form(request):
+            # The signature was over the form; what is kept for a replay is the JSON in it.
+            call = self.call = dataclasses.replace(call, raw=github.payload_of_form(call.raw))
         return call
+
+    def is_form(self, request: Request) -> bool:
+        return (request.content_type or "").partition(";")[0].strip().lower() == github.FORM
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
@@ -100,6 +108,11 @@ class CheckedSerializer(serializers.Serializer[Any]):
     current_version = serializers.CharField(allow_null=True)
     latest_version = serializers.CharField(allow_null=True)
     update_available = serializers.BooleanField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="What the source's last answer lacked; absent where nothing was.",
+    )
 
 
 class ReceivedSerializer(serializers.Serializer[Any]):
@@ -113,15 +126,33 @@ class ConfigurationSerializer(serializers.Serializer[Any]):
     configured_at = serializers.DateTimeField(allow_null=True)
 
 
+class GitHubFormParser(parsers.BaseParser):
+    """Takes the form that GitHub sends unless its webhook is set to JSON."""
+
+    media_type = github.FORM
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        try:
+            return api.read_json_object(github.payload_of_form(stream.read()))
+        except github.NotGitHubsForm as exc:
+            raise errors.InvalidRequest(str(exc)) from exc
+
+
 class UpdateView(WebhookView):
     route = "update"
+    parser_classes = (api.StrictJSONParser, GitHubFormParser)
     required_scopes = {"POST": "updates:deploy"}
 
     @extend_schema(
         operation_id="webhook_update",
         summary="Announce a release; the service's policy decides what follows",
         tags=["webhooks"],
-        request=bodies.UpdateShape,
+        request={"application/json": bodies.UpdateShape},
         responses={202: AcceptedSerializer},
     )
     def post(self, request: Request) -> Response:

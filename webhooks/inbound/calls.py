@@ -176,7 +176,10 @@ def check_route(call: Call) -> None:
 def named(call: Call, *, is_optional: bool = False) -> Call:
     """Return the call with the name that its body gives; it decides which secret counts."""
     name = call.fields.get("service_name")
-    if name is None and is_optional:
+    is_without_service = call.route == "update" and github.is_without_service(
+        call.headers, call.document or {}
+    )
+    if name is None and (is_optional or is_without_service):
         return call
     if name is None:
         raise InvalidRequest("service_name: This field is required.", field="service_name")

@@ -40,12 +40,31 @@ def receive(call: Call, *, now: dt.datetime) -> Answer:
     """Act on a call with a verified signature; raises what its route rejects."""
     if github.IGNORED in call.fields and call.route == "update":
         return calls.act_once(call, partial(_ignore, call), now=now)
+    if github.NEWS in call.fields and call.route == "update":
+        return calls.act_once(call, partial(_hear, call, call.fields[github.NEWS]), now=now)
     data = bodies.read(call.route, call.fields)
     return ROUTES[call.route](call, data, now)
 
 
 def _ignore(call: Call) -> Answer:
     return Answer(202, {"status": "ignored", "message": call.fields[github.IGNORED]})
+
+
+def _hear(call: Call, news: Data) -> Answer:
+    """Follow what a sender says of its own release, as the service's source would read it."""
+    service = _service_to_be(call)
+    heard = updates.operations.hear(service, updates.operations.News(**news), by=call.actor)
+    if heard.ignored:
+        return Answer(202, {"status": "ignored", "message": heard.ignored})
+    return Answer(
+        202,
+        {
+            "status": "accepted",
+            "message": f"Update notification received for {service.name}",
+            "service_name": service.name,
+            "version": heard.version,
+        },
+    )
 
 
 def known_service(name: str) -> Service:
@@ -105,6 +124,7 @@ def _checked(result: updates.operations.CheckResult) -> Answer:
             "current_version": result.current_version,
             "latest_version": result.latest_version,
             "update_available": result.is_update_available,
+            **({"warnings": list(result.warnings)} if result.warnings else {}),
         },
     )
 

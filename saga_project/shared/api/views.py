@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rest_framework import views
+from rest_framework import parsers, views
 from rest_framework.request import Request
 
 from saga_project.shared.api.bodies import (
@@ -24,7 +24,7 @@ class SagaView(views.APIView):
     #: For the OpenAPI document: statuses beside those that all routes share, parameters with their own rule.
     further_statuses: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     own_parameters: ClassVar[tuple[str, ...]] = ()
-    parser_classes = (StrictJSONParser,)
+    parser_classes: tuple[type[parsers.BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JsonWhateverIsAccepted
 

@@ -40,7 +40,9 @@ def _sign(value: bool, other: bool) -> int:
 def test_semver_is_ordered_as_semver_says(one: str, other: str) -> None:
     expected = semver.Version.parse(one).compare(other)
 
-    assert _sign(versions.is_newer(one, than=other), versions.is_newer(other, than=one)) == expected
+    up = versions.is_newer(one, than=other, scheme="semver")
+    down = versions.is_newer(other, than=one, scheme="semver")
+    assert _sign(up, down) == expected
 
 
 @given(PEP440S, PEP440S)
@@ -95,8 +97,11 @@ def test_is_newer(newer: str, older: str) -> None:
     [
         ("v1.4.0", "1.4.0"),
         ("1.4", "1.4.0"),
-        ("1.4.0+build.7", "1.4.0+build.8"),
+        ("1.4.0+3f2a91bc", "1.4.0"),
         ("1.0.0-rc.1", "1.0.0rc1"),
+        ("5.6.15.Final", "5.6.15"),
+        ("2.1.0.RELEASE", "2.1.0"),
+        ("2025.04.0", "2025.4"),
     ],
 )
 def test_counts_as_the_same(one: str, other: str) -> None:

@@ -19,6 +19,7 @@ from updates import operations
 from updates.errors import SourceUnavailable
 from updates.models import Job, Release, Source
 from updates.releases import checks
+from updates.releases.sources import pages
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +63,7 @@ def test_a_new_release_appears_and_is_deployed_by_policy(httpserver: HTTPServer,
     operations.apply_policies(now=timezone.now())
 
     assert (before.latest_version, before.is_update_available) == ("1.2.3", False)
-    assert (after.current_version, after.latest_version) == ("1.2.3", "2.0.0")
+    assert (after.current_version, after.latest_version) == ("1.2.3", "1.10.0")
     assert after.is_update_available
     job = Job.objects.get()
     assert (job.version, job.requested_by) == ("1.10.0", "policy auto")
@@ -321,3 +322,94 @@ def test_a_crontab_is_read_on_its_own_clock() -> None:
 
     expected = dt.datetime(2026, 3, 2, 17, 30, tzinfo=dt.UTC)
     assert expected <= found <= expected + dt.timedelta(minutes=1)
+
+
+# --- Later facts ----------------------------------------------------------------------------------
+
+
+def test_a_prerelease_that_is_promoted_is_followed_and_back(httpserver: HTTPServer) -> None:
+    service = _source(httpserver).service
+    latest = []
+
+    for is_prerelease in (True, False, True):
+        httpserver.clear_all_handlers()
+        release = imitations.github_release("v2.0.0", prerelease=is_prerelease)
+        imitations.serve_github(httpserver, [release])
+        latest.append(operations.check(service).latest_version)
+
+    assert latest == [None, "2.0.0", None]
+
+
+def test_an_asset_that_arrives_later_fills_the_release(httpserver: HTTPServer) -> None:
+    service = _source(httpserver).service
+    imitations.serve_github(httpserver, [imitations.github_release("v2.0.0", assets=[])])
+    operations.check(service)
+    before = Release.objects.get().artifact_url
+
+    httpserver.clear_all_handlers()
+    imitations.serve_github(httpserver, [imitations.github_release("v2.0.0")])
+    operations.check(service)
+
+    assert before == ""
+    assert Release.objects.get().artifact_url.endswith("payment-v2.0.0.tar.gz")
+
+
+def test_what_vanishes_from_the_list_is_withdrawn_and_may_come_back(httpserver: HTTPServer) -> None:
+    service = _source(httpserver).service
+    states = []
+
+    for versions in (("2.0.0", "1.9.0"), ("1.9.0",), ("2.0.0", "1.9.0")):
+        _serve(httpserver, "github", *versions)
+        operations.check(service)
+        states.append(Release.objects.get(version="2.0.0").state)
+
+    assert states == ["available", "withdrawn", "available"]
+
+
+def test_an_empty_list_is_doubted(httpserver: HTTPServer) -> None:
+    service = _source(httpserver).service
+    _serve(httpserver, "github", "2.0.0")
+    operations.check(service)
+
+    _serve(httpserver, "github")
+    result = operations.check(service)
+
+    assert result.warnings == ("The source lists no release any more.",)
+    assert Release.objects.get().state == "available"
+
+
+def test_a_list_that_is_too_long_is_told_in_the_answer(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MAX_PAGES", 1)
+    source = _source(httpserver)
+    link = f'<{httpserver.url_for("/repos/acme/payment/releases")}?page=2>; rel="next"'
+    httpserver.expect_request("/repos/acme/payment/releases").respond_with_json(
+        [imitations.github_release("v2.0.0")], headers={"Link": link}
+    )
+
+    result = operations.check(source.service)
+
+    source.refresh_from_db()
+    assert "not read to its end" in source.last_error
+    assert result.warnings == (source.last_error,)
+
+
+def test_a_dist_tag_that_moves_is_followed(httpserver: HTTPServer) -> None:
+    service = factories.ServiceFactory.create(name="payment-service", version="6.3.2")
+    factories.SourceFactory.create(
+        service=service, kind="npm", location="@acme/payment", base_url=httpserver.url_for("/")
+    )
+    versions = [imitations.npm_version("6.3.2"), imitations.npm_version("6.3.6")]
+    latest = []
+
+    for tags in ({"latest": "6.3.2", "next": "6.3.6"}, {"latest": "6.3.6"}):
+        httpserver.clear_all_handlers()
+        imitations.serve_npm(httpserver, versions, tags)
+        latest.append(operations.check(service).latest_version)
+    factories.PolicyFactory.create(service=service, channel="next")
+    httpserver.clear_all_handlers()
+    imitations.serve_npm(httpserver, versions, {"latest": "6.3.2", "next": "6.3.6"})
+    latest.append(operations.check(service).latest_version)
+
+    assert latest == ["6.3.2", "6.3.6", "6.3.6"]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from updates.models import Source
 from updates.releases.sources import document, github, npm, oci, pypi
 from updates.releases.sources.exchange import Answer, Found, Query
 
-__all__ = ["ASK", "Answer", "Found", "Query"]
+__all__ = ["ASK", "READ_NEWS", "Answer", "Found", "Query"]
+
+#: Read one release as a sender's own payload describes it.
+READ_NEWS: dict[str, Callable[[Any, Mapping[str, Any]], Found | None]] = {
+    Source.Kind.GITHUB: github.read_release,
+    Source.Kind.OCI: oci.read_push,
+}
 
 #: What is announced needs no asking, so it is not here.
 ASK: dict[str, Callable[[Query], Answer]] = {

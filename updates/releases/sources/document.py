@@ -38,7 +38,13 @@ def _release(item: Any, pointers: Mapping[str, Any]) -> Found | None:
     def at(name: str) -> Any:
         return follow(item, pointers[name]) if pointers.get(name) else None
 
-    version = exchange.version(at("version"))
+    named = at("version")
+    if isinstance(named, (int, float)):
+        raise SourceUnavailable(
+            f"The pointer to the version leads to the number {named}, which is no version:"
+            ' a version is text, such as "1.10".'
+        )
+    version = exchange.version(named)
     if version is None:
         return None
     return Found(
@@ -47,7 +53,7 @@ def _release(item: Any, pointers: Mapping[str, Any]) -> Found | None:
         checksum=exchange.text(at("checksum"), limit=256),
         size_bytes=exchange.size(at("size")),
         published_at=exchange.moment(at("published_at")),
-        notes=exchange.text(at("notes"), limit=64 * 1024),
+        notes=exchange.prose(at("notes")),
         channel=exchange.text(at("channel"), limit=64),
     )
 

@@ -6,20 +6,23 @@ import base64
 import datetime as dt
 import email.utils
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
+
 from registry import names
 from registry.errors import InvalidVersion
-from saga_project.shared import api, errors, http_client, strict_json, versions
+from saga_project.shared import api, errors, http_client, versions
 from updates.errors import SourceUnavailable
+from updates.releases.sources import foreign_json
 
-TIMEOUT_SECONDS = 20.0
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+TIMEOUT_SECONDS = 30.0
 #: A source that asks us to come back next year is asked again tomorrow.
 MAX_RETRY_AFTER_SECONDS = 24 * 3600
 MAX_RELEASES = 50
+MAX_PROSE = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class Query:
     options: Mapping[str, Any] = field(default_factory=dict)
     token: str = ""
     validators: Mapping[str, str] = field(default_factory=dict)
+    #: Whether a policy waits for a minimum age, for which some sources send a much longer answer.
+    needs_times: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +53,26 @@ class Found:
     published_at: dt.datetime | None = None
     notes: str = ""
     channel: str = ""
+    #: Only a policy that names the channel takes it.
+    needs_channel: bool = False
     is_prerelease: bool = False
     is_withdrawn: bool = False
+    #: Why there is no artifact, where the source has files but none that can be chosen.
+    artifact_problem: str = ""
+    scheme: str = versions.AUTO
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """``found`` is None where the source says that nothing changed."""
+    """``found`` is None where the source says that nothing changed.
+
+    ``listed`` holds every version of a list that was read to its end, None where that is not known;
+    ``warning`` says which part was not read.
+    """
 
     found: tuple[Found, ...] | None
+    listed: frozenset[str] | None = None
+    warning: str = ""
     validators: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,8 +91,9 @@ def get(
     accept: str = "application/json",
     authorization: str = "",
     validators: Mapping[str, str] | None = None,
+    parse: Callable[[http_client.Response], Any] | None = None,
 ) -> Document:
-    """Return the JSON document at ``url``; raises SourceUnavailable with the reason in plain words."""
+    """Return the JSON at ``url``, or what ``parse`` reads in the answer; raises SourceUnavailable."""
     headers = {"Accept": accept} | _conditions(validators or {})
     if authorization:
         headers["Authorization"] = authorization
@@ -85,7 +102,8 @@ def get(
         return Document(None, dict(validators or {}), answer.headers)
     if answer.status != 200:
         raise refusal(answer)
-    return Document(read(answer.body), _validators(answer.headers), answer.headers)
+    content = read(answer.body) if parse is None else parse(answer)
+    return Document(content, _validators(answer.headers), answer.headers)
 
 
 def authorization(token: str) -> str:
@@ -110,7 +128,7 @@ def send(
             purpose="source",
             headers=headers,
             timeout_seconds=min(TIMEOUT_SECONDS, at_most_seconds),
-            max_bytes=1 if is_probe else MAX_DOCUMENT_BYTES,
+            max_bytes=1 if is_probe else settings.SAGA_SOURCE_MAX_BYTES,
             truncate=is_probe,
             follow_redirects=0 if is_probe else 3,
         )
@@ -118,10 +136,10 @@ def send(
         raise SourceUnavailable(exc.message) from exc
 
 
-def read(body: bytes) -> Any:
+def read(body: bytes, *, keep: foreign_json.Keep | None = None) -> Any:
     try:
-        return strict_json.loads(body)
-    except strict_json.Refused as exc:
+        return foreign_json.loads(body, keep=keep)
+    except foreign_json.Unreadable as exc:
         raise SourceUnavailable("The source's answer is not the JSON that it should be.") from exc
 
 
@@ -196,8 +214,14 @@ def expect_list(value: Any, what: str) -> list[Any]:
 
 
 def text(value: Any, *, limit: int = 2048) -> str:
-    """Return ``value`` where it is text of bearable length, else the empty string."""
-    return value if isinstance(value, str) and len(value) <= limit else ""
+    """Return ``value`` where it is text of bearable length that can be stored, else the empty string."""
+    is_fit = isinstance(value, str) and len(value) <= limit and foreign_json.is_clean(value)
+    return value if is_fit else ""
+
+
+def prose(value: Any) -> str:
+    """Return the beginning of a text for people, without what cannot be stored."""
+    return foreign_json.clean(value[:MAX_PROSE]) if isinstance(value, str) else ""
 
 
 def size(value: Any) -> int | None:
@@ -222,6 +246,22 @@ def version(value: Any, *, prefix: str = "") -> str | None:
         return None
 
 
+def tagged_version(tag: Any, options: Mapping[str, Any]) -> str | None:
+    """Return the version of a tag that fits ``tag_prefix`` and ``tag_pattern``, else None."""
+    prefix, pattern = text(options.get("tag_prefix", "")), text(options.get("tag_pattern", ""))
+    if not isinstance(tag, str) or not tag.startswith(prefix):
+        return None
+    if not pattern:
+        return version(tag, prefix=prefix)
+    try:
+        found = versions.compile_pattern(pattern).fullmatch(tag.removeprefix(prefix))
+    except versions.PatternError as exc:
+        raise SourceUnavailable(f"The source's option 'tag_pattern' is wrong: {exc}") from None
+    if found is None:
+        return None
+    return version(found.groupdict().get("version") or found[0])
+
+
 def url(value: Any) -> str:
     """Return ``value`` where it is a URL that we would call, else the empty string."""
     candidate = text(value)
@@ -234,5 +274,7 @@ def url(value: Any) -> str:
 
 def newest(found: list[Found]) -> tuple[Found, ...]:
     """Return the newest of what was found, newest first: of long histories the rest is of no use."""
-    ordered = sorted(found, key=lambda release: versions.key(release.version), reverse=True)
+    ordered = sorted(
+        found, key=lambda release: versions.rank(release.version, release.scheme), reverse=True
+    )
     return tuple(ordered[:MAX_RELEASES])

@@ -1,4 +1,9 @@
-"""npm and its mirrors: a package's name, with its scope if it has one."""
+"""npm and its mirrors: a package's name, with its scope if it has one.
+
+The dist-tag ``latest`` rules: what is newer is offered to policies that name its channel, such as ``next``.
+The abbreviated document is asked for, since the full one of a large package has 100 MB; only a policy with a
+minimum age needs the full one, which has the times of publication.
+"""
 
 from __future__ import annotations
 
@@ -8,57 +13,88 @@ import re
 import urllib.parse
 from typing import Any
 
+from saga_project.shared import http_client, versions
 from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange
+from updates.releases.sources import exchange, foreign_json, pages
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://registry.npmjs.org"
+ABBREVIATED = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8"
 _LOCATION = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
+_KEPT = frozenset({"version", "dist", "deprecated"})
 
 
 def ask(query: Query) -> Answer:
-    """The whole document is asked for, as the short form has no times of publication."""
     if _LOCATION.fullmatch(query.location) is None or len(query.location) > 214:
         raise SourceUnavailable("The location must be the package's name.")
     document = exchange.get(
         f"{query.base_url or BASE_URL}/{urllib.parse.quote(query.location, safe='@')}",
+        accept="application/json" if query.needs_times else ABBREVIATED,
         authorization=exchange.authorization(query.token),
         validators=query.validators,
+        parse=_parse,
     )
     if document.content is None:
         return Answer(found=None, validators=document.validators)
     package = exchange.expect_object(document.content, "package")
-    releases = exchange.expect_object(package.get("versions"), "versions")
-    channels, times = _channels(package.get("dist-tags")), package.get("time")
-    found = [
-        _release(version, item, channels, times if isinstance(times, dict) else {})
-        for version, item in releases.items()
-        if exchange.version(version)
-    ]
-    return Answer(found=exchange.newest(found), validators=document.validators)
+    manifests = exchange.expect_object(package.get("versions"), "versions")
+    times = package.get("time")
+    found = _Reader(
+        tags=_tags(package.get("dist-tags")), times=times if isinstance(times, dict) else {}
+    ).read(manifests)
+    return pages.listing(found, validators=document.validators)
 
 
-def _channels(tags: Any) -> dict[str, str]:
-    """Return the dist-tag of each version that has one; ``latest`` says nothing, so it is left out."""
+def _parse(answer: http_client.Response) -> Any:
+    return exchange.read(answer.body, keep=_without_bulk)
+
+
+def _without_bulk(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Drop a manifest's dependencies, scripts and readme while it is read, so that they never pile up."""
+    document = dict(pairs)
+    if "dist" in document and "version" in document:
+        return {name: document[name] for name in _KEPT if name in document}
+    return document
+
+
+def _tags(tags: Any) -> dict[str, str]:
     named = tags.items() if isinstance(tags, dict) else ()
     return {
-        version: tag
+        exchange.text(tag, limit=64): version
         for tag, version in named
-        if tag != "latest" and isinstance(version, str) and len(tag) <= 64
+        if isinstance(version, str) and foreign_json.is_clean(tag)
     }
 
 
-def _release(version: str, item: Any, channels: dict[str, str], times: dict[str, Any]) -> Found:
-    item = exchange.expect_object(item, "version")
-    dist = exchange.expect_object(item.get("dist", {}), "dist")
-    return Found(
-        version=version,
-        artifact_url=exchange.url(dist.get("tarball")),
-        checksum=_checksum(dist),
-        published_at=exchange.moment(times.get(version)),
-        channel=channels.get(version, ""),
-        is_withdrawn=bool(item.get("deprecated")),
-    )
+class _Reader:
+    """Reads the manifests of a package with its dist-tags and times."""
+
+    def __init__(self, *, tags: dict[str, str], times: dict[str, Any]) -> None:
+        self._latest = tags.get("latest")
+        self._channels = {version: tag for tag, version in tags.items() if tag != "latest"}
+        self._times = times
+
+    def read(self, manifests: dict[str, Any]) -> list[Found]:
+        has_latest = self._latest in manifests
+        return [
+            self._release(version, item, has_latest=has_latest)
+            for version, item in manifests.items()
+            if exchange.version(version)
+        ]
+
+    def _release(self, version: str, item: Any, *, has_latest: bool) -> Found:
+        item = exchange.expect_object(item, "version")
+        dist = exchange.expect_object(item.get("dist", {}), "dist")
+        is_above = has_latest and versions.is_newer(version, than=self._latest or version)
+        return Found(
+            version=version,
+            artifact_url=exchange.url(dist.get("tarball")),
+            checksum=_checksum(dist),
+            published_at=exchange.moment(self._times.get(version)),
+            channel=self._channels.get(version, ""),
+            needs_channel=is_above,
+            is_withdrawn=bool(item.get("deprecated")),
+        )
 
 
 def _checksum(dist: dict[str, Any]) -> str:
@@ -68,5 +104,5 @@ def _checksum(dist: dict[str, Any]) -> str:
         return ""
     try:
         return f"{algorithm}:{base64.b64decode(encoded, validate=True).hex()}"
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         return ""

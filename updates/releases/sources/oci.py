@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 import urllib.parse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saga_project.shared import http_client, versions
 from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange, registry_tokens
+from updates.releases.sources import exchange, pages, registry_tokens
 from updates.releases.sources.exchange import Answer, Found, Query
 
 DOCKER_HUB = "https://registry-1.docker.io"
@@ -21,27 +23,55 @@ MANIFESTS = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-MAX_PAGES = 10
+MAX_PAGES = 200
+PAGE_SIZE = 1000
+SCHEME = "docker"
+#: Registries cut their pages at such sizes, and some of them without a word.
+ROUND = 50
 #: Digest and time cost two or three calls a tag, so only the newest are asked for theirs.
 MAX_RESOLVED = 3
 #: All calls of one visit together.
 VISIT_SECONDS = 60.0
 _REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")
-_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
 def ask(query: Query) -> Answer:
     registry = _Registry(query)
-    tags = registry.tags()
-    prefix = exchange.text(query.options.get("tag_prefix", ""))
-    pairs = [(version, tag) for tag in tags if (version := exchange.version(tag, prefix=prefix))]
-    pairs = [pair for pair in pairs if versions.is_version(pair[0])]
-    pairs.sort(key=lambda pair: versions.key(pair[0]), reverse=True)
-    found = [
-        registry.release(version, tag) if place < MAX_RESOLVED else registry.mention(version, tag)
-        for place, (version, tag) in enumerate(pairs[: exchange.MAX_RELEASES])
-    ]
-    return Answer(found=tuple(found))
+    tags, is_whole = registry.tags()
+    found = [registry.mention(version, tag) for version, tag in _versions(tags, query.options)]
+    answer = pages.listing(found, validators={}, is_whole=is_whole, entries=len(tags))
+    tag_of = dict(_versions(tags, query.options))
+    listed = answer.found or ()
+    newest = [registry.release(one.version, tag_of[one.version]) for one in listed[:MAX_RESOLVED]]
+    return dataclasses.replace(answer, found=(*newest, *listed[MAX_RESOLVED:]))
+
+
+def read_push(item: Any, options: Mapping[str, Any]) -> Found | None:
+    """Return the release that a push of ``{"location", "tag", "digest"}`` is; None where its tag is none."""
+    tag = exchange.text(item.get("tag"), limit=128)
+    for version, _ in _versions([tag], options):
+        return Found(
+            version=version,
+            artifact_url=f"{item['location']}:{tag}",
+            artifact_type="image",
+            checksum=exchange.text(item.get("digest"), limit=128),
+            scheme=SCHEME,
+        )
+    return None
+
+
+def _versions(tags: Sequence[str], options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return version and tag of each tag that fits the options and is a version."""
+    pairs = [(exchange.tagged_version(tag, options), tag) for tag in tags]
+    scheme = options.get("scheme", SCHEME)
+    if options.get("tag_pattern") or scheme not in versions.NAMES or scheme == "regex":
+        return [(version, tag) for version, tag in pairs if version]
+    return [(version, tag) for version, tag in pairs if version and _is_read(version, scheme)]
+
+
+def _is_read(version: str, scheme: str) -> bool:
+    found = versions.read(version, scheme)
+    return found is not None and found.is_version
 
 
 class _Registry:
@@ -54,34 +84,44 @@ class _Registry:
         self._authorization = ""
         self._ends_at = time.monotonic() + VISIT_SECONDS
 
-    def tags(self) -> list[str]:
-        url: str | None = f"{self._base}/v2/{self._repository}/tags/list?n=1000"
-        tags: list[str] = []
+    def tags(self) -> tuple[list[str], bool]:
+        """Return the tags, and whether they are all."""
+        first = f"{self._base}/v2/{self._repository}/tags/list?n={PAGE_SIZE}"
+        url: str | None = first
+        tags: dict[str, None] = {}
         for _ in range(MAX_PAGES):
-            answer = self._get(url, accept="application/json") if url else None
-            if answer is None:
-                break
+            if url is None:
+                return list(tags), True
+            answer = self._get(url, accept="application/json")
             page = exchange.expect_object(exchange.read(answer.body), "list of tags")
             # An image without tags has null there.
             listed = exchange.expect_list(page.get("tags") or [], "list of tags")
-            tags += [tag for tag in listed if isinstance(tag, str)]
-            more = _NEXT.search(answer.headers.get("link", ""))
-            url = urllib.parse.urljoin(f"{self._base}/", more[1]) if more else None
-            if url and not url.startswith(f"{self._base}/"):
-                raise SourceUnavailable("The source's list goes on at another server.")
-        return tags
+            new = [tag for tag in listed if isinstance(tag, str) and tag not in tags]
+            tags.update(dict.fromkeys(new))
+            url = pages.next_page(url, answer.headers)
+            if url is None and new and len(listed) % ROUND == 0:
+                url = f"{first}&last={urllib.parse.quote(new[-1])}"
+        return list(tags), False
 
     def mention(self, version: str, tag: str) -> Found:
-        return Found(version=version, artifact_url=self._reference(tag), artifact_type="image")
-
-    def release(self, version: str, tag: str) -> Found:
-        answer = self._get(f"{self._base}/v2/{self._repository}/manifests/{tag}", accept=MANIFESTS)
-        manifest = exchange.expect_object(exchange.read(answer.body), "manifest")
-        digest = exchange.text(answer.headers.get("docker-content-digest"), limit=128)
         return Found(
             version=version,
             artifact_url=self._reference(tag),
             artifact_type="image",
+            scheme=SCHEME,
+        )
+
+    def release(self, version: str, tag: str) -> Found:
+        """Return digest and time of a tag; a registry lists a tag whose image was deleted, too."""
+        answer = self._get(
+            f"{self._base}/v2/{self._repository}/manifests/{tag}", accept=MANIFESTS, may_lack=True
+        )
+        if answer.status == 404:
+            return dataclasses.replace(self.mention(version, tag), is_withdrawn=True)
+        manifest = exchange.expect_object(exchange.read(answer.body), "manifest")
+        digest = exchange.text(answer.headers.get("docker-content-digest"), limit=128)
+        return dataclasses.replace(
+            self.mention(version, tag),
             checksum=digest,
             published_at=exchange.moment(self._created(manifest)),
         )
@@ -106,12 +146,12 @@ class _Registry:
         answer = self._get(f"{self._base}/v2/{self._repository}/{kind}/{digest}", accept=accept)
         return exchange.expect_object(exchange.read(answer.body), "configuration")
 
-    def _get(self, url: str, *, accept: str) -> http_client.Response:
+    def _get(self, url: str, *, accept: str, may_lack: bool = False) -> http_client.Response:
         answer = self._send(url, self._headers(accept))
         if answer.status == 401 and not self._authorization:
             self._authorization = self._authorize(answer.headers.get("www-authenticate", ""))
             answer = self._send(url, self._headers(accept))
-        if answer.status != 200:
+        if answer.status != 200 and not (may_lack and answer.status == 404):
             raise exchange.refusal(answer)
         return answer
 

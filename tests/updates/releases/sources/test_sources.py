@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
+import re
 import threading
 import time
 from typing import Any
@@ -15,7 +17,7 @@ from werkzeug import Request, Response
 from tests.updates.releases.sources import imitations
 from updates.errors import SourceUnavailable
 from updates.releases import sources
-from updates.releases.sources import document, exchange, oci
+from updates.releases.sources import document, exchange, oci, pages
 
 PUBLISHED = dt.datetime(2026, 2, 1, 10, tzinfo=dt.UTC)
 LOCATIONS = {
@@ -373,8 +375,8 @@ def test_a_source_that_asks_for_a_year_is_asked_again_tomorrow(httpserver: HTTPS
     assert caught.value.retry_after_seconds == exchange.MAX_RETRY_AFTER_SECONDS
 
 
-def test_megabytes_are_not_read(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "MAX_DOCUMENT_BYTES", 10_000)
+def test_the_bound_of_an_answer_is_a_setting(httpserver: HTTPServer, settings: Any) -> None:
+    settings.SAGA_SOURCE_MAX_BYTES = 10_000
     httpserver.expect_request(PATHS["json"]).respond_with_data(b" " * 20_000)
 
     with pytest.raises(SourceUnavailable, match="more than 10,000 bytes"):
@@ -429,3 +431,207 @@ def test_a_location_that_is_none_is_refused_without_a_call(
         _ask(httpserver, kind, location=location)
 
     assert not httpserver.log
+
+
+# --- Lists to their end, later facts, foreign JSON -------------------------------------------------
+
+
+def _serve_pages(server: HTTPServer, path: str, pages: list[Any]) -> None:
+    """Serve a list whose pages are joined by the ``Link`` header, each with its ETag."""
+
+    def answer(request: Request) -> Response:
+        number = int(request.args.get("page", "1"))
+        etag = f'"{hashlib.sha256(json.dumps(pages[number - 1]).encode()).hexdigest()}"'
+        headers = {"ETag": etag}
+        if number < len(pages):
+            headers["Link"] = f'<{server.url_for(path)}?page={number + 1}>; rel="next"'
+        if request.headers.get("If-None-Match") == etag:
+            return Response(status=304, headers=headers)
+        return Response(json.dumps(pages[number - 1]), headers=headers)
+
+    server.expect_request(path).respond_with_handler(answer)
+
+
+def test_github_reads_past_the_releases_of_other_packages(httpserver: HTTPServer) -> None:
+    foreign = [imitations.github_release(f"zeta-v{n}.0.0") for n in range(160)]
+    own = [imitations.github_release("payment-v1.9.0")]
+    _serve_pages(httpserver, PATHS["github"], [foreign[:100], foreign[100:] + own])
+
+    answer = sources.ASK["github"](_query(httpserver, "github", options={"tag_prefix": "payment-"}))
+
+    assert [release.version for release in answer.found or ()] == ["1.9.0"]
+    assert (answer.listed, answer.warning) == (frozenset({"1.9.0"}), "")
+
+
+def test_a_change_on_a_later_page_is_seen(httpserver: HTTPServer) -> None:
+    first, last = [imitations.github_release("v2.0.0")], [imitations.github_release("v1.0.0")]
+    _serve_pages(httpserver, PATHS["github"], [first, last])
+    known = sources.ASK["github"](_query(httpserver, "github")).validators
+
+    same = sources.ASK["github"](_query(httpserver, "github", validators=known))
+    httpserver.clear_all_handlers()
+    _serve_pages(
+        httpserver, PATHS["github"], [first, [imitations.github_release("v1.0.0", prerelease=True)]]
+    )
+    changed = sources.ASK["github"](_query(httpserver, "github", validators=known))
+
+    assert same.found is None
+    assert [release.is_prerelease for release in changed.found or ()] == [False, True]
+
+
+def test_a_list_that_was_not_read_to_its_end_says_so(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MAX_PAGES", 2)
+    releases = [[imitations.github_release(f"v{n}.0.0")] for n in range(1, 5)]
+    _serve_pages(httpserver, PATHS["github"], releases)
+
+    answer = sources.ASK["github"](_query(httpserver, "github"))
+
+    assert "not read to its end" in answer.warning
+    assert (answer.listed, dict(answer.validators)) == (None, {})
+
+
+@pytest.mark.parametrize("page_size", [50, 100])
+def test_oci_reads_all_tags_however_short_the_pages_are(
+    httpserver: HTTPServer, page_size: int
+) -> None:
+    tags = [f"1.{minor}.0" for minor in range(1001)] + ["9.9.9"]
+    imitations.serve_oci(httpserver, tags, page_size=page_size)
+
+    assert _ask(httpserver, "oci")[0].version == "9.9.9"
+
+
+def test_oci_asks_on_where_a_registry_cuts_its_list_without_a_word(httpserver: HTTPServer) -> None:
+    tags = [f"1.{minor:03}.0" for minor in range(120)]
+
+    def silent(request: Request) -> Response:
+        start = tags.index(request.args["last"]) + 1 if "last" in request.args else 0
+        return Response(json.dumps({"tags": tags[start : start + 50]}))
+
+    httpserver.expect_request(PATHS["oci"]).respond_with_handler(silent)
+    httpserver.expect_request(re.compile("/v2/acme/payment/manifests/.*")).respond_with_data(
+        "", status=404
+    )
+
+    answer = sources.ASK["oci"](_query(httpserver, "oci"))
+
+    assert len(answer.listed or ()) == 120
+    assert (answer.found or ())[0].version == "1.119.0"
+
+
+def test_oci_keeps_variants_and_withdraws_a_deleted_image(httpserver: HTTPServer) -> None:
+    httpserver.expect_request(PATHS["oci"]).respond_with_json(
+        {"tags": ["17.11-alpine", "latest", "sha-3f2a91bc", "17.9-alpine"]}
+    )
+    httpserver.expect_request(re.compile("/v2/acme/payment/manifests/.*")).respond_with_data(
+        "", status=404
+    )
+
+    found = _ask(httpserver, "oci")
+
+    assert [release.version for release in found] == ["17.11-alpine", "17.9-alpine"]
+    assert [release.is_withdrawn for release in found] == [True, True]
+
+
+def test_npms_latest_rules_unless_a_channel_is_named(httpserver: HTTPServer) -> None:
+    names = ("6.3.2", "6.3.4", "6.3.6", "5.9.0")
+    versions = [imitations.npm_version(version) for version in names]
+    imitations.serve_npm(httpserver, versions, {"latest": "6.3.2", "next": "6.3.6", "v5": "5.9.0"})
+
+    found = {release.version: release for release in _ask(httpserver, "npm")}
+
+    assert [v for v in names if found[v].needs_channel] == ["6.3.4", "6.3.6"]
+    assert [found[v].channel for v in names] == ["", "", "next", "v5"]
+
+
+@pytest.mark.parametrize(
+    ("needs_times", "accept"),
+    [(False, "application/vnd.npm.install-v1+json"), (True, "application/json")],
+)
+def test_npm_asks_for_the_short_document_unless_times_are_needed(
+    httpserver: HTTPServer, needs_times: bool, accept: str
+) -> None:
+    imitations.serve_npm(httpserver, [imitations.npm_version("1.0.0")], {"latest": "1.0.0"})
+
+    _ask(httpserver, "npm", needs_times=needs_times)
+
+    assert httpserver.log[0][0].headers["Accept"].startswith(accept)
+
+
+def test_a_packument_above_16_mib_is_read(httpserver: HTTPServer) -> None:
+    bulk = {"readme": "x" * (18 * 2**20 // 4), "dependencies": {"a": "1"}}
+    versions = [imitations.npm_version(f"1.{minor}.0", **bulk) for minor in range(4)]
+    imitations.serve_npm(httpserver, versions, {"latest": "1.3.0"})
+
+    assert _ask(httpserver, "npm")[0].version == "1.3.0"
+
+
+def test_pypi_urls_may_be_relative_to_the_page(httpserver: HTTPServer) -> None:
+    file = imitations.pypi_file("acme_payment-1.3.0-py3-none-any.whl", url="../../pkg.whl")
+    imitations.serve_pypi(httpserver, [file])
+
+    assert _ask(httpserver, "pypi")[0].artifact_url == httpserver.url_for("/pkg.whl")
+
+
+def test_an_index_that_knows_only_html_is_read(httpserver: HTTPServer) -> None:
+    digest = imitations.SHA256
+    page = f"""<!DOCTYPE html><html><body>
+        <a href="/packages/acme_payment-1.3.0.tar.gz#sha256={digest}">acme_payment-1.3.0.tar.gz</a><br>
+        <a href="/packages/acme_payment-1.4.0.tar.gz" data-yanked="">1.4.0</a></body></html>"""
+    httpserver.expect_request(PATHS["pypi"]).respond_with_data(page, content_type="text/html")
+
+    yanked, standing = _ask(httpserver, "pypi")
+
+    assert (yanked.version, yanked.is_withdrawn) == ("1.4.0", True)
+    assert standing.artifact_url == httpserver.url_for("/packages/acme_payment-1.3.0.tar.gz")
+    assert standing.checksum == f"sha256:{digest}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'[{"tag_name": "v1.3.0", "body": "bad \u0000 byte"}]',
+        rb'[{"tag_name": "v1.3.0", "body": "half \ud83d"}]',
+        b'\xef\xbb\xbf[{"tag_name": "v1.3.0"}]',
+        b'[{"tag_name": "v1.3.0", "score": NaN}]',
+        b'[{"tag_name": "v1.3.0", "node_id": 1, "node_id": 2}]',
+        b'[{"tag_name": "v1.3.0", "id": ' + b"9" * 5000 + b"}]",
+        b'[{"tag_name": "v1.3.0", "body": "latin \xe9"}]',
+        b'[{"tag_name": "v1.3.0", "body": "tab \t and line \n"}]',
+        b'[{"tag_name": "v1.3.0"}, {"tag_name": "v1.2.0", "body": "old \\u0000"}]',
+    ],
+)
+def test_one_strange_character_does_not_cost_the_source(
+    httpserver: HTTPServer, body: bytes
+) -> None:
+    httpserver.expect_request(PATHS["github"]).respond_with_data(body)
+
+    newest = _ask(httpserver, "github")[0]
+
+    assert newest.version == "1.3.0"
+    assert "\x00" not in newest.notes
+    newest.notes.encode()
+
+
+def test_a_number_where_a_version_belongs_is_named(httpserver: HTTPServer) -> None:
+    httpserver.expect_request(PATHS["json"]).respond_with_json({"version": 1.1})
+
+    with pytest.raises(SourceUnavailable, match=r"the number 1\.1"):
+        _ask(httpserver, "json")
+
+
+def test_a_pattern_tells_which_tags_are_versions_of_the_service(httpserver: HTTPServer) -> None:
+    tags = ("release/1.4.0", "release/1.5.0-docs", "nightly")
+    imitations.serve_github(httpserver, [imitations.github_release(tag) for tag in tags])
+
+    found = _ask(httpserver, "github", options={"tag_pattern": r"release/(?<version>[0-9.]+)"})
+
+    assert [release.version for release in found] == ["1.4.0"]
+
+
+def test_a_wrong_pattern_is_named(httpserver: HTTPServer) -> None:
+    imitations.serve_github(httpserver, [imitations.github_release("v1")])
+
+    with pytest.raises(SourceUnavailable, match="tag_pattern"):
+        _ask(httpserver, "github", options={"tag_pattern": "("})
