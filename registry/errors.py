@@ -1,4 +1,4 @@
-"""What the registry refuses, named as the state that it reports."""
+"""Errors of the registry, named after the state that they report."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class InvalidCursor(InvalidRequest):
 
 
 class CursorTooOld(NotFound):
-    """What came after it was purged; the reader begins again."""
+    """Events after the cursor were purged; the reader must begin again."""
 
     error = "Cursor too old"
     status = 410

@@ -1,4 +1,4 @@
-"""What a name, a version and a URL may look like; nothing else that came from outside is trusted."""
+"""The rules for names, versions and URLs from outside."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_version(text: str, *, field: str = "version") -> str:
 
 
 def check_url(text: str, *, field: str = "service_url") -> str:
-    """Judge the syntax of an http(s) URL; where it leads is judged when it is dialled."""
+    """Validate the syntax of an http(s) URL; its addresses are checked when it is dialled."""
     if reason := _url_fault(text):
         raise errors.InvalidServiceUrl(reason, field=field)
     return text

@@ -152,7 +152,7 @@ async def _publish_figures() -> None:
 
 
 def _interrupt_nobody() -> None:
-    """Let whatever runs finish its turn when something is to be answered: SCHED_BATCH of sched(7).
+    """Do not preempt running processes: SCHED_BATCH of sched(7).
 
     More has come by then, and goes with it. Under load that is worth a tenth; where other programs keep
     the machine busy, the slowest answers come a millisecond or so later. Another policy, once set, stays.

@@ -1,4 +1,4 @@
-"""What updates refuse, named as the state that they report."""
+"""Errors of updates, named after the state that they report."""
 
 from __future__ import annotations
 

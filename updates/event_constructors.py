@@ -1,4 +1,4 @@
-"""What happens to releases, as facts to publish (``registry.events``)."""
+"""Event constructors for releases and updates (``registry.events`` publishes them)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services report becomes history, in the transaction of the report.
+"""Turn versions that services report into history, in the transaction of the report.
 
 A row is written where a service runs another version than history knows, and no job of ours is at work on it:
 a job writes its own row. Several instances that report the same new version are one update.

@@ -1,4 +1,4 @@
-"""What one step of a deployment is given, and how it answers."""
+"""The context and the result of one step of a deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the edge refuses, named as the state that it reports."""
+"""Errors of webhooks, named after the state that they report."""
 
 from __future__ import annotations
 

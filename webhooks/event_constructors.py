@@ -1,4 +1,4 @@
-"""What the edge tells of, as registry.events takes it."""
+"""Event constructors of webhooks, for ``registry.events``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we were told, what we must tell, and with which secrets."""
+"""Inbound calls, deliveries, and their configuration."""
 
 from __future__ import annotations
 

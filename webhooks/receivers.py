@@ -68,7 +68,7 @@ def _drop(service_name: str) -> None:
 
 
 def matches(subscription: Subscription, kind: str) -> bool:
-    """Whether a subscriber wants events of this type; one that names no topics wants all."""
+    """Return whether a subscription covers events of this type; without topics it covers all."""
     topics = subscription.topics or ["*"]
     return any(fnmatch.fnmatchcase(kind, topic) for topic in topics)
 

@@ -1,4 +1,4 @@
-"""What is kept of a call, without what must not be kept; pure."""
+"""Redaction of calls before they are stored; pure."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Scheme(enum.StrEnum):
 
 
 class Proof(enum.StrEnum):
-    """What a call has shown."""
+    """The verified properties of a call."""
 
     SIGNATURE = "signature"
     SECRET = "secret"  # noqa: S105

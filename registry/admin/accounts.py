@@ -37,7 +37,7 @@ def _revoke(_request: HttpRequest, token: Token, _reason: str) -> None:
 REVOKE = verbs.Verb(
     action="revoke_tokens",
     title="Revoke",
-    consequence="Whoever uses these tokens is refused from now on. This cannot be undone.",
+    consequence="Calls with these tokens are rejected from now on. This cannot be undone.",
     done="Revoked",
     do=_revoke,
 )
@@ -58,7 +58,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     services = forms.CharField(
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="One name a line: the only services that it may touch. Empty: its own, and nobody's.",
+        help_text="One name a line: the only services that it may change. Empty: its own and unowned ones.",
     )
 
     class Meta:
@@ -67,7 +67,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {"is_active": "Active", "is_internal": "Internal"}
         help_texts = {
             "is_active": "Without it none of its tokens is accepted.",
-            "description": "Who runs it, and what for.",
+            "description": "Its operator and its purpose.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -129,7 +129,7 @@ class ServiceAdmin(readonly.ReadOnly):
     def state_label(self, service: Any) -> str:
         return str(service.state)
 
-    @display(description="Owner", ordering="account__name", empty_value="nobody")
+    @display(description="Owner", ordering="account__name", empty_value="none")
     def owner(self, service: Service) -> str | None:
         return service.account.name if service.account else None
 
@@ -181,14 +181,14 @@ class InstanceAdmin(readonly.ReadOnly):
     date_hierarchy = "registered_at"
     ordering = ("service__name", "instance_id")
 
-    @display(description="Presence", label={"live": "success", "gone": "danger"})
+    @display(description="Presence", label={"live": "success", "expired": "danger"})
     def presence(self, instance: Instance) -> str:
         try:
             live = _live(instance.service.name)
         except RedisUnavailable:
             return UNKNOWN
         is_live = any(entry.instance_id == instance.instance_id for entry in live)
-        return "live" if is_live else "gone"
+        return "live" if is_live else "expired"
 
     @display(
         description="Health",

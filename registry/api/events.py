@@ -1,4 +1,4 @@
-"""What happened: pages with cursors, long polls, and a stream of Server-Sent Events.
+"""Events: pages with cursors, long polls, and a stream of Server-Sent Events.
 
 A view validates the request and answers what it can at once. What has to wait it hands to the
 server's event loop (``saga_project.web.streams``) through the ASGI scope, so that waiting holds no thread.
@@ -188,7 +188,7 @@ def _token_of(request: Request) -> str | None:
 
 
 def may_go_on(stream: Stream) -> bool:
-    """Whether the token that a stream began with is still good; asked again and again while it runs."""
+    """Return whether a stream's token is still valid; checked regularly while the stream runs."""
     if stream.token is None:
         return True
     try:

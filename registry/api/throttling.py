@@ -132,7 +132,7 @@ def check_guesses(address: str) -> None:
 
 
 def is_anyone_barred() -> bool:
-    """Whether there is an address from which no token is heard for now."""
+    """Return whether any address is barred from presenting tokens now."""
     return _guesses.must_anyone_wait(now=time.monotonic())
 
 

@@ -43,7 +43,7 @@ PROTECTION_KEY = "protection"
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one sweep did."""
+    """The result of one sweep."""
 
     expired: int
     suspects: int
@@ -52,7 +52,7 @@ class Sweep:
 
 @contextmanager
 def _alone(lock: locks.Lock) -> Iterator[bool]:
-    """Hold the lock in a transaction; yields whether it was acquired."""
+    """Acquire the lock in a transaction; yields whether it was acquired."""
     with transaction.atomic(durable=True):
         yield locks.try_acquire(lock)
 

@@ -1,4 +1,4 @@
-"""What readers see of a service and its instances."""
+"""The readers' view of a service and its instances."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def wait_for(sequence: int, *, timeout_seconds: float = 0.1) -> None:
 
 
 def note_channel() -> None:
-    """Say that the change channel was heard just now: memory is whole for as long as that tells."""
+    """Record a message of the change channel: memory counts as whole for a lease from now."""
     state.known_at = time.monotonic()
     state.lease_until = state.known_at + LEASE_SECONDS
 
@@ -104,12 +104,12 @@ def end_lease() -> None:
 
 
 def note_membership() -> None:
-    """Say that a service came or went; called after it did."""
+    """Record that a service was added or removed; called afterwards."""
     state.membership += 1
 
 
 def note_version() -> None:
-    """Say that something changed; called after the change."""
+    """Record a change; called afterwards."""
     state.version = next(_versions)
 
 

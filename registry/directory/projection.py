@@ -1,4 +1,4 @@
-"""What readers see of a service: projected from PostgreSQL into Redis when a transaction commits."""
+"""The readers' view of a service, projected from PostgreSQL into Redis on commit."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from saga_project.shared import counters as shared_figures
 
 @dataclass(frozen=True)
 class Figures:
-    """What the cache did in this process; ``last_refresh_at`` is when it last heard of a change."""
+    """Counters of this process's cache; ``last_refresh_at`` is the time of the last change."""
 
     size: int
     hits: int

@@ -129,7 +129,7 @@ async def _wait(event: asyncio.Event, deadline: float) -> bool:
 
 
 class Tail:
-    """What one web process knows of the end of the events; belongs to its event loop."""
+    """One web process's view of the end of the log; used from its event loop only."""
 
     def __init__(self) -> None:
         self._viewers: set[Viewer] = set()
@@ -148,7 +148,7 @@ class Tail:
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
 
     def close(self) -> None:
-        """Let every viewer end, with what it has; the server waits for them."""
+        """End every viewer with what it has; the server waits for them."""
         self.is_closing = True
         for viewer in self._viewers:
             viewer.wake()

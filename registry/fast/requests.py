@@ -82,7 +82,7 @@ def admit(head: Head, scope: str) -> Admission | None:
 
 
 def _judge_host(host: bytes) -> bool:
-    """Judge a ``Host`` that was not sent before, and remember it where it is allowed."""
+    """Check a new ``Host``, and cache it if it is allowed."""
     text = host.decode("ascii", "replace")
     domain, _ = split_domain_port(text)
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):

@@ -64,7 +64,7 @@ class Caller:
 
     @functools.cached_property
     def key(self) -> str:
-        """What tells this caller from others: each token counts for itself."""
+        """Return the caller's key for throttling: each token counts for itself."""
         return f"token {self.token.pk}" if self.token else f"account {self}"
 
     def is_over(self, *, now: dt.datetime | None = None) -> bool:

@@ -20,7 +20,7 @@ from registry.operations.registration import Registration, claim, put_instance
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What a service says of itself in the ScaiControl dialect; one instance comes with it."""
+    """The description of a service in the ScaiControl dialect, with one instance."""
 
     slug: str
     name: str

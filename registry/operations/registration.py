@@ -21,7 +21,7 @@ from saga_project.shared import timestamps, transitions
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What an instance says of itself."""
+    """The description of an instance in its registration."""
 
     service_name: str
     url: str

@@ -1,4 +1,4 @@
-"""What the apps above tell the registry: health, versions, drains, canaries, services yet to come."""
+"""Reports of the apps above: health, versions, drains, canaries, future services."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def set_draining(name: str, instance_id: str, *, is_draining: bool) -> None:
 
 
 def set_canary(name: str, *, version: str, percent: int) -> None:
-    """Let ``resolve`` give instances of ``version`` that share of its answers."""
+    """Set the share of ``resolve``'s answers that instances of ``version`` get."""
     _write_canary(name, version=version, percent=percent)
 
 

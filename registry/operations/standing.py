@@ -1,4 +1,4 @@
-"""Whether a service belongs here: it leaves, staff approve it, staff reject it."""
+"""A service's standing: deregistration, approval, rejection."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check_no_subscriptions(service: Service) -> None:
 
 
 def approve(name: str, *, by: str, now: dt.datetime) -> None:
-    """Let a service into lookups; raises IllegalMove where it is not waiting or rejected."""
+    """Approve a service for lookups; raises IllegalMove unless it is pending or rejected."""
     _decide(
         name,
         to=Service.Status.ACTIVE,

@@ -12,7 +12,7 @@ AWAY_SECONDS = 3.0  # Without a tick for this long, no heartbeat could arrive.
 
 @dataclass(frozen=True)
 class Overdue:
-    """What a sweep needs: ``due`` maps members to their effective deadline in µs."""
+    """The input of a sweep: ``due`` maps members to their effective deadline in µs."""
 
     now_us: int
     total: int

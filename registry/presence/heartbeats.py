@@ -111,7 +111,7 @@ class Renewal:
         self._wire.close()
 
     def _fail(self, call: _Call, reason: Exception) -> None:
-        """Let the breaker count what went wrong, and say what it makes of it."""
+        """Count the failure in the breaker, and end the call with its error."""
         try:
             with connections.breaker.guard():
                 raise reason
@@ -122,7 +122,7 @@ class Renewal:
             call.end(connections.refusal())
 
     def _tell_others(self) -> None:
-        """Let the other processes know of beats that no later one took along; a tick would, too."""
+        """Publish heartbeats that no later one carried along; a tick would do so, too."""
         self._teller = None
         if self._wire.is_open:
             self._wire.call(_ignore, *_BY_DIGEST, *_KEYS, 0)

@@ -64,7 +64,7 @@ def ensure_filled(refill: Callable[[], int]) -> None:
 
 @contextmanager
 def _refilling() -> Iterator[bool]:
-    """Let one process refill at a time; yields whether it is this one."""
+    """Acquire the refill lock; yields whether this process holds it."""
     with connections.breaker.guard():
         lock = connections.connection().lock("saga:refilling", timeout=30, blocking=False)
         is_mine = lock.acquire()

@@ -1,4 +1,4 @@
-"""What happens inside Redis, each in one step; ``keys.ALL`` are the keys of every script."""
+"""The Lua scripts, each atomic in Redis; ``keys.ALL`` are the keys of every script."""
 
 from __future__ import annotations
 

@@ -93,8 +93,8 @@ def _needs(states: dict[str, int]) -> list[Need]:
             count=states.get("pending", 0),
             text=_counted(
                 states.get("pending", 0),
-                "service waits to be approved",
-                "services wait to be approved",
+                "service is awaiting approval",
+                "services are awaiting approval",
             ),
             icon="how_to_reg",
             tone="warn",
@@ -103,7 +103,7 @@ def _needs(states: dict[str, int]) -> list[Need]:
         Need(
             count=approvals,
             text=_counted(
-                approvals, "update waits for a yes or no", "updates wait for a yes or no"
+                approvals, "update is awaiting approval", "updates are awaiting approval"
             ),
             icon="rule",
             tone="warn",
@@ -119,7 +119,7 @@ def _needs(states: dict[str, int]) -> list[Need]:
         Need(
             count=jobs["stuck"],
             text=_counted(
-                jobs["stuck"], "deployment's way back failed", "deployments' way back failed"
+                jobs["stuck"], "deployment's rollback failed", "deployments' rollbacks failed"
             ),
             icon="report",
             tone="bad",
@@ -127,7 +127,7 @@ def _needs(states: dict[str, int]) -> list[Need]:
         ),
         Need(
             count=states.get("gone", 0),
-            text=_counted(states.get("gone", 0), "service is gone", "services are gone"),
+            text=_counted(states.get("gone", 0), "service is expired", "services are expired"),
             icon="cancel",
             tone="bad",
             link=_services("gone"),
@@ -155,7 +155,7 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def _figures(now: dt.datetime) -> dict[str, Any]:
-    """What moves too slowly to be asked for every few seconds."""
+    """Values that change too slowly to be polled every few seconds."""
     history = reverse("admin:updates_historyentry_changelist")
     return {
         "dora": dora.figures(window=DORA_WINDOW, now=now),

@@ -36,7 +36,7 @@ class Lane:
 
 @dataclass
 class Wave:
-    """What happens together: lanes beside each other, between steps that concern them all."""
+    """A phase of a deployment: parallel lanes between steps that concern all targets."""
 
     title: str
     lanes: dict[str, Lane] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def _wave_of(job: Job, step: Step, current: int) -> int:
 
 def _title(is_way_back: bool, wave: int) -> str:
     if is_way_back:
-        return "The way back"
+        return "Rollback"
     if wave == STAGING:
         return STAGE
     return "Afterwards" if wave == AFTERWARDS else f"Wave {wave}"

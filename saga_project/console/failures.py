@@ -1,4 +1,4 @@
-"""What people see when a page fails; programs keep getting JSON."""
+"""Error pages of the console; programs get JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What staff can do to a deployment in its state, and what each of it will do."""
+"""The actions on a deployment in its current state, with their consequences."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def _of_abort(job: Job) -> list[str]:
     if not _has_switched(job):
         return ["Nothing was switched yet: the deployment ends, and everything stays as it is."]
     return [
-        f"Every target that was switched goes back to {job.previous_version or 'what ran before'},"
-        " a few at a time.",
+        "Every target that was switched is rolled back to"
+        f" {job.previous_version or 'what ran before'}, a few at a time.",
         f"Version {job.version} is not installed again by itself.",
     ]
 
@@ -41,7 +41,7 @@ def _has_switched(job: Job) -> bool:
 
 def _of_retry(job: Job) -> list[str]:
     if job.needs_attention:
-        return ["The way back is tried again, from where it stopped."]
+        return ["The rollback is retried from where it stopped."]
     return [f"A new deployment of {job.version} begins from the start, asked for by you."]
 
 
@@ -77,7 +77,7 @@ _WORDS = {
         icon="pause",
         told="pauses after the step under way",
         consequences=[
-            "The step under way is finished; then the deployment waits until somebody resumes it.",
+            "The current step is finished; then the deployment is paused until staff resume it.",
             "Targets that were switched already keep running the new version.",
         ],
     ),

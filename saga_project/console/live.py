@@ -15,7 +15,7 @@ class RunningJob:
 
     @property
     def doing(self) -> str:
-        """Say what it is at: why it waits, else the step under way."""
+        """Return the job's activity: why it is paused, else the current step."""
         if self.job.status == Job.Status.PAUSED:
             return self.job.pause_reason
         return f"{self.step.name} {self.step.target_name}".strip() if self.step else ""

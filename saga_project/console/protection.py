@@ -1,4 +1,4 @@
-"""Whether the registry holds services back from expiring, for the pages that must say so."""
+"""The state of mass-expiry protection, for the console's notices."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def _approve(service: Service, by: str, now: dt.datetime) -> Verb:
         link=_link(service, "approve"),
         is_primary=True,
         consequences=[
-            "Lookups, lists and Prometheus find the service from now on, while it beats.",
-            "Those who listen are told (service.approved).",
+            "Lookups, lists and Prometheus find the service from now on, while it sends heartbeats.",
+            "Subscribers get the event service.approved.",
         ],
         does=does,
     )
@@ -114,7 +114,7 @@ def _deploy(
         consequences=[
             *_of_gates(verdict, is_for_two=is_for_two),
             "The chosen release is fetched and verified on every target, then switched to, wave by wave.",
-            "Each target must be healthy before the next wave begins; else all of it goes back by itself.",
+            "Each target must be healthy before the next wave begins; if not, all are rolled back.",
         ],
         choices=[
             Choice(
@@ -157,7 +157,7 @@ def _told(asked: Job | Approval) -> Done:
     if isinstance(asked, Job):
         return f"{asked.job_id} is queued.", reverse("admin:console_job", args=[asked.job_id])
     onward = reverse("admin:console_approval", args=[asked.pk])
-    return f"Somebody else is asked to approve {asked.release.version}.", onward
+    return f"A second person is asked to approve {asked.release.version}.", onward
 
 
 def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> Verb:
@@ -196,7 +196,7 @@ def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> Verb:
 
 
 def _of_gates(verdict: Verdict, *, is_for_two: bool) -> list[str]:
-    told = ["Somebody else must approve it first."] if is_for_two else []
+    told = ["A second person must approve it first."] if is_for_two else []
     if not verdict.is_open:
         told.append(
             f"Changes are not welcome now: {verdict.reason} It is refused without an override."
@@ -255,4 +255,4 @@ def _deregister(service: Service, by: str, now: dt.datetime) -> Verb:
 
 def _of_dependants(service: Service) -> list[str]:
     count = service.subscriptions.exclude(state=Subscription.State.CANCELLED).count()
-    return [f"Whoever subscribed to it ({count}) loses it."] if count else []
+    return [f"Its subscribers ({count}) lose it."] if count else []

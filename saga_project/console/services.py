@@ -136,7 +136,7 @@ def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presenc
 
 
 def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
-    """What a person changes, or what changes with a deployment."""
+    """The parts that staff or a deployment change."""
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
         "plan": preview.plan(service, now=timezone.now()),

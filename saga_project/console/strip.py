@@ -29,7 +29,7 @@ _HEALTHY = {"passing", "healthy"}
 
 @dataclass(frozen=True)
 class Happening:
-    """What the strip needs of an event."""
+    """The fields of an event that the strip uses."""
 
     type: str
     at: dt.datetime
@@ -68,7 +68,7 @@ class Cell:
 
 @dataclass
 class _Service:
-    """What is known of a service while its events are read, oldest first."""
+    """A service's state while its events are read, oldest first."""
 
     live: dict[str, bool] = field(default_factory=dict)
     was_seen: bool = False

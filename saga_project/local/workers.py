@@ -1,4 +1,4 @@
-"""What every worker tells: its log lines, how its tasks went, and that it lives."""
+"""What every worker reports: log lines, results of tasks, and its own heartbeat."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _folder: Path | None = None
 
 
 def share(folder: Path) -> None:
-    """Let the other processes of this server read our cells from now on; keeps what they hold."""
+    """Share this process's cells with the other processes of this server; keeps their values."""
     global cells, _own, _folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{os.getpid()}.figures"

@@ -1,4 +1,4 @@
-"""What can go wrong, in five kinds; this module knows no HTTP.
+"""The tree of errors in five kinds; this module knows no HTTP.
 
     SagaError
     ├── InvalidRequest   the caller must change the request

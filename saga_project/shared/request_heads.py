@@ -1,4 +1,4 @@
-"""What a request's header lines say, judged once: a client sends the same ones again and again.
+"""Parsed header lines of requests, cached: a client sends the same lines repeatedly.
 
 So they are remembered by their bytes, those with a token by a digest of their bytes; and each connection
 remembers what the last ones on it said.

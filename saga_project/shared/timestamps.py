@@ -30,5 +30,5 @@ def iso_of(microseconds: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def iso_second(seconds: int) -> bytes:
-    """What stands before the point, of seconds since 1970: thousands of heartbeats share it."""
+    """Return the ISO time up to the second, cached: thousands of heartbeats share it."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()[:19].encode("ascii")

@@ -143,7 +143,7 @@ class FastPathProtocol(SharingProtocol):
 
     @classmethod
     async def close_all(cls) -> None:
-        """Let what is on its way end, and close what the connections share."""
+        """Finish pending requests, and close what the connections share."""
         await cls.pulse.close()
         await cls.intake.close()
 

@@ -168,7 +168,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files, and with them connections, as the system lets it."""
+    """Raise this process's limit of open files, and so of connections, to the system's maximum."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(
         ValueError, OSError

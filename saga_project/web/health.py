@@ -1,4 +1,4 @@
-"""Whether Saga is well: for people and dashboards (/health), and for orchestrators (/livez, /readyz).
+"""Health: for dashboards (/health) and for orchestrators (/livez, /readyz).
 
 Each probe has one thread and a deadline: a server that is frozen costs the answer a second, not its
 answering, and never more than one thread.
@@ -158,7 +158,7 @@ def _result(future: Future[Any], deadline: float) -> Any:
 
 
 def publish_figures() -> None:
-    """Let the other processes know what this one's cache holds; called every second."""
+    """Publish the size of this process's cache to the other processes; called every second."""
     own = directory.figures()
     counters.cells[counters.SIZE] = own.size
     if own.last_refresh_at is not None:

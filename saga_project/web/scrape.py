@@ -52,8 +52,8 @@ def read_cache() -> Iterable[Metric]:
         "stream": float(sum(cells[counters.STREAMS] for cells in every)),
         "long_poll": float(sum(cells[counters.LONG_POLLS] for cells in every)),
     }
-    yield metrics.gauge("saga_viewers", "Who follows the events.", waiting, label="kind")
-    yield metrics.gauge("saga_web_processes", "Web processes that live.", {"": len(every)})
+    yield metrics.gauge("saga_viewers", "Readers that follow the events.", waiting, label="kind")
+    yield metrics.gauge("saga_web_processes", "Live web processes.", {"": len(every)})
     yield metrics.gauge(
         "saga_cache_coherent",
         "Whether the process that answers this may serve from memory.",

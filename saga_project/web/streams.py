@@ -1,4 +1,4 @@
-"""What waits in the event loop instead of a thread: long polls and Server-Sent Events.
+"""Long polls and Server-Sent Events, which wait in the event loop instead of a thread.
 
 Django judged the request and handed it over (``registry.api.events``); its answer's headers are kept.
 """
@@ -41,7 +41,7 @@ class Streams:
         send: request_limits.Send,
         django: request_limits.Application,
     ) -> None:
-        """Let Django answer; where it handed the request over, continue here."""
+        """Call Django; if it handed the request over, continue here."""
         answer = _HeldAnswer(scope, send)
         try:
             await django(scope, receive, answer.send)

@@ -83,11 +83,11 @@ def test_an_approver_approves_a_service(log_in: LogIn) -> None:
 
     page.get_by_role("link", name=re.compile("waits to be approved")).click()
     page.get_by_role("link", name="reports", exact=True).click()
-    expect(page.get_by_text("Waiting to be approved.")).to_be_visible()
+    expect(page.get_by_text("Awaiting approval.")).to_be_visible()
     press(page, "Approve")
 
     expect(page.get_by_text("reports is approved")).to_be_visible()
-    expect(page.get_by_text("Waiting to be approved.")).to_have_count(0)
+    expect(page.get_by_text("Awaiting approval.")).to_have_count(0)
     assert Service.objects.get(name="reports").approved_by == "anna"
 
 
@@ -145,7 +145,7 @@ def test_a_bad_release_is_seen_to_roll_back(log_in: LogIn, artifacts: Artifacts)
 
     page.goto(f"/admin/deployments/{job.job_id}/")
 
-    expect(page.get_by_role("heading", name="The way back")).to_be_visible()
+    expect(page.get_by_role("heading", name="Rollback")).to_be_visible()
     expect(page.locator(".sg-step", has_text="health").first).to_contain_text("503")
     expect(page.locator(".sg-head .sg-badge", has_text="rolled back")).to_be_visible()
 
@@ -216,7 +216,7 @@ def test_two_persons_decide_on_a_deployment(log_in: LogIn, artifacts: Artifacts)
     asker = log_in("anna")
     asker.goto("/admin/services/shop/")
     press(asker, "Ask to deploy")
-    expect(asker.get_by_text("somebody else must approve it")).to_be_visible()
+    expect(asker.get_by_text("another user must approve it")).to_be_visible()
     expect(asker.get_by_role("link", name="Approve")).to_have_count(0)
 
     other = log_in("adam")

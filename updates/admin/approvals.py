@@ -1,4 +1,4 @@
-"""What policy asks staff."""
+"""Approvals that policies request from staff."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class FreezeForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         help_texts = {
             "time_zone": "IANA name, such as Europe/Berlin: both times are on its wall clock.",
-            "reason": "Whoever is held up reads this.",
+            "reason": "Shown with every change that the freeze rejects.",
         }
 
 

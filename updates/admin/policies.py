@@ -1,4 +1,4 @@
-"""What a service wants to happen with new releases, and the exceptions to it."""
+"""Policies for new releases, and the exceptions to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What could run: releases move by actions, each with its reason."""
+"""Releases: their state changes by actions, each with a reason."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _queue(request: HttpRequest, release: Release, *, override: operations.Overr
 QUARANTINE = verbs.Verb(
     action="quarantine_releases",
     title="Quarantine",
-    consequence="No policy deploys these releases until somebody makes them available again.",
+    consequence="No policy deploys these releases until staff make them available again.",
     done="Quarantined",
     do=_quarantine,
     has_reason=True,
@@ -63,7 +63,7 @@ QUARANTINE = verbs.Verb(
 WITHDRAW = verbs.Verb(
     action="withdraw_releases",
     title="Withdraw",
-    consequence="Nobody can deploy these releases until somebody makes them available again.",
+    consequence="These releases cannot be deployed until staff make them available again.",
     done="Withdrawn",
     do=_withdraw,
     has_reason=True,

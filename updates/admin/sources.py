@@ -54,7 +54,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         labels = {"base_url": "Base URL", "is_enabled": "Enabled"}
         help_texts = {
-            "kind": "Announced: CI tells by webhook, and nobody is asked.",
+            "kind": "Announced: CI reports releases by webhook; no source is polled.",
             "interval_seconds": "Seconds between two checks; a tenth of it is left to chance.",
         }
 

@@ -55,16 +55,16 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
             "name": "Unique among the targets of the service; it stands in every step's message.",
             "node": "A worker that consumes the queue node.NAME does the work, on its own disk.",
             "zone": "For people; a deployment's order is the position.",
-            "keep_releases": "How many stay on disk: what one can go back to at once.",
+            "keep_releases": "Releases that stay on disk for an immediate rollback.",
             "restart": "How the service is brought to run the new release.",
             "restart_signal": "Sent to the process of a pid file.",
             "health_url": "Answers 2xx while the service is well. Empty: not asked.",
             "health_interval_seconds": "Between two questions.",
-            "healthy_deadline_seconds": "Not healthy by then: the release is bad, and goes back.",
+            "healthy_deadline_seconds": "A release that is not healthy by then is rolled back.",
             "metric_query": "PromQL that yields one number. Empty: not asked.",
             "metric_minimum": "Less is a bad release; empty: no lower bound.",
             "metric_maximum": "More is a bad release; empty: no upper bound.",
-            "metric_min_samples": "With fewer nobody can tell, and the deployment pauses.",
+            "metric_min_samples": "With fewer the result is inconclusive, and the deployment is paused.",
         }
 
     def clean_environment(self) -> dict[str, str]:

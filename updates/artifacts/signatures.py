@@ -1,4 +1,4 @@
-"""What the maker of a release signed: service, version, digest, size and expiry.
+"""The signed statement of a release: service, version, digest, size and expiry.
 
 The signature is one of minisign's, over the artifact; the statement is its trusted comment, which
 minisign signs too::

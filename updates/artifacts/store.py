@@ -184,7 +184,7 @@ def is_digest(checksum: str) -> bool:
 
 
 def verify(artifact: Artifact, *, checksum: str, checkpoint: Callable[[], None]) -> str:
-    """Hold the file on disk against the digest under which it lies, and against the checksum if any.
+    """Verify the file on disk against the digest in its name, and against the checksum if any.
 
     Returns a sentence on what was verified; raises StepFailed.
     """

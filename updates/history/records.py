@@ -107,7 +107,7 @@ COLUMNS: dict[str, Column] = {
 
 
 def is_known(service_name: str) -> bool:
-    """Whether the name was ever seen, in the registry or in history."""
+    """Return whether the name occurs in the registry or in history."""
     return (
         Service.objects.filter(name=service_name).exists()
         or HistoryEntry.objects.filter(service_name=service_name).exists()

@@ -1,4 +1,4 @@
-"""What history adds up to: totals by status and service."""
+"""Statistics of the history: totals by status and service."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _tallies(
     timed: Aggregate,
     seconds: Aggregate,
 ) -> list[Tally]:
-    """Let PostgreSQL group the rows by service, of which each stands for ``count`` entries."""
+    """Group the rows by service in PostgreSQL; each row stands for ``count`` entries."""
     status = HistoryEntry.Status
     sums = {
         "updates": count(),

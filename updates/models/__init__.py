@@ -1,4 +1,4 @@
-"""What could run (releases, sources), what may happen (policies, calendar) and what did (history, audit)."""
+"""Releases and sources, policies and calendar, history and audit trail."""
 
 from updates.models.audit import AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow

@@ -1,4 +1,4 @@
-"""What happened to every service, never changed: a correction is a new row (a trigger sees to it)."""
+"""The append-only history of every service: a correction is a new row (enforced by a trigger)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service wants to happen with new releases, and the exceptions that people made."""
+"""A service's policy for new releases, and the exceptions that staff made."""
 
 from __future__ import annotations
 

@@ -160,5 +160,5 @@ class Target(models.Model):
         return bool(policy and policy.requires_signature)
 
     def describe(self) -> dict[str, Any]:
-        """What a person sees of it in a job."""
+        """Return the target's fields that a job shows."""
         return {"name": self.name, "node": self.node, "zone": self.zone}

@@ -117,7 +117,7 @@ def approve(
     override: change_freeze.Override | None = None,
     now: dt.datetime,
 ) -> None:
-    """Let the release be deployed: at once where a person asked, else when policy and calendar allow.
+    """Approve the release: deploy at once if staff requested it, else when policy and calendar allow.
 
     Raises ApprovalDecided, OwnRequest where two persons are asked for, and what deploying raises.
     """

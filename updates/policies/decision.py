@@ -68,7 +68,7 @@ class Failures:
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What is so at this moment. ``skipped`` maps versions to the end of the skip, None for good."""
+    """The facts of a decision. ``skipped`` maps versions to the end of the skip, None for good."""
 
     current: str | None
     candidates: Sequence[Candidate]

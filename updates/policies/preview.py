@@ -1,4 +1,4 @@
-"""What would happen to a service now: rows in, the policy's decision out. Changes nothing."""
+"""Preview a service's update: rows in, the policy's decision out. Changes nothing."""
 
 from __future__ import annotations
 

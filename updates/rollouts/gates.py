@@ -115,7 +115,7 @@ def _wait_for_metric(target: Target, deadline_at: float, wait: Callable[[float],
 
 
 def measure(target: Target) -> str:
-    """Judge the metric now; raises StepFailed where it is out of range, CannotTell where it says little."""
+    """Evaluate the metric now; raises StepFailed if out of range, CannotTell if inconclusive."""
     if target.metric_samples_query:
         samples = _query(target, target.metric_samples_query)
         if samples < target.metric_min_samples:

@@ -1,4 +1,4 @@
-"""What Prometheus is told of jobs: those that are not over at each scrape, those that ended as they end."""
+"""Metrics of jobs: live ones are counted at each scrape, ended ones when they end."""
 
 from __future__ import annotations
 

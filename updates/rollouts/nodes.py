@@ -20,7 +20,7 @@ def queue_of(node: str) -> str:
 
 
 def note_life(queues: Iterable[str]) -> None:
-    """Say that a worker lives which consumes these queues."""
+    """Record a live worker and the queues that it consumes."""
     names = [queue.removeprefix(_QUEUE) for queue in queues if queue.startswith(_QUEUE)]
     try:
         with presence.breaker.guard():

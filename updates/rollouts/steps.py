@@ -1,4 +1,4 @@
-"""What each step does: on disk, in the registry, or by asking whether the new version is fit.
+"""The action of each step: on disk, in the registry, or at a gate.
 
 Whatever is done here looks first, so that it may be done twice.
 """

@@ -137,7 +137,7 @@ def end_way_back(job: Job, *, now: dt.datetime) -> None:
 
 
 def _note_what_may_still_run(job: Job) -> None:
-    """Say in the job's error what a failed first deployment started and could not stop."""
+    """Add to the job's error what a failed first deployment started and could not stop."""
     left = job.steps.filter(is_way_back=True, result__may_still_run=True).order_by("position")
     notes = [step.message for step in left]
     if notes:

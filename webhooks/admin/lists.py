@@ -1,4 +1,4 @@
-"""What we were told, what we tell, and where it leads; secrets are nowhere among it."""
+"""Inbound calls, deliveries and configurations in the admin, without secrets."""
 
 from __future__ import annotations
 

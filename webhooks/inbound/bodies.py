@@ -82,7 +82,7 @@ class SizeField(serializers.IntegerField):
 
 
 class ReleaseShape(SecretShape):
-    """What ``update`` and ``deploy`` may say of a release beyond what the reference prints."""
+    """The optional fields of a release in ``update`` and ``deploy``."""
 
     version = TextField(allow_blank=True)
     artifact_type = OptionalTextField()

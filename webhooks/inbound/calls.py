@@ -101,7 +101,7 @@ class Call:
 
     @property
     def digest(self) -> str:
-        """What makes two bodies the same: what they say, since GitHub's API does not keep the bytes."""
+        """Return the key that makes two bodies equal: content, since GitHub does not keep the bytes."""
         said = self.raw if self.document is None else _canonical(self.document)
         return hashlib.sha256(self.route.encode() + b"\n" + said).hexdigest()
 

@@ -132,7 +132,7 @@ def _ask(hook: GitHubHook, path: str) -> tuple[Any, Any]:
 
 
 def _is_known(guid: Any) -> bool:
-    """Whether the message reached us: it acted, or we refused it for what it says."""
+    """Return whether the message arrived: it took effect, or its content was rejected."""
     return (
         InboundCall.objects.filter(message_id=f"github:{guid}")
         .filter(Q(verdict=InboundCall.Verdict.ACCEPTED) | Q(status__lt=500))

@@ -1,4 +1,4 @@
-"""What Prometheus is told of deliveries: those that wait or are dead at each scrape, and every attempt."""
+"""Metrics of deliveries: pending and dead ones at each scrape, and every attempt."""
 
 from __future__ import annotations
 

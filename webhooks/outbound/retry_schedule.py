@@ -1,4 +1,4 @@
-"""What a receiver's answer means, and when to try again; pure."""
+"""The meaning of a receiver's answer, and the time of the next attempt; pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fate(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one attempt: a status, or the reason why there is none."""
+    """The result of one attempt: a status, or the reason why there is none."""
 
     status: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the console's templates say again and again: times, states, spans of time."""
+"""Template tags of the console: times, states, durations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STATES = {
     "quarantined": ("gpp_maybe", "bad", "quarantined"),
     "rolling_back": ("undo", "warn", "rolling back"),
     "rolled_back": ("undo", "warn", "rolled back"),
-    "gone": ("cancel", "bad", "gone"),
+    "gone": ("cancel", "bad", "expired"),
     "expired": ("cancel", "bad", "expired"),
     "unreachable": ("cancel", "bad", "unreachable"),
     "critical": ("error", "bad", "critical"),
@@ -133,7 +133,7 @@ def trail(context: Context) -> list[tuple[str, str]]:
 
 @register.filter
 def seconds(value: float | None) -> str:
-    """Say a span of time with at most two units."""
+    """Format a duration with at most two units."""
     if value is None:
         return "–"
     rest, words = int(value), []

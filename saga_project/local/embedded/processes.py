@@ -1,4 +1,4 @@
-"""What both embedded servers need: an account, a port, and a process that outlives its launcher."""
+"""Shared by both embedded servers: an account, a port, and a process that outlives its launcher."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Account:
         )
 
     def reaches(self, path: Path) -> bool:
-        """Say whether the account can go into (or run) ``path`` through all the folders above it."""
+        """Return whether the account can enter (or run) ``path`` through all folders above it."""
         return self.run(["/usr/bin/test", "-x", path]).returncode == 0
 
 
@@ -117,13 +117,13 @@ class Server:
         return True
 
     def _outwait_what_is_left(self) -> None:
-        """What a killed PostgreSQL had started ends a moment after it, and would be in the way."""
+        """Wait for the children of a killed PostgreSQL, which end a moment after it."""
         deadline = time.monotonic() + LAST_WORDS_SECONDS
         while self._is_something_left() and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _is_something_left(self) -> bool:
-        """Whether a server that was killed, which its pid file tells, left processes of its own."""
+        """Return whether a killed server, named by its pid file, left processes of its own."""
         if not self.pid_file.exists():
             return False
         return any(

@@ -1,4 +1,4 @@
-"""What every HTTP answer of Saga shares: strict bodies, errors in two dialects, bounds, request ids."""
+"""Shared by all HTTP answers: strict bodies, errors in two dialects, bounds, request ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered where a request failed before or beside a view of the API."""
+"""Answers to requests that failed outside the API's views."""
 
 from __future__ import annotations
 

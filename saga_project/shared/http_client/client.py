@@ -50,7 +50,7 @@ class Download:
 
 @contextlib.contextmanager
 def _translated(purpose: str) -> Iterator[None]:
-    """Say in our words what failed on the network; nothing of the URL or the headers is in them."""
+    """Translate a network error; the message holds nothing of the URL or the headers."""
     try:
         yield
     except TimeoutError:

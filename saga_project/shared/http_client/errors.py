@@ -1,4 +1,4 @@
-"""What an outgoing call can fail of; the messages name the rule, never the address."""
+"""Errors of outgoing calls; the messages name the rule, never the address."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError)
 
 
 class _Decompressor(Protocol):
-    """What the decompressors have in common, once zlib's is wrapped."""
+    """The common interface of the decompressors; zlib's is wrapped."""
 
     @property
     def eof(self) -> bool: ...

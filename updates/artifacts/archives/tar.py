@@ -35,7 +35,7 @@ class _Header:
 
 @dataclass(kw_only=True)
 class _Overrides:
-    """What extended headers say about the next entry."""
+    """The values of extended headers for the next entry."""
 
     name: str | None = None
     size: int | None = None

@@ -51,7 +51,7 @@ def extract(file: IO[bytes], extraction: Extraction, limits: Limits) -> None:
 
 
 def _check_sizes(file: IO[bytes], entries: list[zipfile.ZipInfo], limits: Limits) -> None:
-    """Hold the declared sizes against the limits before anything is written; no entry may exceed its own."""
+    """Check the declared sizes against the limits before anything is written; no entry may exceed its own."""
     declared = sum(entry.file_size for entry in entries)
     if declared > limits.total_bytes:
         raise HostileArchive(f"more than {limits.total_bytes} bytes unpacked")

@@ -78,7 +78,7 @@ def _from_backup(work: Work) -> Outcome | None:
 
 
 def verify(work: Work) -> Outcome:
-    """Hold what was fetched against the announced digest, and against the signature where one is due."""
+    """Verify the fetched file against the announced digest and, if required, the signature."""
     with _root(work) as root:
         if _installed_already(work, root):
             return Outcome(message="Each file of the release on disk is as its manifest says.")

@@ -1,4 +1,4 @@
-"""What a release consists of, so that it can be told later whether all of it is still there."""
+"""Manifests list a release's files, so that it can be verified later."""
 
 from __future__ import annotations
 

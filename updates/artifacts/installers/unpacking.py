@@ -1,4 +1,4 @@
-"""What an artifact becomes on disk: the files of an archive, or one file that is ready to run."""
+"""Unpacking of artifacts: the files of an archive, or one executable file."""
 
 from __future__ import annotations
 

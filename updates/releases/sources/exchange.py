@@ -27,7 +27,7 @@ MAX_PROSE = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What to ask; ``validators`` are those of the answer that we know (ETag, Last-Modified)."""
+    """A request to a source; ``validators`` are those of the last answer (ETag, Last-Modified)."""
 
     location: str
     base_url: str = ""

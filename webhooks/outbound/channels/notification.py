@@ -1,4 +1,4 @@
-"""What a notification says, whatever it is written in."""
+"""The content of a notification, independent of the channel's format."""
 
 from __future__ import annotations
 

@@ -71,6 +71,6 @@ def _refuse_other_encodings() -> None:
 
 
 def _is_behind() -> bool:
-    """Whether a migration is missing; nearly always none is, and to see that is all that a start needs."""
+    """Return whether a migration is missing; usually none is, and a start needs no more than this check."""
     executor = MigrationExecutor(connection)
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
