@@ -1,4 +1,4 @@
-"""What staff can do to a service now, and what each of it will do."""
+"""The actions on a service in its current state, with their consequences."""
 
 from __future__ import annotations
 
