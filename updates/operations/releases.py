@@ -1,4 +1,4 @@
-"""What people and programs may do to releases."""
+"""Operations on releases, for staff and programs."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _take(service: Service, found: Found, known: Release | None, *, origin: str,
 
 
 def _tell(release: Release) -> None:
-    """Tell of the release, and, where it is the newest and newer than what runs, of the update."""
+    """Publish the release and, if it is newer than the running version, the available update."""
     events.publish(
         event_constructors.release_announced(
             release.service.name,
