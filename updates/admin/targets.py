@@ -11,12 +11,13 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from saga_project.shared import crypto
-from updates.artifacts.installers import container, hooks, script
+from updates.artifacts.installers import container, hooks, script, systemd
 from updates.models import Target
 from updates.rollouts import environments
 
 _OPTIONS = {
     Target.Installer.CONTAINER: container.fault,
+    Target.Installer.SYSTEMD: systemd.fault,
     Target.Installer.COMMAND: script.fault,
 }
 WHERE_IT_RUNS = "updates.change_where_it_runs"

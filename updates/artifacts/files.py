@@ -55,10 +55,18 @@ def rename(source: Path, to: Path) -> None:
     sync_folder(to.parent)
 
 
-def write(path: Path, data: bytes, *, guard: Callable[[], None] = lambda: None) -> None:
+def write(
+    path: Path,
+    data: bytes,
+    *,
+    guard: Callable[[], None] = lambda: None,
+    mode: int | None = None,
+) -> None:
     """Put the whole file in place of what was there; ``guard`` may raise right before."""
     part = path.with_name(_part_name(path))
     with part.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
         file.write(data)
         sync(file)
     _replace(part, path, guard)

@@ -19,6 +19,7 @@ class Target(models.Model):
         HTTP = "http", "HTTP: the service's own deployer"
         IMAGE = "image", "image: an HTTP deployer that gets the reference"
         CONTAINER = "container", "container: docker or podman on the node"
+        SYSTEMD = "systemd", "systemd: releases/ and current, run as a unit"
         COMMAND = "command", "command: an install script from SAGA_RESTART_COMMANDS"
 
     class Restart(models.TextChoices):
@@ -56,7 +57,7 @@ class Target(models.Model):
         default=dict,
         blank=True,
         help_text='Of a container: {"ports": ["127.0.0.1:8080:80"], "restart_policy": "always"}; of a'
-        ' command: {"command": "install-shop"}.',
+        ' unit: {"exec_start": "{current}/bin/run"}; of a command: {"command": "install-shop"}.',
     )
     sealed_deployer_secret = models.TextField(blank=True, editable=False)
 
@@ -125,7 +126,7 @@ class Target(models.Model):
             ),
             models.CheckConstraint(
                 name="http_installers_know_their_deployer",
-                condition=Q(installer__in=["directory", "container", "command"])
+                condition=Q(installer__in=["directory", "container", "systemd", "command"])
                 | ~Q(deployer_url=""),
             ),
             models.CheckConstraint(
@@ -142,6 +143,11 @@ class Target(models.Model):
     @property
     def deployer_secret(self) -> str:
         return crypto.decrypt(self.sealed_deployer_secret) if self.sealed_deployer_secret else ""
+
+    @property
+    def has_releases_on_disk(self) -> bool:
+        """Whether its installer keeps ``releases/`` and ``current``."""
+        return self.installer in (self.Installer.DIRECTORY, self.Installer.SYSTEMD)
 
     def installs(self, artifact_type: str) -> bool:
         """Whether its installer takes artifacts of this type."""

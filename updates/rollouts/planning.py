@@ -42,7 +42,7 @@ def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
     steps += [
         _step(CLEAN_UP, target, move=len(moves))
         for target in targets
-        if target.installer in (Target.Installer.DIRECTORY, Target.Installer.CONTAINER)
+        if target.has_releases_on_disk or target.installer == Target.Installer.CONTAINER
     ]
     return _numbered(job, steps, start=0)
 
@@ -113,9 +113,9 @@ def _steps_of_move(
 
 
 def _staging(target: Target) -> Sequence[str]:
-    if target.installer == Target.Installer.DIRECTORY and hooks.has(target, Hook.AFTER_UNPACK):
+    if target.has_releases_on_disk and hooks.has(target, Hook.AFTER_UNPACK):
         return (FETCH, VERIFY, UNPACK, AFTER_UNPACK, BACK_UP)
-    if target.installer == Target.Installer.DIRECTORY:
+    if target.has_releases_on_disk:
         return (FETCH, VERIFY, UNPACK, BACK_UP)
     if target.installer == Target.Installer.CONTAINER:
         return (FETCH, BACK_UP)

@@ -13,7 +13,15 @@ from functools import partial
 
 from registry import operations as registry
 from saga_project.shared import errors
-from updates.artifacts.installers import container, directory, hooks, places, remote, script
+from updates.artifacts.installers import (
+    container,
+    directory,
+    hooks,
+    places,
+    remote,
+    script,
+    systemd,
+)
 from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
 from updates.releases import credentials
@@ -27,6 +35,7 @@ HOOK_GRACE_SECONDS = 5.0
 INSTALLERS: Mapping[str, Mapping[str, Callable[[Work], Outcome]]] = {
     Target.Installer.DIRECTORY: directory.STEPS,
     Target.Installer.CONTAINER: container.STEPS,
+    Target.Installer.SYSTEMD: systemd.STEPS,
     Target.Installer.COMMAND: script.STEPS,
 }
 

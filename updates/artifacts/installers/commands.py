@@ -90,6 +90,13 @@ def environment_of(work: Work) -> dict[str, str]:
         "PATH": os.environ.get("PATH", DEFAULT_PATH),
         "HOME": pwd.getpwuid(os.geteuid()).pw_dir,
         "LANG": os.environ.get("LANG", "C.UTF-8"),
+        **declared_of(work),
+    }
+
+
+def declared_of(work: Work) -> dict[str, str]:
+    """Return what the target declares, and what Saga knows of the step."""
+    return {
         **work.environment.plain,
         **work.environment.sealed,
         "SAGA_SERVICE": work.service_name,

@@ -1,0 +1,135 @@
+"""Install into a folder, and run it as a systemd unit of the target's own.
+
+The unit is ``saga-<service>-<target>.service``. It is written anew where it differs, with the variables of
+the target in a file that only its owner reads, and restarted with the switch and with a rollback.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from updates.artifacts import files
+from updates.artifacts.installers import commands, directory
+from updates.step_context import Outcome, Work
+
+CALL_SECONDS = 90.0
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_TEXTS = ("exec_start", "user", "unit_folder")
+_UNIT = """\
+[Unit]
+Description={service} on {target}, installed by Saga
+After=network-online.target
+
+[Service]
+ExecStart={exec_start}
+WorkingDirectory={root}/current
+EnvironmentFile={root}/environment
+{user}Restart=on-failure
+
+[Install]
+WantedBy={wanted_by}
+"""
+
+
+def fault(options: dict[str, Any]) -> str | None:
+    """Return why no unit can be made of these options, None where one can."""
+    if unknown := sorted(set(options) - {*_TEXTS, "is_user_unit"}):
+        return f"Unknown option {unknown[0]!r} of a systemd unit."
+    for name in _TEXTS:
+        text = options.get(name, "")
+        if not isinstance(text, str) or not text.isprintable():
+            return f"{name} is a text of one line."
+    if not options.get("exec_start"):
+        return "A systemd target needs exec_start, such as '{current}/bin/run'."
+    if options.get("user") and not _USER.fullmatch(options["user"]):
+        return f"{options['user']!r} is no user's name."
+    if not isinstance(options.get("is_user_unit", False), bool):
+        return "is_user_unit is true or false."
+    return None
+
+
+def switch(work: Work) -> Outcome:
+    outcome = directory.switch(work)
+    _start(work)
+    return Outcome(message=f"{outcome.message} systemd restarted {unit_of(work)}.")
+
+
+def restore(work: Work) -> Outcome:
+    """Start what ran before; where nothing did, the unit is stopped and disabled."""
+    outcome = directory.restore(work)
+    if work.previous is None and not (_unit_folder(work) / unit_of(work)).exists():
+        return outcome
+    if work.previous is None:
+        _systemctl(work, "disable", "--now", "--", unit_of(work))
+        return Outcome(message=f"{outcome.message} systemd stopped {unit_of(work)}.")
+    _start(work)
+    return Outcome(message=f"{outcome.message} systemd restarted {unit_of(work)}.")
+
+
+STEPS: dict[str, Callable[[Work], Outcome]] = {
+    **directory.STEPS,
+    "switch": switch,
+    "restore": restore,
+}
+
+
+def unit_of(work: Work) -> str:
+    return f"saga-{work.service_name}-{work.target.name}.service"
+
+
+def _start(work: Work) -> None:
+    _write(work.root / "environment", _environment(work), mode=0o600)
+    if _write(_unit_folder(work) / unit_of(work), _unit(work), mode=0o644):
+        _systemctl(work, "daemon-reload")
+        _systemctl(work, "enable", "--", unit_of(work))
+    _systemctl(work, "restart", "--", unit_of(work))
+
+
+def _write(path: Path, text: str, *, mode: int) -> bool:
+    """Replace a file where its content differs, readable by no more than ``mode`` at any time."""
+    data = text.encode()
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, data, mode=mode)
+    return True
+
+
+def _unit(work: Work) -> str:
+    options = work.target.installer_options
+    exec_start = commands.fill(options["exec_start"], work)
+    user = options.get("user", "")
+    return _UNIT.format(
+        service=work.service_name,
+        target=work.target.name,
+        exec_start=exec_start.replace("{current}", str(work.root / "current")),
+        root=work.root,
+        user=f"User={user}\n" if user else "",
+        wanted_by="default.target" if options.get("is_user_unit") else "multi-user.target",
+    )
+
+
+def _environment(work: Work) -> str:
+    values = commands.declared_of(work)
+    return "".join(f'{name}="{_quoted(value)}"\n' for name, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    return re.sub(r'([\\"`$])', r"\\\1", value)
+
+
+def _unit_folder(work: Work) -> Path:
+    options = work.target.installer_options
+    if folder := options.get("unit_folder"):
+        return Path(folder)
+    if options.get("is_user_unit"):
+        return Path.home() / ".config" / "systemd" / "user"
+    return Path("/etc/systemd/system")
+
+
+def _systemctl(work: Work, *words: str) -> None:
+    scope = ["--user"] if work.target.installer_options.get("is_user_unit") else []
+    commands.run(work, ["systemctl", *scope, *words], timeout_seconds=CALL_SECONDS)
