@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('registry', '0007_accept_subscriptions'),
-        ('updates', '0020_run_containers_and_install_scripts'),
+        ('updates', '0021_read_versions_by_scheme'),
     ]
 
     operations = [
