@@ -1,0 +1,302 @@
+"""Every route by every caller on every object, against one declared table.
+
+A route that is not in the table fails ``test_every_route_is_in_the_table``: say there who may call it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import TestCase
+from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+import registry.operations
+import webhooks.operations
+from registry.identity import accounts
+from registry.identity.accounts import Caller
+from registry.models import Service, ServiceAccount, Subscription
+from tests import factories
+from tests.test_schema import operations, spelled
+from updates.models import Job
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+URL = "http://localhost:9000"
+ARTIFACT = "https://ci.example/9.9.9.tar.gz"
+OWNED, UNOWNED, GLOBAL = "owned", "unowned", "global"
+SERVICES = (OWNED, UNOWNED)
+UNAUTHENTICATED, FORBIDDEN, HIDDEN, ALLOWED = "unauthenticated", "forbidden", "hidden", "allowed"
+DECISIONS = {401: UNAUTHENTICATED, 403: FORBIDDEN, 404: HIDDEN}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Access:
+    """Which scope a route takes, and what it decides for a caller that does not own the object.
+
+    ``ended`` is the decision about a token that expired or was revoked.
+    ``objects`` are those that it acts on; ``{object}`` in ``query`` and ``body`` is the service's name.
+    """
+
+    scope: str | None
+    others: str = ALLOWED
+    ended: str = UNAUTHENTICATED
+    objects: tuple[str, ...] = (UNOWNED,)
+    query: str = ""
+    body: dict[str, Any] | None = None
+
+
+def reads(scope: str | None, query: str = "") -> Access:
+    """Return the access of a route that shows the same to every caller with the scope."""
+    return Access(scope=scope, query=query)
+
+
+def changes(scope: str, **body: Any) -> Access:
+    """Return the access of a route that changes a service: its owner's, and any caller's without one."""
+    return Access(scope=scope, others=FORBIDDEN, objects=SERVICES, body=body)
+
+
+NAMED = {"service_name": "{object}"}
+PROFILE = {"slug": "{object}", "name": "x", "version": "2", "base_url": URL}
+RELEASE = {"version": "9.9.9", "artifact_url": ARTIFACT}
+ACCESS: dict[str, Access] = {
+    "GET /api/v1/health": Access(scope=None, ended=ALLOWED),
+    "GET /api/v1/schema": reads(None),
+    "GET /api/v1/docs": reads(None),
+    "GET /api/v1/discovery/prometheus": reads("services:read"),
+    "GET /api/v1/events": reads("services:read"),
+    "GET /api/v1/events/stream": reads("services:read"),
+    "GET /api/v1/services": reads("services:read"),
+    "GET /api/v1/services/{}": reads("services:read"),
+    "GET /api/v1/services/{}/instances": reads("services:read"),
+    "GET /api/v1/services/{}/resolve": reads("services:read"),
+    "POST /api/v1/services/register": changes("registry:manage", **NAMED, service_url=URL),
+    "POST /api/v1/services/heartbeat": changes("registry:manage", services=["{object}"]),
+    "POST /api/v1/services/{}/heartbeat": changes("registry:manage"),
+    "DELETE /api/v1/services/{}": changes("registry:manage"),
+    "POST /api/v1/registry/register": changes("registry:manage", **PROFILE),
+    "PUT /api/v1/registry/register": changes("registry:manage", **PROFILE),
+    "POST /api/v1/registry/heartbeat": changes("registry:manage", slug="{object}"),
+    "DELETE /api/v1/registry/register": changes("registry:manage", slug="{object}"),
+    "GET /api/v1/subscriptions": reads("services:read"),
+    "POST /api/v1/subscriptions": Access(
+        scope="registry:manage", objects=SERVICES, body={**NAMED, "subscriber": "x"}
+    ),
+    "GET /api/v1/subscriptions/{}": Access(scope="services:read", others=HIDDEN, objects=SERVICES),
+    "PATCH /api/v1/subscriptions/{}": Access(
+        scope="registry:manage", others=HIDDEN, objects=SERVICES, body={"accepted": True}
+    ),
+    "DELETE /api/v1/subscriptions/{}": Access(
+        scope="registry:manage", others=FORBIDDEN, objects=SERVICES
+    ),
+    "GET /api/v1/updates/history": reads("updates:read"),
+    "GET /api/v1/updates/history/{}": reads("updates:read"),
+    "GET /api/v1/updates/history/export/{}": reads("updates:read"),
+    "GET /api/v1/updates/history/{}/export/{}": reads("updates:read"),
+    "GET /api/v1/updates/jobs": reads("updates:read"),
+    "GET /api/v1/updates/jobs/{}": reads("updates:read"),
+    "GET /api/v1/updates/plan": reads("updates:read", "service={object}"),
+    "GET /api/v1/updates/statistics": reads("updates:read"),
+    "GET /api/v1/updates/statistics/dora": reads("updates:read"),
+    "POST /api/v1/updates/jobs/{}/{}": changes("updates:deploy"),
+    "POST /api/v1/webhooks/update": changes("updates:deploy", **NAMED, **RELEASE),
+    "POST /api/v1/webhooks/check-updates": changes("updates:deploy", **NAMED),
+    "POST /api/v1/webhooks/deploy": changes("updates:deploy", **NAMED, **RELEASE),
+    "POST /api/v1/webhooks/rollback": changes("updates:deploy", **NAMED, version="0.9.0"),
+    "POST /api/v1/webhooks/health": changes("webhooks:send", **NAMED, status="healthy"),
+    "POST /api/v1/webhooks/lifecycle": changes("webhooks:send", **NAMED, event="crashed"),
+    "POST /api/v1/webhooks/notify": changes(
+        "webhooks:send", **NAMED, channel="none", message="hello"
+    ),
+    "GET /api/v1/webhooks/config": Access(
+        scope="webhooks:manage", objects=SERVICES, query="service_name={object}"
+    ),
+    "POST /api/v1/webhooks/config": changes(
+        "webhooks:manage", **NAMED, secret="a secret of sixteen bytes"
+    ),
+}
+#: What no account owns is the administrators' where it concerns every service.
+GLOBAL_ACCESS: dict[str, Access] = {
+    "GET /api/v1/webhooks/config": Access(scope="webhooks:manage", objects=(GLOBAL,)),
+    "POST /api/v1/webhooks/config": Access(
+        scope="webhooks:manage",
+        others=FORBIDDEN,
+        objects=(GLOBAL,),
+        body={"secret": "a secret of sixteen bytes"},
+    ),
+}
+ROWS = [*ACCESS.items(), *GLOBAL_ACCESS.items()]
+
+#: Every caller, by the name under which ``expected`` decides about it.
+CALLERS = ("anonymous", "expired", "revoked", "lacking", "owner", "other", "admin")
+
+
+def test_every_route_is_in_the_table() -> None:
+    routes = {f"{method.upper()} {spelled(path)}" for path, method, _ in operations()}
+
+    assert routes == set(ACCESS)
+
+
+def test_each_row_names_the_scope_that_its_view_asks_for() -> None:
+    asked = {
+        f"{method.upper()} {spelled(path)}": view.required_scopes.get(method.upper())
+        for path, method, view in operations()
+    }
+
+    assert {route: access.scope for route, access in ACCESS.items()} == asked
+
+
+def expected(access: Access, caller: str, kind: str) -> str:
+    if caller in ("expired", "revoked"):
+        return access.ended
+    if access.scope is None:
+        return ALLOWED
+    if caller == "anonymous":
+        return UNAUTHENTICATED
+    if caller == "lacking":
+        return FORBIDDEN
+    is_owner = caller == "admin" or kind == UNOWNED or (caller == "owner" and kind == OWNED)
+    return ALLOWED if is_owner else access.others
+
+
+# --- The world ------------------------------------------------------------------------------------
+
+
+def token(name: str, *scopes: str, ends: str = "") -> dict[str, str]:
+    account = accounts.ensure_account(name, scopes=scopes)
+    past = timezone.now() - dt.timedelta(days=1)
+    row, text = accounts.issue_token(
+        account, scopes=scopes, expires_at=past if ends == "expired" else None
+    )
+    if ends == "revoked":
+        accounts.revoke_token(row, at=timezone.now())
+    return {"Authorization": f"Bearer {text}"}
+
+
+def headers_of(caller: str, scope: str | None) -> dict[str, str]:
+    every = [name for name in accounts.SCOPES if name != accounts.ADMIN_SCOPE]
+    wanted = [scope] if scope else every
+    if caller == "anonymous":
+        return {}
+    if caller == "lacking":
+        return token("owner", *(name for name in every if name not in wanted))
+    if caller == "admin":
+        return token("admin", accounts.ADMIN_SCOPE)
+    account = "other" if caller == "other" else "owner"
+    return token(account, *wanted, ends=caller if caller in ("expired", "revoked") else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """Rows of one kind of object; ``fill`` puts their names into a route."""
+
+    service: Service
+    subscription: Subscription
+    job: Job
+
+    def fill(self, path: str, access: Access) -> str:
+        for prefix, value in self._places().items():
+            path = path.replace(f"{prefix}{{}}", f"{prefix}{value}", 1)
+        query = access.query.replace("{object}", self.service.name)
+        return f"{path}?{query}" if query else path
+
+    def _places(self) -> dict[str, str]:
+        return {
+            "/services/": self.service.name,
+            "/subscriptions/": str(self.subscription.pk),
+            "/jobs/": self.job.job_id,
+            f"/jobs/{self.job.job_id}/": "pause",
+            "/export/": "json",
+            "/history/": self.service.name,
+        }
+
+    def body(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self.body(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.body(inner) for inner in value]
+        return self.service.name if value == "{object}" else value
+
+
+def make(kind: str) -> World:
+    owner = accounts.ensure_account("owner", scopes=[])
+    account: ServiceAccount | None = owner if kind == OWNED else None
+    caller = Caller(account=owner, scopes=frozenset()) if account else None
+    registration = registry.operations.Registration(service_name=f"service-{kind}", url=URL)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        registry.operations.register(registration, by=caller, now=timezone.now())
+    service = Service.objects.get(name=registration.service_name)
+    release = factories.ReleaseFactory.create(service=service, version="1.0.0")
+    job = Job.objects.create(
+        job_id=f"deploy-{kind}",
+        kind=Job.Kind.DEPLOY,
+        service=service,
+        release=release,
+        version="1.0.0",
+        strategy="rolling",
+        status=Job.Status.SUCCEEDED,
+        created_at=timezone.now(),
+    )
+    subscription = factories.SubscriptionFactory.create(service=service, account=account)
+    factories.ConfigurationFactory.create(service=service)
+    if kind == GLOBAL:
+        webhooks.operations.configure(
+            "",
+            endpoints={"pager": URL},
+            secret=webhooks.operations.KEEP,
+            by=accounts.staff("root"),
+            now=timezone.now(),
+        )
+    return World(service, subscription, job)
+
+
+def decisions(api: APIClient, route: str, access: Access) -> Iterator[tuple[str, str, str, str]]:
+    """Yield object, caller, what is expected, and what the route decided."""
+    method, _, path = route.partition(" ")
+    for kind in access.objects:
+        world = make(kind)
+        for caller in CALLERS:
+            wanted = expected(access, caller, kind)
+            before = transaction.savepoint()
+            status = call(api, method, world.fill(path, access), world, access, caller)
+            transaction.savepoint_rollback(before)  # every caller meets the same rows
+            decided = DECISIONS.get(status, ALLOWED)
+            # What is not there is not refused: 404 counts where the caller may see the object.
+            yield (
+                kind,
+                caller,
+                wanted,
+                wanted if (decided, wanted) == (HIDDEN, ALLOWED) else decided,
+            )
+
+
+def call(api: APIClient, method: str, path: str, world: World, access: Access, caller: str) -> int:
+    response = api.generic(
+        method,
+        path,
+        json.dumps(world.body(access.body)) if access.body else "",
+        content_type="application/json",
+        headers=headers_of(caller, access.scope),
+    )
+    return int(response.status_code)
+
+
+@pytest.mark.parametrize(
+    ("route", "access"), ROWS, ids=[f"{route} {access.objects[0]}" for route, access in ROWS]
+)
+def test_a_route_decides_as_the_table_says(
+    api: APIClient, settings: Settings, route: str, access: Access
+) -> None:
+    settings.SAGA_AUTH = "required"
+
+    found = list(decisions(api, route, access))
+
+    wrong = [row for row in found if row[2] != row[3]]
+    assert not wrong
