@@ -161,7 +161,8 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Liv
         receiver=delivery.receiver,
         attempt_count=delivery.attempt_count + 1,
         url=delivery.url,
-        body=orjson.dumps(delivery.payload),
+        # PostgreSQL keeps the keys in an order of its own; each attempt must send the same bytes.
+        body=orjson.dumps(delivery.payload, option=orjson.OPT_SORT_KEYS),
         secrets=tuple(known),
         is_standard=is_standard,
         begin_until=begin_until,

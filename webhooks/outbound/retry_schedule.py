@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import email.utils
 import enum
+import re
 from collections.abc import Mapping
 
 RETRY_SECONDS = (60, 300, 1_800, 7_200, 43_200, 86_400)
@@ -13,6 +14,9 @@ JITTER_SHARE = 0.1
 MAX_RETRY_AFTER_SECONDS = 86_400
 GONE = 410
 CONFLICT = 409
+#: Connectors of Microsoft Teams answer 200 and write the failure, such as a 429, into the body.
+FAILED_IN_BODY = "Webhook message delivery failed with error"
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 RETRIED = frozenset({408, 429})
 
 
@@ -50,6 +54,9 @@ def judge(
         return Judgement(Fate.DEAD, outcome.error)
     if outcome.status is None:
         return _retry(outcome, outcome.error, attempt_count, now, chance)
+    if 200 <= outcome.status < 300 and FAILED_IN_BODY in outcome.answer:
+        reason = f"The receiver answered {outcome.status}, and in the body that delivery failed."
+        return _retry(outcome, reason, attempt_count, now, chance)
     if 200 <= outcome.status < 300 or outcome.status == CONFLICT:
         return Judgement(Fate.DELIVERED, f"The receiver answered {outcome.status}.")
     if outcome.status == GONE:
@@ -76,10 +83,15 @@ def _retry(
 
 
 def _retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
-    """Return the seconds that the receiver asks for, from 1 to a day; None where it asks for nothing."""
+    """Return the seconds that the receiver asks for, from 1 to a day; None where it asks for nothing.
+
+    Discord writes fractions such as ``0.65``.
+    """
     text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text[:9])
+    if _SECONDS.fullmatch(text):
+        seconds = float(text)
+    elif text.isascii() and text.isdigit():
+        seconds = float(MAX_RETRY_AFTER_SECONDS)
     else:
         try:
             moment = email.utils.parsedate_to_datetime(text)

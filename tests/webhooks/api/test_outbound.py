@@ -23,6 +23,7 @@ from webhooks.models import (
     InboundCall,
     receiver_of,
 )
+from webhooks.outbound import worker
 
 LONG = "a secret with enough bytes"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -77,6 +78,32 @@ def test_queued_where_the_receiver_fails_for_now(
 
     assert (response.status_code, response.json()["status"]) == (202, "queued")
     assert Delivery.objects.get().status == Delivery.Status.PENDING
+
+
+def test_queued_where_a_success_tells_of_a_failure_in_its_body(
+    api: APIClient, service: Service, httpserver: HTTPServer
+) -> None:
+    lead_to(httpserver, 200)
+    httpserver.clear_all_handlers()
+    text = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429"
+    httpserver.expect_request("/hook").respond_with_data(text)
+
+    response = post(api, "notify", NOTIFY)
+
+    assert (response.status_code, response.json()["status"]) == (202, "queued")
+
+
+def test_every_attempt_sends_the_same_bytes(
+    api: APIClient, service: Service, httpserver: HTTPServer
+) -> None:
+    lead_to(httpserver, 503)
+    post(api, "notify", NOTIFY)
+    Delivery.objects.update(next_attempt_at=timezone.now() - dt.timedelta(seconds=1))
+
+    worker.run()
+
+    first, second = [request.data for request, _ in httpserver.log]
+    assert first == second
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 410])

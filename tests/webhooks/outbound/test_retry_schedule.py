@@ -88,6 +88,26 @@ def test_retry_after_is_honoured_within_a_day(text: str, seconds: int) -> None:
     assert judge(429, retry_after=text).retry_in_seconds == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "١", "Thu, 99 Jan 2026 10:32:00 GMT"])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5s", "١", "Thu, 99 Jan 2026 10:32:00 GMT"])
 def test_a_retry_after_that_says_nothing_changes_nothing(text: str) -> None:
     assert judge(429, retry_after=text).retry_in_seconds == 60
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0.65", 1), ("0", 1), ("2.5", 2.5), ("0.0001", 1)])
+def test_retry_after_may_be_a_fraction(text: str, seconds: float) -> None:
+    judgement = judge(429, retry_after=text)
+
+    assert (judgement.fate, judgement.retry_in_seconds) == (Fate.RETRY, seconds)
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_failure_in_the_body_of_a_success_is_retried(status: int) -> None:
+    answer = (
+        "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429"
+        " with ContextId tcid=1"
+    )
+
+    failed = retry_schedule.judge(Outcome(status=status, answer=answer), attempt_count=1, now=NOW)
+    taken = retry_schedule.judge(Outcome(status=status, answer="1"), attempt_count=1, now=NOW)
+
+    assert (failed.fate, taken.fate) == (Fate.RETRY, Fate.DELIVERED)
