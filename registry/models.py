@@ -184,7 +184,7 @@ class Service(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="canary_has_version_and_share",
-                condition=Q(canary_version="", canary_percent__isnull=True)
+                condition=Q(canary_percent__isnull=True)
                 | Q(canary_percent__range=(0, 100)) & ~Q(canary_version=""),
             ),
         ]

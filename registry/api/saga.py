@@ -349,7 +349,7 @@ class ServiceView(api.SagaView):
     )
     def get(self, request: Request, name: str) -> Response:
         entry, age = _found(name)
-        instance = directory.newest(entry) or max(
+        instance = directory.chosen(entry) or max(
             entry.instances.values(), key=lambda row: row.registered_us
         )
         return _mark(Response(service_body(entry, instance)), age)

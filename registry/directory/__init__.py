@@ -30,7 +30,7 @@ from registry.directory.reading import (
     stale,
     stale_for,
 )
-from registry.directory.selection import newest, pick, serving
+from registry.directory.selection import chosen, newest, pick, serving
 
 __all__ = [
     "Figures",
@@ -38,6 +38,7 @@ __all__ = [
     "ServiceEntry",
     "all_services",
     "all_stale",
+    "chosen",
     "entry_of",
     "figures",
     "find",

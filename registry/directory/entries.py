@@ -107,7 +107,7 @@ class ServiceEntry:
     version: str
     heartbeat_interval_seconds: int
     account_id: int | None
-    canary: tuple[str, int] | None
+    canary: tuple[str, int | None] | None
     revision: int
 
     @property

@@ -59,15 +59,20 @@ def service_document(service: Service, instances: Iterable[Instance]) -> dict[st
 
 
 def schedule(
-    service: Service, *, renewed: Iterable[tuple[str, int]] = (), dropped: Iterable[str] = ()
+    service: Service,
+    *,
+    renewed: Iterable[tuple[str, int]] = (),
+    dropped: Iterable[str] = (),
+    is_robust: bool = False,
 ) -> None:
     """Show the service to readers as it stands now, once the surrounding transaction commits.
 
     ``renewed`` are (instance id, TTL in seconds) that just spoke; ``dropped`` have left.
+    ``is_robust``: without Redis nothing is raised, and readers see the change once it is back.
     """
     instances = list(service.instances.live())
     change = _change(service, instances, renewed=list(renewed), dropped=list(dropped))
-    transaction.on_commit(functools.partial(_show_all, [change]))
+    transaction.on_commit(functools.partial(_show_all, [change]), robust=is_robust)
 
 
 def schedule_all(

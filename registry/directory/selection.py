@@ -22,18 +22,31 @@ def serving(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> 
     return [row for row in ready if row.health == Instance.Health.PASSING] or ready
 
 
+def chosen(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> InstanceEntry | None:
+    """Return the instance that a lookup tells of: the newest, or during a rollout one at random by weight."""
+    if entry.canary is None:
+        return newest(entry, live=live)
+    return pick(entry, live=live)
+
+
 def newest(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> InstanceEntry | None:
-    """Return the passing instance that registered last (of the newest live one where none passes)."""
+    """Return the passing instance that registered last (of the newest live one where none passes).
+
+    While one version gets none of the lookups, or all of them, only instances of the right side count.
+    """
+    candidates = serving(entry, live=live)
+    if entry.canary is not None and entry.canary[1] in (0, 100):
+        candidates = _canary_side(candidates, *entry.canary)
     return max(
-        serving(entry, live=live),
+        candidates,
         key=lambda row: (row.registered_us, row.instance_id),
         default=None,
     )
 
 
-def pick(entry: ServiceEntry) -> InstanceEntry | None:
+def pick(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> InstanceEntry | None:
     """Return one at random by weight; a running canary gets its share of the answers."""
-    candidates = serving(entry)
+    candidates = serving(entry, live=live)
     if entry.canary is not None:
         candidates = _canary_side(candidates, *entry.canary)
     weights = [row.weight for row in candidates]
@@ -43,8 +56,11 @@ def pick(entry: ServiceEntry) -> InstanceEntry | None:
 
 
 def _canary_side(
-    candidates: list[InstanceEntry], version: str, percent: int
+    candidates: list[InstanceEntry], version: str, percent: int | None
 ) -> list[InstanceEntry]:
+    """Return the side that gets this lookup; without a share all instances are alike."""
+    if percent is None:
+        return candidates
     new = [row for row in candidates if row.version == version]
     old = [row for row in candidates if row.version != version]
     chosen = new if random.random() * 100 < percent else old  # noqa: S311

@@ -41,7 +41,8 @@ def service(name: str) -> bytes | None:
     entry = directory.peek(name)
     if entry is None:
         return None
-    shown = _shown(entry, directory.now_us())
+    now_us = directory.now_us()
+    shown = _shown(entry, now_us) if entry.canary is None else _chosen(entry, now_us)
     if shown is None:
         return None
     counters.cells[counters.HITS] += 1
@@ -86,6 +87,12 @@ def _shown(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None
         if until_us > now_us:
             return instance, until_us
     return None
+
+
+def _chosen(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None:
+    """During a rollout each lookup chooses anew."""
+    instance = directory.chosen(entry, live=entry.live(now_us)) if entry.is_visible else None
+    return None if instance is None else (instance, now_us)
 
 
 def _newest(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None:

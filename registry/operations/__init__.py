@@ -24,7 +24,9 @@ from registry.operations.registration import (
 )
 from registry.operations.registration_batch import Newcomer, register_new
 from registry.operations.reports import (
+    begin_rollout,
     clear_canary,
+    end_rollout,
     ensure_service,
     note_report,
     record_health,
@@ -58,10 +60,12 @@ __all__ = [
     "SubscriptionChange",
     "approve",
     "as_registered",
+    "begin_rollout",
     "cancel_subscription",
     "change_subscription",
     "clear_canary",
     "deregister",
+    "end_rollout",
     "ensure_service",
     "find_subscription",
     "is_news",

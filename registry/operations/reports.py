@@ -13,7 +13,7 @@ from registry import names
 from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service
+from registry.models import Instance, Service
 from registry.operations import rows
 
 
@@ -100,8 +100,20 @@ def set_draining(name: str, instance_id: str, *, is_draining: bool) -> None:
             projection.schedule(service)
 
 
-def set_canary(name: str, *, version: str, percent: int) -> None:
-    """Set the share of ``resolve``'s answers that instances of ``version`` get."""
+def begin_rollout(name: str, *, version: str) -> None:
+    """Have lookups of a live service pick by weight until the rollout of ``version`` has ended."""
+    if Instance.objects.live().filter(service__name=name).exists():
+        _write_canary(name, version=version, percent=None, is_robust=True)
+
+
+def end_rollout(name: str) -> None:
+    """Have lookups tell of the newest instance again; nothing is written where they do."""
+    if Service.objects.filter(name=name).exclude(canary_version="").exists():
+        _write_canary(name, version="", percent=None, is_robust=True)
+
+
+def set_canary(name: str, *, version: str, percent: int | None) -> None:
+    """Give instances of ``version`` that share of the lookups; without a share all are alike."""
     _write_canary(name, version=version, percent=percent)
 
 
@@ -109,11 +121,11 @@ def clear_canary(name: str) -> None:
     _write_canary(name, version="", percent=None)
 
 
-def _write_canary(name: str, *, version: str, percent: int | None) -> None:
+def _write_canary(name: str, *, version: str, percent: int | None, is_robust: bool = False) -> None:
     with transaction.atomic():
         service = Service.objects.select_for_update().filter(name=name).first()
         if service is None:
             return
         service.canary_version, service.canary_percent = version, percent
         rows.save_change(service, now=timezone.now())
-        projection.schedule(service)
+        projection.schedule(service, is_robust=is_robust)

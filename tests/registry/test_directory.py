@@ -231,3 +231,43 @@ def test_a_canary_without_instances_takes_no_answers():
     entry = entry_with({"version": "1"}, canary=["2", 100])
 
     assert directory.pick(entry).instance_id == "0"
+
+
+def test_lookups_during_a_rollout_follow_its_share():
+    entry = entry_with({"version": "1"}, {"version": "2"}, canary=["2", 20])
+
+    names = [directory.chosen(entry).instance_id for _ in range(10_000)]
+
+    assert 0.175 < names.count("1") / len(names) < 0.225  # six standard deviations
+
+
+def test_lookups_during_a_rollout_without_a_share_follow_the_weights():
+    entry = entry_with({"version": "1", "weight": 3}, {"version": "2"}, canary=["2", None])
+
+    names = [directory.chosen(entry).instance_id for _ in range(2000)]
+
+    assert 0.19 < names.count("1") / len(names) < 0.31
+
+
+def test_lookups_without_a_rollout_tell_of_the_newest():
+    assert directory.chosen(entry_with({}, {}, {})).instance_id == "2"
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(0, "0"), (100, "1")])
+def test_newest_is_on_the_side_that_gets_all_lookups(percent, expected):
+    entry = entry_with({"version": "1"}, {"version": "2"}, canary=["2", percent])
+
+    assert directory.newest(entry).instance_id == expected
+    assert directory.chosen(entry).instance_id == expected
+
+
+def test_a_rollout_is_written_for_live_services_only_and_ends(following):
+    register(version="1")
+    operations.begin_rollout("payment", version="2")
+    operations.begin_rollout("unknown", version="2")
+    during = directory.get("payment").canary
+
+    operations.end_rollout("payment")
+
+    assert during == ("2", None)
+    assert directory.get("payment").canary is None

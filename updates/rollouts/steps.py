@@ -166,7 +166,8 @@ def _tell_registry(task: Task, tell: Callable[[], None]) -> str:
 def _set_share(task: Task) -> Outcome:
     name, version, percent = task.job.service.name, task.job.version, task.step.weight or 0
     if task.step.name == Action.CLEAR_SHARE:
-        note = _tell_registry(task, partial(registry.clear_canary, name))
+        tell_all = partial(registry.set_canary, name, version=version, percent=None)
+        note = _tell_registry(task, tell_all)
         return Outcome(message=f"Lookups go to all instances alike.{note}")
     tell = partial(registry.set_canary, name, version=version, percent=percent)
     note = _tell_registry(task, tell)

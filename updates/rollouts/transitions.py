@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry import events
+from registry import operations as registry
 from registry.models import Service
 from saga_project.shared import transitions, wakeups
 from updates import event_constructors
@@ -71,6 +72,7 @@ def ring(job: Job) -> None:
 
 def begin(job: Job, *, now: dt.datetime) -> None:
     move(job, Status.RUNNING, started_at=now)
+    registry.begin_rollout(job.service.name, version=job.version)
     events.publish(event_constructors.deployment("started", job))
 
 
@@ -184,6 +186,7 @@ def _end(job: Job, to: Job.Status, *, now: dt.datetime) -> None:
     job.progress = 100 if to == Status.SUCCEEDED else job.progress
     job.save(update_fields=["paused_seconds", "previous_version", "progress"])
     move(job, to, finished_at=now, lease_owner="", lease_expires_at=None, waiting_since=None)
+    registry.end_rollout(job.service.name)
     events.publish(event_constructors.deployment(to, job, needs_attention=job.needs_attention))
     # Robust: figures are kept in files, and a full disk must not keep the job from its end.
     transaction.on_commit(lambda: metrics.note_end(job.kind, to), robust=True)

@@ -9,6 +9,7 @@ import random
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -334,6 +335,27 @@ def assert_same(fast: Connection, plain: Connection, raw: bytes) -> None:
             assert ours == theirs, raw
             return
         time.sleep(0.02)
+
+
+def test_both_ways_follow_the_share_of_a_rollout(services: list[str]) -> None:
+    """Each answer is one of two; byte for byte the same two in both."""
+    register("rolling", version="1")
+    register("rolling", instance_id="canary", url="http://127.0.0.1:9/canary", version="2")
+    operations.set_canary("rolling", version="2", percent=20)
+    raw = request("GET", "/api/v1/services/rolling", headers={"X-Request-ID": "same"})
+
+    with twins() as both, both.connections() as connections:
+        for connection in connections:
+            waiting.until(lambda c=connection: b"200 OK" in c.ask(raw))
+        answers = [Counter(comparable(each.ask(raw)) for _ in range(1000)) for each in connections]
+        hits = lane_hits(both.lane)
+
+    assert hits["lookup"] >= 1000
+    assert set(answers[0]) == set(answers[1])
+    for counts in answers:
+        canary, old = sorted(counts.values())
+        assert canary + old == 1000
+        assert 120 < canary < 280  # six standard deviations
 
 
 # --- On one connection ----------------------------------------------------------------------------
