@@ -79,6 +79,8 @@ def test_refuses_what_a_release_cannot_have(api: APIClient, wrong: dict[str, Any
 
 def test_the_same_version_with_another_checksum_is_a_conflict(api: APIClient) -> None:
     _post(api, "update", RELEASE)
+    _post(api, "deploy", RELEASE)
+    Job.objects.update(status="succeeded")
 
     response = _post(api, "update", {**RELEASE, "checksum": "sha256:def456..."})
 

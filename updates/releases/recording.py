@@ -7,15 +7,18 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from registry import events, names
 from registry.models import Service
 from saga_project.shared import http_client, transitions, versions
 from updates import errors, event_constructors
-from updates.models import Release
+from updates.models import Job, Release, Step
 
 MAX_TEXT = 64 * 1024
+#: The step that holds an artifact against what was announced of it.
+VERIFY = "verify"
 _IMAGE = re.compile(
     r"[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
     r"(?:@sha256:[0-9a-f]{64})?"
@@ -65,9 +68,10 @@ def _is_image(reference: str) -> bool:
 
 
 def record(service: Service, announcement: Announcement, *, origin: str) -> tuple[Release, bool]:
-    """Return the release and whether it is new, inside the caller's transaction.
+    """Return the release and whether it is news, inside the caller's transaction.
 
-    The same again changes nothing, but fills what was left open. Raises ReleaseDiffers.
+    The same again changes nothing, but fills what was left open. Another artifact replaces one that was
+    never verified, and is refused with ReleaseDiffers after that.
     """
     release, is_new = Release.objects.select_for_update().get_or_create(
         service=service,
@@ -80,10 +84,15 @@ def record(service: Service, announcement: Announcement, *, origin: str) -> tupl
             "recorded_at": timezone.now(),
         },
     )
-    if not is_new:
-        _refuse_other_artifact(release, announcement)
-        _fill(release, announcement)
-    return release, is_new
+    if is_new:
+        return release, True
+    difference = _difference(release, announcement)
+    if difference is not None and _was_verified(release):
+        raise difference
+    if difference is not None:
+        _replace_artifact(release, announcement)
+    _fill(release, announcement)
+    return release, difference is not None
 
 
 def _changing_facts(announcement: Announcement) -> dict[str, Any]:
@@ -117,10 +126,26 @@ def says_the_same(release: Release, announcement: Announcement) -> bool:
     return adds_nothing and all(getattr(release, name) == fact for name, fact in facts_now.items())
 
 
-def _refuse_other_artifact(release: Release, announcement: Announcement) -> None:
+def _was_verified(release: Release) -> bool:
+    """Whether a job has fetched the artifact and found it as announced, is at work on it, or ended well."""
+    is_verified = Q(steps__name=VERIFY, steps__status=Step.Status.SUCCEEDED)
+    has_run = Q(status__in=[Job.Status.SUCCEEDED, *Job.LIVE])
+    return Job.objects.filter(is_verified | has_run, release=release).exists()
+
+
+def _replace_artifact(release: Release, announcement: Announcement) -> None:
+    """Correct a release that never ran; what described the other artifact is dropped."""
+    names_of_artifact = ("artifact_url", "artifact_type", "checksum", "size_bytes", "signature")
+    for name in names_of_artifact:
+        setattr(release, name, getattr(announcement, name))
+    release.save(update_fields=list(names_of_artifact))
+
+
+def _difference(release: Release, announcement: Announcement) -> errors.ReleaseDiffers | None:
+    """Return how the announced artifact differs from the one on record, None where it may be the same."""
     known, told = _bare_digest(release.checksum), _bare_digest(announcement.checksum)
     if known and told and known != told:
-        raise errors.ReleaseDiffers(
+        return errors.ReleaseDiffers(
             f"Release {release.version} of '{release.service.name}' is on record with another checksum;"
             " publish a new version instead.",
             field="checksum",
@@ -130,11 +155,12 @@ def _refuse_other_artifact(release: Release, announcement: Announcement) -> None
         release.artifact_url,
     )
     if has_other_url and not (known and told):
-        raise errors.ReleaseDiffers(
+        return errors.ReleaseDiffers(
             f"Release {release.version} of '{release.service.name}' is on record with another URL, and no"
             " checksum tells whether it is the same; publish a new version instead.",
             field="artifact_url",
         )
+    return None
 
 
 def _bare_digest(checksum: str) -> str:

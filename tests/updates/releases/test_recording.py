@@ -13,7 +13,7 @@ from registry.models import Event, Service
 from saga_project.shared.errors import InvalidRequest
 from tests import factories
 from updates import errors, operations
-from updates.models import AuditEntry, Release
+from updates.models import AuditEntry, Job, Release
 
 pytestmark = pytest.mark.django_db
 
@@ -58,9 +58,49 @@ def test_a_release_that_is_newer_than_what_runs_is_an_update(
     assert [event.type for event in Event.objects.order_by("pk")] == types
 
 
+def _deploy(service: Service) -> None:
+    """Bring the first release to run: it was verified, and is immutable from now on."""
+    release = Release.objects.get(service=service)
+    Job.objects.create(
+        job_id=f"deploy-{release.pk}",
+        kind="deploy",
+        service=service,
+        release=release,
+        version=release.version,
+        strategy="rolling",
+        status="succeeded",
+        created_at=timezone.now(),
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"checksum": "sha256:def456..."},
+        {"checksum": "", "artifact_url": "https://ci.example/corrected.tar.gz"},
+        {"checksum": "sha256:def456...", "artifact_url": "https://ci.example/corrected.tar.gz"},
+    ],
+)
+def test_a_release_that_was_never_verified_is_corrected_by_another_announcement(
+    change: dict[str, str],
+) -> None:
+    service = factories.ServiceFactory.create()
+    _announce(
+        service, dataclasses.replace(FIRST, checksum="" if not change["checksum"] else "sha256:abc")
+    )
+
+    release = _announce(service, dataclasses.replace(FIRST, **change))
+
+    release.refresh_from_db()
+    expected = {"artifact_url": FIRST.artifact_url, **change}
+    assert {name: getattr(release, name) for name in expected} == expected
+    assert Event.objects.filter(type="release.announced").count() == 2
+
+
 def test_refuses_the_same_version_with_another_checksum() -> None:
     service = factories.ServiceFactory.create()
     _announce(service, FIRST)
+    _deploy(service)
 
     with pytest.raises(errors.ReleaseDiffers, match="another checksum"):
         _announce(service, dataclasses.replace(FIRST, checksum="sha256:def456..."))
@@ -71,6 +111,7 @@ def test_refuses_the_same_version_with_another_checksum() -> None:
 def test_refuses_the_same_version_from_elsewhere_where_no_checksum_can_tell() -> None:
     service = factories.ServiceFactory.create()
     _announce(service, dataclasses.replace(FIRST, checksum=""))
+    _deploy(service)
 
     with pytest.raises(errors.ReleaseDiffers, match="another URL"):
         _announce(
