@@ -12,12 +12,17 @@ from django.utils import timezone
 from registry.models import Service
 from updates import operations
 from updates.releases import checks
-from updates.rollouts import nodes, recovery, runner
+from updates.rollouts import nodes, recovery, runner, watching
 
 
 @shared_task(name="updates.run_job")
 def run_job(job_pk: int) -> None:
     runner.run(job_pk, node=settings.SAGA_NODE_NAME)
+
+
+@shared_task(name="updates.watch")
+def watch(job_pk: int) -> None:
+    watching.make_round(job_pk, node=settings.SAGA_NODE_NAME)
 
 
 @shared_task(name="updates.check")

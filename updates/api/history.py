@@ -43,6 +43,9 @@ class EntrySerializer(serializers.Serializer[Any]):
     checksum = serializers.CharField(allow_null=True)
     artifact_path = serializers.CharField(allow_null=True)
     backup_path = serializers.CharField(allow_null=True)
+    job_id = serializers.CharField(allow_null=True)
+    actor = serializers.CharField(allow_null=True, help_text="What asked for it or reported it.")
+    trigger = serializers.ChoiceField(choices=["deploy", "policy", "rollback", "reported"])
 
 
 class HistorySerializer(serializers.Serializer[Any]):
@@ -72,7 +75,9 @@ class StatisticsSerializer(serializers.Serializer[Any]):
 class DoraSerializer(serializers.Serializer[Any]):
     window = serializers.CharField()
     deployments = serializers.IntegerField()
-    deployment_frequency_per_day = serializers.FloatField(help_text="Of those that succeeded.")
+    deployment_frequency_per_day = serializers.FloatField(
+        help_text="Of all deployments counted here."
+    )
     lead_time_seconds = serializers.IntegerField(
         allow_null=True, help_text="Median, from publication to running."
     )

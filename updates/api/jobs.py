@@ -12,10 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import names
+from registry.errors import InvalidWait
 from registry.identity import accounts
 from registry.models import Service
 from saga_project.shared import api, strict_json
 from updates import errors, operations
+from updates.api import long_poll
 from updates.models import Job, JobTally, Step
 from updates.rollouts import transitions
 
@@ -50,6 +52,12 @@ class JobSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="The time that it was paused left out."
     )
     error = serializers.CharField(allow_null=True)
+    needs_attention = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Present on a failed job only: the targets whose rollback failed, until it is retried or"
+        " acknowledged.",
+    )
 
 
 class JobListSerializer(serializers.Serializer[Any]):
@@ -75,6 +83,7 @@ class VerbSerializer(serializers.Serializer[Any]):
 SHOWN = (
     *("job_id", "kind", "service__name", "version", "previous_version", "strategy", "status"),
     *("progress", "created_at", "started_at", "finished_at", "paused_seconds", "error"),
+    *("needs_attention", "attention"),
 )
 
 
@@ -107,7 +116,7 @@ def _steps_of(jobs: Sequence[Job]) -> dict[int, list[dict[str, Any]]]:
 
 
 def _document(job: Job, steps: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
+    document = {
         "job_id": job.job_id,
         "kind": job.kind,
         "service_name": job.service.name,
@@ -123,6 +132,9 @@ def _document(job: Job, steps: list[dict[str, Any]]) -> dict[str, Any]:
         "duration_seconds": transitions.duration_seconds(job),
         "error": job.error or None,
     }
+    if job.needs_attention:
+        document["needs_attention"] = [entry["target"] for entry in job.attention]
+    return document
 
 
 class JobListView(api.SagaView):
@@ -167,10 +179,28 @@ def _count(selection: dict[str, Any]) -> int:
 class JobView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(responses=JobSerializer)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "wait", int, description="Seconds to wait for a change, 0 to 60, default 0."
+            )
+        ],
+        responses=JobSerializer,
+    )
     def get(self, request: Request, job_id: str) -> Response:
-        """One deployment with the journal of its steps."""
+        """One deployment with the journal of its steps; with `wait`, once it has changed."""
+        seconds = read_wait(request)
+        job = _find(job_id).only("pk", "status").order_by("pk").first()
+        if job is None:
+            raise _not_found(job_id)
+        if seconds and job.status in Job.LIVE:
+            long_poll.wait_for_change(job.pk, seconds=seconds)
         return Response(_shown(job_id))
+
+
+def read_wait(request: Request) -> int:
+    seconds = api.read_integer(request, "wait", default=0, minimum=0, maximum=60, error=InvalidWait)
+    return seconds or 0
 
 
 def _shown(job_id: str) -> dict[str, Any]:
@@ -195,6 +225,7 @@ class JobVerbView(api.SagaView):
         "pause": operations.pause,
         "resume": operations.resume,
         "abort": operations.abort,
+        "acknowledge": operations.acknowledge,
     }
 
     @extend_schema(
@@ -205,12 +236,12 @@ class JobVerbView(api.SagaView):
                 "verb",
                 str,
                 OpenApiParameter.PATH,
-                enum=["pause", "resume", "promote", "abort", "retry"],
+                enum=["pause", "resume", "promote", "abort", "retry", "acknowledge"],
             )
         ],
     )
     def post(self, request: Request, job_id: str, verb: str) -> Response:
-        """Pause, resume, promote, abort or retry a deployment; 409 where its state does not allow that."""
+        """Apply a verb to a deployment; 409 where its state does not allow that."""
         shape = VerbSerializer(data=api.body_of(request))
         shape.is_valid(raise_exception=True)
         job = _find(job_id).select_related("service").order_by("pk").first()

@@ -14,7 +14,7 @@ urlpatterns = [
     path("updates/jobs", jobs.JobListView.as_view()),
     path("updates/jobs/<str:job_id>", jobs.JobView.as_view()),
     re_path(
-        r"^updates/jobs/(?P<job_id>[^/]+)/(?P<verb>pause|resume|promote|abort|retry)$",
+        r"^updates/jobs/(?P<job_id>[^/]+)/(?P<verb>pause|resume|promote|abort|retry|acknowledge)$",
         jobs.JobVerbView.as_view(),
     ),
     path("updates/statistics", history.StatisticsView.as_view()),

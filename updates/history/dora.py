@@ -17,7 +17,7 @@ SECONDS_A_DAY = 86400
 class Figures:
     """Over one window; the last three are None where there is nothing to take them from.
 
-    ``deployments`` are updates that were deployed or that a service reported, manual rollbacks left
+    ``deployments`` are changes that reached a target, or that a service reported; rollbacks by hand are left
     out. A deployment failed if it says so, was rolled back by itself, or the next thing that happened to its
     service was a rollback by hand. The rate is in percent, times are medians.
     """
@@ -37,7 +37,7 @@ WITH corrected AS (
 ), failed AS (
     SELECT id, service_name, status, timestamp, started_at
     FROM updates_historyentry
-    WHERE kind <> 'rollback' AND status IN ('failed', 'rolled_back')
+    WHERE kind <> 'rollback' AND has_reached_target AND status IN ('failed', 'rolled_back')
       AND timestamp >= %(since)s AND id NOT IN (SELECT id FROM corrected)
     UNION
     SELECT undone.id, undone.service_name, undone.status, undone.timestamp, undone.started_at
@@ -47,7 +47,7 @@ WITH corrected AS (
           AND timestamp >= %(since)s AND id NOT IN (SELECT id FROM corrected)
         ORDER BY timestamp DESC, id DESC LIMIT 1
     ) AS undone
-    WHERE rollback.kind = 'rollback' AND undone.kind <> 'rollback'
+    WHERE rollback.kind = 'rollback' AND undone.kind <> 'rollback' AND undone.has_reached_target
       AND rollback.timestamp >= %(since)s AND rollback.id NOT IN (SELECT id FROM corrected)
 ), restored AS (
     SELECT CASE WHEN status = 'rolled_back' THEN timestamp - started_at ELSE (
@@ -60,13 +60,13 @@ WITH corrected AS (
     FROM failed
 )
 SELECT count(*),
-       count(*) FILTER (WHERE status = 'success'),
        (SELECT count(*) FROM failed),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY timestamp - released_at)
            FILTER (WHERE status = 'success' AND released_at <= timestamp),
        (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY after) FROM restored)
 FROM updates_historyentry
-WHERE kind <> 'rollback' AND timestamp >= %(since)s AND id NOT IN (SELECT id FROM corrected)
+WHERE kind <> 'rollback' AND has_reached_target AND timestamp >= %(since)s
+  AND id NOT IN (SELECT id FROM corrected)
 """
 
 
@@ -79,11 +79,11 @@ def _add_up(window: dt.timedelta, period: records.Period) -> Figures:
     """Kept while nothing is added and nothing leaves the window: it reads every entry in it."""
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, {"since": period.first_at})
-        deployments, successful, failed, lead_time, restore = cursor.fetchone()
+        deployments, failed, lead_time, restore = cursor.fetchone()
     days = window.total_seconds() / SECONDS_A_DAY
     return Figures(
         deployments=deployments,
-        deployment_frequency_per_day=round(successful / days, 4),
+        deployment_frequency_per_day=round(deployments / days, 4),
         lead_time_seconds=None if lead_time is None else round(lead_time.total_seconds()),
         change_failure_rate=round(100 * failed / deployments, 2) if deployments else None,
         time_to_restore_seconds=None if restore is None else round(restore.total_seconds()),

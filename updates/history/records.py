@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from django.db import connection
-from django.db.models import QuerySet, Sum, TextField
+from django.db.models import Case, F, QuerySet, Sum, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.fields.tuple_lookups import TupleLessThan
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, NullIf
 
 from registry.models import Service
 from saga_project.shared import api, locks
@@ -45,6 +45,7 @@ class Outcome:
     job_id: str | None = None
     detail: str = ""
     recorded_by: str = ""
+    has_reached_target: bool = True
 
 
 def record(outcome: Outcome) -> HistoryEntry:
@@ -91,7 +92,7 @@ class Selection:
 Column = str | Combinable
 Row = tuple[object, ...]
 
-#: What an answer shows of an entry, in the documented order.
+#: What an answer shows of an entry, in the documented order, then what is known beyond that.
 COLUMNS: dict[str, Column] = {
     "service_name": "service_name",
     "old_version": "old_version",
@@ -103,6 +104,12 @@ COLUMNS: dict[str, Column] = {
     "checksum": "checksum",
     "artifact_path": "artifact_path",
     "backup_path": "backup_path",
+    "job_id": "job_id",
+    "actor": NullIf(F("recorded_by"), Value("")),
+    "trigger": Case(
+        When(kind="deploy", recorded_by__startswith="policy ", then=Value("policy")),
+        default=F("kind"),
+    ),
 }
 
 

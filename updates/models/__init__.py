@@ -9,6 +9,7 @@ from updates.models.policy import Approval, Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
 from updates.models.targets import Target
+from updates.models.watch import Watch
 
 __all__ = [
     "Approval",
@@ -27,4 +28,5 @@ __all__ = [
     "Source",
     "Step",
     "Target",
+    "Watch",
 ]

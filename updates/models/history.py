@@ -54,6 +54,9 @@ class HistoryEntry(models.Model):
     artifact_path = models.TextField(null=True)
     backup_path = models.TextField(null=True)
     job_id = models.CharField(max_length=300, null=True)
+    has_reached_target = models.BooleanField(
+        default=True, help_text="No: it failed before anything was changed."
+    )
     detail = models.TextField(blank=True, help_text="Why it failed, or why this row corrects.")
     corrects = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="correction"

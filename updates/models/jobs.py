@@ -92,12 +92,19 @@ class Job(models.Model):
         default=False,
         help_text="The way back failed; the service is locked until staff acknowledge.",
     )
+    attention: models.JSONField[Any, Any] = models.JSONField(
+        default=list, help_text="The targets whose rollback failed."
+    )
     is_aborted = models.BooleanField(default=False)
     is_promoted_fully = models.BooleanField(default=False, help_text="No pause stops it any more.")
     pause_reason = models.TextField(blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     resume_at = models.DateTimeField(null=True, blank=True, help_text="Empty: by hand.")
     paused_seconds = models.PositiveIntegerField(default=0)
+
+    sick_before: models.JSONField[Any, Any] = models.JSONField(
+        null=True, help_text="Targets that were not well before the first one was touched."
+    )
 
     fence = models.BigIntegerField(
         default=0,

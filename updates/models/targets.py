@@ -161,6 +161,11 @@ class Target(models.Model):
         return bool(self.is_registry_gate or self.health_url or self.metric_query)
 
     @property
+    def is_watched(self) -> bool:
+        """Whether a deployment keeps an eye on it between its switch and the end."""
+        return self.has_health_gate or bool(self.instance_id)
+
+    @property
     def needs_signature(self) -> bool:
         policy = getattr(self.service, "policy", None)
         return bool(policy and policy.requires_signature)

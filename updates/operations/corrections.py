@@ -25,6 +25,7 @@ COPIED = (
     "artifact_path",
     "backup_path",
     "job_id",
+    "has_reached_target",
     *CORRECTABLE,
 )
 

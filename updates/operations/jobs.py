@@ -22,12 +22,12 @@ from updates.rollouts import planning, strategies, transitions
 
 Status = Job.Status
 
-#: Which verbs each state allows. ``acknowledge`` and retrying a way back need ``needs_attention``.
+#: Which verbs each state allows; ``acknowledge`` also needs ``needs_attention``.
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     Status.QUEUED: ("pause", "abort"),
     Status.RUNNING: ("pause", "promote", "abort"),
     Status.PAUSED: ("resume", "promote", "abort"),
-    Status.ROLLING_BACK: (),
+    Status.ROLLING_BACK: ("retry", "abort"),
     Status.SUCCEEDED: (),
     Status.FAILED: ("retry",),
     Status.ROLLED_BACK: ("retry",),
@@ -266,9 +266,12 @@ def promote(job_id: str, *, by: str, is_fully: bool = False) -> Job:
 
 
 def abort(job_id: str, *, by: str) -> Job:
-    """Cancel before the switch; from the switch on, roll back."""
+    """Cancel before the switch; from the switch on, roll back; a rollback is left as it is."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="abort")
+        if job.status == Status.ROLLING_BACK:
+            transitions.abandon(job, by=by, now=timezone.now())
+            return _audited(job, "aborted", by)
         transitions.stop(job, reason=f"Aborted by {by}.", now=timezone.now(), is_aborted=True)
         return _audited(job, "aborted", by)
 
@@ -277,8 +280,8 @@ def retry(job_id: str, *, by: str, leave: change_freeze.Leave = change_freeze.NO
     """Ask for the same again, as a new job that passes the same gates; a failed way back goes on instead."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="retry")
-        if job.needs_attention:
-            _retry_way_back(job)
+        if job.needs_attention or job.status == Status.ROLLING_BACK:
+            transitions.roll_back_again(job, now=timezone.now())
             return _audited(job, "retried", by)
         again = Job(
             **{name: getattr(job, name) for name in _REQUEST},
@@ -299,13 +302,6 @@ _REQUEST = (
     "artifact_type",
     "checksum",
 )
-
-
-def _retry_way_back(job: Job) -> None:
-    begun = job.begun_moves()
-    transitions.move(job, Status.ROLLING_BACK, needs_attention=False, finished_at=None)
-    Step.objects.bulk_create(planning.lay_out_way_back(job, begun=begun))
-    transitions.ring(job)
 
 
 def acknowledge(job_id: str, *, by: str) -> Job:

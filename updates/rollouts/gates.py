@@ -45,7 +45,7 @@ def _wait_for_health(
     in_a_row = 0
     healthy_since = time.monotonic()
     while True:
-        fault = _probe(target.health_url)
+        fault = probe(target.health_url)
         in_a_row = in_a_row + 1 if fault is None else 0
         if in_a_row == 1:
             healthy_since = time.monotonic()
@@ -58,7 +58,8 @@ def _wait_for_health(
         wait(target.health_interval_seconds)
 
 
-def _probe(url: str) -> str | None:
+def probe(url: str) -> str | None:
+    """Return why a health URL does not vouch for the instance, None if it does."""
     try:
         answer = http_client.request(
             "GET", url, purpose="health", timeout_seconds=PROBE_TIMEOUT_SECONDS, truncate=True

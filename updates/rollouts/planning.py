@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from updates.artifacts.installers import hooks
 from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
@@ -34,6 +36,10 @@ def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
     """Plan the job and return its unsaved steps; the plan itself is kept in ``job.moves``."""
     options = strategies.read_options(job.strategy_options)
     moves = strategies.plan(job.strategy, [target.name for target in targets], options)
+    if any(target.is_watched for target in targets):
+        is_set = options.bake_seconds is not None
+        seconds = options.bake_seconds if is_set else settings.SAGA_BAKE_SECONDS
+        moves.append(Move(action=Action.BAKE, seconds=seconds))
     job.moves = [dataclasses.asdict(move) for move in moves]
     by_name = {target.name: target for target in targets}
     is_back = job.kind == Job.Kind.ROLLBACK

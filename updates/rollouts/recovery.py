@@ -30,7 +30,25 @@ def sweep() -> int:
         due = list(_to_wake().order_by("created_at").values_list("pk", flat=True))
     for pk in due:
         _wake(pk)
+    for pk in Job.objects.filter(needs_attention=True).values_list("pk", flat=True):
+        _continue_rollback(pk)
     return len(due)
+
+
+@transaction.atomic
+def _continue_rollback(pk: int) -> None:
+    """Go on with a rollback that lacked the worker of a node, once there is one again."""
+    job = (
+        Job.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("service", "release")
+        .filter(pk=pk, needs_attention=True)
+        .first()
+    )
+    if job is None:
+        return
+    lost = {entry["node"] for entry in job.attention if entry["is_node_lost"]}
+    if any(nodes.has_worker(node) for node in lost):
+        transitions.roll_back_again(job, now=timezone.now())
 
 
 def _to_wake() -> JobQuerySet:
@@ -74,4 +92,5 @@ def _give_up(job: Job, step: Step, now: dt.datetime) -> None:
         step,
         reason=f"No worker of node {step.node!r} took the step within {seconds} s; is one running there?",
         now=now,
+        is_node_lost=True,
     )

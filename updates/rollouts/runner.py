@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from updates.artifacts import store
 from updates.models import Job, Step
-from updates.rollouts import journal, leases, steps, strategies, transitions
+from updates.rollouts import journal, leases, steps, strategies, transitions, watching
 from updates.rollouts.strategies import Action
 from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed
 
@@ -145,6 +145,7 @@ def _complete(task: steps.Task, outcome: Outcome) -> bool:
     status = Step.Status.SKIPPED if outcome.is_skipped else Step.Status.SUCCEEDED
     with task.lease.writing() as job:
         task.step.result = outcome.result
+        watching.begin(task.step)
         journal.end(task.step, status, outcome.message)
         if sha256 := outcome.result.get("sha256"):
             job.artifact_sha256 = sha256

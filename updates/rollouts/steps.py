@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from django.conf import settings
+
 from registry import operations as registry
 from saga_project.shared import errors
 from updates.artifacts.installers import (
@@ -25,7 +27,16 @@ from updates.artifacts.installers import (
 from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
 from updates.releases import credentials
-from updates.rollouts import environments, gates, journal, leases, restarts, strategies, transitions
+from updates.rollouts import (
+    environments,
+    gates,
+    journal,
+    leases,
+    restarts,
+    strategies,
+    transitions,
+    watching,
+)
 from updates.rollouts.strategies import Action
 from updates.step_context import Outcome, StepFailed, Work
 
@@ -55,11 +66,15 @@ def perform(task: Task) -> Outcome:
     name = task.step.name
     if name in (Action.PAUSE, Action.HOLD):
         return _analyse(task)
+    if name == Action.BAKE:
+        return _bake(task)
     if name in (Action.SHARE, Action.CLEAR_SHARE):
         return _set_share(task)
     target = task.step.target
     if target is None:
         raise StepFailed(f"The target {task.step.target_name} was removed while the job ran.")
+    if name in (Action.DRAIN, Action.SWITCH) and not task.step.is_way_back:
+        _wait_for_room(task, target)
     if name in (Action.DRAIN, Action.UNDRAIN):
         return _drain(task, target, is_draining=name == Action.DRAIN)
     is_bare = task.step.is_way_back and not transitions.previous_of_targets(task.job).get(
@@ -213,6 +228,26 @@ def _analyse(task: Task) -> Outcome:
     if task.job.is_promoted_fully or not targets:
         return Outcome(message="The wait is over.")
     return Outcome(message=" ".join(_measure(task, target) for target in targets))
+
+
+def _bake(task: Task) -> Outcome:
+    """Keep watch for a while before the job ends; promoted fully, every target is checked once more only."""
+    seconds = 0 if task.job.is_promoted_fully else task.step.wait_seconds or 0
+    node = settings.SAGA_NODE_NAME
+    message = watching.settle(task.job, node=node, seconds=seconds, wait=task.lease.wait)
+    return Outcome(message=message)
+
+
+def _wait_for_room(task: Task, target: Target) -> None:
+    if task.job.is_promoted_fully:
+        return
+    watching.wait_for_room(
+        task.job,
+        target,
+        node=settings.SAGA_NODE_NAME,
+        deadline_seconds=task.options.progress_deadline_seconds,
+        wait=task.lease.wait,
+    )
 
 
 def _measure(task: Task, target: Target) -> str:

@@ -37,6 +37,7 @@ class Action(enum.StrEnum):
     PAUSE = "pause"
     HOLD = "hold"
     CLEAR_SHARE = "clear share"
+    BAKE = "bake"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,8 @@ class Options:
     scale_down_delay_seconds: int = 30
     progress_deadline_seconds: int = 600
     abort_threshold: int = 1
+    bake_seconds: int | None = None
+    failure_threshold: int = 3
 
 
 def max_unavailable(options: Options, *, targets: int) -> int:
@@ -205,6 +208,8 @@ _KEYS = {
     "scale_down_delay_seconds",
     "progress_deadline_seconds",
     "abort_threshold",
+    "bake_seconds",
+    "failure_threshold",
 }
 
 
@@ -224,6 +229,10 @@ def read_options(raw: Mapping[str, Any]) -> Options:
         scale_down_delay_seconds=_read_seconds(raw, "scale_down_delay_seconds", 30, minimum=0),
         progress_deadline_seconds=_read_seconds(raw, "progress_deadline_seconds", 600, minimum=1),
         abort_threshold=_read_number("abort_threshold", raw.get("abort_threshold", 1), 1, 1000),
+        bake_seconds=_read_bake(raw.get("bake_seconds")),
+        failure_threshold=_read_number(
+            "failure_threshold", raw.get("failure_threshold", 3), 1, 1000
+        ),
     )
 
 
@@ -239,6 +248,11 @@ def _read_number(name: str, value: Any, lowest: int, highest: int) -> int:
 
 def _read_seconds(raw: Mapping[str, Any], name: str, default: int, *, minimum: int) -> int:
     return _read_number(name, raw.get(name, default), minimum, MAX_PAUSE_SECONDS)
+
+
+def _read_bake(value: Any) -> int | None:
+    """None leaves it to the settings. A worker stays with the job for so long: at most an hour."""
+    return None if value is None else _read_number("bake_seconds", value, 0, 3600)
 
 
 def _read_limit(value: Any) -> int | str:

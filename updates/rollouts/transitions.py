@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 
 from django.db import transaction
+from django.db.models import Func, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -76,7 +77,9 @@ def begin(job: Job, *, now: dt.datetime) -> None:
     events.publish(event_constructors.deployment("started", job))
 
 
-def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
+def fail_step(
+    job: Job, step: Step, *, reason: str, now: dt.datetime, is_node_lost: bool = False
+) -> None:
     """Journal the failure and do what follows from it; the caller has locked the job."""
     where = f"{step.name} {step.target_name}".strip()
     logger.warning("step failed", extra={"job_id": job.job_id, "step": where, "reason": reason})
@@ -84,7 +87,7 @@ def fail_step(job: Job, step: Step, *, reason: str, now: dt.datetime) -> None:
     if step.name in planning.HARMLESS or (step.is_way_back and step.name in planning.COURTESIES):
         return
     if step.is_way_back:
-        fail_way_back(job, reason=f"{where}: {reason}", now=now)
+        leave_target(job, step, reason=f"{where}: {reason}", is_node_lost=is_node_lost)
     elif job.status != Status.ROLLING_BACK:
         # Also if it was paused meanwhile: a resume must not continue past a failed step.
         stop(job, reason=f"{where}: {reason}", now=now)
@@ -125,15 +128,31 @@ def succeed(job: Job, *, now: dt.datetime) -> None:
     _end(job, Status.SUCCEEDED, now=now)
 
 
+def leave_target(job: Job, step: Step, *, reason: str, is_node_lost: bool) -> None:
+    """Go on with the rollback of the other targets; this one's needs attention once they are done."""
+    name = step.target_name or step.name
+    entry = {
+        "target": name,
+        "node": step.node,
+        "reason": reason,
+        "is_node_lost": is_node_lost,
+    }
+    job.attention = [*job.attention, entry]
+    job.save(update_fields=["attention"])
+    left = job.steps.filter(status=Step.Status.PENDING, is_way_back=True, target=step.target_id)
+    left.update(status=Step.Status.SKIPPED, message="The rollback of this target failed.")
+
+
 def end_way_back(job: Job, *, now: dt.datetime) -> None:
-    if _has_restored(job):
+    if job.attention:
+        fail_way_back(job, now=now)
+    elif _has_restored(job):
         if job.kind == Job.Kind.DEPLOY:
             reason = f"{job.job_id} was rolled back: {job.error}"
             _quarantine(job, job.version, reason=reason, now=now)
         _end(job, Status.ROLLED_BACK, now=now)
     else:
-        has_switched = job.steps.filter(name=Action.SWITCH, started_at__isnull=False).exists()
-        is_cancelled = job.is_aborted and not has_switched
+        is_cancelled = job.is_aborted and not _has_switched(job)
         _note_what_may_still_run(job)
         _end(job, Status.CANCELLED if is_cancelled else Status.FAILED, now=now)
 
@@ -147,15 +166,49 @@ def _note_what_may_still_run(job: Job) -> None:
         job.save(update_fields=["error"])
 
 
-def fail_way_back(job: Job, *, reason: str, now: dt.datetime) -> None:
-    """The rollback failed: the service stays locked until staff acknowledge it."""
-    job.error = f"{job.error} The way back failed too: {reason}".strip()
+def fail_way_back(job: Job, *, now: dt.datetime) -> None:
+    """Some targets could not be restored: the service is locked until staff retry or acknowledge."""
+    reasons = " ".join(entry["reason"] for entry in job.attention)
+    job.error = f"{job.error} The way back failed too: {reasons}".strip()
     job.needs_attention = True
     job.save(update_fields=["error", "needs_attention"])
-    job.steps.filter(status=Step.Status.PENDING).update(status=Step.Status.SKIPPED)
     if job.kind == Job.Kind.DEPLOY:
         _quarantine(job, job.version, reason=f"{job.job_id} failed: {job.error}", now=now)
     _end(job, Status.FAILED, now=now)
+
+
+def abandon(job: Job, *, by: str, now: dt.datetime) -> None:
+    """End a rollback where it is: what runs on each target is left as it is, and acknowledged."""
+    job.error = (
+        f"{job.error} The rollback was aborted by {by}; targets were left as they are.".strip()
+    )
+    job.acknowledged_by = by
+    job.save(update_fields=["error", "acknowledged_by"])
+    left = job.steps.exclude(status__in=Step.ENDED)
+    left.update(status=Step.Status.SKIPPED, message=f"Left as it is by {by}.", finished_at=now)
+    if job.kind == Job.Kind.DEPLOY:
+        _quarantine(job, job.version, reason=f"{job.job_id} failed: {job.error}", now=now)
+    _end(job, Status.FAILED, now=now)
+
+
+def roll_back_again(job: Job, *, now: dt.datetime) -> None:
+    """Begin the rollback of a locked job anew; a worker that is at one of its steps loses the job."""
+    left = job.steps.exclude(status__in=Step.ENDED)
+    left.update(status=Step.Status.SKIPPED, message="The rollback began anew.", finished_at=now)
+    steps = planning.lay_out_way_back(job, begun=job.begun_moves())
+    Step.objects.bulk_create(steps)
+    fields = {"needs_attention": False, "attention": [], "finished_at": None}
+    if job.status == Status.ROLLING_BACK:
+        Job.objects.filter(pk=job.pk).update(
+            **fields,
+            fence=Func(Value("updates_fence"), function="nextval"),
+            lease_owner="",
+            lease_expires_at=None,
+            waiting_since=None,
+        )
+    else:
+        move(job, Status.ROLLING_BACK, **fields)
+    ring(job)
 
 
 def _has_restored(job: Job) -> bool:
@@ -201,7 +254,7 @@ def _record(job: Job, *, now: dt.datetime) -> None:
     )
     first_backup = backup.first()
     is_fetched = job.artifact_sha256 and job.artifact_type != Release.ArtifactType.IMAGE
-    running = job.version if succeeded else (None if job.needs_attention else previous)
+    running = job.version if succeeded else (None if _is_mixed(job) else previous)
     records.record(
         records.Outcome(
             service_name=job.service.name,
@@ -222,8 +275,20 @@ def _record(job: Job, *, now: dt.datetime) -> None:
             job_id=job.job_id,
             detail=job.error,
             recorded_by=job.requested_by,
+            has_reached_target=succeeded or _has_switched(job),
         )
     )
+
+
+def _has_switched(job: Job) -> bool:
+    return job.steps.filter(
+        name=Action.SWITCH, started_at__isnull=False, is_way_back=False
+    ).exists()
+
+
+def _is_mixed(job: Job) -> bool:
+    """Whether the targets may run different versions after a rollback that did not end."""
+    return job.needs_attention or bool(job.acknowledged_by)
 
 
 def _reported_before(job: Job) -> str | None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -337,6 +338,10 @@ def assert_same(fast: Connection, plain: Connection, raw: bytes) -> None:
         time.sleep(0.02)
 
 
+def is_found(connection: Connection, raw: bytes) -> bool:
+    return b"200 OK" in connection.ask(raw)
+
+
 def test_both_ways_follow_the_share_of_a_rollout(services: list[str]) -> None:
     """Each answer is one of two; byte for byte the same two in both."""
     register("rolling", version="1")
@@ -346,9 +351,9 @@ def test_both_ways_follow_the_share_of_a_rollout(services: list[str]) -> None:
 
     with twins() as both, both.connections() as connections:
         for connection in connections:
-            waiting.until(lambda c=connection: b"200 OK" in c.ask(raw))
+            waiting.until(partial(is_found, connection, raw))
         answers = [Counter(comparable(each.ask(raw)) for _ in range(1000)) for each in connections]
-        hits = lane_hits(both.lane)
+        hits = fast_path_hits(both.fast)
 
     assert hits["lookup"] >= 1000
     assert set(answers[0]) == set(answers[1])

@@ -39,6 +39,7 @@ PAYMENT = {
     "artifact_path": "/tmp/saga_artifacts/payment-service/v1.3.0",
     "backup_path": "/tmp/saga_backups/payment-service/v1.2.3",
 }
+SHOWN = {**PAYMENT, "job_id": "deploy-payment-service-1.3.0-1", "actor": "ci", "trigger": "deploy"}
 
 
 def _add(**fields: Any) -> HistoryEntry:
@@ -46,7 +47,8 @@ def _add(**fields: Any) -> HistoryEntry:
 
 
 def _add_payment() -> HistoryEntry:
-    return _add(**{**PAYMENT, "timestamp": NOON, "running_version": "1.3.0"})
+    known = {"job_id": SHOWN["job_id"], "recorded_by": SHOWN["actor"]}
+    return _add(**{**PAYMENT, **known, "timestamp": NOON, "running_version": "1.3.0"})
 
 
 def _get(api: APIClient, path: str, **parameters: Any) -> Any:
@@ -71,18 +73,18 @@ def test_a_services_history_has_the_documented_shape(api: APIClient) -> None:
 
     answer = _get(api, "history/payment-service")
 
-    assert answer == {"service_name": "payment-service", "history": [PAYMENT], "total": 1}
-    assert list(answer["history"][0]) == list(PAYMENT)
+    assert answer == {"service_name": "payment-service", "history": [SHOWN], "total": 1}
+    assert list(answer["history"][0]) == list(SHOWN)
 
 
-def test_all_history_is_newest_first_with_ten_keys_each(api: APIClient) -> None:
+def test_all_history_is_newest_first_with_all_keys_each(api: APIClient) -> None:
     _add(service_name="gateway", timestamp=NOON - dt.timedelta(days=1), duration_seconds=None)
     _add_payment()
 
     answer = _get(api, "history")
 
     assert [entry["service_name"] for entry in answer["history"]] == ["payment-service", "gateway"]
-    assert set(answer["history"][1]) == set(PAYMENT)
+    assert set(answer["history"][1]) == set(SHOWN)
     assert answer["history"][1]["duration_seconds"] is None
     assert answer["history"][1]["artifact_path"] is None
     assert answer["total"] == 2
@@ -96,6 +98,25 @@ def test_entries_of_one_moment_come_in_the_order_of_their_rows(api: APIClient) -
     found = [entry["new_version"] for entry in _get(api, "history", limit=2)["history"]]
 
     assert found == ["3", "2"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "actor", "trigger"),
+    [
+        ({"kind": "deploy", "recorded_by": "anna"}, "anna", "deploy"),
+        ({"kind": "deploy", "recorded_by": "policy auto"}, "policy auto", "policy"),
+        ({"kind": "rollback", "recorded_by": ""}, None, "rollback"),
+        ({"kind": "reported", "recorded_by": "gateway"}, "gateway", "reported"),
+    ],
+)
+def test_an_entry_names_its_actor_and_trigger(
+    api: APIClient, fields: dict[str, str], actor: str | None, trigger: str
+) -> None:
+    _add(**fields)
+
+    entry = _get(api, "history")["history"][0]
+
+    assert (entry["actor"], entry["trigger"]) == (actor, trigger)
 
 
 def test_total_counts_all_matches_of_every_filter(api: APIClient) -> None:
@@ -332,7 +353,7 @@ def test_dora_takes_its_figures_from_what_happened(api: APIClient) -> None:
     assert _get(api, "statistics/dora", window="10d") == {
         "window": "10d",
         "deployments": 7,
-        "deployment_frequency_per_day": 0.5,
+        "deployment_frequency_per_day": 0.7,
         "lead_time_seconds": 20 * 60,
         "change_failure_rate": 42.86,
         "time_to_restore_seconds": 4 * 60,
@@ -350,6 +371,7 @@ HAPPENED = st.lists(
             "started_at": st.none() | MINUTES,
             "released_at": st.none() | MINUTES,
             "is_corrected": st.booleans(),
+            "has_reached_target": st.booleans(),
         }
     ),
     max_size=12,
@@ -365,7 +387,9 @@ def test_dora_agrees_with_its_definition_whatever_happened(happened: list[dict[s
         found = dora.figures(window=dt.timedelta(days=2), now=now)
         transaction.set_rollback(True)
 
-    deployments = [entry for entry in standing if entry.kind != "rollback"]
+    deployments = [
+        entry for entry in standing if entry.kind != "rollback" and entry.has_reached_target
+    ]
     failed = [entry for entry in deployments if _has_failed(entry, standing)]
     leads = [
         entry.timestamp - entry.released_at
@@ -400,6 +424,8 @@ def _following(entry: HistoryEntry, standing: list[HistoryEntry]) -> list[Histor
 
 def _has_failed(entry: HistoryEntry, standing: list[HistoryEntry]) -> bool:
     following = _following(entry, standing)
+    if not entry.has_reached_target:
+        return False
     return entry.status != "success" or bool(following and following[0].kind == "rollback")
 
 

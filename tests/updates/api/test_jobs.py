@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
+import threading
 from collections import Counter
 
 import pytest
@@ -16,6 +17,7 @@ from rest_framework.test import APIClient
 from registry.models import Service
 from registry.operations import ensure_service
 from tests import planning
+from tests.updates.rollouts import crashing
 from updates import errors, operations
 from updates.models import Job, JobTally, Step
 from updates.releases import recording
@@ -30,7 +32,7 @@ ALLOWED = {
     "queued": {"pause", "abort"},
     "running": {"pause", "promote", "abort"},
     "paused": {"resume", "promote", "abort"},
-    "rolling_back": set(),
+    "rolling_back": {"retry", "abort"},
     "succeeded": set(),
     "failed": {"retry"},
     "rolled_back": {"retry"},
@@ -221,6 +223,37 @@ def test_each_verb_has_an_answer_in_each_state(
         assert all(allowed in answer.json()["message"] for allowed in ALLOWED[status])
 
 
+def test_an_abort_during_the_rollback_leaves_everything_as_it_is(
+    api: APIClient, service: Service
+) -> None:
+    job = deploy(service)
+    put_in(job, "rolling_back")
+
+    answer = api.post(f"/api/v1/updates/jobs/{job.job_id}/abort").json()
+
+    assert answer["status"] == "failed"
+    assert "left as they are" in answer["error"]
+    assert deploy(service, "2.0.0").status == "queued"
+
+
+def test_a_job_that_needs_attention_names_the_target_until_it_is_acknowledged(
+    api: APIClient, service: Service
+) -> None:
+    job = deploy(service)
+    put_in(job, "failed")
+    entry = {"target": "web-2", "node": "far", "reason": "No worker.", "is_node_lost": True}
+    Job.objects.filter(pk=job.pk).update(needs_attention=True, attention=[entry])
+    path = f"/api/v1/updates/jobs/{job.job_id}"
+    before = api.get(path).json()
+
+    answer = api.post(f"{path}/acknowledge")
+
+    assert before["needs_attention"] == ["web-2"]
+    assert (answer.status_code, answer.json()["status"]) == (202, "failed")
+    assert "needs_attention" not in answer.json()
+    assert api.post(f"{path}/acknowledge").status_code == 409
+
+
 def test_only_a_full_promotion_has_a_meaning_while_nothing_waits(
     api: APIClient, service: Service
 ) -> None:
@@ -231,6 +264,38 @@ def test_only_a_full_promotion_has_a_meaning_while_nothing_waits(
 
     assert answer.status_code == 409
     assert "full promotion" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "soon"])
+def test_a_wait_out_of_range_is_refused(api: APIClient, service: Service, wait: str) -> None:
+    answer = api.get(f"/api/v1/updates/jobs/{deploy(service).job_id}", {"wait": wait})
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid wait")
+
+
+def test_a_job_that_is_over_is_not_waited_for(api: APIClient, service: Service) -> None:
+    job = deploy(service)
+    put_in(job, "succeeded")
+
+    answer = api.get(f"/api/v1/updates/jobs/{job.job_id}", {"wait": "60"})
+
+    assert answer.json()["status"] == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_poll_answers_once_the_job_changes(api: APIClient, service: Service) -> None:
+    job = deploy(service)
+    later = threading.Timer(
+        0.5,
+        crashing.in_a_transaction_of_its_own,
+        args=[lambda: operations.pause(job.job_id, by="anna")],
+    )
+    later.start()
+
+    answer = api.get(f"/api/v1/updates/jobs/{job.job_id}", {"wait": "60"})
+
+    later.join()
+    assert answer.json()["status"] == "paused"
 
 
 def test_a_retry_is_a_new_job(api: APIClient, service: Service) -> None:

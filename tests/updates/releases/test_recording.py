@@ -82,7 +82,7 @@ def _deploy(service: Service) -> None:
     ],
 )
 def test_a_release_that_was_never_verified_is_corrected_by_another_announcement(
-    change: dict[str, str],
+    change: dict[str, Any],
 ) -> None:
     service = factories.ServiceFactory.create()
     _announce(

@@ -28,6 +28,7 @@ def folders(tmp_path: Path, settings: Settings) -> None:
     settings.SAGA_BACKUPS_DIR = tmp_path / "backups"
     settings.SAGA_INSTALL_ROOT = tmp_path / "services"
     settings.SAGA_NODE_NAME = "local"
+    settings.SAGA_BAKE_SECONDS = 0
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
 from updates import errors, operations
 from updates.models import HistoryEntry, Job, Release, Step, Target
-from updates.rollouts import recovery
+from updates.rollouts import nodes, recovery
 
 BY_HAND = {"steps": [{"weight": 50, "pause_seconds": None}]}
 
@@ -159,7 +159,7 @@ def test_who_pauses_while_a_step_fails_does_not_resume_past_it(
     held: list[bool] = []
 
     def pause_once(path: str) -> None:
-        if not held:
+        if not held and path.endswith("/0"):
             crashing.in_a_transaction_of_its_own(lambda: held.append(_pause(job)))
 
     scene.on_health = pause_once
@@ -251,3 +251,59 @@ def test_a_way_back_may_be_tried_again(scene: scenes.Scene, shop: Service, stran
     assert again.pk == stranded.pk
     assert run(stranded).status == "rolled_back"
     assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_the_other_targets_go_back_when_one_cannot(scene: scenes.Scene, shop: Service) -> None:
+    """The second target's way back fails; the first one is restored all the same."""
+    first, second = shop.targets.all()
+    second.health_url = f"{scene.base_url}/nothing-here"
+    second.save()
+
+    job = run(scene.deploy(shop, "2.0.0"))
+
+    assert (job.status, job.needs_attention) == ("failed", True)
+    assert [entry["target"] for entry in job.attention] == [second.name]
+    assert crashing.current(Path(first.install_root)) == "1.0.0"
+    restored = job.steps.filter(target=first, is_way_back=True)
+    assert set(restored.values_list("status", flat=True)) == {"succeeded"}
+
+
+def test_a_rollback_that_lacked_a_node_goes_on_once_its_worker_returns(
+    shop: Service, stranded: Job
+) -> None:
+    lost = [{**entry, "is_node_lost": True} for entry in stranded.attention]
+    Job.objects.filter(pk=stranded.pk).update(attention=lost)
+    Target.objects.update(health_url="")
+
+    nodes.note_life(["node.local"])
+    recovery.sweep()
+
+    assert run(stranded).status == "rolled_back"
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+
+
+def test_retry_during_a_rollback_begins_it_anew(scene: scenes.Scene, shop: Service) -> None:
+    """The worker that is at a restore loses the job; the next one restores every target."""
+    job = canary(scene, shop)
+    operations.abort(job.job_id, by="anna")
+
+    again = operations.retry(job.job_id, by="anna")
+
+    assert again.pk == job.pk
+    assert run(job).status == "rolled_back"
+    assert versions(shop) == ["1.0.0", "1.0.0"]
+    assert job.steps.filter(is_way_back=True, message="The rollback began anew.").exists()
+
+
+def test_abort_during_a_rollback_leaves_the_targets_as_they_are(
+    scene: scenes.Scene, shop: Service
+) -> None:
+    job = canary(scene, shop)
+    operations.abort(job.job_id, by="anna")
+
+    operations.abort(job.job_id, by="berta")
+    job.refresh_from_db()
+
+    assert (job.status, job.needs_attention, job.acknowledged_by) == ("failed", False, "berta")
+    assert versions(shop) == ["2.0.0", "1.0.0"]
+    assert HistoryEntry.objects.get(job_id=job.job_id).running_version is None

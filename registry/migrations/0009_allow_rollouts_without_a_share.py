@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0006_note_changes_of_callers"),
+        ("registry", "0008_hold_work_by_leases"),
     ]
 
     operations = [

@@ -1,0 +1,281 @@
+"""Watch every switched instance until its job ends: heartbeat, health URL and metric.
+
+A round asks each watched target of one node. Rounds run every second or two, in a task of that node's
+worker, whatever the job is doing: a step of another target, a pause, or nothing. The runner adds rounds of
+its own before it drains a further target and before the job ends. So many failures of one target in a row
+as the strategy's ``failure_threshold`` turn the job around. An inconclusive check counts neither way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry import directory
+from registry.models import Instance
+from saga_project.shared import errors, wakeups
+from updates.models import Job, Step, Target, Watch
+from updates.rollouts import gates, nodes, strategies, transitions
+from updates.rollouts.strategies import Action
+from updates.step_context import CannotTell, StepFailed
+
+ROUND_SECONDS = 1.0
+#: A round that another worker has just made is not repeated.
+FRESH = dt.timedelta(seconds=0.8)
+#: How long a decision waits for a check that is inconclusive, or due on another node.
+PATIENCE_SECONDS = 60.0
+MAX_AT_ONCE = 8
+WATCHED = (Job.Status.RUNNING, Job.Status.PAUSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """How a target is. ``is_well`` is None where the check was inconclusive."""
+
+    is_well: bool | None
+    message: str = ""
+    has_heartbeat: bool = False
+
+
+def begin(step: Step) -> None:
+    """Watch the step's target from now on: its gate has opened, or it has none and is back in lookups."""
+    target = step.target
+    if target is None or step.is_way_back:
+        return
+    if step.name == (Action.HEALTH if target.has_health_gate else Action.UNDRAIN):
+        Watch.objects.get_or_create(
+            job=step.job,
+            target=target,
+            defaults={
+                "node": target.node,
+                "began_at": timezone.now(),
+                "has_heartbeat": target.is_registry_gate,
+            },
+        )
+
+
+# --- Rounds -----------------------------------------------------------------------------------------
+
+
+def ring_due() -> None:
+    """Ask a worker of each node for a round over its targets; called every second."""
+    due = Watch.objects.filter(_is_due(), job__status__in=WATCHED)
+    for job_pk, node in due.values_list("job_id", "node").distinct().order_by("job_id", "node"):
+        wakeups.ring("updates.watch", job_pk, queue=nodes.queue_of(node))
+
+
+def _is_due() -> Q:
+    return Q(checked_at=None) | Q(checked_at__lt=Now() - FRESH)
+
+
+def make_round(job_pk: int, *, node: str) -> None:
+    """Check the targets of one node, and turn the job around where one has failed too often."""
+    watches = _claim(job_pk, node)
+    if not watches:
+        return
+    with ThreadPoolExecutor(max_workers=min(MAX_AT_ONCE, len(watches))) as pool:
+        findings = list(pool.map(_find, watches))
+    _record(job_pk, list(zip(watches, findings, strict=True)))
+
+
+def _claim(job_pk: int, node: str) -> list[Watch]:
+    """Return the watches that are due, marked as checked now, so that no other round has them, too."""
+    with transaction.atomic():
+        due = Watch.objects.select_for_update(of=("self",), skip_locked=True).filter(
+            _is_due(), job=job_pk, node=node, job__status__in=WATCHED
+        )
+        watches = list(due.select_related("job__service", "target").order_by("pk"))
+        Watch.objects.filter(pk__in=[watch.pk for watch in watches]).update(checked_at=Now())
+    return watches
+
+
+def _record(job_pk: int, found: Sequence[tuple[Watch, Finding]]) -> None:
+    with transaction.atomic():
+        job = (
+            Job.objects.select_for_update(of=("self",))
+            .select_related("service", "release")
+            .filter(pk=job_pk, status__in=WATCHED)
+            .first()
+        )
+        if job is None:
+            return
+        for watch, finding in found:
+            _note(watch, finding)
+        threshold = strategies.read_options(job.strategy_options).failure_threshold
+        sick = next((watch for watch, _ in found if watch.failures >= threshold), None)
+        if sick is not None:
+            times = f"{sick.failures} times in a row" if sick.failures > 1 else "once"
+            reason = f"{sick.target.name} is not well after its switch ({times}): {sick.message}."
+            transitions.stop(job, reason=reason, now=timezone.now())
+
+
+def _note(watch: Watch, finding: Finding) -> None:
+    watch.is_well, watch.message = finding.is_well, finding.message
+    watch.has_heartbeat = watch.has_heartbeat or finding.has_heartbeat
+    if finding.is_well is not None:
+        watch.failures = 0 if finding.is_well else watch.failures + 1
+    watch.save(update_fields=["is_well", "message", "has_heartbeat", "failures"])
+
+
+def _find(watch: Watch) -> Finding:
+    """Ask for everything the target is watched by; touches no database."""
+    target = watch.target
+    if target.health_url and (fault := gates.probe(target.health_url)):
+        return Finding(is_well=False, message=fault)
+    heartbeat = _find_heartbeat(watch)
+    if heartbeat.is_well is not True or not target.metric_query or watch.job.is_promoted_fully:
+        return heartbeat
+    try:
+        gates.measure(target)
+    except StepFailed as exc:
+        return Finding(is_well=False, message=str(exc).removesuffix("."))
+    except CannotTell as exc:
+        return Finding(is_well=None, message=str(exc).removesuffix("."))
+    return heartbeat
+
+
+def _find_heartbeat(watch: Watch) -> Finding:
+    instance_id = watch.target.instance_id
+    if not instance_id:
+        return Finding(is_well=True)
+    try:
+        entry = directory.find(watch.job.service.name)
+    except errors.Unavailable as exc:
+        # A target that need not register is not held up by a registry that cannot be asked.
+        is_well = None if watch.target.is_registry_gate else True
+        return Finding(is_well=is_well, message=exc.message.removesuffix("."))
+    live = entry.live(directory.now_us()) if entry else []
+    row = next((row for row in live if row.instance_id == instance_id), None)
+    if row is None and watch.has_heartbeat:
+        return Finding(is_well=False, message=f"the heartbeat of instance {instance_id} expired")
+    if row is None:
+        return Finding(is_well=True)
+    has_heartbeat = row.last_heartbeat_at > watch.began_at
+    if row.health == Instance.Health.CRITICAL and (has_heartbeat or watch.has_heartbeat):
+        message = f"instance {instance_id} says that it is critical"
+        return Finding(is_well=False, message=message, has_heartbeat=has_heartbeat)
+    return Finding(is_well=True, has_heartbeat=has_heartbeat)
+
+
+# --- What the runner waits for ----------------------------------------------------------------------
+
+
+def settle(job: Job, *, node: str, seconds: float, wait: Callable[[float], None]) -> str:
+    """Watch for so long, and until every watched target was well in a check after that.
+
+    Raises CannotTell where a check stays inconclusive. A target that fails too often ends the step,
+    because the job turns around.
+    """
+    began_at, began = timezone.now() + dt.timedelta(seconds=seconds), time.monotonic()
+    while True:
+        make_round(job.pk, node=node)
+        watches = list(Watch.objects.filter(job=job).select_related("target"))
+        open_ones = [watch for watch in watches if not _is_settled(watch, began_at)]
+        elapsed = time.monotonic() - began
+        if not open_ones and elapsed >= seconds:
+            return (
+                f"All {len(watches)} watched targets are well." if watches else "None is watched."
+            )
+        is_failing = any(watch.is_well is False for watch in open_ones)
+        if elapsed > seconds + PATIENCE_SECONDS and not is_failing:
+            reason = open_ones[0].message or "no worker of its node has checked it"
+            raise CannotTell(f"{open_ones[0].target.name} cannot be checked: {reason}.")
+        wait(ROUND_SECONDS)
+
+
+def _is_settled(watch: Watch, since: dt.datetime) -> bool:
+    is_fresh = watch.checked_at is not None and watch.checked_at >= since - FRESH
+    return bool(is_fresh and watch.is_well)
+
+
+def wait_for_room(
+    job: Job,
+    target: Target,
+    *,
+    node: str,
+    deadline_seconds: float,
+    wait: Callable[[float], None],
+) -> None:
+    """Wait until taking the target out of service leaves enough others; raises CannotTell if it does not."""
+    others = _others(job, target)
+    if not others:
+        return
+    options = strategies.read_options(job.strategy_options)
+    planned = len({raw["target"] for raw in job.moves if raw["target"]})
+    allowed = strategies.max_unavailable(options, targets=planned)
+    ends_at = time.monotonic() + deadline_seconds
+    known = _sick_before(job, others, node=node)
+    while True:
+        make_round(job.pk, node=node)
+        sick = _sick(job, others, node=node).keys() - known
+        out = planned - len(others)
+        if not sick or out + len(sick) <= allowed:
+            return
+        if time.monotonic() > ends_at:
+            names = ", ".join(sorted(sick))
+            raise CannotTell(
+                f"{target.name} stays in service: of {planned} targets {allowed} may be out, and"
+                f" {names} is not well."
+            )
+        wait(ROUND_SECONDS)
+
+
+def _sick_before(job: Job, targets: Sequence[Target], *, node: str) -> set[str]:
+    """Return which targets were not well before the job touched the first; they hold nothing up."""
+    if job.sick_before is None:
+        job.sick_before = sorted(_sick(job, targets, node=node))
+        job.save(update_fields=["sick_before"])
+    return set(job.sick_before)
+
+
+def _others(job: Job, target: Target) -> list[Target]:
+    """Return the targets of the plan that no step is working on."""
+    begun = Q(name__in=(Action.DRAIN, Action.SWITCH), started_at__isnull=False)
+    mine = job.steps.filter(is_way_back=False).exclude(target=None)
+    working = {target.pk}
+    for pk in mine.filter(begun).values_list("target_id", flat=True).distinct():
+        left = mine.filter(target_id=pk, name__in=_IN_SERVICE_AGAIN).exclude(status__in=Step.ENDED)
+        if left.exists():
+            working.add(pk)
+    pks = set(mine.values_list("target_id", flat=True)) - working
+    return list(Target.objects.filter(pk__in=pks).order_by("position", "name"))
+
+
+_IN_SERVICE_AGAIN = (Action.SWITCH, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
+
+
+def _sick(job: Job, targets: Sequence[Target], *, node: str) -> dict[str, str]:
+    """Return why which of these targets are not well, those with the old version included."""
+    watches = {watch.target_id: watch for watch in Watch.objects.filter(job=job)}
+    sick = {}
+    for target in targets:
+        watch = watches.get(target.pk)
+        fault = watch.message if watch and watch.is_well is False else None
+        if watch is None:
+            fault = _fault_of_old(job, target, node=node)
+        if fault:
+            sick[target.name] = fault
+    return sick
+
+
+def _fault_of_old(job: Job, target: Target, *, node: str) -> str | None:
+    if not target.current_version:
+        return None
+    if target.health_url and target.node == node and (fault := gates.probe(target.health_url)):
+        return fault
+    if not target.instance_id:
+        return None
+    row = Instance.objects.filter(service=job.service_id, instance_id=target.instance_id).first()
+    if row is not None and row.state == Instance.State.EXPIRED:
+        return f"the heartbeat of instance {target.instance_id} expired"
+    if row is not None and row.health == Instance.Health.CRITICAL:
+        return f"instance {target.instance_id} says that it is critical"
+    return None
