@@ -48,7 +48,7 @@ SAGA_AUTH = env.str(
     validate=validate.OneOf(["open", "required"]),
 )
 ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
-# Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks.
+# Proxies with trusted X-Forwarded-For and X-Forwarded-Proto headers: addresses and networks.
 SAGA_TRUSTED_PROXIES: list[str] = env.list(
     "SAGA_TRUSTED_PROXIES", [], validate=configuration.check_networks
 )

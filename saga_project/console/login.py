@@ -25,7 +25,7 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]
     """
 
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """Return the failures at this address, or of this name on the same scale, whichever is more."""
+        """Return the failures at this address or of this name on the same scale; the larger number counts."""
         at_address = int(super().get_failures(request, credentials))
         of_name = _failures_of_name(request, credentials)
         return max(at_address, of_name * settings.AXES_FAILURE_LIMIT // FAILURES_OF_NAME)

@@ -34,7 +34,7 @@ def is_local(*, peer: str, host: str, http_version: str, header_names: Iterable[
 
 
 def is_forwarding_header(name: str) -> bool:
-    """Return whether a proxy adds this header, whose name is in lower case."""
+    """Return whether a proxy adds this header (name in lower case)."""
     return name in _FORWARDING or name.startswith("x-forwarded-")
 
 

@@ -35,5 +35,5 @@ def noted(origin: Origin) -> Iterator[None]:
 
 
 def note_token(prefix: str) -> None:
-    """Note whose token the request under way carries, for the audit trail."""
+    """Record the account of the current request's token, for the audit trail."""
     _origin.set(dataclasses.replace(_origin.get(), token_prefix=prefix))

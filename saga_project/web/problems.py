@@ -33,7 +33,7 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """``check`` is one of a few words, ``message`` a sentence for the person who must act."""
+    """``check`` is one of a few words, ``message`` a sentence that says what to do."""
 
     check: str
     level: Level
@@ -52,7 +52,7 @@ class Vitals:
 
 @dataclass
 class Memory:
-    """When each thing was last known to work, so that a Redis that was emptied alarms nobody."""
+    """The time at which each thing last worked, so that an emptied Redis raises no alarm."""
 
     started_at: float = field(default_factory=time.monotonic)
     seen_at: dict[str, float] = field(default_factory=dict)

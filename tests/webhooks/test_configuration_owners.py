@@ -1,4 +1,4 @@
-"""Whose configuration it is: the global one, a service's, and what a takeover drops."""
+"""Ownership of configurations: the global one, a service's, and what a takeover drops."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The gates before every job: release, signed statement, second person, calendar.
 
-They hold for deployments, rollbacks and retries alike, whichever way the request came. An override takes
+They hold for deployments, rollbacks and retries alike, on every route. An override takes
 a permission and a reason; it goes into the audit trail and into an event.
 """
 

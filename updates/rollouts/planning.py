@@ -19,7 +19,7 @@ CLEAN_UP = "clean up"
 AFTER_UNPACK, BEFORE_SWITCH = str(Hook.AFTER_UNPACK), str(Hook.BEFORE_SWITCH)
 AFTER_HEALTHY, AFTER_ROLLBACK = str(Hook.AFTER_HEALTHY), str(Hook.AFTER_ROLLBACK)
 STAGING = (FETCH, VERIFY, UNPACK, AFTER_UNPACK, BACK_UP)
-#: Steps whose failure is journaled and changes nothing else.
+#: Steps with failures that are journaled and change nothing else.
 HARMLESS = (CLEAN_UP, AFTER_ROLLBACK)
 #: Steps of a way back that must not stop it: the service runs without them.
 COURTESIES = (

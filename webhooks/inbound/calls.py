@@ -70,7 +70,7 @@ class Call:
 
     @property
     def signed_digest(self) -> str:
-        """The digest of a body whose signature covers nothing else; empty for any other call."""
+        """The digest of a body if the signature covers nothing else; empty for any other call."""
         if self.proof is not Proof.SIGNATURE or self.is_timestamped:
             return ""
         return hashlib.sha256(self.raw).hexdigest()

@@ -1,4 +1,4 @@
-"""Whose subscription it is: what others see, what keeps a service registered, what a takeover drops."""
+"""Ownership of subscriptions: what others see, what blocks deregistration, what a takeover drops."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def accept(api: APIClient, made: dict[str, Any], headers: Headers, *, value: Any
     return api.patch(f"{PATH}/{made['id']}", {"accepted": value}, format="json", headers=headers)
 
 
-# --- Who sees it ----------------------------------------------------------------------------------
+# --- Visibility -----------------------------------------------------------------------------------
 
 
 def test_a_third_account_does_not_see_a_subscription(

@@ -1,4 +1,4 @@
-"""Who is local, and which forwarded headers are believed: decided alike by the fast path and Django."""
+"""Local callers and trusted forwarded headers: the fast path and Django decide alike."""
 
 from __future__ import annotations
 

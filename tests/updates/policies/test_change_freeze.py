@@ -190,7 +190,7 @@ def test_each_way_waits_for_a_second_person(start: Start) -> None:
 
 
 def _signature(expires: str) -> str:
-    """Return a signature whose statement can be read; its bytes are no real ones."""
+    """Return a signature with a readable statement and invalid bytes."""
     return "\n".join(
         [
             "untrusted comment: signature",

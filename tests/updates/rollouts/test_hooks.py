@@ -21,7 +21,7 @@ LOG = ["/bin/sh", "-c", "echo $0 $SAGA_VERSION $SAGA_PREVIOUS_VERSION >> $SAGA_I
 
 @pytest.fixture
 def targets(transactional_db: None, scene: Scene, settings: Settings) -> list[Target]:
-    """Two targets whose every hook writes a line into the log of its root."""
+    """Two targets with hooks that write a line into the log of their root."""
     service = scene.add_service("shop", targets=2)
     commands = {f"log-{hook}": [*LOG, hook] for hook in hooks.Hook}
     settings.SAGA_RESTART_COMMANDS = {

@@ -28,7 +28,7 @@ Keep = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 
 
 def loads(raw: bytes, *, keep: Keep | None = None) -> Any:
-    """Return the document, of whose objects ``keep`` retains what is read; raises Unreadable."""
+    """Return the document with the fields that ``keep`` retains; raises Unreadable."""
     decoder = json.JSONDecoder(object_pairs_hook=keep, parse_int=_integer, strict=False)
     try:
         return decoder.decode(raw.decode("utf-8-sig", errors="replace"))

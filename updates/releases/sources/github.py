@@ -54,7 +54,7 @@ def read_release(item: Any, options: Mapping[str, Any]) -> Found | None:
 
 
 def _named(listed: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the files that are there; one whose upload has not ended is not."""
+    """Return the files with finished uploads."""
     files = (
         [asset for asset in listed if isinstance(asset, dict)] if isinstance(listed, list) else []
     )

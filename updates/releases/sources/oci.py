@@ -112,7 +112,7 @@ class _Registry:
         )
 
     def release(self, version: str, tag: str) -> Found:
-        """Return digest and time of a tag; a registry lists a tag whose image was deleted, too."""
+        """Return digest and time of a tag; a registry also lists tags of deleted images."""
         answer = self._get(
             f"{self._base}/v2/{self._repository}/manifests/{tag}", accept=MANIFESTS, may_lack=True
         )

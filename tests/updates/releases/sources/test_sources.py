@@ -437,7 +437,7 @@ def test_a_location_that_is_none_is_refused_without_a_call(
 
 
 def _serve_pages(server: HTTPServer, path: str, pages: list[Any]) -> None:
-    """Serve a list whose pages are joined by the ``Link`` header, each with its ETag."""
+    """Serve a list with pages joined by the ``Link`` header, each with its ETag."""
 
     def answer(request: Request) -> Response:
         number = int(request.args.get("page", "1"))
