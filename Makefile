@@ -28,7 +28,7 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
-	$(BIN)/python .ci/check_project.py paths commands pronouns
+	$(BIN)/python .ci/check_project.py paths commands classes pronouns
 
 bench: .venv/development.stamp var/bench/venv/stamp ## Measure Saga beside its own plain views and what others use
 	@exec $(BIN)/python -m bench.run $(ARGS)

@@ -50,7 +50,7 @@ def _record_report(event: Event, version: str) -> None:
         return
     release = Release.objects.filter(service__name=name, version=version).order_by("pk").first()
     records.record(
-        records.Outcome(
+        records.UpdateOutcome(
             service_name=name,
             kind=HistoryEntry.Kind.REPORTED,
             status=HistoryEntry.Status.SUCCESS,

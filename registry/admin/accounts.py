@@ -34,7 +34,7 @@ def _revoke(_request: HttpRequest, token: Token, _reason: str) -> None:
     accounts.revoke_token(token, at=timezone.now())
 
 
-REVOKE = verbs.Verb(
+REVOKE = verbs.AdminVerb(
     action="revoke_tokens",
     title="Revoke",
     consequence="Calls with these tokens are rejected from now on. This cannot be undone.",

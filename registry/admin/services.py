@@ -39,14 +39,14 @@ def _deregister(request: HttpRequest, service: Service, reason: str) -> None:
     )
 
 
-APPROVE = verbs.Verb(
+APPROVE = verbs.AdminVerb(
     action="approve_services",
     title="Approve",
     consequence="Lookups will find these services as long as they send heartbeats.",
     done="Approved",
     do=_approve,
 )
-REJECT = verbs.Verb(
+REJECT = verbs.AdminVerb(
     action="reject_services",
     title="Reject",
     consequence="Lookups will not find these services. Their heartbeats are still recorded.",
@@ -55,7 +55,7 @@ REJECT = verbs.Verb(
     has_reason=True,
     is_reason_needed=True,
 )
-DEREGISTER = verbs.Verb(
+DEREGISTER = verbs.AdminVerb(
     action="deregister_services",
     title="Deregister",
     consequence="These services and all their instances leave the registry now. They may register again.",

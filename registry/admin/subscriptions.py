@@ -29,21 +29,21 @@ def _cancel(request: HttpRequest, subscription: Subscription, _reason: str) -> N
     operations.cancel_subscription(subscription.pk, by=by, now=timezone.now())
 
 
-ACTIVATE = verbs.Verb(
+ACTIVATE = verbs.AdminVerb(
     action="activate_subscriptions",
     title="Activate",
     consequence="These subscribers are told of events from now on.",
     done="Activated",
     do=_activate,
 )
-SUSPEND = verbs.Verb(
+SUSPEND = verbs.AdminVerb(
     action="suspend_subscriptions",
     title="Suspend",
     consequence="These subscribers are told of nothing until they are activated again.",
     done="Suspended",
     do=_suspend,
 )
-CANCEL = verbs.Verb(
+CANCEL = verbs.AdminVerb(
     action="cancel_subscriptions",
     title="Cancel for good",
     consequence="These subscriptions end for good, and no longer keep their service from deregistering.",

@@ -22,7 +22,7 @@ from saga_project.shared.api.fields import TextField, WholeField
 
 CAPABILITIES = ("rest", "graphql", "grpc", "mcp")
 MAX_BULK = 1000
-Found = TypeVar("Found")
+ScanResult = TypeVar("ScanResult")
 STALE_HEADER = "X-Saga-Stale"
 
 
@@ -220,7 +220,9 @@ def _read_beat(name: str, data: dict[str, Any]) -> operations.Beat:
 # --- Reading, also while Redis is gone ------------------------------------------------------------
 
 
-def _or_stale(fresh: Callable[[], Found], stale: Callable[[], Found]) -> tuple[Found, float | None]:
+def _or_stale(
+    fresh: Callable[[], ScanResult], stale: Callable[[], ScanResult]
+) -> tuple[ScanResult, float | None]:
     """Return what is, or, with Redis gone and stale reads allowed, what was, and its age in seconds."""
     try:
         return fresh(), None

@@ -154,7 +154,7 @@ class ScaiControlView(api.SagaView):
     requires_service_account = True
 
 
-class RegisterView(ScaiControlView):
+class ScaiControlRegisterView(ScaiControlView):
     required_scopes = {
         "POST": "registry:manage",
         "PUT": "registry:manage",
@@ -203,7 +203,7 @@ class RegisterView(ScaiControlView):
         return Response(status=204)
 
 
-class HeartbeatView(ScaiControlView):
+class ScaiControlHeartbeatView(ScaiControlView):
     required_scopes = {"POST": "registry:manage"}
 
     @extend_schema(

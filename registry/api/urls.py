@@ -17,8 +17,8 @@ urlpatterns = [
     path("services/<str:name>/instances", saga.InstanceListView.as_view()),
     path("services/<str:name>/resolve", saga.ResolveView.as_view()),
     path("services/<str:name>/heartbeat", saga.HeartbeatView.as_view()),
-    path("registry/register", scaicontrol.RegisterView.as_view()),
-    path("registry/heartbeat", scaicontrol.HeartbeatView.as_view()),
+    path("registry/register", scaicontrol.ScaiControlRegisterView.as_view()),
+    path("registry/heartbeat", scaicontrol.ScaiControlHeartbeatView.as_view()),
     path("subscriptions", subscriptions.SubscriptionListView.as_view()),
     path("subscriptions/<str:subscription_id>", subscriptions.SubscriptionView.as_view()),
 ]

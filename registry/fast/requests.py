@@ -40,7 +40,7 @@ class HandOn(Exception):
 
 
 @dataclass(slots=True)
-class Renewal:
+class PendingRenewal:
     """Members to renew, and the body to answer with once Redis has renewed them.
 
     ``answer`` returns None where Django must answer after all.
@@ -122,7 +122,7 @@ def count(admission: Admission | None) -> None:
 # --- Heartbeats -----------------------------------------------------------------------------------
 
 
-def heartbeat(name: str, head: Head, body: bytes) -> Renewal:
+def heartbeat(name: str, head: Head, body: bytes) -> PendingRenewal:
     """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
     beat = _beat(name, _object(body)) if body else None
     admission = admit(head, "registry:manage")
@@ -139,7 +139,7 @@ def heartbeat(name: str, head: Head, body: bytes) -> Renewal:
     return _renewal_of(name, instance, content)
 
 
-def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> Renewal:
+def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> PendingRenewal:
     """Renew one, answer ``content``, and let memory see at once what the change channel will say."""
 
     def answer(beats: Sequence[int]) -> bytes | None:
@@ -149,10 +149,10 @@ def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> Renewal:
         instance.hear(at_us)
         return content
 
-    return Renewal([presence.member_of(name, instance.instance_id)], answer)
+    return PendingRenewal([presence.member_of(name, instance.instance_id)], answer)
 
 
-def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
+def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
     """The same for many; missing ones are named, so that the rest need not be handed on."""
     items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
@@ -188,7 +188,7 @@ def bulk_heartbeat(head: Head, body: bytes) -> Renewal:
         )
         return orjson.dumps(saga.bulk_refreshed_body(renewed))
 
-    return Renewal(members, answer)
+    return PendingRenewal(members, answer)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def _check_may_change(admission: Admission | None, name: str, entry: ServiceEntr
 # --- Registering ----------------------------------------------------------------------------------
 
 
-def registration(head: Head, body: bytes) -> Renewal | operations.Newcomer:
+def registration(head: Head, body: bytes) -> PendingRenewal | operations.Newcomer:
     """Renew an instance that registers as we know it already, or let in a service that we do not know."""
     wanted = _registration(_object(body))
     admission = admit(head, "registry:manage")

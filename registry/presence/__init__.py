@@ -41,7 +41,7 @@ from registry.presence.keys import (
     split_member,
 )
 from registry.presence.reading import (
-    Found,
+    ScanResult,
     heartbeats,
     last_heartbeat,
     read,
@@ -64,9 +64,9 @@ __all__ = [
     "SERVICES",
     "TTLS",
     "Change",
-    "Found",
     "Overdue",
     "Renewal",
+    "ScanResult",
     "Tick",
     "Told",
     "Wire",

@@ -17,7 +17,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Found:
+class ScanResult:
     """A service as Redis holds it: its document, and for each instance deadline and hold, in µs."""
 
     document: dict[str, Any]
@@ -26,7 +26,7 @@ class Found:
     floor_us: int
 
 
-def read(name: str) -> Found | None:
+def read(name: str) -> ScanResult | None:
     """Return a service from Redis, in two round trips; raises RedisUnavailable."""
     with connections.breaker.guard():
         client = connections.connection()
@@ -40,7 +40,7 @@ def read(name: str) -> Found | None:
             return None
         document: dict[str, Any] = orjson.loads(raw)
         scores, holds = _lives_of(client, document)
-    return Found(document=document, scores=scores, holds=holds, floor_us=int(floor_us or 0))
+    return ScanResult(document=document, scores=scores, holds=holds, floor_us=int(floor_us or 0))
 
 
 def _lives_of(client: Redis, document: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:

@@ -23,7 +23,7 @@ from django.conf import settings
 from django.http.request import validate_host
 
 from registry.fast import heartbeat_batcher, registration_batcher, rendered_lists, requests
-from registry.fast.requests import HandOn, Renewal
+from registry.fast.requests import HandOn, PendingRenewal
 from registry.operations import Newcomer, Registered
 from saga_project.shared import api, callers, counters, errors, request_heads
 from saga_project.shared.request_heads import Head
@@ -247,7 +247,7 @@ class FastPathProtocol(SharingProtocol):
             self._renew(requests.bulk_heartbeat(head, body), _BULK_BEATS, request)
         elif line == _REGISTER:
             work = requests.registration(head, body)
-            if isinstance(work, Renewal):
+            if isinstance(work, PendingRenewal):
                 self._renew(work, _REGISTRATIONS, request)
             else:
                 self._let_in(work, request)
@@ -258,7 +258,7 @@ class FastPathProtocol(SharingProtocol):
         else:
             raise HandOn
 
-    def _renew(self, renewal: Renewal, cell: int, request: _Request) -> None:
+    def _renew(self, renewal: PendingRenewal, cell: int, request: _Request) -> None:
         def told(beats: list[int] | errors.Unavailable) -> None:
             answer = beats if isinstance(beats, errors.Unavailable) else renewal.answer(beats)
             self._go_on(request, answer, cell)

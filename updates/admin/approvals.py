@@ -24,7 +24,7 @@ def _reject(request: HttpRequest, approval: Approval, reason: str) -> None:
     operations.reject(approval, by=by, reason=reason, now=timezone.now())
 
 
-APPROVE = verbs.Verb(
+APPROVE = verbs.AdminVerb(
     action="approve_updates",
     title="Approve",
     consequence="These releases are deployed as soon as the calendar allows.",
@@ -32,7 +32,7 @@ APPROVE = verbs.Verb(
     do=_approve,
     has_reason=True,
 )
-REJECT = verbs.Verb(
+REJECT = verbs.AdminVerb(
     action="reject_updates",
     title="Reject",
     consequence="No policy deploys these releases any more.",

@@ -29,8 +29,8 @@ def _correct_to(status: str) -> Callable[[HttpRequest, HistoryEntry, str], None]
     return correct
 
 
-def _correction(status: HistoryEntry.Status) -> verbs.Verb:
-    return verbs.Verb(
+def _correction(status: HistoryEntry.Status) -> verbs.AdminVerb:
+    return verbs.AdminVerb(
         action=f"correct_to_{status.value}",
         title=f"Correct to {status.label.lower()}",
         consequence="A new row takes the place of each of these; the old ones stay on record.",

@@ -51,7 +51,7 @@ def _queue(request: HttpRequest, release: Release, *, override: operations.Overr
     )
 
 
-QUARANTINE = verbs.Verb(
+QUARANTINE = verbs.AdminVerb(
     action="quarantine_releases",
     title="Quarantine",
     consequence="No policy deploys these releases until staff make them available again.",
@@ -60,7 +60,7 @@ QUARANTINE = verbs.Verb(
     has_reason=True,
     is_reason_needed=True,
 )
-WITHDRAW = verbs.Verb(
+WITHDRAW = verbs.AdminVerb(
     action="withdraw_releases",
     title="Withdraw",
     consequence="These releases cannot be deployed until staff make them available again.",
@@ -69,7 +69,7 @@ WITHDRAW = verbs.Verb(
     has_reason=True,
     is_reason_needed=True,
 )
-RELEASE = verbs.Verb(
+RELEASE = verbs.AdminVerb(
     action="make_releases_available",
     title="Make available again",
     consequence="Policies may deploy these releases again, also those that failed before.",
@@ -77,14 +77,14 @@ RELEASE = verbs.Verb(
     do=_make_available,
     has_reason=True,
 )
-DEPLOY = verbs.Verb(
+DEPLOY = verbs.AdminVerb(
     action="deploy_releases",
     title="Deploy",
     consequence="Each of these releases is deployed to its service, by the strategy of its policy.",
     done="Deployment queued",
     do=_deploy,
 )
-DEPLOY_ANYWAY = verbs.Verb(
+DEPLOY_ANYWAY = verbs.AdminVerb(
     action="deploy_releases_anyway",
     title="Deploy despite the calendar",
     consequence="Freezes and maintenance windows are overridden; your reason goes on the audit trail.",

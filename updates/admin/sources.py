@@ -23,7 +23,7 @@ def _check_now(_request: HttpRequest, source: Source, _reason: str) -> None:
     operations.check(source.service)
 
 
-CHECK = verbs.Verb(
+CHECK = verbs.AdminVerb(
     action="check_now",
     title="Check now",
     consequence="These sources are asked for new releases now, one after the other.",

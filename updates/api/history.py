@@ -125,13 +125,13 @@ def _page(request: Request, name: str | None) -> dict[str, Any]:
     }
 
 
-def _selection(request: Request, name: str | None) -> records.Selection:
+def _selection(request: Request, name: str | None) -> records.HistorySelection:
     status = api.read_text(request, "status")
     if status is not None and status not in HistoryEntry.Status.values:
         raise errors.InvalidStatus(
             f"'status' is one of {', '.join(HistoryEntry.Status.values)}.", field="status"
         )
-    selection = records.Selection(
+    selection = records.HistorySelection(
         service_name=name,
         status=status,
         since=api.read_time(request, "since"),

@@ -24,7 +24,7 @@ FIRST_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChainVerdict:
     entries: int
     last_digest: str
     fault: str | None
@@ -79,14 +79,14 @@ def digest(entry: AuditEntry) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def verify() -> Verdict:
+def verify() -> ChainVerdict:
     """Walk the whole chain and say where it breaks first."""
     previous, count = FIRST_DIGEST, 0
     for entry in AuditEntry.objects.order_by("sequence").iterator(chunk_size=2000):
         if fault := _fault(entry, expected_sequence=count + 1, previous=previous):
-            return Verdict(entries=count, last_digest=previous, fault=fault)
+            return ChainVerdict(entries=count, last_digest=previous, fault=fault)
         previous, count = entry.digest, count + 1
-    return Verdict(entries=count, last_digest=previous, fault=None)
+    return ChainVerdict(entries=count, last_digest=previous, fault=None)
 
 
 def _fault(entry: AuditEntry, *, expected_sequence: int, previous: str) -> str | None:

@@ -14,7 +14,7 @@ SECONDS_A_DAY = 86400
 
 
 @dataclass(frozen=True)
-class Figures:
+class DoraMetrics:
     """Over one window; the last three are None where there is nothing to take them from.
 
     ``deployments`` are changes that reached a target, or that a service reported; rollbacks by hand are left
@@ -70,18 +70,18 @@ WHERE kind <> 'rollback' AND has_reached_target AND timestamp >= %(since)s
 """
 
 
-def figures(*, window: dt.timedelta, now: dt.datetime) -> Figures:
+def figures(*, window: dt.timedelta, now: dt.datetime) -> DoraMetrics:
     return _add_up(window, records.period(since=now - window))
 
 
 @functools.lru_cache(maxsize=64)
-def _add_up(window: dt.timedelta, period: records.Period) -> Figures:
+def _add_up(window: dt.timedelta, period: records.Period) -> DoraMetrics:
     """Kept while nothing is added and nothing leaves the window: it reads every entry in it."""
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, {"since": period.first_at})
         deployments, failed, lead_time, restore = cursor.fetchone()
     days = window.total_seconds() / SECONDS_A_DAY
-    return Figures(
+    return DoraMetrics(
         deployments=deployments,
         deployment_frequency_per_day=round(deployments / days, 4),
         lead_time_seconds=None if lead_time is None else round(lead_time.total_seconds()),

@@ -21,7 +21,7 @@ CHUNK_ROWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class UpdateOutcome:
     """How one update ended. ``running_version`` is what runs afterwards, None if unknown.
 
     ``duration_seconds`` leaves out ``paused_seconds``.
@@ -48,7 +48,7 @@ class Outcome:
     has_reached_target: bool = True
 
 
-def record(outcome: Outcome) -> HistoryEntry:
+def record(outcome: UpdateOutcome) -> HistoryEntry:
     """Append the outcome inside the caller's transaction; a second time for the same job changes nothing."""
     lock(outcome.service_name)
     if outcome.job_id is not None:
@@ -80,7 +80,7 @@ def deployed_version(service_name: str) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class HistorySelection:
     """A filter of entries: ``since`` is inclusive, ``until`` exclusive."""
 
     service_name: str | None = None
@@ -121,7 +121,7 @@ def is_known(service_name: str) -> bool:
     )
 
 
-def select(selection: Selection) -> QuerySet[HistoryEntry]:
+def select(selection: HistorySelection) -> QuerySet[HistoryEntry]:
     """Return the standing entries that are wanted, newest first."""
     wanted = {
         "service_name": selection.service_name,
@@ -133,7 +133,7 @@ def select(selection: Selection) -> QuerySet[HistoryEntry]:
     return HistoryEntry.objects.filter(**conditions).standing().newest_first()
 
 
-def count(selection: Selection) -> int:
+def count(selection: HistorySelection) -> int:
     """Return how many entries there are; without times it is known without counting."""
     if selection.since is not None or selection.until is not None:
         return select(selection).count()
@@ -169,12 +169,12 @@ def period(*, since: dt.datetime) -> Period:
     return Period(first_at, int(standing), corrections, newest_id)
 
 
-def rows(selection: Selection, *, limit: int, offset: int = 0) -> list[Row]:
+def rows(selection: HistorySelection, *, limit: int, offset: int = 0) -> list[Row]:
     return list(select(selection).values_list(*COLUMNS.values())[offset : offset + limit])
 
 
 def stream(
-    selection: Selection, *, limit: int | None, columns: Collection[Column]
+    selection: HistorySelection, *, limit: int | None, columns: Collection[Column]
 ) -> Iterator[list[Row]]:
     """Yield the rows in chunks, each read by a query of its own.
 
@@ -198,7 +198,7 @@ def stream(
 _PLACE = (Cast("timestamp", TextField()), "id")
 
 
-def _after(selection: Selection, last: Row | None) -> QuerySet[HistoryEntry]:
+def _after(selection: HistorySelection, last: Row | None) -> QuerySet[HistoryEntry]:
     entries = select(selection)
     return entries if last is None else entries.filter(TupleLessThan(("timestamp", "id"), last))
 

@@ -54,7 +54,7 @@ def _of_period(period: records.Period) -> Statistics:
     """
     if period.first_at is None:
         return _add_up([])
-    entries = records.select(records.Selection(since=period.first_at))
+    entries = records.select(records.HistorySelection(since=period.first_at))
     count = functools.partial(Count, "id")
     timed, seconds = Count("duration_seconds"), Sum("duration_seconds")
     return _add_up(_tallies(entries, count, timed=timed, seconds=seconds))

@@ -55,7 +55,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Freeze:
+class FreezePeriod:
     """From ``starts_at`` up to, not including, ``ends_at``; both in UTC."""
 
     name: str
@@ -80,7 +80,7 @@ class Calendar:
     """Without windows every moment is welcome, but for freezes."""
 
     windows: tuple[Window, ...] = ()
-    freezes: tuple[Freeze, ...] = ()
+    freezes: tuple[FreezePeriod, ...] = ()
 
     def judge(self, now: dt.datetime) -> Verdict:
         reason = self._obstacle(now)

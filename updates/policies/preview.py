@@ -61,9 +61,9 @@ def _window(row: MaintenanceWindow) -> calendar.Window:
     )
 
 
-def _freeze(row: Freeze) -> calendar.Freeze:
+def _freeze(row: Freeze) -> calendar.FreezePeriod:
     zone = zoneinfo.ZoneInfo(row.time_zone)
-    return calendar.Freeze(
+    return calendar.FreezePeriod(
         name=row.name,
         starts_at=calendar.instant(row.starts_on, row.starts_at, zone),
         ends_at=calendar.instant(row.ends_on, row.ends_at, zone, is_second=True),

@@ -256,7 +256,7 @@ def _record(job: Job, *, now: dt.datetime) -> None:
     is_fetched = job.artifact_sha256 and job.artifact_type != Release.ArtifactType.IMAGE
     running = job.version if succeeded else (None if _is_mixed(job) else previous)
     records.record(
-        records.Outcome(
+        records.UpdateOutcome(
             service_name=job.service.name,
             kind=job.kind,
             status=_history_status(job),

@@ -21,7 +21,7 @@ from saga_project.shared import api, errors, http_client
 from webhooks import operations
 from webhooks.errors import ConfigurationNotFound
 from webhooks.inbound import bodies, calls
-from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.calls import Call, CallAnswer
 from webhooks.inbound.senders import github
 from webhooks.models import GLOBAL
 from webhooks.signatures import Proof
@@ -79,10 +79,10 @@ class WebhookView(api.SagaView):
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
         if self.call is not None:
-            self._keep(self.call, Answer(response.status_code, response.data))
+            self._keep(self.call, CallAnswer(response.status_code, response.data))
         return response
 
-    def _keep(self, call: Call, answer: Answer) -> None:
+    def _keep(self, call: Call, answer: CallAnswer) -> None:
         try:
             calls.refuse(call, answer, now=timezone.now())
         except (OperationalError, InterfaceError):
@@ -175,7 +175,7 @@ class CheckUpdatesView(WebhookView):
         return self.receive(request)
 
 
-class HealthView(WebhookView):
+class HealthReportView(WebhookView):
     route = "health"
     required_scopes = {"POST": "webhooks:send"}
 

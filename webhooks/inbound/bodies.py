@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from saga_project.shared import api
-from saga_project.shared.api.fields import FlagField
+from saga_project.shared.api.fields import FlagField, TextField
 from webhooks.outbound.channels.notification import SEVERITIES
 
 HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
@@ -23,18 +23,6 @@ LIFECYCLE_EVENTS = (
     "deployed",
 )
 MAX_MESSAGE_LENGTH = 65_536
-
-
-class TextField(serializers.CharField):
-    """A string as it came, and nothing that merely could be read as one."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"trim_whitespace": False, **kwargs})
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return str(super().to_internal_value(data))
 
 
 class OptionalTextField(TextField):

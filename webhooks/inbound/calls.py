@@ -111,7 +111,7 @@ def _canonical(document: dict[str, Any]) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class CallAnswer:
     status: int
     body: dict[str, Any]
 
@@ -209,7 +209,7 @@ def check_may_change(call: Call) -> None:
 # --- Keeping --------------------------------------------------------------------------------------
 
 
-def act_once(call: Call, effect: Callable[[], Answer], *, now: dt.datetime) -> Answer:
+def act_once(call: Call, effect: Callable[[], CallAnswer], *, now: dt.datetime) -> CallAnswer:
     """Store the call, its effect and its event in one transaction, and return the answer.
 
     Of many copies with one message id the first acts; the others wait for it on the unique index
@@ -242,26 +242,26 @@ def first_of(call: Call) -> InboundCall | None:
     ).first()
 
 
-def keep_answer(row: InboundCall, answer: Answer) -> None:
+def keep_answer(row: InboundCall, answer: CallAnswer) -> None:
     row.status, row.answer = answer.status, answer.body
     row.save(update_fields=["status", "answer"])
 
 
-def repeat(call: Call, *, now: dt.datetime) -> Answer:
-    """Answer a message that was here before with its first answer; raises MessageDiffers."""
+def repeat(call: Call, *, now: dt.datetime) -> CallAnswer:
+    """CallAnswer a message that was here before with its first answer; raises MessageDiffers."""
     first = first_of(call)
     if first is None or first.request_digest != call.digest:
         raise errors.MessageDiffers(
             f"The message id '{call.message_id}' came with another body before.", field="message_id"
         )
-    answer = Answer(first.status or 202, first.answer)
+    answer = CallAnswer(first.status or 202, first.answer)
     row = _row(call, verdict=Verdict.REPEATED, now=now)
     row.status, row.answer = answer.status, answer.body
     row.save(force_insert=True)
     return answer
 
 
-def refuse(call: Call, answer: Answer, *, now: dt.datetime) -> None:
+def refuse(call: Call, answer: CallAnswer, *, now: dt.datetime) -> None:
     """Keep a call that changed nothing. Its body is cut, since a replay has no effect."""
     row = _row(call, verdict=Verdict.REFUSED, now=now)
     row.status, row.answer = answer.status, answer.body

@@ -17,7 +17,7 @@ from saga_project.shared import api
 from updates.models import Approval, Job
 from webhooks import errors, event_constructors
 from webhooks.inbound import bodies, calls
-from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.calls import Call, CallAnswer
 from webhooks.inbound.senders import github
 from webhooks.operations import configuration, notifications
 
@@ -36,7 +36,7 @@ ANNOUNCED = (
 REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
 
 
-def receive(call: Call, *, now: dt.datetime) -> Answer:
+def receive(call: Call, *, now: dt.datetime) -> CallAnswer:
     """Act on a call with a verified signature; raises what its route rejects."""
     if github.IGNORED in call.fields and call.route == "update":
         return calls.act_once(call, partial(_ignore, call), now=now)
@@ -46,17 +46,17 @@ def receive(call: Call, *, now: dt.datetime) -> Answer:
     return ROUTES[call.route](call, data, now)
 
 
-def _ignore(call: Call) -> Answer:
-    return Answer(202, {"status": "ignored", "message": call.fields[github.IGNORED]})
+def _ignore(call: Call) -> CallAnswer:
+    return CallAnswer(202, {"status": "ignored", "message": call.fields[github.IGNORED]})
 
 
-def _hear(call: Call, news: Data) -> Answer:
+def _hear(call: Call, news: Data) -> CallAnswer:
     """Follow what a sender says of its own release, as the service's source would read it."""
     service = _service_to_be(call)
     heard = updates.operations.hear(service, updates.operations.News(**news), by=call.actor)
     if heard.ignored:
-        return Answer(202, {"status": "ignored", "message": heard.ignored})
-    return Answer(
+        return CallAnswer(202, {"status": "ignored", "message": heard.ignored})
+    return CallAnswer(
         202,
         {
             "status": "accepted",
@@ -88,15 +88,15 @@ def _announcement(data: Data) -> updates.operations.Announcement:
     return updates.operations.Announcement(size_bytes=data.get("size"), **known)
 
 
-def _update(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _update(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     names.check_version(data["version"])
     return calls.act_once(call, partial(_announce, call, data), now=now)
 
 
-def _announce(call: Call, data: Data) -> Answer:
+def _announce(call: Call, data: Data) -> CallAnswer:
     service = _service_to_be(call)
     updates.operations.announce(service, _announcement(data), by=call.actor)
-    return Answer(
+    return CallAnswer(
         202,
         {
             "status": "accepted",
@@ -107,7 +107,7 @@ def _announce(call: Call, data: Data) -> Answer:
     )
 
 
-def _check_updates(call: Call, _: Data, now: dt.datetime) -> Answer:
+def _check_updates(call: Call, _: Data, now: dt.datetime) -> CallAnswer:
     """Ask the source, which is a call over the network, and only then open the transaction."""
     if calls.first_of(call) is not None:
         return calls.repeat(call, now=now)
@@ -115,8 +115,8 @@ def _check_updates(call: Call, _: Data, now: dt.datetime) -> Answer:
     return calls.act_once(call, partial(_checked, result), now=now)
 
 
-def _checked(result: updates.operations.CheckResult) -> Answer:
-    return Answer(
+def _checked(result: updates.operations.CheckResult) -> CallAnswer:
+    return CallAnswer(
         200,
         {
             "status": "checked",
@@ -132,12 +132,12 @@ def _checked(result: updates.operations.CheckResult) -> Answer:
 # --- Jobs -----------------------------------------------------------------------------------------
 
 
-def _deploy(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _deploy(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     names.check_version(data["version"])
     return calls.act_once(call, partial(_queue_deployment, call, data), now=now)
 
 
-def _queue_deployment(call: Call, data: Data) -> Answer:
+def _queue_deployment(call: Call, data: Data) -> CallAnswer:
     asked = updates.operations.deploy_or_ask(
         _service_to_be(call),
         _announcement(data),
@@ -158,11 +158,11 @@ def _leave(call: Call, data: Data) -> updates.operations.Leave:
     )
 
 
-def _rollback(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _rollback(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     return calls.act_once(call, partial(_queue_rollback, call, data), now=now)
 
 
-def _queue_rollback(call: Call, data: Data) -> Answer:
+def _queue_rollback(call: Call, data: Data) -> CallAnswer:
     service = known_service(call.service_name)
     asked = updates.operations.roll_back_or_ask(
         service, data.get("version"), by=call.actor, leave=_leave(call, data)
@@ -170,10 +170,10 @@ def _queue_rollback(call: Call, data: Data) -> Answer:
     return _job_answer(asked, f"Rollback process started for service {service.name}")
 
 
-def _job_answer(asked: Job | Approval, message: str) -> Answer:
+def _job_answer(asked: Job | Approval, message: str) -> CallAnswer:
     if isinstance(asked, Approval):
         return _approval_answer(asked)
-    return Answer(
+    return CallAnswer(
         202,
         {
             "status": "accepted",
@@ -185,10 +185,10 @@ def _job_answer(asked: Job | Approval, message: str) -> Answer:
     )
 
 
-def _approval_answer(approval: Approval) -> Answer:
+def _approval_answer(approval: Approval) -> CallAnswer:
     name, version = approval.service.name, approval.release.version
     verb = "Rollback" if approval.kind == Job.Kind.ROLLBACK else "Deployment"
-    return Answer(
+    return CallAnswer(
         202,
         {
             "status": "awaiting_approval",
@@ -230,12 +230,12 @@ def _is_version(text: str) -> bool:
     return True
 
 
-def _health(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _health(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     at = _read_time(data, now)
     return calls.act_once(call, partial(_record_health, call, data, at, now), now=now)
 
 
-def _record_health(call: Call, data: Data, at: dt.datetime, now: dt.datetime) -> Answer:
+def _record_health(call: Call, data: Data, at: dt.datetime, now: dt.datetime) -> CallAnswer:
     service, details = known_service(call.service_name), data.get("details", {})
     if registry.operations.note_report(service.name, at=at, now=now):
         note = details.get("message")
@@ -246,7 +246,7 @@ def _record_health(call: Call, data: Data, at: dt.datetime, now: dt.datetime) ->
             note=note[:1000] if isinstance(note, str) else "",
         )
         _record_version(service, details, now)
-    return Answer(
+    return CallAnswer(
         200, {"status": "received", "message": f"Health status updated for {service.name}"}
     )
 
@@ -257,12 +257,12 @@ def _record_version(service: Service, details: Data, now: dt.datetime) -> None:
         registry.operations.record_version(service.name, version=version, at=now)
 
 
-def _lifecycle(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _lifecycle(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     at = _read_time(data, now)
     return calls.act_once(call, partial(_record_lifecycle, call, data, at, now), now=now)
 
 
-def _record_lifecycle(call: Call, data: Data, at: dt.datetime, now: dt.datetime) -> Answer:
+def _record_lifecycle(call: Call, data: Data, at: dt.datetime, now: dt.datetime) -> CallAnswer:
     service, details = known_service(call.service_name), data.get("details", {})
     if service.status == Service.Status.DEREGISTERED:
         raise ServiceNotFound(f"Service '{service.name}' not found in registry")
@@ -272,7 +272,7 @@ def _record_lifecycle(call: Call, data: Data, at: dt.datetime, now: dt.datetime)
     events.publish(
         event_constructors.lifecycle(service.name, event=data["event"], details=details, at=at)
     )
-    return Answer(
+    return CallAnswer(
         200, {"status": "received", "message": f"Lifecycle event processed for {service.name}"}
     )
 
@@ -280,7 +280,7 @@ def _record_lifecycle(call: Call, data: Data, at: dt.datetime, now: dt.datetime)
 # --- Telling and configuring ----------------------------------------------------------------------
 
 
-def _notify(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _notify(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     known_service(call.service_name)
     return notifications.notify(
         call,
@@ -291,7 +291,7 @@ def _notify(call: Call, data: Data, now: dt.datetime) -> Answer:
     )
 
 
-def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
+def _config(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
     document = call.document or {}
     is_removal = "secret" in document and document["secret"] is None
     change = configuration.ConfigurationChange(
@@ -304,7 +304,9 @@ def _config(call: Call, data: Data, now: dt.datetime) -> Answer:
     return calls.act_once(call, partial(_configure, call, change, now), now=now)
 
 
-def _configure(call: Call, change: configuration.ConfigurationChange, now: dt.datetime) -> Answer:
+def _configure(
+    call: Call, change: configuration.ConfigurationChange, now: dt.datetime
+) -> CallAnswer:
     service = _service_to_be(call) if call.service_name else None
     configuration.put(service, change, by=call.caller, now=now)
     what = (
@@ -312,10 +314,10 @@ def _configure(call: Call, change: configuration.ConfigurationChange, now: dt.da
         if call.service_name
         else "Global webhook configuration updated"
     )
-    return Answer(200, {"status": "configured", "message": what})
+    return CallAnswer(200, {"status": "configured", "message": what})
 
 
-ROUTES: dict[str, Callable[[Call, Data, dt.datetime], Answer]] = {
+ROUTES: dict[str, Callable[[Call, Data, dt.datetime], CallAnswer]] = {
     "update": _update,
     "check-updates": _check_updates,
     "health": _health,

@@ -12,22 +12,24 @@ from registry.models import Service
 from saga_project.shared import wakeups
 from webhooks import errors
 from webhooks.inbound import calls
-from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.calls import Call, CallAnswer
 from webhooks.models import Attempt, Delivery, Endpoint, InboundCall, receiver_of
 from webhooks.outbound import attempts, channels, claims, sender
 from webhooks.outbound.channels.notification import Notification
-from webhooks.outbound.retry_schedule import Fate, Judgement
+from webhooks.outbound.retry_schedule import DeliveryDecision, Fate
 
 QUICK_SECONDS = 5.0
 
 
-def notify(call: Call, *, channel: str, message: str, severity: str, now: dt.datetime) -> Answer:
+def notify(
+    call: Call, *, channel: str, message: str, severity: str, now: dt.datetime
+) -> CallAnswer:
     """Send a message via one of the service's channels; raises ChannelNotConfigured.
 
     The answer is ``sent`` only when the receiver took it, ``queued`` where it will be tried again.
     """
     endpoint = find_endpoint(call.service_name, channel)
-    queued = Answer(
+    queued = CallAnswer(
         202, {"status": "queued", "message": f"Notification will be sent via {channel}"}
     )
     with transaction.atomic(durable=True):
@@ -86,17 +88,19 @@ def make_delivery(endpoint: Endpoint, notification: Notification, *, kind: str) 
 
 
 def _conclude(
-    row: InboundCall, queued: Answer, judgement: Judgement | None, *, channel: str
-) -> Answer:
+    row: InboundCall, queued: CallAnswer, judgement: DeliveryDecision | None, *, channel: str
+) -> CallAnswer:
     if judgement is None or judgement.fate is Fate.RETRY:
         return queued
     if judgement.fate is Fate.DELIVERED:
-        answer = Answer(200, {"status": "sent", "message": f"Notification sent via {channel}"})
+        answer = CallAnswer(200, {"status": "sent", "message": f"Notification sent via {channel}"})
     else:
         rejection = errors.NotificationRejected(
             f"The receiver behind channel '{channel}' did not take it. {judgement.reason}"
         )
-        answer = Answer(rejection.status, {"error": rejection.error, "message": rejection.message})
+        answer = CallAnswer(
+            rejection.status, {"error": rejection.error, "message": rejection.message}
+        )
     calls.keep_answer(row, answer)
     return answer
 

@@ -19,7 +19,7 @@ from saga_project.shared import api, crypto, http_client
 from saga_project.shared import errors as saga_errors
 from webhooks import errors
 from webhooks.inbound import calls
-from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.calls import Call, CallAnswer
 from webhooks.models import GitHubHook, InboundCall
 from webhooks.operations import inbound
 from webhooks.signatures import Proof
@@ -163,6 +163,6 @@ def _act(call: Call, *, now: dt.datetime) -> int:
         inbound.receive(call, now=now)
     except saga_errors.SagaError as exc:
         body = {"error": exc.error, "message": exc.message}
-        calls.refuse(call, Answer(api.status_of(exc), body), now=now)
+        calls.refuse(call, CallAnswer(api.status_of(exc), body), now=now)
         return 0
     return 1

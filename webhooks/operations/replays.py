@@ -14,7 +14,7 @@ from saga_project.shared import api, wakeups
 from updates.history import audit
 from webhooks import errors
 from webhooks.inbound import calls
-from webhooks.inbound.calls import Answer, Call
+from webhooks.inbound.calls import Call, CallAnswer
 from webhooks.models import Delivery, InboundCall, receiver_of
 from webhooks.operations import inbound
 
@@ -71,7 +71,7 @@ PERMISSIONS = {
 }
 
 
-def replay_call(call_id: uuid.UUID, *, by: calls.Person, now: dt.datetime) -> Answer:
+def replay_call(call_id: uuid.UUID, *, by: calls.Person, now: dt.datetime) -> CallAnswer:
     """Act on a kept call once more, as the person that replays it; raises NotReplayable, ReplayNotAllowed.
 
     It carries no message id, since the point of it is to act again, and none of what the call once

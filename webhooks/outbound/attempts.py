@@ -17,12 +17,12 @@ from registry.models import Subscription
 from webhooks import event_constructors
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.outbound import metrics, retry_schedule, sender
-from webhooks.outbound.retry_schedule import Fate, Judgement
+from webhooks.outbound.retry_schedule import DeliveryDecision, Fate
 
 logger = logging.getLogger(__name__)
 
 
-def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, Judgement]:
+def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, DeliveryDecision]:
     """Keep the attempts and take each delivery where its judgement leads, all in one transaction.
 
     A result is dropped if another worker has acquired the lease: the other one's counts.
@@ -48,7 +48,7 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, Judgement]:
     return judgements
 
 
-def _judge(sent: sender.Sent, *, kind: str) -> Judgement:
+def _judge(sent: sender.Sent, *, kind: str) -> DeliveryDecision:
     judgement = retry_schedule.judge(
         sent.outcome,
         attempt_count=sent.parcel.attempt_count,
@@ -57,7 +57,7 @@ def _judge(sent: sender.Sent, *, kind: str) -> Judgement:
     )
     if kind == Delivery.Kind.TEST and judgement.fate is Fate.RETRY:
         # Staff see the answer at once, so there is no retry.
-        return Judgement(Fate.DEAD, judgement.reason)
+        return DeliveryDecision(Fate.DEAD, judgement.reason)
     return judgement
 
 
@@ -72,7 +72,7 @@ def _attempt(sent: sender.Sent) -> Attempt:
     )
 
 
-def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judgement]) -> None:
+def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecision]) -> None:
     """Settle what was taken: most are, so they cost one statement."""
     for reason in {judgements[row.pk].reason for row in rows}:
         ids = [row.pk for row in rows if judgements[row.pk].reason == reason]
@@ -85,7 +85,7 @@ def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judgement]) ->
         )
 
 
-def _move(row: Delivery, judgement: Judgement) -> None:
+def _move(row: Delivery, judgement: DeliveryDecision) -> None:
     now = timezone.now()
     fields: dict[str, Any] = {"lease": None, "lease_expires_at": None, "reason": judgement.reason}
     if judgement.fate is Fate.RETRY:
@@ -108,7 +108,9 @@ def _disable(row: Delivery, *, now: dt.datetime) -> None:
         ).update(state=Subscription.State.SUSPENDED, updated_at=now)
 
 
-def _tell_of_the_dead(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judgement]) -> None:
+def _tell_of_the_dead(
+    rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecision]
+) -> None:
     """Publish what died; the death of such news is no news, or two dead receivers would never rest."""
     events.publish(
         *(
@@ -125,7 +127,7 @@ def _tell_of_the_dead(rows: Sequence[Delivery], judgements: dict[uuid.UUID, Judg
     )
 
 
-def _log(row: Delivery, sent: sender.Sent, judgement: Judgement) -> None:
+def _log(row: Delivery, sent: sender.Sent, judgement: DeliveryDecision) -> None:
     level = logging.INFO if judgement.fate is Fate.DELIVERED else logging.WARNING
     logger.log(
         level,

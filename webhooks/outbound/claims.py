@@ -20,7 +20,7 @@ from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
 from webhooks.outbound import channels
-from webhooks.outbound.retry_schedule import Outcome
+from webhooks.outbound.retry_schedule import AttemptOutcome
 
 PLACES = 2
 BATCH = 25
@@ -44,7 +44,7 @@ class Parcel:
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
     is_standard: bool
     begin_until: float
-    foregone: Outcome | None = None
+    foregone: AttemptOutcome | None = None
 
 
 def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]:
@@ -151,7 +151,7 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Liv
     is_event = delivery.kind == Delivery.Kind.EVENT
     is_standard = is_event or channels.is_standard(delivery.topic)
     obstacle = _obstacle(delivery)
-    foregone = Outcome(error=obstacle, is_refused=True) if obstacle else None
+    foregone = AttemptOutcome(error=obstacle, is_refused=True) if obstacle else None
     known: list[str] = []
     if is_standard and foregone is None:
         known, foregone = _secrets_of(delivery, live=live)
@@ -181,7 +181,7 @@ def _obstacle(delivery: Delivery) -> str:
     return ""
 
 
-def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], Outcome | None]:
+def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], AttemptOutcome | None]:
     """Return the secrets to sign with, or an outcome where they cannot be read."""
     try:
         if delivery.subscription is None:
@@ -189,7 +189,7 @@ def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], Outcome |
         sealed = delivery.subscription.sealed_secret
         return [crypto.decrypt(sealed)] if sealed else [], None
     except crypto.SecretUnreadable as exc:
-        return [], Outcome(error=exc.message)
+        return [], AttemptOutcome(error=exc.message)
 
 
 def release(parcel: Parcel) -> None:

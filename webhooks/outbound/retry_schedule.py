@@ -27,7 +27,7 @@ class Fate(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
+class AttemptOutcome:
     """The result of one attempt: a status, or the reason why there is none."""
 
     status: int | None = None
@@ -39,7 +39,7 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class DeliveryDecision:
     fate: Fate
     reason: str
     retry_in_seconds: float = 0.0
@@ -47,39 +47,43 @@ class Judgement:
 
 
 def judge(
-    outcome: Outcome, *, attempt_count: int, now: dt.datetime, chance: float = 0.5
-) -> Judgement:
+    outcome: AttemptOutcome, *, attempt_count: int, now: dt.datetime, chance: float = 0.5
+) -> DeliveryDecision:
     """Return what follows from the ``attempt_count``-th attempt; ``chance`` (0-1) spreads the retries."""
     if outcome.is_refused:
-        return Judgement(Fate.DEAD, outcome.error)
+        return DeliveryDecision(Fate.DEAD, outcome.error)
     if outcome.status is None:
         return _retry(outcome, outcome.error, attempt_count, now, chance)
     if 200 <= outcome.status < 300 and FAILED_IN_BODY in outcome.answer:
         reason = f"The receiver answered {outcome.status}, and in the body that delivery failed."
         return _retry(outcome, reason, attempt_count, now, chance)
     if 200 <= outcome.status < 300 or outcome.status == CONFLICT:
-        return Judgement(Fate.DELIVERED, f"The receiver answered {outcome.status}.")
+        return DeliveryDecision(Fate.DELIVERED, f"The receiver answered {outcome.status}.")
     if outcome.status == GONE:
         reason = "The receiver answered 410: it is gone, and is not called again."
-        return Judgement(Fate.DEAD, reason, is_gone=True)
+        return DeliveryDecision(Fate.DEAD, reason, is_gone=True)
     if outcome.status in RETRIED or outcome.status >= 500:
         reason = f"The receiver answered {outcome.status}."
         return _retry(outcome, reason, attempt_count, now, chance)
     if 300 <= outcome.status < 400:
         reason = f"The receiver answered {outcome.status}; redirects are not followed."
-        return Judgement(Fate.DEAD, reason)
-    return Judgement(Fate.DEAD, f"The receiver answered {outcome.status}: it refuses for good.")
+        return DeliveryDecision(Fate.DEAD, reason)
+    return DeliveryDecision(
+        Fate.DEAD, f"The receiver answered {outcome.status}: it refuses for good."
+    )
 
 
 def _retry(
-    outcome: Outcome, reason: str, attempt_count: int, now: dt.datetime, chance: float
-) -> Judgement:
+    outcome: AttemptOutcome, reason: str, attempt_count: int, now: dt.datetime, chance: float
+) -> DeliveryDecision:
     if attempt_count > len(RETRY_SECONDS):
-        return Judgement(Fate.DEAD, f"{reason} That was the last of {attempt_count} attempts.")
+        return DeliveryDecision(
+            Fate.DEAD, f"{reason} That was the last of {attempt_count} attempts."
+        )
     wait = _retry_after(outcome.headers, now)
     if wait is None:
         wait = RETRY_SECONDS[attempt_count - 1] * (1 + JITTER_SHARE * (2 * chance - 1))
-    return Judgement(Fate.RETRY, reason, retry_in_seconds=wait)
+    return DeliveryDecision(Fate.RETRY, reason, retry_in_seconds=wait)
 
 
 def _retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from saga_project.shared import errors, http_client
 from webhooks import signatures
 from webhooks.outbound import claims
-from webhooks.outbound.retry_schedule import Outcome
+from webhooks.outbound.retry_schedule import AttemptOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ MAX_ANSWER_BYTES = 2048
 @dataclasses.dataclass(frozen=True)
 class Sent:
     parcel: claims.Parcel
-    outcome: Outcome
+    outcome: AttemptOutcome
     started_at: dt.datetime
 
 
@@ -35,7 +35,7 @@ def send(parcel: claims.Parcel, *, timeout_seconds: float = TIMEOUT_SECONDS) -> 
     return Sent(parcel, dataclasses.replace(outcome, duration_ms=duration_ms), started_at)
 
 
-def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> Outcome:
+def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> AttemptOutcome:
     try:
         response = http_client.request(
             "POST",
@@ -48,13 +48,13 @@ def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> 
             truncate=True,
         )
     except errors.InvalidRequest as exc:
-        return Outcome(error=exc.message, is_refused=True)
+        return AttemptOutcome(error=exc.message, is_refused=True)
     except errors.SagaError as exc:
-        return Outcome(error=exc.message)
+        return AttemptOutcome(error=exc.message)
     except Exception:
         logger.exception("delivery broke", extra={"delivery_id": str(parcel.delivery_id)})
-        return Outcome(error="Saga failed to make the call; its log says why.")
-    return Outcome(
+        return AttemptOutcome(error="Saga failed to make the call; its log says why.")
+    return AttemptOutcome(
         status=response.status,
         headers=response.headers,
         answer=response.body.decode("utf-8", "replace").replace("\x00", "\ufffd"),

@@ -30,7 +30,7 @@ SLOT_RENEWED_EVERY_SECONDS = 4.0
 Results = queue.SimpleQueue[sender.Sent | claims.Parcel]
 
 
-class Lane:
+class ReceiverQueue:
     """One receiver's queue in this process, and the threads that empty it: as many as it has places."""
 
     def __init__(self, *, places: int, results: Results) -> None:
@@ -78,7 +78,7 @@ class Drain:
         self.slot = slot
         self.renewed_at = time.monotonic()
         self.results: Results = queue.SimpleQueue()
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, ReceiverQueue] = {}
         self.ends_at = time.monotonic() + DRAIN_SECONDS
         self.claimed_at = 0.0
         self.sent_count = 0
@@ -114,7 +114,7 @@ class Drain:
         self.claimed_at = time.monotonic()
         for places, parcels in claims.claim(lanes=wanted, room=room):
             lane = self.lanes.setdefault(
-                parcels[0].receiver, Lane(places=places, results=self.results)
+                parcels[0].receiver, ReceiverQueue(places=places, results=self.results)
             )
             lane.feed(parcels, pool=self.pool)
 

@@ -21,7 +21,7 @@ MAX_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verb:
+class AdminVerb:
     """``action`` is the name of the admin's action, ``do`` what it does to one row, given a reason."""
 
     action: str
@@ -34,7 +34,7 @@ class Verb:
 
 
 def carry_out(
-    admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any], verb: Verb
+    admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any], verb: AdminVerb
 ) -> HttpResponse | None:
     """Ask on the first call, act on the confirmed one, and say for each row what came of it."""
     reason = request.POST.get("reason", "").strip()[:MAX_REASON_LENGTH]
@@ -56,7 +56,7 @@ def ask(
     admin: ModelAdmin,
     request: HttpRequest,
     rows: QuerySet[Any],
-    verb: Verb,
+    verb: AdminVerb,
     *,
     is_reason_missing: bool = False,
 ) -> TemplateResponse:

@@ -24,7 +24,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 waits += 1
                 if waits == MAX_WAITS or not watch.is_answering():
                     raise
-        raise watch.NoAnswer
+        raise watch.DatabaseSilent
 
 
 def watch_over() -> watch.Watch:

@@ -36,7 +36,7 @@ def is_answering() -> bool:
     return _is_answering.is_set()
 
 
-class NoAnswer(psycopg.OperationalError):
+class DatabaseSilent(psycopg.OperationalError):
     def __init__(self) -> None:
         super().__init__("PostgreSQL does not answer")
 
@@ -49,7 +49,7 @@ class WatchedConnection(psycopg.Connection[Any]):
     ) -> RV:
         try:
             return super().wait(_until(self._is_hopeless, gen), interval, timeout)
-        except NoAnswer:
+        except DatabaseSilent:
             self.pgconn.finish()
             raise
 
@@ -71,7 +71,7 @@ def _until(is_hopeless: Callable[[int], bool], gen: PQGen[RV]) -> PQGen[RV]:
             ready = yield wanted
             silences = 0 if ready else silences + 1
             if silences and is_hopeless(silences):
-                raise NoAnswer
+                raise DatabaseSilent
             wanted = gen.send(ready)
     except StopIteration as end:
         result: RV = end.value
@@ -126,7 +126,7 @@ class Watch:
         if self._connection is not None:
             try:
                 self._connection.execute("SELECT 1")
-            except NoAnswer:
+            except DatabaseSilent:
                 raise
             except psycopg.Error:
                 self._disconnect()

@@ -212,7 +212,7 @@ def test_history_refuses_to_be_changed(change: str) -> None:
 
 
 def test_a_job_is_recorded_once() -> None:
-    outcome = records.Outcome(
+    outcome = records.UpdateOutcome(
         service_name="payment-service",
         kind="deploy",
         status="success",
@@ -537,7 +537,7 @@ def test_all_services_are_exported_together(api: APIClient) -> None:
 def test_a_time_is_printed_by_postgresql_as_everywhere_else(moment: dt.datetime) -> None:
     entry = _add(timestamp=moment)
 
-    assert records.rows(records.Selection(), limit=1)[0][3] == api_words.zulu(moment)
+    assert records.rows(records.HistorySelection(), limit=1)[0][3] == api_words.zulu(moment)
     assert entry.timestamp == moment
 
 
@@ -547,13 +547,15 @@ def test_a_time_is_printed_by_postgresql_as_everywhere_else(moment: dt.datetime)
 @pytest.mark.parametrize(
     ("selection", "index"),
     [
-        (records.Selection(), "history_newest"),
-        (records.Selection(service_name="payment-service"), "history_of_service"),
-        (records.Selection(status="failed"), "history_of_status"),
-        (records.Selection(since=NOON), "history_newest"),
+        (records.HistorySelection(), "history_newest"),
+        (records.HistorySelection(service_name="payment-service"), "history_of_service"),
+        (records.HistorySelection(status="failed"), "history_of_status"),
+        (records.HistorySelection(since=NOON), "history_newest"),
     ],
 )
-def test_every_selection_reads_along_an_index(selection: records.Selection, index: str) -> None:
+def test_every_selection_reads_along_an_index(
+    selection: records.HistorySelection, index: str
+) -> None:
     HistoryEntry.objects.bulk_create(
         factories.HistoryEntryFactory.build(
             service_name="payment-service" if number % 20 == 0 else f"service-{number % 50}",

@@ -48,7 +48,7 @@ def test_an_untouched_trail_verifies() -> None:
 
 
 def test_an_empty_trail_verifies() -> None:
-    assert audit.verify() == audit.Verdict(0, audit.FIRST_DIGEST, None)
+    assert audit.verify() == audit.ChainVerdict(0, audit.FIRST_DIGEST, None)
 
 
 @pytest.mark.parametrize(

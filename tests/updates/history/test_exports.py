@@ -40,7 +40,7 @@ def test_every_cell_is_quoted_as_pythons_writer_does_it() -> None:
         exports.CSV_LINE,
     ]
 
-    rows = records.stream(records.Selection(), limit=None, columns=columns)
+    rows = records.stream(records.HistorySelection(), limit=None, columns=columns)
 
     for text, cell, line in itertools.chain.from_iterable(rows):
         assert cell == _as_python_writes(str(text))
@@ -53,7 +53,7 @@ def test_a_file_is_read_back_as_it_was_written() -> None:
         service_name="payment", old_version=None, artifact_url='https://x/"a",b', checksum="c\r\nd"
     )
 
-    lines = records.stream(records.Selection(), limit=None, columns=[exports.CSV_LINE])
+    lines = records.stream(records.HistorySelection(), limit=None, columns=[exports.CSV_LINE])
     body = b"".join(exports.as_csv(lines)).decode()
 
     header, row = csv.reader(io.StringIO(body, newline=""), strict=True)

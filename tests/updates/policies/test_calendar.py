@@ -53,7 +53,9 @@ WINDOWS = st.builds(
     zone=st.sampled_from(ZONES),
 )
 FREEZES = st.builds(
-    lambda start, hours: calendar.Freeze("code freeze", start, start + dt.timedelta(hours=hours)),
+    lambda start, hours: calendar.FreezePeriod(
+        "code freeze", start, start + dt.timedelta(hours=hours)
+    ),
     HOT_MOMENTS,
     st.integers(min_value=1, max_value=1000),
 )
@@ -125,7 +127,9 @@ def test_a_freeze_beats_an_open_window_and_says_when_the_next_one_opens() -> Non
     frozen = calendar.Calendar(
         windows=(_window("20:00", 60, zone=UTC),),
         freezes=(
-            calendar.Freeze("Christmas", _at("2026-12-24T00:00:00Z"), _at("2026-12-27T20:30:00Z")),
+            calendar.FreezePeriod(
+                "Christmas", _at("2026-12-24T00:00:00Z"), _at("2026-12-27T20:30:00Z")
+            ),
         ),
     )
 
@@ -136,8 +140,8 @@ def test_a_freeze_beats_an_open_window_and_says_when_the_next_one_opens() -> Non
 
 
 def test_freezes_that_follow_each_other_are_one() -> None:
-    first = calendar.Freeze("one", _at("2026-05-01T00:00:00Z"), _at("2026-05-02T00:00:00Z"))
-    second = calendar.Freeze("two", _at("2026-05-02T00:00:00Z"), _at("2026-05-03T00:00:00Z"))
+    first = calendar.FreezePeriod("one", _at("2026-05-01T00:00:00Z"), _at("2026-05-02T00:00:00Z"))
+    second = calendar.FreezePeriod("two", _at("2026-05-02T00:00:00Z"), _at("2026-05-03T00:00:00Z"))
 
     found = calendar.Calendar(freezes=(second, first)).judge(_at("2026-05-01T12:00:00Z"))
 
@@ -145,7 +149,9 @@ def test_freezes_that_follow_each_other_are_one() -> None:
 
 
 def test_a_freeze_of_years_opens_nothing() -> None:
-    for_good = calendar.Freeze("retired", _at("2026-01-01T00:00:00Z"), _at("2036-01-01T00:00:00Z"))
+    for_good = calendar.FreezePeriod(
+        "retired", _at("2026-01-01T00:00:00Z"), _at("2036-01-01T00:00:00Z")
+    )
 
     assert (
         calendar.Calendar(freezes=(for_good,)).judge(_at("2026-05-01T00:00:00Z")).opens_at is None
@@ -154,7 +160,7 @@ def test_a_freeze_of_years_opens_nothing() -> None:
 
 @given(st.lists(WINDOWS, max_size=3), st.lists(FREEZES, max_size=3), HOT_MOMENTS)
 def test_the_promised_moment_is_welcome_and_none_before_it(
-    windows: list[calendar.Window], freezes: list[calendar.Freeze], now: dt.datetime
+    windows: list[calendar.Window], freezes: list[calendar.FreezePeriod], now: dt.datetime
 ) -> None:
     found = calendar.Calendar(tuple(windows), tuple(freezes))
     verdict = found.judge(now)

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhooks.outbound import retry_schedule
-from webhooks.outbound.retry_schedule import Fate, Outcome
+from webhooks.outbound.retry_schedule import AttemptOutcome, Fate
 
 NOW = dt.datetime(2026, 1, 15, 10, 30, tzinfo=dt.UTC)
 
 
 def judge(
     status: int | None, *, attempt: int = 1, chance: float = 0.5, retry_after: str | None = None
-) -> retry_schedule.Judgement:
+) -> retry_schedule.DeliveryDecision:
     headers = {} if retry_after is None else {"retry-after": retry_after}
-    outcome = Outcome(status=status, headers=headers, error="" if status else "No answer.")
+    outcome = AttemptOutcome(status=status, headers=headers, error="" if status else "No answer.")
     return retry_schedule.judge(outcome, attempt_count=attempt, now=NOW, chance=chance)
 
 
@@ -44,7 +44,7 @@ def test_gone_switches_the_endpoint_off() -> None:
 
 
 def test_what_the_guard_refuses_is_dead_at_once() -> None:
-    outcome = Outcome(error="The URL leads inside.", is_refused=True)
+    outcome = AttemptOutcome(error="The URL leads inside.", is_refused=True)
 
     judgement = retry_schedule.judge(outcome, attempt_count=1, now=NOW)
 

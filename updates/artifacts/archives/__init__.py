@@ -10,10 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from updates.artifacts.archives import streams, tar, zips
-from updates.artifacts.archives.extraction import DEFAULT_LIMITS, Entry, Extraction, Limits
+from updates.artifacts.archives.extraction import DEFAULT_LIMITS, ArchiveEntry, Extraction, Limits
 from updates.artifacts.archives.refusals import HostileArchive
 
-__all__ = ["DEFAULT_LIMITS", "KINDS", "Entry", "HostileArchive", "Limits", "kind_of", "unpack"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "KINDS",
+    "ArchiveEntry",
+    "HostileArchive",
+    "Limits",
+    "kind_of",
+    "unpack",
+]
 
 ZIP = "zip"
 #: How the content of a tar begins, and what reads it, by kind.
@@ -54,7 +62,7 @@ def unpack(
     into: Path,
     limits: Limits = DEFAULT_LIMITS,
     checkpoint: Callable[[], None] = lambda: None,
-) -> list[Entry]:
+) -> list[ArchiveEntry]:
     """Extract the archive into the empty folder ``into`` and return its files with their digests.
 
     ``checkpoint`` is called between chunks and may raise to stop. Raises HostileArchive, with a text that

@@ -32,7 +32,7 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ArchiveEntry:
     """One file: its path below the folder with ``/``, size, mode and SHA-256 in hexadecimal.
 
     A symbolic link has the path that it holds in ``link``, and neither size nor digest.
@@ -47,12 +47,12 @@ class Entry:
 
 class Extraction:
     def __init__(self, into: Path, limits: Limits, checkpoint: Callable[[], None]) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[ArchiveEntry] = []
         self._into = into
         self.limits = limits
         self._checkpoint = checkpoint
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._files: dict[tuple[str, ...], Entry] = {}
+        self._files: dict[tuple[str, ...], ArchiveEntry] = {}
         self._links: dict[tuple[str, ...], str] = {}
         self._count = 0
         self._bytes = 0
@@ -142,7 +142,7 @@ class Extraction:
                 raise HostileArchive("name used twice", name) from None
             finally:
                 os.close(folder)
-            self.entries.append(Entry(path=name, size=0, mode=0o777, sha256="", link=target))
+            self.entries.append(ArchiveEntry(path=name, size=0, mode=0o777, sha256="", link=target))
 
     def _new_name(self, name: str) -> tuple[str, ...]:
         """Return the parts of a name that nothing has yet."""
@@ -194,7 +194,7 @@ class Extraction:
 
     def _write(
         self, folder: int, parts: tuple[str, ...], mode: int, chunks: Iterable[bytes], name: str
-    ) -> Entry:
+    ) -> ArchiveEntry:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
             descriptor = os.open(parts[-1], flags, 0o600, dir_fd=folder)
@@ -210,7 +210,7 @@ class Extraction:
                 digest.update(chunk)
                 size += len(chunk)
             os.fchmod(file.fileno(), mode)
-        return Entry(path="/".join(parts), size=size, mode=mode, sha256=digest.hexdigest())
+        return ArchiveEntry(path="/".join(parts), size=size, mode=mode, sha256=digest.hexdigest())
 
     def _count_bytes(self, size: int, name: str) -> None:
         self._bytes += size

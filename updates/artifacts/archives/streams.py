@@ -79,7 +79,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class Stream:
+class DecompressedStream:
     """Exact reads of what a compressed file holds."""
 
     def __init__(
@@ -164,17 +164,17 @@ def plain(file: IO[bytes], _limits: Limits) -> Readable:
     return file
 
 
-def gzip(file: IO[bytes], limits: Limits) -> Stream:
-    return Stream(file, limits, GZIP_MAGIC, _Gunzip)
+def gzip(file: IO[bytes], limits: Limits) -> DecompressedStream:
+    return DecompressedStream(file, limits, GZIP_MAGIC, _Gunzip)
 
 
-def xz(file: IO[bytes], limits: Limits) -> Stream:
-    return Stream(file, limits, XZ_MAGIC, _unxz)
+def xz(file: IO[bytes], limits: Limits) -> DecompressedStream:
+    return DecompressedStream(file, limits, XZ_MAGIC, _unxz)
 
 
-def bzip2(file: IO[bytes], limits: Limits) -> Stream:
-    return Stream(file, limits, BZIP2_MAGIC, bz2.BZ2Decompressor)
+def bzip2(file: IO[bytes], limits: Limits) -> DecompressedStream:
+    return DecompressedStream(file, limits, BZIP2_MAGIC, bz2.BZ2Decompressor)
 
 
-def zstd(file: IO[bytes], limits: Limits) -> Stream:
-    return Stream(file, limits, (ZSTD_MAGIC, *_ZSTD_SKIPPABLE), _unzstd)
+def zstd(file: IO[bytes], limits: Limits) -> DecompressedStream:
+    return DecompressedStream(file, limits, (ZSTD_MAGIC, *_ZSTD_SKIPPABLE), _unzstd)

@@ -53,7 +53,7 @@ def make(
 
 def _fill(
     part: Path, release: Path, manifest: manifests.Manifest, checkpoint: Callable[[], None]
-) -> tuple[archives.Entry, ...]:
+) -> tuple[archives.ArchiveEntry, ...]:
     entries = _copy(release, part / "release", manifest, checkpoint)
     if entries != manifest.entries and entries != _as_it_is(release, entries, checkpoint):
         raise StepFailed(f"The backup of {manifest.version} came out unlike what runs.")
@@ -80,7 +80,7 @@ def manifest_of(service_name: str, version: str) -> manifests.Manifest | None:
 
 def _copy(
     source: Path, to: Path, manifest: manifests.Manifest, checkpoint: Callable[[], None]
-) -> tuple[archives.Entry, ...]:
+) -> tuple[archives.ArchiveEntry, ...]:
     """Copy what the manifest names, files before links, and bring it to the disk."""
     entries = sorted(manifest.entries, key=lambda entry: bool(entry.link))
     paths = [entry.path for entry in entries if _is_there(source / entry.path, entry)]
@@ -96,14 +96,14 @@ def _copy(
     return manifests.describe(to, paths, checkpoint)
 
 
-def _is_there(path: Path, entry: archives.Entry) -> bool:
+def _is_there(path: Path, entry: archives.ArchiveEntry) -> bool:
     """A file in the place of a link, or a link in the place of a file, is none of the release's."""
     return path.is_symlink() if entry.link else path.is_file() and not path.is_symlink()
 
 
 def _as_it_is(
-    release: Path, entries: Iterable[archives.Entry], checkpoint: Callable[[], None]
-) -> tuple[archives.Entry, ...]:
+    release: Path, entries: Iterable[archives.ArchiveEntry], checkpoint: Callable[[], None]
+) -> tuple[archives.ArchiveEntry, ...]:
     return manifests.describe(release, [entry.path for entry in entries], checkpoint)
 
 

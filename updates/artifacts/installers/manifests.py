@@ -19,7 +19,7 @@ class Manifest:
 
     version: str
     artifact_sha256: str
-    entries: tuple[archives.Entry, ...]
+    entries: tuple[archives.ArchiveEntry, ...]
 
     def to_json(self) -> bytes:
         document = {
@@ -38,7 +38,7 @@ def read(path: Path) -> Manifest | None:
         return Manifest(
             version=document["version"],
             artifact_sha256=document["artifact_sha256"],
-            entries=tuple(archives.Entry(**entry) for entry in document["files"]),
+            entries=tuple(archives.ArchiveEntry(**entry) for entry in document["files"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -46,19 +46,19 @@ def read(path: Path) -> Manifest | None:
 
 def describe(
     folder: Path, paths: Iterable[str], checkpoint: Callable[[], None]
-) -> tuple[archives.Entry, ...]:
+) -> tuple[archives.ArchiveEntry, ...]:
     """Return the entries of files as they are now."""
     return tuple(_entry(folder, path, checkpoint) for path in paths)
 
 
-def _entry(folder: Path, path: str, checkpoint: Callable[[], None]) -> archives.Entry:
+def _entry(folder: Path, path: str, checkpoint: Callable[[], None]) -> archives.ArchiveEntry:
     status = (folder / path).lstat()
     if stat.S_ISLNK(status.st_mode):
         link = str((folder / path).readlink())
-        return archives.Entry(path=path, size=0, mode=0o777, sha256="", link=link)
+        return archives.ArchiveEntry(path=path, size=0, mode=0o777, sha256="", link=link)
     mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
     digest = files.sha256(folder / path, checkpoint)
-    return archives.Entry(path=path, size=status.st_size, mode=mode, sha256=digest)
+    return archives.ArchiveEntry(path=path, size=status.st_size, mode=mode, sha256=digest)
 
 
 def fault(manifest: Manifest | None, folder: Path, checkpoint: Callable[[], None]) -> str | None:

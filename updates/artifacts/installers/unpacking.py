@@ -33,7 +33,7 @@ UNKNOWN_SUFFIXES = (
 WHOLE_SUFFIXES = (".jar", ".war", ".ear", ".whl", ".apk", ".nupkg", ".vsix", ".pyz", ".pex", ".xpi")
 
 
-def put_files(work: Work, artifact: store.Artifact, part: Path) -> list[archives.Entry]:
+def put_files(work: Work, artifact: store.Artifact, part: Path) -> list[archives.ArchiveEntry]:
     kind = _archive_kind(work, artifact.path)
     if kind is None:
         return [_put_single_file(work, artifact.path, part)]
@@ -75,7 +75,7 @@ def _archive_kind(work: Work, path: Path) -> str | None:
     return found
 
 
-def _put_single_file(work: Work, source: Path, part: Path) -> archives.Entry:
+def _put_single_file(work: Work, source: Path, part: Path) -> archives.ArchiveEntry:
     path = part / file_name(work)
     shutil.copyfile(source, path)
     path.chmod(0o755)

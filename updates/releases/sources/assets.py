@@ -19,28 +19,30 @@ MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
-class Choice:
+class AssetChoice:
     """The file, or why there is none; with neither, the release has no files yet."""
 
     asset: Mapping[str, Any] | None = None
     problem: str = ""
 
 
-def choose(named: Sequence[tuple[str, Mapping[str, Any]]], pattern: str) -> Choice:
+def choose(named: Sequence[tuple[str, Mapping[str, Any]]], pattern: str) -> AssetChoice:
     """Return the one file that ``pattern`` (a glob) names; without it the only archive, or the only file."""
     if pattern:
         fit = [pair for pair in named if fnmatch.fnmatchcase(pair[0], pattern)]
         fit = [pair for pair in fit if not is_companion(pair[0])] or fit
         if not fit and named:
-            return Choice(problem=f"No file fits the asset pattern {pattern}: {_names(named)}.")
+            return AssetChoice(
+                problem=f"No file fits the asset pattern {pattern}: {_names(named)}."
+            )
     else:
         files = [pair for pair in named if not is_companion(pair[0])]
         fit = [pair for pair in files if pair[0].lower().endswith(ARCHIVES)] or files
     if len(fit) > 1:
-        return Choice(
+        return AssetChoice(
             problem=f"Several files fit: {_names(fit)}. Name one by the source's option 'asset'."
         )
-    return Choice(asset=fit[0][1]) if fit else Choice()
+    return AssetChoice(asset=fit[0][1]) if fit else AssetChoice()
 
 
 def is_companion(name: str) -> bool:

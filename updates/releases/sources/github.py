@@ -22,7 +22,7 @@ _LOCATION = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 def ask(query: Query) -> Answer:
     if _LOCATION.fullmatch(query.location) is None:
         raise SourceUnavailable("The location must be owner/repository.")
-    reader = pages.Reader(
+    reader = pages.PageReader(
         accept="application/vnd.github+json",
         authorization=exchange.authorization(query.token),
     )

@@ -30,7 +30,7 @@ class Pages:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class PageReader:
     """Follows the ``Link`` header to the end of a list, or to the bound of pages and seconds."""
 
     accept: str = "application/json"

@@ -71,7 +71,7 @@ def test_who_waits_is_told_and_the_connection_is_closed(
     with watch.WatchedConnection.connect(**parameters) as waiter:
         proxy.freeze()
 
-        with pytest.raises(watch.NoAnswer):
+        with pytest.raises(watch.DatabaseSilent):
             waiter.execute("SELECT 1")
 
         assert waiter.closed
@@ -83,7 +83,7 @@ def test_who_comes_during_an_outage_is_told_at_once(
     proxy.refuse()
     waiting.until(watch.is_silent)
 
-    with pytest.raises(watch.NoAnswer):
+    with pytest.raises(watch.DatabaseSilent):
         connection.copy().connect()
 
 

@@ -84,7 +84,7 @@ def test_a_mutated_archive_is_refused_or_stays_inside(tmp_path: Path, kind: str)
 
 def unpacked(
     tmp_path: Path, data: bytes, kind: str = "tar.gz"
-) -> tuple[Path, list[archives.Entry]]:
+) -> tuple[Path, list[archives.ArchiveEntry]]:
     into = tmp_path / "into"
     into.mkdir()
     return into, archives.unpack(write(tmp_path, data), kind=kind, into=into, limits=LIMITS)
