@@ -107,7 +107,11 @@ def test_a_failure_in_the_body_of_a_success_is_retried(status: int) -> None:
         " with ContextId tcid=1"
     )
 
-    failed = retry_schedule.judge(Outcome(status=status, answer=answer), attempt_count=1, now=NOW)
-    taken = retry_schedule.judge(Outcome(status=status, answer="1"), attempt_count=1, now=NOW)
+    failed = retry_schedule.judge(
+        AttemptOutcome(status=status, answer=answer), attempt_count=1, now=NOW
+    )
+    taken = retry_schedule.judge(
+        AttemptOutcome(status=status, answer="1"), attempt_count=1, now=NOW
+    )
 
     assert (failed.fate, taken.fate) == (Fate.RETRY, Fate.DELIVERED)
