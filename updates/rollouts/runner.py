@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from updates.artifacts import store
 from updates.models import Job, Step
-from updates.rollouts import journal, leases, steps, strategies, transitions, watching
+from updates.rollouts import downloads, journal, leases, steps, strategies, transitions, watching
 from updates.rollouts.strategies import Action
 from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed
 
@@ -70,6 +70,9 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
         if _has_to_wait(job, step):
             _begin_wait(job, step)
             leases.release(lease)
+            return False
+        if downloads.has_to_wait(job, step):
+            leases.release(lease)  # The sweep over jobs asks again; no worker thread waits.
             return False
         if step.runs >= MAX_RUNS:
             reason = f"The worker died {MAX_RUNS} times in this step."

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import http.client
 import ssl
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 
@@ -26,6 +27,10 @@ from saga_project.shared.http_client.urls import Url
 
 MAX_ANSWER_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
+#: A download that brings nothing for so long is over, and so is one that is slower than the least rate.
+STALL_SECONDS = 15.0
+LEAST_BYTES_PER_SECOND = 1024
+RATE_WINDOW_SECONDS = 30.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -145,7 +150,8 @@ def _chunks(
     while True:
         try:
             with _translated(purpose):
-                chunk = answer.read(size)
+                # What has come is given at once, so that the reader can judge the pace.
+                chunk = answer.read1(size)
         except TookTooLong:
             raise TookTooLong(f"The {purpose} URL's answer did not end in time.") from None
         if not chunk:
@@ -156,6 +162,21 @@ def _chunks(
         yield chunk
     if declared is not None and received != declared:
         raise AnswerBroken(f"The {purpose} URL's answer was cut short.")
+
+
+def _fast_enough(chunks: Iterator[bytes], purpose: str) -> Iterator[bytes]:
+    """Yield the chunks; raises TookTooLong where a window of time brought too few bytes."""
+    began_at, received = time.monotonic(), 0
+    for chunk in chunks:
+        received += len(chunk)
+        seconds = time.monotonic() - began_at
+        if seconds >= RATE_WINDOW_SECONDS:
+            if received < LEAST_BYTES_PER_SECOND * seconds:
+                raise TookTooLong(
+                    f"The {purpose} URL sends less than {LEAST_BYTES_PER_SECOND} bytes per second."
+                )
+            began_at, received = time.monotonic(), 0
+        yield chunk
 
 
 def _headers(answer: http.client.HTTPResponse) -> dict[str, str]:
@@ -222,7 +243,7 @@ def download(
 
     Reading ``chunks`` to the end gives the whole body; a body that was cut short raises.
     """
-    deadline = sockets.Deadline(timeout_seconds, purpose=purpose)
+    deadline = sockets.Deadline(timeout_seconds, purpose=purpose, stall_seconds=STALL_SECONDS)
     with _exchange(
         "GET",
         url,
@@ -239,4 +260,4 @@ def download(
         if encoding not in ("", "identity") and not is_labelled:
             raise AnswerBroken(f"The {purpose} URL compresses its answer although asked not to.")
         chunks = _chunks(answer, max_bytes=max_bytes, purpose=purpose, size=CHUNK_BYTES)
-        yield Download(_headers(answer), answer.length, chunks)
+        yield Download(_headers(answer), answer.length, _fast_enough(chunks, purpose))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import queue
 import socket
 import ssl
@@ -18,16 +19,19 @@ from saga_project.shared.http_client.urls import Url
 
 
 class Deadline:
-    def __init__(self, seconds: float, *, purpose: str) -> None:
+    """The time that an exchange has; with ``stall_seconds``, no single wait may take longer than that."""
+
+    def __init__(self, seconds: float, *, purpose: str, stall_seconds: float = math.inf) -> None:
         self.purpose = purpose
+        self.stall_seconds = stall_seconds
         self.ends_at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds that are left; raises TookTooLong where none are."""
+        """Return how many seconds the next wait may take; raises TookTooLong where none are left."""
         seconds = self.ends_at - time.monotonic()
         if seconds <= 0:
             raise TookTooLong(f"The {self.purpose} URL did not answer in time.")
-        return seconds
+        return min(seconds, self.stall_seconds)
 
 
 def resolve(url: Url, deadline: Deadline) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from saga_project.shared import errors, http_client
-from saga_project.shared.http_client import sockets
+from saga_project.shared.http_client import client, sockets
 
 HOSTILE_SYNTAX = [
     "",
@@ -687,6 +687,32 @@ def test_a_slow_download_ends_with_the_deadline(serve: Serve) -> None:
 
     with pytest.raises(http_client.TookTooLong):
         read(serve(reply), timeout_seconds=0.3)
+
+
+def test_a_download_that_stalls_ends_long_before_its_deadline(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "STALL_SECONDS", 0.2)
+
+    def reply(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhalf")
+        connection.recv(1)  # until the client gives up
+
+    with pytest.raises(http_client.TookTooLong):
+        read(serve(reply), timeout_seconds=600)
+
+
+def test_a_download_below_the_least_rate_ends_long_before_its_deadline(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "RATE_WINDOW_SECONDS", 0.2)
+
+    def reply(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        drip(connection)
+
+    with pytest.raises(http_client.TookTooLong, match="less than 1024 bytes per second"):
+        read(serve(reply), timeout_seconds=600)
 
 
 def test_leaves_the_callers_own_errors_alone(httpserver: HTTPServer) -> None:
