@@ -156,6 +156,16 @@ class Target(models.Model):
             return self.installer in takes_images
         return self.installer not in (self.Installer.IMAGE, self.Installer.CONTAINER)
 
+    def obstacle(self, artifact_type: str) -> str:
+        """Return why its installer cannot take artifacts of this type, empty where it can."""
+        if self.installs(artifact_type):
+            return ""
+        kind = "an image" if artifact_type == "image" else "no image"
+        return (
+            f"is {kind}, and target '{self.name}' has the installer '{self.installer}'; give the"
+            " target another installer, or publish another artifact."
+        )
+
     @property
     def has_health_gate(self) -> bool:
         return bool(self.is_registry_gate or self.health_url or self.metric_query)

@@ -207,12 +207,8 @@ def _free_id(job: Job) -> str:
 def _check_installers(job: Job, targets: list[Target]) -> None:
     """Refuse at once what a target could only fail at."""
     for target in targets:
-        if not target.installs(job.artifact_type):
-            kind = "an image" if job.artifact_type == Release.ArtifactType.IMAGE else "no image"
-            raise errors.TargetCannotInstall(
-                f"Release {job.version} is {kind}, and target '{target.name}' has the installer"
-                f" '{target.installer}'; give the target another installer, or publish another artifact."
-            )
+        if obstacle := target.obstacle(job.artifact_type):
+            raise errors.TargetCannotInstall(f"Release {job.version} {obstacle}")
 
 
 def _targets(service: Service) -> list[Target]:

@@ -57,6 +57,8 @@ class Candidate:
     #: Why there is no artifact, where its source has files but none that can be chosen.
     artifact_problem: str = ""
     has_usable_checksum: bool = True
+    #: Why a target of the service cannot install it.
+    target_problem: str = ""
     published_at: dt.datetime | None = None
 
 
@@ -169,6 +171,8 @@ def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) 
         return candidate.artifact_problem or "Its source names no artifact to install."
     if not candidate.has_usable_checksum:
         return "Its checksum is no digest, so the artifact cannot be verified."
+    if candidate.target_problem:
+        return candidate.target_problem
     if situation.approvals.get(candidate.version) == "rejected":
         return "Staff rejected it."
     failures = situation.failures.get(candidate.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import zoneinfo
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from updates.models import (
     MaintenanceWindow,
     Policy,
     Release,
+    Target,
 )
 from updates.policies import calendar, comparison
 from updates.policies import decision as policies
@@ -77,13 +79,28 @@ def _situation(service: Service, *, now: dt.datetime) -> policies.Situation:
     live = Job.objects.filter(service=service).locking().order_by("-created_at").first()
     return policies.Situation(
         current=comparison.current_version(service),
-        candidates=[comparison.candidate(row) for row in releases],
+        candidates=_candidates(service, releases),
         live_job=live.job_id if live else None,
         snoozed_until=max(snoozes, default=None),
         skipped=_skips(holds),
         failures=_failures(service, releases),
         approvals=_approvals(service),
     )
+
+
+def _candidates(service: Service, releases: list[Release]) -> list[policies.Candidate]:
+    """Return the releases, each with what keeps a target of the service from installing it."""
+    rows = service.targets.filter(is_automatic=False, is_enabled=True).order_by("position", "name")
+    targets = list(rows) or [Target(service=service, name="local")]
+    return [
+        dataclasses.replace(comparison.candidate(row), target_problem=_target_problem(row, targets))
+        for row in releases
+    ]
+
+
+def _target_problem(row: Release, targets: list[Target]) -> str:
+    obstacles = (target.obstacle(row.artifact_type) for target in targets)
+    return next((f"It {obstacle}" for obstacle in obstacles if obstacle), "")
 
 
 def _is_in_force(now: dt.datetime) -> Q:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from registry.models import Service
@@ -20,6 +21,7 @@ from tests.updates.rollouts.conftest import run
 from updates import errors, operations
 from updates.artifacts.installers import container
 from updates.models import Job, Target
+from updates.policies import preview
 from updates.releases import recording
 from updates.rollouts import environments
 
@@ -152,6 +154,26 @@ def test_an_image_is_refused_at_once_where_a_target_installs_files(engine: Engin
         deploy(service, "1.0.0")
 
     assert not Job.objects.exists()
+
+
+def test_an_image_is_not_eligible_where_a_target_installs_files(engine: Engine) -> None:
+    service = ensure_service("shop")
+    announcement = recording.Announcement(
+        version="1.0.0",
+        artifact_url="registry.example/acme/shop:1.0.0",
+        artifact_type="image",
+        checksum=DIGEST,
+    )
+    operations.announce(service, announcement, by="ci")
+
+    [judgement] = preview.plan(service, now=timezone.now()).decision.judgements
+    assert str(judgement.obstacle).startswith(
+        "It is an image, and target 'local' has the installer"
+    )
+
+    Target.objects.create(service=service, name="web", installer=Target.Installer.CONTAINER)
+    [judgement] = preview.plan(service, now=timezone.now()).decision.judgements
+    assert judgement.obstacle is None
 
 
 def test_a_file_is_refused_at_once_where_a_target_runs_images(target: Target) -> None:
