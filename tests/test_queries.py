@@ -66,7 +66,7 @@ READS = [
     Call("GET /api/v1/updates/jobs", 3),
     Call("GET /api/v1/updates/jobs", 4, query="service=service-0&status=queued"),
     Call("GET /api/v1/updates/jobs/{job_id}", 2),
-    Call("GET /api/v1/updates/plan", 11, query="service=service-0"),
+    Call("GET /api/v1/updates/plan", 12, query="service=service-0"),
     Call("GET /api/v1/updates/statistics", 1),
     Call("GET /api/v1/updates/statistics", 2, query="window=30d"),
     Call("GET /api/v1/updates/statistics/dora", 2),
