@@ -103,7 +103,7 @@ WRITES = [
     Call("DELETE /api/v1/subscriptions/{subscription_id}", 4),
     Call("PATCH /api/v1/subscriptions/{subscription_id}", 6, body={"accepted": True}),
     Call("POST /api/v1/updates/jobs/{job_id}/{verb}", 12, verb="pause"),
-    Call("POST /api/v1/webhooks/check-updates", 10, body={"service_name": SHOP}),
+    Call("POST /api/v1/webhooks/check-updates", 11, body={"service_name": SHOP}),
     Call(
         "POST /api/v1/webhooks/config",
         10,
@@ -122,7 +122,7 @@ WRITES = [
         body={"service_name": SHOP, "channel": "pager", "message": "hello"},
     ),
     Call(
-        "POST /api/v1/webhooks/rollback", 24, body={"service_name": "service-1", "version": "2.1.0"}
+        "POST /api/v1/webhooks/rollback", 30, body={"service_name": "service-1", "version": "2.1.0"}
     ),
     Call(
         "POST /api/v1/webhooks/update",
@@ -150,7 +150,9 @@ def _add(number: int, *, pager: str) -> None:
     factories.ReleaseFactory.create(service=shop, version=f"1.{number}.0")
     factories.ReleaseFactory.create(service=service, version=f"2.{number}.0")
     factories.HistoryEntryFactory.create(service_name=SHOP, timestamp=now)
-    factories.HistoryEntryFactory.create(service_name=name, timestamp=now)
+    factories.HistoryEntryFactory.create(
+        service_name=name, timestamp=now, old_version=f"2.{number}.0"
+    )
     webhooks.operations.configure(
         name, endpoints={f"channel-{number}": URL, "pager": pager}, secret=None, now=now
     )
