@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 BIN := .venv/bin
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: help run demo test check bench screenshots format lock
+.PHONY: help run demo test check audit bench screenshots format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -29,6 +29,15 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python .ci/check_project.py paths commands classes pronouns
+
+audit: var/audit/venv/stamp ## Audit code and locked dependencies; write a CycloneDX SBOM to dist/
+	@exec var/audit/venv/bin/python .ci/audit.py
+
+var/audit/venv/stamp: .ci/audit.txt | $(BIN)/pip
+	@echo "Installing the audit tools, in var/audit/venv ..."
+	@$(PYTHON) -m venv var/audit/venv
+	@var/audit/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 bench: .venv/development.stamp var/bench/venv/stamp ## Measure Saga beside its own plain views and what others use
 	@exec $(BIN)/python -m bench.run $(ARGS)
