@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import requests
@@ -84,19 +85,23 @@ def database_url(
 
 @contextlib.contextmanager
 def serving(
-    *, processes: int = 1, data_dir: Path | None = None, **environment: str
+    *,
+    processes: int = 1,
+    data_dir: Path | None = None,
+    log: IO[bytes] | None = None,
+    **environment: str,
 ) -> Iterator[WebServer]:
     """Run web processes over this test's database and Redis until the block ends.
 
     Figures and streams are counted over all processes of a data folder: each call has one of its own,
-    unless it is given another's.
+    unless it is given another's. The processes write their log to ``log``, else to this test's output.
     """
     with contextlib.ExitStack() as resources:
         folder = data_dir or Path(
             resources.enter_context(tempfile.TemporaryDirectory(prefix="saga-web-"))
         )
         listener = resources.enter_context(listening.listen("127.0.0.1", 0))
-        start = functools.partial(_start, listener.fileno(), folder, environment)
+        start = functools.partial(_start, listener.fileno(), folder, environment, log)
         server = WebServer(listener.getsockname()[1], folder, [], start)
         resources.callback(_end, server)
         for _ in range(processes):
@@ -105,7 +110,9 @@ def serving(
         yield server
 
 
-def _start(listener: int, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(
+    listener: int, folder: Path, environment: dict[str, str], log: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
     http = (
         stack.PLAIN_PROTOCOL
         if environment.get("SAGA_FAST_PATH") == "false"
@@ -125,6 +132,7 @@ def _start(listener: int, folder: Path, environment: dict[str, str]) -> subproce
             ),
         ],
         cwd=ROOT,
+        stderr=log,
         env={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "saga_project.settings",
