@@ -24,7 +24,7 @@ from django.conf import settings
 from registry import directory
 from registry.directory import projection
 from registry.identity import accounts
-from saga_project.shared import callers, counters
+from saga_project.shared import callers, counters, open_mode
 from saga_project.shared.database import base as database
 from saga_project.web import fast_path, head_limits, health, request_limits, streams
 
@@ -124,6 +124,7 @@ class Application:
         await receive()
         _interrupt_nobody()
         head_limits.raise_file_limit()
+        open_mode.note_start()
         _on_signal(self._streams.tail.close)
         self._streams.tail.start()
         counters.share(settings.RUN_DIR)
@@ -132,6 +133,7 @@ class Application:
         beside = [
             asyncio.create_task(directory.follow(projection.refill)),
             asyncio.create_task(accounts.follow()),
+            asyncio.create_task(open_mode.warn()),
             asyncio.create_task(_publish_figures()),
         ]
         await send({"type": "lifespan.startup.complete"})

@@ -45,7 +45,7 @@ LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 SAGA_AUTH = env.str(
     "SAGA_AUTH",
     "open" if IS_LOOPBACK else "required",
-    validate=validate.OneOf(["open", "required"]),
+    validate=validate.OneOf(["open", "local-token", "required"]),
 )
 ALLOWED_HOSTS = env.list("SAGA_ALLOWED_HOSTS", LOOPBACK_HOSTS if IS_LOOPBACK else ["*"])
 # Proxies with trusted X-Forwarded-For and X-Forwarded-Proto headers: addresses and networks.
@@ -83,6 +83,9 @@ DATABASE_URL = env.str("DATABASE_URL", None) or embedded.database_url(SAGA_DATA_
 # Connections of one web process; asgi.py sets a default. Celery would close a pool at every task boundary.
 SAGA_DATABASE_POOL = env.int("SAGA_DATABASE_POOL", 0, validate=validate.Range(min=0, max=1000))
 REDIS_URL = env.str("REDIS_URL", None) or embedded.redis_url(SAGA_DATA_DIR)
+SAGA_LOCAL_TOKEN = (
+    embedded.secret(SAGA_DATA_DIR, "local_token") if SAGA_AUTH == "local-token" else ""
+)
 SECRET_KEY = env.str("SAGA_SECRET_KEY", None) or embedded.secret(SAGA_DATA_DIR, "secret_key")
 SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
     embedded.secret(SAGA_DATA_DIR, "encryption_key")
@@ -104,7 +107,7 @@ REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD = env.int(
 REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD = env.int(
     "REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD", 10, validate=validate.Range(min=1)
 )
-SAGA_AUTO_APPROVE = env.bool("SAGA_AUTO_APPROVE", SAGA_AUTH == "open")
+SAGA_AUTO_APPROVE = env.bool("SAGA_AUTO_APPROVE", SAGA_AUTH != "required")
 SAGA_INTERNAL_SERVICES: list[str] = env.list("SAGA_INTERNAL_SERVICES", [])
 SAGA_STALE_READS = env.int("SAGA_STALE_READS", 0, validate=validate.Range(min=0))
 SAGA_EVENT_RETENTION_DAYS = env.int("SAGA_EVENT_RETENTION_DAYS", 30, validate=validate.Range(min=1))

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from registry import errors
 from registry.api import throttling
-from registry.identity import accounts, oidc
+from registry.identity import accounts, local_token, oidc
 from registry.identity.accounts import Caller
 from saga_project.shared import callers, origins
 
@@ -66,6 +66,8 @@ def authenticate(request: HttpRequest | Request) -> Caller | None:
 
 def recognise(text: str) -> Caller:
     """Return the caller of the token or JWT ``text``; raises TokenRefused."""
+    if local_token.is_local_token(text):
+        return local_token.recognise(text, now=timezone.now())
     if oidc.is_jwt(text):
         return oidc.recognise(text, now=timezone.now())
     return accounts.recognise(text, now=timezone.now())

@@ -7,9 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
+from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
 from saga_project.console import dashboard, roles, start, urls
+from saga_project.shared import open_mode
 
 
 class ConsoleSite(UnfoldAdminSite):
@@ -25,6 +27,7 @@ class ConsoleSite(UnfoldAdminSite):
             **super().each_context(request),
             "sg_role": roles.name_of(request.user),
             "sg_environment": settings.SERVICE_NAME,
+            "sg_is_open_for_long": open_mode.is_long(now=timezone.now()),
         }
 
     def index(

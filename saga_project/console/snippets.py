@@ -52,6 +52,9 @@ def _post(address: str, body: dict[str, Any] | None) -> str:
 
 def _command(*words: str) -> str:
     command = " ".join(["curl", *(shlex.quote(word) for word in words)])
-    if settings.SAGA_AUTH == "required":
+    if settings.SAGA_AUTH == "local-token":
+        path = shlex.quote(str(settings.SAGA_DATA_DIR / "secrets" / "local_token"))
+        command += f' -H "Authorization: Bearer $(cat {path})"'
+    elif settings.SAGA_AUTH == "required":
         command += ' -H "Authorization: Bearer $SAGA_TOKEN"'
     return command.replace(" -H ", " \\\n  -H ").replace(" -d ", " \\\n  -d ")

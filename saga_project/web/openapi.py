@@ -177,7 +177,7 @@ class SagaSchema(AutoSchema):
     def get_auth(self) -> list[dict[str, list[str]]]:
         if self._scope() is None:
             return []
-        needs_token = settings.SAGA_AUTH == "required" or self._is_scaicontrol()
+        needs_token = settings.SAGA_AUTH != "open" or self._is_scaicontrol()
         return [{BEARER: []}] if needs_token else [{BEARER: []}, {}]
 
     def get_tags(self) -> list[str]:
