@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.contrib.auth.models import User
+from requests.adapters import HTTPAdapter
 
 from registry.identity import accounts
 from tests import webserver
@@ -27,6 +29,7 @@ from tests import webserver
 NGINX = shutil.which(
     "nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
 )
+CLIENT = "127.0.0.2"
 DOCUMENT = webserver.ROOT / "docs" / "running.md"
 REGISTRATION = {"service_name": "shop", "service_url": "http://127.0.0.1:9/shop"}
 #: What a proxy is configured to when its administrator thinks of Saga as of any other program.
@@ -46,6 +49,13 @@ pytestmark = [
         NGINX is None, reason="nginx is not installed (Debian: apt install nginx-light)"
     ),
 ]
+
+
+class FromClient(HTTPAdapter):
+    """Calls from an address that is not the proxy's."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, source_address=(CLIENT, 0), **options)
 
 
 def documented_block() -> str:
@@ -150,7 +160,9 @@ def test_the_documented_block_serves_login_streams_and_tokens_over_tls(
             assert old in block
             block = block.replace(old, new)
         with nginx(tmp_path, block, port=port), requests.Session() as session:
+            session.trust_env = False  # a bundle that the environment names would win
             session.verify = str(tmp_path / "saga.pem")
+            session.mount(url, FromClient())
             log_in(session, url)
             fail_to_log_in(session, url)
             session.cookies.clear()
@@ -163,7 +175,8 @@ def test_the_documented_block_serves_login_streams_and_tokens_over_tls(
             session.headers["Authorization"] = f"Bearer {token}"
             read_stream_while_registering(session, url)
 
-    assert '"client": "127.0.0.1"' in log.read_text()
+    assert f'"client": "{CLIENT}"' in log.read_text()
+    assert "6.6.6.6" not in log.read_text()
 
 
 def log_in(session: requests.Session, url: str) -> None:
