@@ -28,7 +28,7 @@ check: .venv/development.stamp ## Check format, lint, types, import contracts, m
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
-	$(BIN)/python .ci/check_project.py paths commands classes pronouns
+	$(BIN)/python .ci/check_project.py
 
 audit: var/audit/venv/stamp ## Audit code and locked dependencies; write a CycloneDX SBOM to dist/
 	@exec var/audit/venv/bin/python .ci/audit.py

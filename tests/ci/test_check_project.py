@@ -184,12 +184,14 @@ def test_one_pronoun_in_a_thousand_words_passes(rules: Any, project: Path) -> No
 # --- Commits --------------------------------------------------------------------------------------
 
 
-def test_subjects_count_from_the_commit_that_added_the_script(rules: Any, project: Path) -> None:
+def test_subjects_are_checked_after_the_commit_that_begins_the_rule(
+    rules: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subprocess.run(["git", "init", "--quiet", project], check=True)
     _commit(project, "Let there be names")
-    _write(project, ".ci/check_project.py", "")
-    _commit(project, "Check more")
+    monkeypatch.setattr(rules, "SUBJECTS_AFTER", _head(project))
     _commit(project, "rollouts: fence workers that resume after a freeze")
+    _commit(project, "fast path: rename the setting")
     _commit(project, "Let a worker sleep")
     _commit(project, "rollouts: " + "x" * 63)
 
@@ -197,6 +199,20 @@ def test_subjects_count_from_the_commit_that_added_the_script(rules: Any, projec
 
     assert "73 characters" in too_long
     assert unprefixed.endswith("Let a worker sleep")
+
+
+def _head(root: Path) -> str:
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_history_without_the_beginning_of_the_rule_has_no_subjects(
+    rules: Any, project: Path
+) -> None:
+    subprocess.run(["git", "init", "--quiet", project], check=True)
+    _commit(project, "Import everything")
+
+    assert list(rules.subjects(project)) == []
 
 
 def test_project_without_git_history_has_no_subjects(rules: Any, project: Path) -> None:
