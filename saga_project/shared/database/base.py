@@ -27,7 +27,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         raise watch.DatabaseSilent
 
 
-def watch_over() -> watch.Watch:
+def watch_over() -> watch.DatabaseWatch:
     """Return a watch over the default database, which ends its pool at an outage.
 
     Threads that wait for a connection fail at once, no thread gets a broken one, and the first request
@@ -35,4 +35,4 @@ def watch_over() -> watch.Watch:
     """
     wrapper = connections["default"]
     assert isinstance(wrapper, DatabaseWrapper)  # noqa: S101 (settings know no other)
-    return watch.Watch(wrapper.get_connection_params(), silenced=wrapper.close_pool)
+    return watch.DatabaseWatch(wrapper.get_connection_params(), silenced=wrapper.close_pool)

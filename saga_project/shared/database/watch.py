@@ -78,7 +78,7 @@ def _until(is_hopeless: Callable[[int], bool], gen: PQGen[RV]) -> PQGen[RV]:
         return result
 
 
-class Watch:
+class DatabaseWatch:
     """Asks in a thread of its own; ``silenced`` is called when an outage has begun."""
 
     def __init__(self, parameters: dict[str, Any], *, silenced: Callable[[], None]) -> None:
