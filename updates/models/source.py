@@ -17,6 +17,8 @@ class Source(models.Model):
     class Kind(models.TextChoices):
         ANNOUNCED = "announced"
         GITHUB = "github", "GitHub releases"
+        GITLAB = "gitlab", "GitLab releases"
+        GITEA = "gitea", "Gitea and Forgejo releases"
         PYPI = "pypi", "PyPI"
         NPM = "npm", "npm"
         OCI = "oci", "OCI registry"

@@ -41,15 +41,13 @@ def check(service: Service, *, now: dt.datetime) -> CheckResult:
     """Ask the source, unless it needs no asking or is being asked already. Raises SourceUnavailable."""
     rows = Source.objects.select_related("service", "crontab").filter(service=service)
     source = rows.order_by("pk").first()
-    if source is not None and source.kind in sources.ASK and claim(source, now=now):
+    if source is None:
+        return comparison.compare(service)
+    if source.kind in sources.ASK and claim(source, now=now):
         _ask(source, now=now)
-    return dataclasses.replace(comparison.compare(service), warnings=_warnings(service))
-
-
-def _warnings(service: Service) -> tuple[str, ...]:
-    """Return what the source's last answer lacked."""
-    errors = Source.objects.filter(service=service).exclude(last_error="")
-    return tuple(errors.order_by("pk").values_list("last_error", flat=True))
+        source.refresh_from_db(fields=["last_error"])
+    warnings = (source.last_error,) if source.last_error else ()
+    return dataclasses.replace(comparison.compare(service), warnings=warnings)
 
 
 def check_by_schedule(service: Service, *, now: dt.datetime) -> None:

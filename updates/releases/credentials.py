@@ -14,12 +14,13 @@ from registry.models import Service
 from saga_project.shared import crypto, http_client
 from updates import errors
 from updates.models import Credential, Source
-from updates.releases.sources import exchange, github, npm, oci, pypi, registry_tokens
+from updates.releases.sources import exchange, github, gitlab, npm, oci, pypi, registry_tokens
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", re.ASCII)
 _RESERVED_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
 _DEFAULT_BASE_URLS = {
     Source.Kind.GITHUB: github.BASE_URL,
+    Source.Kind.GITLAB: gitlab.BASE_URL,
     Source.Kind.PYPI: pypi.BASE_URL,
     Source.Kind.NPM: npm.BASE_URL,
     Source.Kind.OCI: oci.DOCKER_HUB,
