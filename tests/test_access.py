@@ -1,6 +1,6 @@
 """Every route by every caller on every object, against one declared table.
 
-A route that is not in the table fails ``test_every_route_is_in_the_table``: say there who may call it.
+A route that is not in the table fails ``test_every_route_is_in_the_table``: add its scope there.
 """
 
 from __future__ import annotations
