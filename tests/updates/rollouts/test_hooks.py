@@ -14,7 +14,7 @@ from tests.updates.rollouts.conftest import run
 from tests.updates.rollouts.scenes import Scene
 from updates import operations
 from updates.artifacts.installers import hooks
-from updates.models import Job, Step, Target
+from updates.models import Job, Release, Step, Target
 
 LOG = ["/bin/sh", "-c", "echo $0 $SAGA_VERSION $SAGA_PREVIOUS_VERSION >> $SAGA_INSTALL_ROOT/log"]
 
@@ -175,6 +175,7 @@ def test_what_a_release_is_prepared_with_is_kept_apart_from_its_files(
     run(operations.roll_back(service, by="sam"))
     assert (root / "builds").read_text() == "x\nx\n"
 
+    Release.objects.update(state=Release.State.AVAILABLE)
     (root / "releases" / "2.0.0" / "VERSION").unlink()
     job = run(scene.deploy(service, "2.0.0"))
     assert job.status == Job.Status.SUCCEEDED, job.error
