@@ -133,3 +133,25 @@ class SubscriptionOwned(NotAllowed):
 
 class IllegalSubscriptionMove(Conflict):
     error = "State does not allow this"
+
+
+class NotProtecting(Conflict):
+    error = "Nothing is held back"
+
+
+class InvalidIdempotencyKey(InvalidRequest):
+    error = "Invalid Idempotency-Key"
+
+
+class IdempotencyKeyUsed(Conflict):
+    error = "Idempotency-Key was used with another request"
+
+
+class IdempotencyKeyRunning(Conflict):
+    error = "Request is still being processed"
+
+
+class IdempotencyKeyAnswered(Conflict):
+    """A request with the same key was first; the caller gets its answer."""
+
+    error = "Request was answered before"

@@ -12,8 +12,12 @@ MAX_URL_LENGTH = 2048
 MAX_TEXT_LENGTH = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}", re.ASCII)
 _NAME_RULE = "1-128 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit"
+_VERSION_RULE = (
+    "1-128 characters out of A-Z a-z 0-9 . + _ -, starts with a letter or digit, and has no '..'"
+)
 
 
 def is_name(text: str) -> bool:
@@ -28,20 +32,33 @@ def check_service_name(text: str, *, field: str = "service_name") -> str:
     return text
 
 
+def is_instance_id(text: str) -> bool:
+    return _INSTANCE_ID.fullmatch(text) is not None
+
+
 def check_instance_id(text: str, *, field: str = "instance_id") -> str:
-    if not is_name(text):
-        raise errors.InvalidInstanceId(f"An instance id has {_NAME_RULE}.", field=field)
+    if not is_instance_id(text):
+        raise errors.InvalidInstanceId(
+            "An instance id has 1-128 characters out of A-Z a-z 0-9 . : # _ -,"
+            " starting with a letter or digit.",
+            field=field,
+        )
     return text
 
 
 def check_version(text: str, *, field: str = "version") -> str:
-    if _VERSION.fullmatch(text) is None or ".." in text:
-        raise errors.InvalidVersion(
-            "A version has 1-128 characters out of A-Z a-z 0-9 . + _ -, starts with a letter or digit,"
-            " and has no '..'.",
-            field=field,
-        )
+    if not is_version(text):
+        raise errors.InvalidVersion(f"A version has {_VERSION_RULE}.", field=field)
     return text
+
+
+def is_version(text: str) -> bool:
+    return _VERSION.fullmatch(text) is not None and ".." not in text
+
+
+def version_warning(text: str, *, instance: str) -> str:
+    """Return the sentence for a heartbeat whose ``version`` cannot be used."""
+    return f"{instance}: version '{text[:128]}' is ignored. A version has {_VERSION_RULE}."
 
 
 def check_url(text: str, *, field: str = "service_url") -> str:

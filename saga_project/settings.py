@@ -18,7 +18,7 @@ from redis.retry import Retry
 from saga_project import __version__
 from saga_project import env as configuration
 from saga_project.local import embedded
-from saga_project.shared import logs
+from saga_project.shared import logs, redis_urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = configuration.load()
@@ -86,6 +86,7 @@ REDIS_URL = env.str("REDIS_URL", None) or embedded.redis_url(SAGA_DATA_DIR)
 SAGA_LOCAL_TOKEN = (
     embedded.secret(SAGA_DATA_DIR, "local_token") if SAGA_AUTH == "local-token" else ""
 )
+SENTINELS = embedded.sentinels_of(REDIS_URL)
 SECRET_KEY = env.str("SAGA_SECRET_KEY", None) or embedded.secret(SAGA_DATA_DIR, "secret_key")
 SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
     embedded.secret(SAGA_DATA_DIR, "encryption_key")
@@ -108,6 +109,15 @@ REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD = env.int(
     "REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD", 10, validate=validate.Range(min=1)
 )
 SAGA_AUTO_APPROVE = env.bool("SAGA_AUTO_APPROVE", SAGA_AUTH != "required")
+# Of how many instances at once the registry believes that they are gone (protection against mass expiry).
+SAGA_PROTECTION_PERCENT = env.int(
+    "SAGA_PROTECTION_PERCENT", 15, validate=validate.Range(min=0, max=100)
+)
+SAGA_PROTECTION_MINIMUM = env.int("SAGA_PROTECTION_MINIMUM", 10, validate=validate.Range(min=0))
+# Services with a rule of their own, by glob: {"batch-*": {"percent": 100}, "edge": {"minimum": 3}}
+SAGA_PROTECTION_SERVICES: dict[str, dict[str, float]] = dict(
+    env.json("SAGA_PROTECTION_SERVICES", {}) or {}
+)
 SAGA_INTERNAL_SERVICES: list[str] = env.list("SAGA_INTERNAL_SERVICES", [])
 SAGA_STALE_READS = env.int("SAGA_STALE_READS", 0, validate=validate.Range(min=0))
 SAGA_EVENT_RETENTION_DAYS = env.int("SAGA_EVENT_RETENTION_DAYS", 30, validate=validate.Range(min=1))
@@ -225,15 +235,19 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 FORMAT_MODULE_PATH = "saga_project.console.formats"
 
 DATABASES = {"default": embedded.parse_database_url(DATABASE_URL, pool_size=SAGA_DATABASE_POOL)}
+if SENTINELS:
+    DJANGO_REDIS_CONNECTION_FACTORY = "django_redis.pool.SentinelConnectionFactory"
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": SENTINELS.cache_location if SENTINELS else REDIS_URL,
         "OPTIONS": {
             # With pickle, write access to Redis would run code here.
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_CONNECT_TIMEOUT": 0.4,
             "SOCKET_TIMEOUT": 0.4,
+            "SENTINELS": SENTINELS.sentinels if SENTINELS else (),
+            "SENTINEL_KWARGS": {"socket_timeout": redis_urls.TIMEOUT_SECONDS},
             "CONNECTION_POOL_KWARGS": {
                 "max_connections": 200,
                 # One connection that died idle is replaced; a Redis that does not answer is not asked again.
@@ -332,6 +346,8 @@ CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1}
+if SENTINELS:
+    CELERY_BROKER_TRANSPORT_OPTIONS |= SENTINELS.broker_options
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -17,6 +17,8 @@ from rest_framework.test import APIClient
 import updates.operations
 import webhooks.operations
 from registry import operations as registry_operations
+from registry import presence
+from registry.background import protection
 from registry.identity import accounts
 from registry.models import Service, Subscription
 from tests import factories
@@ -50,6 +52,7 @@ READS = [
     Call("GET /api/v1/events", 2, query="after=0-0&service=service-*&type=service.*"),
     Call("GET /api/v1/events/stream", 1),
     Call("GET /api/v1/health", 2),
+    Call("GET /api/v1/protection", 0),
     Call("GET /api/v1/schema", 0),
     Call("GET /api/v1/services", 0),
     Call("GET /api/v1/services", 0, query="capability=rest&version=>=1&q=service"),
@@ -74,6 +77,7 @@ READS = [
 ]
 WRITES = [
     Call("DELETE /api/v1/registry/register", 12, body={"slug": "slug-0"}),
+    Call("POST /api/v1/protection", 0, body={"decision": "hold"}),
     Call("POST /api/v1/registry/heartbeat", 8, body={"slug": "slug-0"}),
     Call(
         "POST /api/v1/registry/register",
@@ -168,6 +172,12 @@ def _add_slug(api: APIClient, headers: dict[str, str]) -> None:
     assert response.status_code == 201, response.content
 
 
+def _hold_back(member: str) -> None:
+    """Let the last sweep have held this instance back from expiring."""
+    seen = presence.Overdue(now_us=1, total=30, due={member: 0}, holds={}, is_anyone_receiving=True)
+    protection.note(seen, [member])
+
+
 @pytest.fixture
 def pager(httpserver: HTTPServer) -> str:
     httpserver.expect_request("/hook").respond_with_data("")
@@ -228,6 +238,7 @@ def test_a_write_asks_a_bounded_number_of_queries(
 ) -> None:
     _grow(0, FEW, pager=pager)
     _add_slug(api, headers)
+    _hold_back(f"{SHOP}/default")
 
     asked = _queries(api, call, headers)
 

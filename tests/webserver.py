@@ -111,12 +111,10 @@ def serving(
 
 
 def _start(
-    listener: int, folder: Path, environment: dict[str, str], log: IO[bytes] | None
+    listener: int, folder: Path, extra: dict[str, str], log: IO[bytes] | None
 ) -> subprocess.Popen[bytes]:
     http = (
-        stack.PLAIN_PROTOCOL
-        if environment.get("SAGA_FAST_PATH") == "false"
-        else stack.FAST_PATH_PROTOCOL
+        stack.PLAIN_PROTOCOL if extra.get("SAGA_FAST_PATH") == "false" else stack.FAST_PATH_PROTOCOL
     )
     return subprocess.Popen(
         [
@@ -134,18 +132,25 @@ def _start(
         cwd=ROOT,
         stderr=log,
         env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "saga_project.settings",
-            "DATABASE_URL": database_url(),
-            "REDIS_URL": settings.REDIS_URL,
+            **environment(),
             "SAGA_DATA_DIR": str(folder),
             "SAGA_DATABASE_POOL": "12",
-            **_shared(),
-            **environment,
+            **extra,
         },
         pass_fds=[listener],
         preexec_fn=supervisor.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
     )
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of another process of Saga that shares this test's database and keys."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "saga_project.settings",
+        "DATABASE_URL": database_url(),
+        "REDIS_URL": settings.REDIS_URL,
+        **_shared(),
+    }
 
 
 def _shared() -> dict[str, str]:

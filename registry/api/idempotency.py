@@ -1,37 +1,28 @@
 """``Idempotency-Key``: the same POST again gets the first answer, and acts once.
 
-The key is claimed by a row before the view runs and holds the answer afterwards. A twin that comes
-meanwhile waits for that answer. A claim without an answer is free again after a minute: its process died,
-and its progress is unknown.
+Key, effect and answer are committed in one transaction (``registry.idempotency``), so a process that is
+killed leaves either all of them or none. A request with the same key waits meanwhile on the unique index.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import logging
 import re
-import time
 from collections.abc import Callable
 
 import orjson
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
+from registry import errors, idempotency
 from registry.api import authentication
+from registry.idempotency import Use
 from registry.models import IdempotencyKey
 from saga_project.shared import api, crypto
 from saga_project.shared import errors as saga_errors
-
-logger = logging.getLogger(__name__)
-
-KEPT = dt.timedelta(hours=24)
-CLAIM_LASTS = dt.timedelta(minutes=1)
-TWIN_WAITS_SECONDS = 5.0
-LOOK_AGAIN_SECONDS = 0.02
 
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 _SIGNATURE_HEADERS = (
@@ -39,18 +30,6 @@ _SIGNATURE_HEADERS = (
     "X-Hub-Signature-256",
     "webhook-signature",
 )
-
-
-class InvalidKey(saga_errors.InvalidRequest):
-    error = "Invalid Idempotency-Key"
-
-
-class KeyUsed(saga_errors.Conflict):
-    error = "Idempotency-Key was used with another request"
-
-
-class TwinRunning(saga_errors.Conflict):
-    error = "Request is still being processed"
 
 
 class IdempotencyMiddleware:
@@ -62,52 +41,84 @@ class IdempotencyMiddleware:
         if key is None or request.method != "POST" or not request.path.startswith("/api/v1/"):
             return self.get_response(request)
         try:
-            claim = _claim(request, key)
-        except (OperationalError, InterfaceError):
-            return _refusal(request, saga_errors.DatabaseUnavailable("Try again in a moment."))
-        except saga_errors.SagaError as exc:
+            view = _view_of(request)
+            use = _use_of(request, view, key=key)
+            if use is None or view is None:
+                return self.get_response(request)
+            if view.calls_out:
+                return self._act_beside(request, use)
+            return self._act_inside(request, use)
+        except (DatabaseError, InterfaceError, saga_errors.SagaError) as exc:
             return _refusal(request, exc)
-        if claim is None:
-            return self.get_response(request)
-        if claim.status is not None:
-            return _replay(claim)
-        return self._run(request, claim)
 
-    def _run(self, request: HttpRequest, claim: IdempotencyKey) -> HttpResponseBase:
-        response = self.get_response(request)
+    def _act_inside(self, request: HttpRequest, use: Use) -> HttpResponseBase:
+        """Run the view in the transaction that holds the key."""
         try:
-            _settle(claim, response)
-        except (OperationalError, InterfaceError):
-            logger.warning("answer not kept", extra={"route": claim.route})
+            with idempotency.transaction():
+                earlier = idempotency.acquire(use, now=timezone.now())
+                if earlier is not None:
+                    return _replay(earlier)
+                response = self.get_response(request)
+                _settle(use, response)
+        except _Undone as exc:
+            return exc.response
         return response
 
+    def _act_beside(self, request: HttpRequest, use: Use) -> HttpResponseBase:
+        """Run a view that calls other servers: its operation keeps the answer in a transaction of its own."""
+        now = timezone.now()
+        earlier = idempotency.find(use, now=now)
+        if earlier is None:
+            with idempotency.pending(use, now=now):
+                response = self.get_response(request)
+            is_second = response.status_code == 409
+            earlier = idempotency.find(use, now=now) if is_second else None
+            if earlier is None:
+                return response
+        return _replay(earlier)
 
-def _claim(request: HttpRequest, key: str) -> IdempotencyKey | None:
-    """Return the row of this key: new, or answered. None where the view refuses the request anyway."""
+
+def _settle(use: Use, response: HttpResponseBase) -> None:
+    content = response.content if isinstance(response, HttpResponse) else b""
+    try:
+        idempotency.settle(use, status=response.status_code, content=content)
+    except (DatabaseError, InterfaceError):
+        if response.status_code < 300:
+            raise
+        raise _Undone(response) from None
+
+
+class _Undone(Exception):
+    """The request failed and its transaction is broken: only the answer is left."""
+
+    def __init__(self, response: HttpResponseBase) -> None:
+        super().__init__()
+        self.response = response
+
+
+def _view_of(request: HttpRequest) -> type[api.SagaView] | None:
+    try:
+        view = getattr(resolve(request.path_info).func, "cls", None)
+    except Resolver404:
+        return None
+    return view if isinstance(view, type) and issubclass(view, api.SagaView) else None
+
+
+def _use_of(request: HttpRequest, view: type[api.SagaView] | None, *, key: str) -> Use | None:
+    """Return what the key stands for; None where the view refuses the request anyway."""
     if _KEY.fullmatch(key) is None:
-        raise InvalidKey("An Idempotency-Key has 1-255 printable ASCII characters without spaces.")
-    account = _account_of(request)
+        raise errors.InvalidIdempotencyKey(
+            "An Idempotency-Key has 1-255 printable ASCII characters without spaces."
+        )
+    account = _account_of(request, view) if view is not None else None
     if account is None or not _is_plain(request):
         return None
-    row = IdempotencyKey(
+    return Use(
         account=account,
         route=request.path.rstrip("/"),
         key=key,
         request_digest=hashlib.sha256(request.body).hexdigest(),
     )
-    give_up_at = time.monotonic() + TWIN_WAITS_SECONDS
-    while True:
-        held = _insert_or_find(row, now=timezone.now())
-        if held.request_digest != row.request_digest:
-            raise KeyUsed("This Idempotency-Key came with another body before; use a new one.")
-        if held.pk == row.pk or held.status is not None:
-            return held
-        if time.monotonic() > give_up_at:
-            raise TwinRunning(
-                "The first request with this Idempotency-Key is still being processed.",
-                retry_after_seconds=1,
-            )
-        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def _is_plain(request: HttpRequest) -> bool:
@@ -122,35 +133,16 @@ def _is_plain(request: HttpRequest) -> bool:
     )
 
 
-def _insert_or_find(row: IdempotencyKey, *, now: dt.datetime) -> IdempotencyKey:
-    """Return ``row`` once it is inserted, or the one that holds its place."""
-    place = {"account": row.account, "route": row.route, "key": row.key}
-    held, is_new = IdempotencyKey.objects.get_or_create(
-        **place, defaults={"request_digest": row.request_digest, "created_at": now}
-    )
-    if not is_new and _is_over(held, now=now):
-        IdempotencyKey.objects.filter(pk=held.pk, status=held.status).delete()
-        return _insert_or_find(row, now=now)
-    if is_new:
-        row.pk = held.pk
-    return held
+def _account_of(request: HttpRequest, view: type[api.SagaView]) -> str | None:
+    """Return in whose name the request acts, None where the view will refuse it.
 
-
-def _is_over(row: IdempotencyKey, *, now: dt.datetime) -> bool:
-    return row.created_at < now - (KEPT if row.status is not None else CLAIM_LASTS)
-
-
-def _account_of(request: HttpRequest) -> str | None:
-    """Return the name that the request acts in, None where the view will reject it.
-
-    A signed caller differs from an unsigned one, so that no unsigned call gets the answer
-    that a signed one got.
+    A signature names another caller than no signature does, so that an unsigned call never gets the
+    answer to a signed one.
     """
     try:
-        view = resolve(request.path_info).func.cls()  # type: ignore[attr-defined]
         caller = authentication.authenticate(request)
-        authentication.authorise(request, view, caller=caller)
-    except (Resolver404, AttributeError, saga_errors.SagaError):
+        authentication.authorise(request, view(), caller=caller)
+    except saga_errors.SagaError:
         return None
     if caller is not None:
         return f"account {caller}"
@@ -160,26 +152,25 @@ def _account_of(request: HttpRequest) -> str | None:
     return "" if authentication.is_open_to(request) else "unsigned"
 
 
-def _settle(claim: IdempotencyKey, response: HttpResponseBase) -> None:
-    """Keep a 2xx answer, sealed, because it may show a secret once; else let the key go."""
-    row = IdempotencyKey.objects.filter(pk=claim.pk, status__isnull=True)
-    if isinstance(response, HttpResponse) and 200 <= response.status_code < 300:
-        row.update(status=response.status_code, body=crypto.encrypt(response.content.decode()))
-    else:
-        row.delete()
-
-
-def _replay(claim: IdempotencyKey) -> HttpResponse:
+def _replay(row: IdempotencyKey) -> HttpResponse:
+    if row.status is None:  # a process of the previous release holds it
+        raise errors.IdempotencyKeyRunning(
+            "The first request with this Idempotency-Key is still being processed.",
+            retry_after_seconds=1,
+        )
     response = HttpResponse(
-        crypto.decrypt(claim.body), status=claim.status, content_type="application/json"
+        crypto.decrypt(row.body), status=row.status, content_type="application/json"
     )
     response["Idempotent-Replayed"] = "true"
     return response
 
 
-def _refusal(request: HttpRequest, exc: saga_errors.SagaError) -> HttpResponse:
-    status, body = api.render(exc, request.path, api.request_id_of(request))
+def _refusal(request: HttpRequest, exc: Exception) -> HttpResponse:
+    known = api.translate(exc)
+    if known is None:
+        raise exc
+    status, body = api.render(known, request.path, api.request_id_of(request))
     response = HttpResponse(orjson.dumps(body), status=status, content_type="application/json")
-    if exc.retry_after_seconds is not None:
-        response["Retry-After"] = str(exc.retry_after_seconds)
+    if known.retry_after_seconds is not None:
+        response["Retry-After"] = str(known.retry_after_seconds)
     return response

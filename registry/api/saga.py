@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from registry.identity import accounts
 from registry.models import Instance
 from saga_project.shared import api, timestamps, versions
 from saga_project.shared import errors as saga_errors
-from saga_project.shared.api.fields import TextField, WholeField
+from saga_project.shared.api.fields import TextField, WholeField, warnings_field
 
 CAPABILITIES = ("rest", "graphql", "grpc", "mcp")
 MAX_BULK = 1000
@@ -50,7 +50,12 @@ class BeatSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(
         choices=Instance.Health.choices, required=False, allow_null=True
     )
-    version = TextField(required=False, allow_null=True, allow_blank=True)
+    version = TextField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        help_text="One that is not a version is ignored and named in 'warnings'.",
+    )
     note = TextField(
         required=False, allow_null=True, allow_blank=True, max_length=1000, trim_whitespace=True
     )
@@ -116,6 +121,7 @@ class RefreshedSerializer(serializers.Serializer[Any]):
     service_name = serializers.CharField()
     message = serializers.CharField()
     ttl = serializers.IntegerField()
+    warnings = warnings_field()
 
 
 class BulkSerializer(serializers.Serializer[Any]):
@@ -129,6 +135,7 @@ class BulkRefreshedSerializer(serializers.Serializer[Any]):
     refreshed = serializers.IntegerField()
     ttl = serializers.IntegerField()
     missing = serializers.ListField(child=serializers.CharField())
+    warnings = warnings_field()
 
 
 # --- Shapes ---------------------------------------------------------------------------------------
@@ -212,9 +219,22 @@ def _read_beat(name: str, data: dict[str, Any]) -> operations.Beat:
         service_name=names.check_service_name(name),
         instance_id=names.check_instance_id(given.get("instance_id", operations.DEFAULT_INSTANCE)),
         health=given.get("status"),
-        version=names.check_version(given["version"]) if "version" in given else None,
+        version=given["version"] if names.is_version(given.get("version", "")) else None,
         note=given.get("note"),
     )
+
+
+def _warnings(items: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, list[str]]:
+    """Return what to add to an answer: the versions that cannot be used, of (service, heartbeat)."""
+    warnings = [
+        names.version_warning(
+            data["version"],
+            instance=f"{name}/{data.get('instance_id') or operations.DEFAULT_INSTANCE}",
+        )
+        for name, data in items
+        if data.get("version") is not None and not names.is_version(data["version"])
+    ]
+    return {"warnings": warnings} if warnings else {}
 
 
 # --- Reading, also while Redis is gone ------------------------------------------------------------
@@ -434,7 +454,8 @@ class HeartbeatView(api.SagaView):
         shape.is_valid(raise_exception=True)
         beat = _read_beat(name, shape.validated_data)
         ttl = operations.renew(beat, by=accounts.caller_of(request.user), now=timezone.now())
-        return Response(refreshed_body(name, ttl_seconds=ttl))
+        warnings = _warnings([(name, shape.validated_data)])
+        return Response({**refreshed_body(name, ttl_seconds=ttl), **warnings})
 
 
 class BulkHeartbeatView(api.SagaView):
@@ -448,14 +469,15 @@ class BulkHeartbeatView(api.SagaView):
         responses={200: BulkRefreshedSerializer},
     )
     def post(self, request: Request) -> Response:
-        beats = _read_beats(api.body_of(request).get("services"))
+        items = _read_bulk(api.body_of(request).get("services"))
+        beats = [_read_beat(name, data) for name, data in items]
         answer = operations.renew_many(
             beats, by=accounts.caller_of(request.user), now=timezone.now()
         )
-        return Response(bulk_refreshed_body(answer))
+        return Response({**bulk_refreshed_body(answer), **_warnings(items)})
 
 
-def _read_beats(items: Any) -> list[operations.Beat]:
+def _read_bulk(items: Any) -> list[tuple[str, dict[str, Any]]]:
     if not isinstance(items, list):
         raise api.InvalidParameter("'services' must be a list.", field="services")
     if len(items) > MAX_BULK:
@@ -463,9 +485,9 @@ def _read_beats(items: Any) -> list[operations.Beat]:
     return [_read_bulk_item(item) for item in items]
 
 
-def _read_bulk_item(item: Any) -> operations.Beat:
+def _read_bulk_item(item: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(item, str):
-        return operations.Beat(service_name=names.check_service_name(item))
+        return item, {}
     shape = NamedBeatSerializer(data=item)
     shape.is_valid(raise_exception=True)
-    return _read_beat(shape.validated_data["service_name"], shape.validated_data)
+    return shape.validated_data["service_name"], shape.validated_data

@@ -89,6 +89,7 @@ class HeartbeatResponseSerializer(serializers.Serializer[Any]):
     health_status = serializers.ChoiceField(choices=Service.Health.choices)
     heartbeat_interval_seconds = serializers.IntegerField()
     server_time = serializers.DateTimeField()
+    warnings = fields.warnings_field()
 
 
 class ApiResponseRegistrationSerializer(serializers.Serializer[Any]):
@@ -215,7 +216,7 @@ class ScaiControlHeartbeatView(ScaiControlView):
     )
     def post(self, request: Request) -> Response:
         data = _read(ScaiControlHeartbeatSerializer, request)
-        now = timezone.now()
+        now, version = timezone.now(), data.get("version", "")
         standing = operations.renew_profile(
             names.check_service_name(data["slug"], field="slug"),
             report=data["status"],
@@ -224,10 +225,10 @@ class ScaiControlHeartbeatView(ScaiControlView):
             instance_id=names.check_instance_id(
                 data.get("instance_id", operations.DEFAULT_INSTANCE)
             ),
-            version=names.check_version(data["version"]) if "version" in data else None,
+            version=version if names.is_version(version) else None,
             note=data.get("message"),
         )
-        body = {
+        body: dict[str, Any] = {
             "ok": True,
             "slug": standing.slug,
             "status": standing.status,
@@ -235,4 +236,6 @@ class ScaiControlHeartbeatView(ScaiControlView):
             "heartbeat_interval_seconds": standing.heartbeat_interval_seconds,
             "server_time": timestamps.iso(now),
         }
+        if "version" in data and not names.is_version(version):
+            body["warnings"] = [names.version_warning(version, instance=standing.slug)]
         return Response(_envelope(request, body, now=now))

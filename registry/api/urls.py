@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import discovery, events, saga, scaicontrol, subscriptions
+from registry.api import discovery, events, protection, saga, scaicontrol, subscriptions
 
 urlpatterns = [
     path("discovery/prometheus", discovery.PrometheusView.as_view()),
     path("events", events.EventsView.as_view()),
     path("events/stream", events.EventStreamView.as_view()),
+    path("protection", protection.ProtectionView.as_view()),
     path("services/register", saga.RegisterView.as_view()),
     path("services/heartbeat", saga.BulkHeartbeatView.as_view()),
     path("services", saga.ServiceListView.as_view()),

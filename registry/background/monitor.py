@@ -9,36 +9,27 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import logging
-import math
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from registry import events, presence
+from registry import events, idempotency, presence
+from registry.background import protection
 from registry.directory import projection
 from registry.events import log
-from registry.models import IdempotencyKey, Service, ServiceQuerySet
+from registry.models import Service, ServiceQuerySet
 from registry.operations import lifecycle
 from saga_project.shared import locks, metrics, timestamps
+from saga_project.shared.database import faults
 
 logger = logging.getLogger(__name__)
 
-LOOKAHEAD_SECONDS = 2.5
-PROTECTED_SHARE = 0.15
-UNPROTECTED_COUNT = 3
-PROTECTED_BATCH_SECONDS = 5.0
-HOLD_SECONDS = 15.0
 CHUNK = 500
-IDEMPOTENCY_KEPT = dt.timedelta(hours=24)
-PROTECTION_KEY = "protection"
 
 
 @dataclass(frozen=True)
@@ -65,81 +56,34 @@ def sweep() -> Sweep:
     with _alone(locks.Lock.EXPIRY_SWEEP) as is_mine:
         if not is_mine:
             return Sweep(0, 0, is_protecting=False)
-        seen = presence.overdue(within_seconds=LOOKAHEAD_SECONDS)
+        seen = presence.overdue()
         if not seen.is_anyone_receiving:
-            _note_protection(seen, is_protecting=False)
+            protection.note(seen, [])
             return Sweep(0, len(seen.holds), is_protecting=False)
-        is_protecting = _protect(seen)
-        leaving = _choose(seen, is_protecting=is_protecting)
-        presence.take_overdue(leaving)
+        held = protection.protected(seen)
+        _hold(seen, held)
+        presence.take_overdue(protection.choose(seen, held))
         taken = presence.expiring()
         _write_expired(taken)
-        _note_protection(seen, is_protecting=is_protecting)
+        protection.note(seen, held)
     presence.forget_expiring(list(taken))
     metrics.expired_total.inc(len(taken))
-    return Sweep(len(taken), len(seen.holds), is_protecting=is_protecting)
+    return Sweep(len(taken), len(seen.holds), is_protecting=bool(held))
 
 
-def allowed_to_expire(total: int) -> int:
-    """Return how many of ``total`` may expire in one sweep before protection sets in."""
-    return max(UNPROTECTED_COUNT, math.floor(total * PROTECTED_SHARE))
-
-
-def _protect(seen: presence.Overdue) -> bool:
-    """Mark instances that a mass expiry would take as suspect; clear those with new heartbeats."""
-    recovered = [member for member in seen.holds if member not in seen.due]
-    _let_go(recovered)
-    is_mass = len(seen.due) > allowed_to_expire(seen.total)
-    is_protecting = is_mass or any(member in seen.due for member in seen.holds)
-    if is_protecting:
-        until = seen.now_us + int(HOLD_SECONDS * 1_000_000)
-        presence.hold(dict.fromkeys(seen.due, until))
-        suspects = [member for member in seen.due if member not in seen.holds]
-        events.publish(
-            *(
-                events.service_suspect(name, instance_id=instance_id)
-                for name, instance_id in map(presence.split_member, suspects)
-            )
-        )
-    return is_protecting
-
-
-def _let_go(members: Sequence[str]) -> None:
-    presence.hold(dict.fromkeys(members, 0))
-    events.publish(
-        *(
-            events.service_recovered(name, instance_id=instance_id)
-            for name, instance_id in map(presence.split_member, members)
-        )
-    )
-
-
-def _choose(seen: presence.Overdue, *, is_protecting: bool) -> list[str]:
-    """Return the instances to expire now: all overdue ones, or under protection a random share."""
-    overdue = [member for member, deadline in seen.due.items() if deadline <= seen.now_us]
-    if not is_protecting:
-        return overdue
-    if not cache.add(f"{PROTECTION_KEY}:batch", 1, timeout=PROTECTED_BATCH_SECONDS):
-        return []
-    random.shuffle(overdue)
-    return overdue[: allowed_to_expire(seen.total)]
-
-
-def _note_protection(seen: presence.Overdue, *, is_protecting: bool) -> None:
-    """Keep what /health and the console show of the last sweep."""
-    state = {
-        "swept_us": seen.now_us,
-        "is_protecting": is_protecting,
-        "suspects": len(seen.due) if is_protecting else 0,
-        "instances": seen.total,
-    }
-    cache.set(PROTECTION_KEY, state, timeout=60)
-
-
-def protection() -> dict[str, Any] | None:
-    """Return what the last sweep saw, or None where none ran for a minute."""
-    state: dict[str, Any] | None = cache.get(PROTECTION_KEY)
-    return state
+def _hold(seen: presence.Overdue, held: Sequence[str]) -> None:
+    """Keep suspects listed, tell of new ones, and release those that were heard again."""
+    until = seen.now_us + int(protection.HOLD_SECONDS * 1_000_000)
+    released = [member for member in seen.holds if member not in held]
+    presence.hold(dict.fromkeys(held, until) | dict.fromkeys(released, 0))
+    suspects = [member for member in held if member not in seen.holds]
+    recovered = [member for member in released if member not in seen.due]
+    for publish, members in (
+        (events.service_suspect, suspects),
+        (events.service_recovered, recovered),
+    ):
+        pairs = map(presence.split_member, members)
+        events.publish(*(publish(name, instance_id=instance_id) for name, instance_id in pairs))
 
 
 def _write_expired(taken: dict[str, int]) -> None:
@@ -148,17 +92,16 @@ def _write_expired(taken: dict[str, int]) -> None:
     for member, beat_us in taken.items():
         name, instance_id = presence.split_member(member)
         by_service.setdefault(name, {})[instance_id] = beat_us
-    for names in _chunks(sorted(by_service), CHUNK):
-        _write_expired_of(names, by_service)
+    keys = list(
+        Service.objects.filter(name__in=by_service).order_by("pk").values_list("pk", flat=True)
+    )
+    for start in range(0, len(keys), CHUNK):
+        _write_expired_of(keys[start : start + CHUNK], by_service)
 
 
-def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _write_expired_of(names: list[str], by_service: dict[str, dict[str, int]]) -> None:
-    services = Service.objects.select_for_update().filter(name__in=names).order_by("pk")
+def _write_expired_of(keys: list[int], by_service: dict[str, dict[str, int]]) -> None:
+    """Expire instances of services, which are locked in primary-key order over all chunks."""
+    services = Service.objects.select_for_update().filter(pk__in=keys).order_by("pk")
     known = {service.pk: service for service in services.only(*projection.SERVICE_FIELDS)}
     beats = {pk: by_service[service.name] for pk, service in known.items()}
     moved = _expire_rows(beats, now=timezone.now())
@@ -224,10 +167,10 @@ def count_misses() -> int:
 
     At the thresholds it is degraded, then unreachable; a heartbeat brings it back.
     """
+    flush_heartbeats()
     with _alone(locks.Lock.MISSED_HEARTBEATS) as is_mine:
         if not is_mine:
             return 0
-        flush_heartbeats()
         now = timezone.now()
         count = last = 0
         while some := list(_silent(now).filter(pk__gt=last).select_for_update()[:CHUNK]):
@@ -320,17 +263,20 @@ def flush_heartbeats() -> int:
     if now_us < _flushed.until_us:  # another Redis with a clock that is behind
         beats, now_us = presence.heartbeats()
     count = 0
-    with transaction.atomic():
-        if beats:
-            count = _flush(beats)
-        _recover()
-        transaction.on_commit(functools.partial(_flushed.note, now_us))
+    if beats:
+        skew_us = presence.skew_us(now_us)
+        count = _flush({member: beat_us + skew_us for member, beat_us in beats.items()})
+    transaction.on_commit(functools.partial(_flushed.note, now_us))
+    _recover()
     return count
 
 
+@faults.retry_conflict
 def _flush(beats: dict[str, int]) -> int:
+    """Write the heartbeats in one transaction: the services are locked before their instances."""
     members = [presence.split_member(member) for member in beats]
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_LOCK, [sorted({name for name, _ in members})])
         cursor.execute(
             _FLUSH,
             [
@@ -343,6 +289,9 @@ def _flush(beats: dict[str, int]) -> int:
     return int(row[0]) if row else 0
 
 
+_LOCK = """
+SELECT 1 FROM registry_service WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""
 _FLUSH = """
 WITH beat AS (
     SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS beat (name, instance_id, at)
@@ -365,6 +314,8 @@ SELECT count(*) FROM moved
 """
 
 
+@faults.retry_conflict
+@transaction.atomic
 def _recover() -> None:
     now = timezone.now()
     interval = settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER * F("heartbeat_interval_seconds")
@@ -397,10 +348,7 @@ def reconcile(*, within: dt.timedelta = dt.timedelta(minutes=2)) -> int:
 
 
 def purge_idempotency_keys() -> int:
-    deleted, _ = IdempotencyKey.objects.filter(
-        created_at__lt=timezone.now() - IDEMPOTENCY_KEPT
-    ).delete()
-    return deleted
+    return idempotency.purge(now=timezone.now())
 
 
 def purge_events() -> int:

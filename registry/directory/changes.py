@@ -20,7 +20,9 @@ class OutOfStep(Exception):
 
 def load() -> None:
     """Take a snapshot; every change after its sequence number is still to come over the channel."""
-    _state.born_us = presence.tick().born_us
+    tick = presence.tick()
+    memory.set_clock(tick.now_us)
+    _state.born_us = tick.born_us
     sequence = presence.sequence()
     documents, scores, holds, floor_us = presence.snapshot()
     services = {}

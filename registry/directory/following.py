@@ -131,4 +131,6 @@ def _tick() -> None:
     if tick.born_us != memory.state.born_us:
         # Perhaps another process has refilled it already: its sequence numbers began again.
         raise changes.OutOfStep("Redis lost its data")
-    memory.state.clock_skew_us = tick.now_us - time.time_ns() // 1000
+    if memory.set_clock(tick.now_us) > memory.CLOCK_STEP_US:
+        # What ends now on the new clock may have been given more time, of which memory was not told yet.
+        raise changes.OutOfStep("Redis' clock was set")

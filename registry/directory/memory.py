@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from registry.directory.entries import ServiceEntry
 
 LEASE_SECONDS = 0.8
+CLOCK_STEP_US = 1_000_000
 
 
 @dataclass
@@ -26,7 +27,9 @@ class State:
     sequence: int = 0
     born_us: int = 0
     floor_us: int = 0
-    clock_skew_us: int = 0
+    clock_offset_us: int = field(
+        default_factory=lambda: (time.time_ns() - time.monotonic_ns()) // 1000
+    )
     lease_until: float = 0.0
     known_at: float = 0.0
     version: int = 0
@@ -73,7 +76,19 @@ def size() -> int:
 
 def now_us() -> int:
     """Return the time in µs on Redis' clock, as far as this process knows it."""
-    return time.time_ns() // 1000 + state.clock_skew_us
+    return time.monotonic_ns() // 1000 + state.clock_offset_us
+
+
+def set_clock(redis_now_us: int) -> int:
+    """Take over the time on Redis' clock; return by how many µs memory's was wrong.
+
+    The monotonic clock counts between two ticks: one that is set on this host must expire nothing.
+    """
+    wrong_us = abs(redis_now_us - now_us())
+    if wrong_us > CLOCK_STEP_US:
+        end_lease()
+    state.clock_offset_us = redis_now_us - time.monotonic_ns() // 1000
+    return wrong_us
 
 
 def wait_for(sequence: int, *, timeout_seconds: float = 0.1) -> None:

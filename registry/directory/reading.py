@@ -50,7 +50,7 @@ def _ask_redis(name: str) -> ServiceEntry | None:
     if found is None:
         return None
     entry = entry_of(found.document, found.scores, found.holds, floor_us=found.floor_us)
-    return entry if entry.live(memory.now_us()) else None
+    return entry if entry.live(found.now_us) else None
 
 
 def all_services() -> list[ServiceEntry]:

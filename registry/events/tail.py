@@ -19,7 +19,6 @@ from typing import TypeVar
 
 import redis.asyncio
 from django import db
-from django.conf import settings
 from redis import exceptions as redis_exceptions
 
 from registry import errors, presence
@@ -243,8 +242,9 @@ class Tail:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _hear(self) -> None:
+        url = await presence.server_url()
         client = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2 * LISTEN_SECONDS
+            url, socket_connect_timeout=1, socket_timeout=2 * LISTEN_SECONDS
         )
         async with client, client.pubsub() as channel:
             await channel.subscribe(presence.DOORBELL_CHANNEL)

@@ -215,7 +215,7 @@ def _beat(name: str, data: dict[str, Any]) -> operations.Beat:
     instance_id = data.get("instance_id")
     if instance_id is None:
         instance_id = operations.DEFAULT_INSTANCE
-    elif not isinstance(instance_id, str) or not names.is_name(instance_id):
+    elif not isinstance(instance_id, str) or not names.is_instance_id(instance_id):
         raise HandOn
     health = data.get("status")
     if health is not None and (not isinstance(health, str) or health not in _STATUSES):

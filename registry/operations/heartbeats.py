@@ -15,6 +15,7 @@ from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service
 from registry.operations import rows
+from saga_project.shared.database import faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,7 @@ def is_news(beat: Beat, entry: directory.InstanceEntry) -> bool:
     )
 
 
+@faults.retry_conflict
 def _write_beat(beat: Beat, *, now: dt.datetime) -> None:
     with transaction.atomic():
         service = Service.objects.select_for_update().filter(name=beat.service_name).first()

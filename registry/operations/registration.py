@@ -17,6 +17,7 @@ from registry.identity.accounts import Caller
 from registry.models import Instance, Service, Subscription
 from registry.operations import lifecycle, rows
 from saga_project.shared import timestamps, transitions
+from saga_project.shared.database import faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +95,10 @@ def _is_same(instance: directory.InstanceEntry, registration: Registration) -> b
         and instance.weight == registration.weight
         and instance.zone == registration.zone
         and instance.ttl_seconds == registration.ttl_seconds
-        and instance.health == Instance.Health.PASSING
     )
 
 
+@faults.retry_conflict
 def _register_anew(
     registration: Registration, *, by: Caller | None, now: dt.datetime
 ) -> Registered:
@@ -169,7 +170,10 @@ def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool
     if by is not None and service.account_id is None and by.account.pk:
         service.account = by.account
     is_trusted = _is_trusted(service.name, by=by, is_saga=is_saga)
+    was_degraded = service.status == Service.Status.DEGRADED
     lifecycle.enter(service, is_trusted=is_trusted, now=now)
+    if was_degraded:
+        events.publish(events.service_recovered(service.name))
     service.consecutive_misses = 0
     service.last_heartbeat_at = now
     service.updated_at = now
@@ -186,13 +190,17 @@ def _is_trusted(name: str, *, by: Caller | None, is_saga: bool) -> bool:
 
 
 def put_instance(service: Service, registration: Registration, *, now: dt.datetime) -> Instance:
+    """Write a registered instance; one that is live keeps its health, which heartbeats and reports change."""
+    values = instance_values(registration, now=now)
     before = service.instances.filter(instance_id=registration.instance_id).first()
-    if before is not None and before.state == Instance.State.LIVE:
-        _tell_if_expired(service, before)
+    if (
+        before is not None
+        and before.state == Instance.State.LIVE
+        and not _tell_if_expired(service, before)
+    ):
+        values |= {"health": before.health, "note": before.note}
     instance, _ = Instance.objects.update_or_create(
-        service=service,
-        instance_id=registration.instance_id,
-        defaults=instance_values(registration, now=now),
+        service=service, instance_id=registration.instance_id, defaults=values
     )
     events.publish(registered_fact(instance))
     return instance
@@ -228,14 +236,16 @@ def registered_fact(instance: Instance) -> events.Fact:
     )
 
 
-def _tell_if_expired(service: Service, instance: Instance) -> None:
+def _tell_if_expired(service: Service, instance: Instance) -> bool:
     """An instance that comes back before the sweep wrote its expiry down did expire all the same."""
     member = presence.member_of(service.name, instance.instance_id)
-    if member in presence.expiring():
-        events.publish(
-            events.service_expired(
-                service.name,
-                instance_id=instance.instance_id,
-                last_heartbeat_at=timestamps.iso(instance.last_heartbeat_at),
-            )
+    if member not in presence.expiring():
+        return False
+    events.publish(
+        events.service_expired(
+            service.name,
+            instance_id=instance.instance_id,
+            last_heartbeat_at=timestamps.iso(instance.last_heartbeat_at),
         )
+    )
+    return True

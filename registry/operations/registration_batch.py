@@ -22,7 +22,7 @@ from registry.identity.accounts import Caller
 from registry.models import Event, Instance, Service
 from registry.operations import registration
 from registry.operations.registration import Registered, Registration
-from saga_project.shared.database import bulk
+from saga_project.shared.database import bulk, faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def register_new(newcomers: Sequence[Newcomer], *, now: dt.datetime) -> list[Reg
     return [registered.get(id(newcomer)) for newcomer in newcomers]
 
 
+@faults.retry_conflict
 def _insert(services: list[Service], instances: list[Instance], *, now: dt.datetime) -> set[str]:
     """Write services that were not there, with an instance and an event each; return their names."""
     facts = map(registration.registered_fact, instances)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from registry import names
+from registry import events, names
 from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
@@ -63,7 +63,14 @@ def record_health(
         instances = service.instances.live()
         if instance_id is not None:
             instances = instances.filter(instance_id=instance_id)
-        for instance in instances:
+        live = list(instances)
+        if not live and service.health_status != service_health:
+            events.publish(
+                events.health_changed(
+                    name, instance_id=None, old=service.health_status, new=service_health, note=note
+                )
+            )
+        for instance in live:
             rows.set_health(service, instance, health, note=note)
             instance.note = note
             instance.save(update_fields=["health", "note"])

@@ -11,18 +11,19 @@
 
 Every script that changes something takes the next ``seq`` and publishes the change with it, so that a
 web process can hold a replica (``directory``) and notice a gap. The last heartbeat is the deadline minus
-the TTL; no instance expires before ``floor`` + TTL, which adds time in which no heartbeat could arrive.
+the TTL. No member expires before ``floor`` + TTL; the floor moves where no heartbeat could arrive.
+All times are on Redis' clock; where it is set back, they move with it (``scripts``).
 """
 
 from __future__ import annotations
 
 from registry.presence.connections import breaker, connection
 from registry.presence.expiry import (
-    AWAY_SECONDS,
     Overdue,
     expiring,
     forget_expiring,
     hold,
+    members,
     overdue,
     take_overdue,
 )
@@ -47,10 +48,22 @@ from registry.presence.reading import (
     read,
     revisions,
     sequence,
+    skew_us,
     snapshot,
 )
-from registry.presence.refill import Tick, bear, ensure_filled, floor, ring_doorbell, run_id, tick
-from registry.presence.wire import Wire, connect
+from registry.presence.refill import (
+    Tick,
+    bear,
+    ensure_filled,
+    floor,
+    forget_everything,
+    is_cluster,
+    ring_doorbell,
+    run_id,
+    tick,
+)
+from registry.presence.scripts import AWAY_SECONDS
+from registry.presence.wire import Wire, connect, server_url
 
 __all__ = [
     "AWAY_SECONDS",
@@ -77,11 +90,14 @@ __all__ = [
     "ensure_filled",
     "expiring",
     "floor",
+    "forget_everything",
     "forget_expiring",
     "heartbeats",
     "hold",
+    "is_cluster",
     "last_heartbeat",
     "member_of",
+    "members",
     "overdue",
     "put",
     "put_all",
@@ -91,6 +107,8 @@ __all__ = [
     "ring_doorbell",
     "run_id",
     "sequence",
+    "server_url",
+    "skew_us",
     "snapshot",
     "split_member",
     "take_overdue",

@@ -37,6 +37,8 @@ class _Breaker:
             raise refusal()
         try:
             yield
+        except redis_exceptions.ReadOnlyError as exc:
+            raise refusal() from exc
         except redis_exceptions.ResponseError as exc:
             if "NOTREADY" in str(exc) or "LOADING" in str(exc):
                 raise errors.RedisUnavailable("Redis lost its data and is being refilled.") from exc

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from registry.presence import connections, keys, reading, scripts
-
-AWAY_SECONDS = 3.0  # Without a tick for this long, no heartbeat could arrive.
+from registry.presence.scripts import AWAY_SECONDS
 
 
 @dataclass(frozen=True)
 class Overdue:
-    """The input of a sweep: ``due`` maps members to their effective deadline in µs."""
+    """The input of a sweep: ``due`` maps the overdue members to their deadline in µs, holds aside."""
 
     now_us: int
     total: int
@@ -21,21 +20,20 @@ class Overdue:
     is_anyone_receiving: bool
 
 
-def overdue(*, within_seconds: float) -> Overdue:
-    """Return the members past their deadline, or past it within the given time."""
+def overdue() -> Overdue:
+    """Return the members that are past their deadline."""
     with connections.breaker.guard():
         client = connections.connection()
         seconds, rest = client.time()
         now_us = seconds * 1_000_000 + rest
-        horizon = now_us + int(within_seconds * 1_000_000)
         pipeline = client.pipeline(transaction=False)
-        pipeline.zrangebyscore(keys.DEADLINES, "-inf", horizon, withscores=True)
+        pipeline.zrangebyscore(keys.DEADLINES, "-inf", now_us, withscores=True)
         pipeline.zcard(keys.DEADLINES)
         pipeline.hgetall(keys.HOLDS)
         pipeline.hmget(keys.META, "floor", "tick", "born")
         scores, total, holds, (floor, tick, born) = pipeline.execute()
-        members = [member for member, _ in scores]
-        ttls = client.hmget(keys.TTLS, members) if members else []
+        late = [member for member, _ in scores]
+        ttls = client.hmget(keys.TTLS, late) if late else []
     due = {
         member.decode(): max(int(score), int(floor or 0) + int(ttl or 0))
         for (member, score), ttl in zip(scores, ttls, strict=True)
@@ -43,12 +41,20 @@ def overdue(*, within_seconds: float) -> Overdue:
     return Overdue(
         now_us=now_us,
         total=total,
-        due={member: deadline for member, deadline in due.items() if deadline <= horizon},
+        due={member: deadline for member, deadline in due.items() if deadline <= now_us},
         holds=reading.numbers(holds),
         is_anyone_receiving=born is not None
         and tick is not None
         and now_us - int(tick) < AWAY_SECONDS * 1_000_000,
     )
+
+
+def members() -> Iterator[str]:
+    """Yield every member that has a deadline; one may come twice."""
+    with connections.breaker.guard():
+        client = connections.connection()
+        for member, _ in client.zscan_iter(keys.DEADLINES, count=reading.PAGE):
+            yield member.decode()
 
 
 def take_overdue(members: Sequence[str]) -> list[str]:
@@ -61,9 +67,17 @@ def take_overdue(members: Sequence[str]) -> list[str]:
 
 
 def expiring() -> dict[str, int]:
-    """Return what sweeps took and PostgreSQL may not know yet: member → last heartbeat in µs."""
+    """Return what sweeps took and PostgreSQL may not know yet.
+
+    Maps members to their last heartbeat in µs, on this host's clock.
+    """
     with connections.breaker.guard():
-        return reading.numbers(connections.connection().hgetall(keys.EXPIRING))
+        pipeline = connections.connection().pipeline(transaction=False)
+        pipeline.time()
+        pipeline.hgetall(keys.EXPIRING)
+        (seconds, rest), raw = pipeline.execute()
+    skew_us = reading.skew_us(seconds * 1_000_000 + rest)
+    return {member: beat_us + skew_us for member, beat_us in reading.numbers(raw).items()}
 
 
 def forget_expiring(members: Sequence[str]) -> None:

@@ -89,7 +89,12 @@ class Renewal:
     def _take(self, call: _Call, answer: Any) -> None:
         if call.is_over:
             return
-        if isinstance(answer, redis_exceptions.ConnectionError) and not call.is_second:
+        if isinstance(answer, redis_exceptions.ReadOnlyError):
+            self._wire.close()  # a failover made it a replica: ask again for the master
+        has_left = isinstance(
+            answer, redis_exceptions.ConnectionError | redis_exceptions.ReadOnlyError
+        )
+        if has_left and not call.is_second:
             # Redis left us since the last call, it seems; to renew twice is no harm.
             call.is_second = True
             self._reaching = asyncio.get_running_loop().create_task(self._reach(call))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
-from redis.connection import parse_url
+
+from saga_project.shared import redis_urls
 
 # Channels, unlike keys, are shared by all databases of a Redis server.
-_DATABASE = parse_url(settings.REDIS_URL).get("db", 0)  # type: ignore[no-untyped-call]
+_DATABASE = redis_urls.database_of(settings.REDIS_URL)
 CHANGES_CHANNEL = f"saga:changes:{_DATABASE}"
 DOORBELL_CHANNEL = f"saga:events:{_DATABASE}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +12,26 @@ import orjson
 from redis import Redis
 
 from registry.presence import connections, keys
+from registry.presence.scripts import AWAY_SECONDS
 from saga_project.shared import errors, timestamps
 
 PAGE = 1000
+#: Redis' clock counts as ours while they differ by less.
+SAME_CLOCK_US = 2_000_000
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """A service as Redis holds it: its document, and for each instance deadline and hold, in µs."""
+    """A service as Redis holds it: its document, and for each instance deadline and hold, in µs.
+
+    ``now_us`` is the time on Redis' clock.
+    """
 
     document: dict[str, Any]
     scores: dict[str, int]
     holds: dict[str, int]
     floor_us: int
+    now_us: int
 
 
 def read(name: str) -> ScanResult | None:
@@ -32,15 +40,37 @@ def read(name: str) -> ScanResult | None:
         client = connections.connection()
         pipeline = client.pipeline(transaction=False)
         pipeline.hget(keys.SERVICES, name)
-        pipeline.hmget(keys.META, "floor", "born")
-        raw, (floor_us, born) = pipeline.execute()
+        _ask_floor(pipeline)
+        raw, meta, clock = pipeline.execute()
+        floor_us, born, now_us = _floor_of(meta, clock)
         if born is None:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
         if raw is None:
             return None
         document: dict[str, Any] = orjson.loads(raw)
         scores, holds = _lives_of(client, document)
-    return ScanResult(document=document, scores=scores, holds=holds, floor_us=int(floor_us or 0))
+    return ScanResult(
+        document=document, scores=scores, holds=holds, floor_us=floor_us, now_us=now_us
+    )
+
+
+def _ask_floor(pipeline: Any) -> None:
+    pipeline.hmget(keys.META, "floor", "born", "tick")
+    pipeline.time()
+
+
+def _floor_of(meta: list[Any], clock: tuple[int, int]) -> tuple[int, bytes | None, int]:
+    """Return the floor as the scripts judge it, when Redis was filled, and its time in µs."""
+    floor, born, tick = meta
+    now_us = clock[0] * 1_000_000 + clock[1]
+    is_away = tick is not None and now_us - int(tick) > AWAY_SECONDS * 1_000_000
+    return max(int(floor or 0), now_us if is_away else 0), born, now_us
+
+
+def skew_us(redis_now_us: int) -> int:
+    """Return what to add to a time on Redis' clock; 0 where both clocks are the same but for a moment."""
+    skew = time.time_ns() // 1000 - redis_now_us
+    return skew if abs(skew) > SAME_CLOCK_US else 0
 
 
 def _lives_of(client: Redis, document: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
@@ -68,7 +98,9 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
     """
     with connections.breaker.guard():
         client = connections.connection()
-        floor_us, born = client.hmget(keys.META, "floor", "born")
+        pipeline = client.pipeline(transaction=False)
+        _ask_floor(pipeline)
+        floor_us, born, _ = _floor_of(*pipeline.execute())
         if born is None:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
         scores = {
@@ -76,7 +108,7 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
             for member, score in client.zscan_iter(keys.DEADLINES, count=PAGE)
         }
         holds = numbers(client.hgetall(keys.HOLDS))
-    return _documents(client), scores, holds, int(floor_us or 0)
+    return _documents(client), scores, holds, floor_us
 
 
 def _documents(client: Redis) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from redis import exceptions as redis_exceptions
 
 from registry.presence import connections, keys, scripts
-from registry.presence.expiry import AWAY_SECONDS
 from saga_project.shared import errors
 
 logger = logging.getLogger(__name__)
@@ -31,13 +30,24 @@ class Tick:
 
 def tick() -> Tick:
     """Record that heartbeats can be received now; a gap moves the floor for all instances."""
-    now_us, born, run_id = connections.run(scripts.TICK, [int(AWAY_SECONDS * 1_000_000)])
+    now_us, born, run_id = connections.run(scripts.TICK, [])
     return Tick(now_us=int(now_us), born_us=int(born or 0), run_id=run_id.decode())
 
 
 def bear() -> None:
     """Mark Redis as filled; every instance gets one full TTL from now."""
     connections.run(scripts.BEAR, [run_id()])
+
+
+def is_cluster() -> bool:
+    with connections.breaker.guard():
+        return bool(connections.connection().info("cluster").get("cluster_enabled"))
+
+
+def forget_everything() -> None:
+    """Empty presence, as after a loss of Redis: web processes fill it again from PostgreSQL."""
+    with connections.breaker.guard():
+        connections.connection().delete(*keys.ALL)
 
 
 def run_id() -> str:

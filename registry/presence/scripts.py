@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-_PROLOGUE = """
+AWAY_SECONDS = 3.0  # Without a tick for this long, no heartbeat could arrive.
+#: A clock that is behind the last tick by more than this was set back.
+SET_BACK_SECONDS = 1.0
+
+_AWAY = f"local AWAY, SET_BACK = {AWAY_SECONDS * 1_000_000:.0f}, {SET_BACK_SECONDS * 1_000_000:.0f}"
+_PROLOGUE = (
+    _AWAY
+    + """
 local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, BEATS, CHANNEL = unpack(KEYS)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local known = redis.call('HMGET', META, 'born', 'floor', 'told')
+local known = redis.call('HMGET', META, 'born', 'floor', 'told', 'tick')
 local born, floor, told = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
+local ticked = tonumber(known[4] or '0')
 local function text(number) return string.format('%.0f', number) end
+-- Times are kept on Redis' clock. Where it was set back they all move with it, and every web process
+-- takes a new snapshot, since 'born' is another one.
+local function set_back(by)
+  local scores = redis.call('ZRANGE', DEADLINES, 0, -1, 'WITHSCORES')
+  for position = 1, #scores, 2 do
+    redis.call('ZADD', DEADLINES, text(tonumber(scores[position + 1]) - by), scores[position])
+  end
+  local holds = redis.call('HGETALL', HOLDS)
+  for position = 1, #holds, 2 do
+    redis.call('HSET', HOLDS, holds[position], text(tonumber(holds[position + 1]) - by))
+  end
+  floor, told, ticked, born = floor - by, now, now, text(now)
+  redis.call('HSET', META, 'floor', text(floor), 'told', born, 'tick', born, 'born', born)
+end
+if born and now + SET_BACK < ticked then set_back(ticked - now) end
+-- What waited while Redis stood still runs before the next tick: time without ticks is given back here.
+if ticked > 0 and now - ticked > AWAY then floor = math.max(floor, now) end
 local function publish(kind, words)
   local seq = redis.call('HINCRBY', META, 'seq', 1)
   redis.call('PUBLISH', CHANNEL, kind .. ' ' .. text(seq) .. ' ' .. words)
@@ -30,6 +55,7 @@ local function until_when(member, score, ttl)
   return deadline
 end
 """
+)
 
 # ARGV: for how many µs beats may wait to be told, then members. Renews each that is still alive; answers
 # the moment, whether beats are waiting, and the positions (from 0) of those that are not alive.
@@ -167,14 +193,13 @@ return #words / 2
 """
 )
 
-# A web process says that it could receive heartbeats; ARGV: µs without a tick that count as away.
+# A web process says that it could receive heartbeats.
 TICK = (
     _PROLOGUE
     + """
-local last = tonumber(redis.call('HGET', META, 'tick') or '0')
-local away = now - last
+local away = now - ticked
 redis.call('HSET', META, 'tick', text(now))
-if away > tonumber(ARGV[1]) then
+if away > AWAY then
   redis.call('HSET', META, 'floor', text(now), 'away', text(away))
   tell('F', {text(now)})
 end

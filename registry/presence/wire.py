@@ -21,8 +21,11 @@ from redis.asyncio.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+
+from saga_project.shared import redis_urls
 
 CONNECT_SECONDS = 0.5
 
@@ -119,17 +122,33 @@ def _ended() -> RedisConnectionError:
     return RedisConnectionError("Redis closed the connection.")
 
 
+async def server_url() -> str:
+    """Return the address of the Redis that takes writes now; raises RedisError where none is known."""
+    url: str = settings.REDIS_URL
+    known = redis_urls.parse_sentinels(url)
+    if known is None:
+        return url
+    timeouts = {"socket_timeout": redis_urls.TIMEOUT_SECONDS}
+    manager = Sentinel(known.sentinels, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]
+    try:
+        host, port = await manager.discover_master(known.master)
+    finally:
+        for sentinel in manager.sentinels:
+            await sentinel.aclose()
+    return known.server_url(host, port)
+
+
 async def connect(
     *,
     heard: Callable[[Any], None] | None = None,
     lost: Callable[[Exception], None] | None = None,
 ) -> Wire:
     """Open a connection to ``REDIS_URL``; raises OSError, TimeoutError and RedisError."""
-    pool = ConnectionPool.from_url(settings.REDIS_URL, protocol=2)
-    url = pool.make_connection()  # type: ignore[no-untyped-call]
     wire = Wire(heard, lost)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
+            pool = ConnectionPool.from_url(await server_url(), protocol=2)
+            url = pool.make_connection()  # type: ignore[no-untyped-call]
             await _dial(url, wire)
             if url.password:
                 names = (url.username,) if url.username else ()

@@ -7,13 +7,13 @@ from typing import Any
 from django_redis.exceptions import ConnectionInterrupted
 from redis import exceptions as redis_exceptions
 
-from registry.background import monitor
+from registry.background import protection
 
 
 def state() -> dict[str, Any]:
     """Return ``word`` (off, on, silent: no sweep ran lately, unknown: Redis is gone) and the counts."""
     try:
-        seen = monitor.protection()
+        seen = protection.state()
     except (ConnectionInterrupted, redis_exceptions.RedisError):
         return {"word": "unknown"}
     if seen is None:

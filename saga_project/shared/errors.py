@@ -20,6 +20,7 @@ class SagaError(Exception):
     """An error for the client: ``error`` is its short type, ``message`` says what to do."""
 
     error = "Error"
+    default_retry_after_seconds: int | None = None
 
     def __init__(
         self, message: str = "", *, field: str | None = None, retry_after_seconds: int | None = None
@@ -27,7 +28,7 @@ class SagaError(Exception):
         super().__init__(message or self.error)
         self.message = message or self.error
         self.field = field
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
 
 
 class InvalidRequest(SagaError):
@@ -60,3 +61,4 @@ class RedisUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     error = "Database is not available"
+    default_retry_after_seconds = 1

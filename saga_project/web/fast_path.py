@@ -308,7 +308,10 @@ class FastPathProtocol(SharingProtocol):
         request_id = api.choose_request_id(request.head.request_id)
         code, body = api.render(reason, path, request_id)
         status = b"%d %b" % (code, HTTPStatus(code).phrase.encode("ascii"))
-        self._write(status, _ON_CHANGES, orjson.dumps(body), request, request_id)
+        retry_after = b""
+        if reason.retry_after_seconds is not None:
+            retry_after = b"retry-after: %d\r\n" % reason.retry_after_seconds
+        self._write(status, _ON_CHANGES, orjson.dumps(body), request, request_id, retry_after)
 
     def _write(
         self,
@@ -317,10 +320,12 @@ class FastPathProtocol(SharingProtocol):
         content: bytes,
         request: _Request,
         request_id: str | None = None,
+        further: bytes = b"",
     ) -> None:
         identity = (request_id or api.choose_request_id(request.head.request_id)).encode("ascii")
         close = b"" if request.keep_alive else b"connection: close\r\n"
-        head = self._head_with(allow) % (status, len(content), identity, close)
+        more = further + close
+        head = self._head_with(allow) % (status, len(content), identity, more)
         if len(content) < LARGE_BYTES:
             self.transport.write(head + content)
         else:

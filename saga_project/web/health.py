@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import directory, presence
-from registry.background import monitor
+from registry.background import protection
 from saga_project.local import queues
 from saga_project.shared import api, counters, errors, timestamps
 from saga_project.web import problems
@@ -87,7 +87,7 @@ def _ask_presence() -> bool:
 def _ask_protection() -> dict[str, Any] | None:
     try:
         with presence.breaker.guard():
-            return monitor.protection()
+            return protection.state()
     except errors.RedisUnavailable:
         return None
 

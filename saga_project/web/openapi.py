@@ -92,12 +92,14 @@ _NAME = {
     "pattern": "^(?!(register|heartbeat|watch|export)$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
     "maxLength": 128,
 }
-_INSTANCE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", "maxLength": 128}
+_INSTANCE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}$", "maxLength": 128}
 _VERSION = {
     "type": "string",
     "pattern": "^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}$",
     "maxLength": 128,
 }
+#: In a heartbeat any text is accepted; what is no version is answered with a warning.
+_ANY_VERSION = {"type": "string"}
 _URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}
 _URL_OR_EMPTY = {"type": "string", "pattern": "^(https?://.*)?$", "maxLength": 2048}
 _MOMENT = {"type": "string", "format": "date-time"}
@@ -134,7 +136,7 @@ _BEAT = {
             "nullable": True,
             "enum": ["passing", "warning", "critical", None],
         },
-        "version": {**_VERSION, "nullable": True},
+        "version": {**_ANY_VERSION, "nullable": True},
         "note": {"type": "string", "nullable": True, "maxLength": 1000},
     },
 }
@@ -143,6 +145,8 @@ BODY_RULES: dict[str, dict[str, dict[str, Any]]] = {
     "RegistrationRequest": {
         "capabilities": {"items": {"type": "string", "enum": ["rest", "graphql", "grpc", "mcp"]}}
     },
+    "BeatRequest": {"version": _ANY_VERSION},
+    "ScaiControlHeartbeatRequest": {"version": _ANY_VERSION},
     "BulkRequest": {"services": {"maxItems": 1000, "items": {"anyOf": [_NAME, _BEAT]}}},
     "DeployShapeRequest": {"artifact_url": _URL_OR_EMPTY},
     "ScaiControlRegistrationRequest": {"health_check_url": _URL_OR_EMPTY},

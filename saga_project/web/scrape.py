@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from rest_framework.request import Request
 
 from registry import directory, presence
-from registry.background import monitor
+from registry.background import protection
 from saga_project.local import queues, workers
 from saga_project.shared import api, counters, metrics
 from saga_project.web import health
@@ -72,7 +72,7 @@ def read_registry() -> Iterable[Metric]:
 def read_protection() -> Iterable[Metric]:
     """Sweeps: how long ago the last one was, and whether it held instances back."""
     with presence.breaker.guard():
-        state = monitor.protection()
+        state = protection.state()
     lag = (directory.now_us() - state["swept_us"]) / 1_000_000 if state else float("inf")
     is_protecting = bool(state and state["is_protecting"])
     suspects = state["suspects"] if state else 0

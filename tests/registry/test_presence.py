@@ -24,6 +24,7 @@ def put(name="a", *, revision=1, **change):
 
 
 def expire(redis, member, *, seconds_ago=1):
+    presence.tick()
     now = redis.time()[0] * SECOND
     redis.hset(presence.META, "floor", 0)
     redis.zadd(presence.DEADLINES, {member: now - seconds_ago * SECOND})
@@ -116,7 +117,9 @@ def test_takes_only_who_is_overdue_and_only_once(redis):
 
 def test_a_heartbeat_wins_over_a_sweep_that_comes_later(redis):
     put(renewed=[("default", 60)])
-    seen = presence.overdue(within_seconds=3600)
+    expire(redis, "a/default")
+    seen = presence.overdue()
+    presence.hold({"a/default": (redis.time()[0] + 10) * SECOND})
     presence.renew(["a/default"])
 
     assert "a/default" in seen.due

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import parsers, serializers
@@ -85,7 +85,7 @@ class WebhookView(api.SagaView):
     def _keep(self, call: Call, answer: CallAnswer) -> None:
         try:
             calls.refuse(call, answer, now=timezone.now())
-        except (OperationalError, InterfaceError):
+        except (DatabaseError, InterfaceError):
             logger.warning("refused call not kept", extra={"route": call.route})
 
 
@@ -161,6 +161,7 @@ class UpdateView(WebhookView):
 
 class CheckUpdatesView(WebhookView):
     route = "check-updates"
+    calls_out = True
     required_scopes = {"POST": "updates:deploy"}
     further_statuses = {"POST": (502,)}
 
@@ -237,6 +238,7 @@ class RollbackView(WebhookView):
 
 class NotifyView(WebhookView):
     route = "notify"
+    calls_out = True
     required_scopes = {"POST": "webhooks:send"}
     further_statuses = {"POST": (502,)}
 

@@ -14,9 +14,10 @@ from typing import Any
 from django.db import transaction
 
 import updates.operations
-from registry import names
+from registry import idempotency, names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
+from saga_project.shared import api
 from saga_project.shared.errors import InvalidRequest
 from updates.errors import OverrideNotAllowed
 from webhooks import errors, redaction, retention, signatures, signing_secrets
@@ -245,6 +246,7 @@ def first_of(call: Call) -> InboundCall | None:
 def keep_answer(row: InboundCall, answer: CallAnswer) -> None:
     row.status, row.answer = answer.status, answer.body
     row.save(update_fields=["status", "answer"])
+    idempotency.keep(status=answer.status, content=api.JSONRenderer().render(answer.body))
 
 
 def repeat(call: Call, *, now: dt.datetime) -> CallAnswer:

@@ -17,6 +17,7 @@ from typing import Any
 from psycopg import ProgrammingError, conninfo
 
 from saga_project import env
+from saga_project.shared import redis_urls
 from saga_project.shared.database import watch
 
 PREFERRED_PORTS = {"postgresql": 8031, "valkey": 8032}
@@ -151,12 +152,23 @@ def parse_database_url(url: str, *, pool_size: int = 0) -> dict[str, Any]:
     }
 
 
+def sentinels_of(url: str) -> redis_urls.SentinelUrl | None:
+    """Return the parts of a Sentinel URL, None for any other, or stop where it cannot be understood."""
+    try:
+        return redis_urls.parse_sentinels(url)
+    except ValueError as exc:
+        raise env.ConfigurationError(f"REDIS_URL: {exc}") from exc
+
+
 def broker_url(url: str) -> str:
     """Return the same Redis in kombu's words, which name a Unix socket differently than redis-py."""
     if url.startswith("unix://"):
         return "redis+socket://" + url.removeprefix("unix://").replace("?db=", "?virtual_host=")
+    sentinels = redis_urls.parse_sentinels(url)
+    if sentinels is not None:
+        return sentinels.broker_url
     if not url.startswith(("redis://", "rediss://")):
         raise env.ConfigurationError(
-            "REDIS_URL: it must begin with redis://, rediss:// or unix://."
+            "REDIS_URL: it must begin with redis://, rediss://, redis+sentinel:// or unix://."
         )
     return url

@@ -44,6 +44,7 @@ from saga_project.shared.api.rendering import (
     is_scaicontrol,
     render,
     status_of,
+    translate,
     validation_body,
 )
 from saga_project.shared.api.requests import RequestIdMiddleware, choose_request_id, request_id_of
@@ -86,6 +87,7 @@ __all__ = [
     "request_id_of",
     "server_error",
     "status_of",
+    "translate",
     "unavailable",
     "validation_body",
     "why_bad",

@@ -13,9 +13,14 @@ from saga_project.shared.api import rendering
 from saga_project.shared.api.requests import request_id_of
 
 
-def _json_error(request: HttpRequest, code: int, error: str, message: str) -> HttpResponse:
+def _json_error(
+    request: HttpRequest, code: int, error: str, message: str, *, retry_after: int | None = None
+) -> HttpResponse:
     body = rendering.error_body(request.path, code, error, message, request_id_of(request))
-    return HttpResponse(orjson.dumps(body), status=code, content_type="application/json")
+    response = HttpResponse(orjson.dumps(body), status=code, content_type="application/json")
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django calls it so
@@ -40,7 +45,9 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 def server_error(request: HttpRequest) -> HttpResponse:
     gone = unavailable()
     if gone is not None:
-        return _json_error(request, 503, gone.error, gone.message)
+        return _json_error(
+            request, 503, gone.error, gone.message, retry_after=gone.retry_after_seconds
+        )
     return _json_error(
         request,
         500,

@@ -46,6 +46,14 @@ class TimeField(serializers.DateTimeField):
         return moment
 
 
+def warnings_field() -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="What of the heartbeat was ignored; absent where nothing was.",
+    )
+
+
 def given(body: Any) -> dict[str, Any]:
     """Return what a body says; ``null`` is the same as absent."""
     return {key: value for key, value in body.items() if value is not None}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core import exceptions as django_exceptions
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from redis import exceptions as redis_exceptions
 from rest_framework import exceptions as drf_exceptions
@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from saga_project.shared import errors
 from saga_project.shared.api.bodies import NotJson
 from saga_project.shared.api.requests import request_id_of
+from saga_project.shared.database import faults
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ def translate(exc: Exception) -> errors.SagaError | None:
         return exc
     if isinstance(exc, redis_exceptions.RedisError):
         return errors.RedisUnavailable("Redis is not available. Try again in a moment.")
+    if isinstance(exc, DatabaseError) and faults.is_read_only(exc):
+        return errors.DatabaseUnavailable("The database is read-only. Try again in a moment.")
     if isinstance(exc, OperationalError | InterfaceError):
         return errors.DatabaseUnavailable("The database is not available. Try again in a moment.")
     if isinstance(exc, drf_exceptions.UnsupportedMediaType):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rest_framework import parsers, views
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from saga_project.shared.api.bodies import (
     MAX_BODY_BYTES,
@@ -15,6 +17,9 @@ from saga_project.shared.api.bodies import (
     JsonWhateverIsAccepted,
     StrictJSONParser,
 )
+from saga_project.shared.database import faults
+
+logger = logging.getLogger(__name__)
 
 
 class SagaView(views.APIView):
@@ -24,9 +29,25 @@ class SagaView(views.APIView):
     #: For the OpenAPI document: statuses beside those that all routes share, parameters with their own rule.
     further_statuses: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     own_parameters: ClassVar[tuple[str, ...]] = ()
+    #: The view calls other servers, so that no transaction may be open around it.
+    calls_out: ClassVar[bool] = False
+    _is_retried = False
     parser_classes: tuple[type[parsers.BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JsonWhateverIsAccepted
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Run the handler once more after a deadlock or serialization failure; answer any other error."""
+        if faults.can_retry(exc) and not self._is_retried:
+            self._is_retried = True
+            logger.warning("retried after a conflict", extra={"sqlstate": faults.sqlstate(exc)})
+            handler = getattr(self, (self.request.method or "").lower())
+            try:
+                response: Response = handler(self.request, *self.args, **self.kwargs)
+            except Exception as second:  # noqa: BLE001 - answered as any other
+                return self.handle_exception(second)
+            return response
+        return super().handle_exception(exc)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         length = request.META.get("CONTENT_LENGTH") or "0"

@@ -14,6 +14,14 @@ MAX_WAITS = 5
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    def is_usable(self) -> bool:
+        """Whether the connection works and takes writes: a primary may have become a standby meanwhile."""
+        try:
+            row = self.connection.execute("SHOW transaction_read_only").fetchone()
+        except self.Database.Error:
+            return False
+        return bool(row == ("off",))
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Wait for the pool again and again while PostgreSQL is known to answer: it is only busy."""
         waits = 0

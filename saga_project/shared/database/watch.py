@@ -24,6 +24,7 @@ PATIENCE = 12  # so many times nothing within NOTICE_SECONDS: a pause of our own
 
 _is_silent = threading.Event()
 _is_answering = threading.Event()
+_is_read_only = threading.Event()
 
 
 def is_silent() -> bool:
@@ -34,6 +35,11 @@ def is_silent() -> bool:
 def is_answering() -> bool:
     """Whether PostgreSQL answered this process's last probe; False without a watch."""
     return _is_answering.is_set()
+
+
+def is_read_only() -> bool:
+    """Whether PostgreSQL said that it takes no writes when this process asked last."""
+    return _is_read_only.is_set()
 
 
 class DatabaseSilent(psycopg.OperationalError):
@@ -107,6 +113,7 @@ class DatabaseWatch:
         self._disconnect()
         _is_silent.clear()
         _is_answering.clear()
+        _is_read_only.clear()
 
     def _begin_outage(self, reason: str) -> None:
         if not is_silent():
@@ -125,7 +132,7 @@ class DatabaseWatch:
         """A connection that broke is no outage yet, but that there is no new one is."""
         if self._connection is not None:
             try:
-                self._connection.execute("SELECT 1")
+                self._ask_for_writes(self._connection)
             except DatabaseSilent:
                 raise
             except psycopg.Error:
@@ -133,7 +140,23 @@ class DatabaseWatch:
             else:
                 return
         self._connection = _AskingConnection.connect(**self._parameters, autocommit=True)
-        self._connection.execute("SELECT 1")
+        self._ask_for_writes(self._connection)
+
+    def _ask_for_writes(self, asking: _AskingConnection) -> None:
+        """Note whether the server takes writes; where it takes none, the next question goes to a new one.
+
+        A primary that became a standby keeps its connections. New ones find the primary where
+        ``DATABASE_URL`` names several hosts and ``target_session_attrs=read-write``.
+        """
+        row = asking.execute("SHOW transaction_read_only").fetchone()
+        if row == ("off",):
+            _is_read_only.clear()
+            return
+        self._disconnect()
+        if not is_read_only():
+            logger.warning("database is read-only")
+            _is_read_only.set()
+            self._silenced()
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import urllib.parse
 
 from django.conf import settings
 
+from saga_project.shared import redis_urls
 from saga_project.shared.http_client.errors import AddressRefused
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -57,8 +57,7 @@ def _is_in(address: IPAddress, networks: tuple[IPNetwork, ...]) -> bool:
 def own_ports() -> set[int]:
     """Return the ports of Saga's own PostgreSQL and Redis, which no request may reach."""
     database = settings.DATABASES["default"].get("PORT")
-    redis = urllib.parse.urlsplit(settings.REDIS_URL)
-    return {int(database or 5432), redis.port or 6379}
+    return {int(database or 5432), *redis_urls.ports_of(settings.REDIS_URL)}
 
 
 def _is_public(address: IPAddress) -> bool:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+import requests
+from django.db import OperationalError, connection
 from django.db.models import F
 from rest_framework.test import APIClient
 
-from registry.api import idempotency
+from registry import idempotency
 from registry.models import Event, IdempotencyKey, Service, Subscription
+from tests import waiting, webserver
 from tests.factories import ServiceFactory
 from tests.registry.api.conftest import Answer, Bearer, Headers
+from tests.webserver import WebServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -151,12 +156,11 @@ def test_keeps_no_secret_in_clear(api: APIClient) -> None:
     assert secret.removeprefix("whsec_") not in str(list(IdempotencyKey.objects.values()))
 
 
-def test_a_claim_whose_process_died_is_free_again_after_a_minute(
-    api: APIClient, monkeypatch: pytest.MonkeyPatch
+def test_a_key_of_the_previous_release_whose_process_died_is_free_after_a_minute(
+    api: APIClient,
 ) -> None:
     subscribe(api, "k1")
     IdempotencyKey.objects.update(status=None, body="")
-    monkeypatch.setattr(idempotency, "TWIN_WAITS_SECONDS", 0.0)
 
     waiting = subscribe(api, "k1")
     IdempotencyKey.objects.update(created_at=F("created_at") - dt.timedelta(minutes=2))
@@ -165,6 +169,23 @@ def test_a_claim_whose_process_died_is_free_again_after_a_minute(
     assert waiting.status_code == 409
     assert waiting["Retry-After"] == "1"
     assert freed.status_code == 201
+
+
+def test_an_answer_that_cannot_be_kept_undoes_the_effect(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "settle", fail)
+        failed = subscribe(api, "k1")
+    left = Subscription.objects.count()
+    again = subscribe(api, "k1")
+
+    assert (failed.status_code, left) == (503, 0)
+    assert again.status_code == 201
+    assert Subscription.objects.count() == 1
 
 
 def test_an_unsigned_call_gets_no_answer_that_a_signed_one_got(api: APIClient) -> None:
@@ -203,3 +224,69 @@ def test_a_registration_under_a_key_is_told_once(api: APIClient) -> None:
 
     assert Service.objects.filter(name="mail").count() == 1
     assert Event.objects.filter(type="service.registered", service_name="mail").count() == 1
+
+
+# --- A process that is killed between effect and answer -------------------------------------------
+
+BLOCKED = 77_001
+_BLOCK_ANSWERS = """
+CREATE FUNCTION block_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock_shared(77001); RETURN NEW; END $$;
+CREATE TRIGGER block_answer BEFORE UPDATE ON registry_idempotencykey
+FOR EACH ROW EXECUTE FUNCTION block_answer();
+"""
+_UNBLOCK_ANSWERS = (
+    "DROP TRIGGER block_answer ON registry_idempotencykey; DROP FUNCTION block_answer;"
+)
+
+
+@pytest.fixture
+def blocked_answers() -> Iterator[None]:
+    """Hold every request after its effect, before its answer is kept."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BLOCK_ANSWERS)
+        cursor.execute("SELECT pg_advisory_lock(%s)", [BLOCKED])
+        yield
+        cursor.execute("SELECT pg_advisory_unlock_all()")
+        cursor.execute(_UNBLOCK_ANSWERS)
+
+
+def is_waiting_at_the_answer() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted",
+            [BLOCKED],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("blocked_answers")
+def test_a_process_killed_between_effect_and_answer_leaves_neither() -> None:
+    with webserver.serving() as server, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post_to, server)
+        waiting.until(is_waiting_at_the_answer)
+        server.signal(signal.SIGKILL)
+        with pytest.raises(requests.ConnectionError):
+            first.result()
+        server.wait()
+    waiting.until(lambda: not is_waiting_at_the_answer())
+
+    assert not Subscription.objects.exists()
+    assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_key_after_a_crash_gets_the_committed_answer() -> None:
+    with webserver.serving() as server:
+        first = post_to(server)
+        server.restart()
+        again = post_to(server)
+
+    assert again.json() == first.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert Subscription.objects.count() == 1
+
+
+def post_to(server: WebServer) -> requests.Response:
+    return server.post(SUBSCRIBE, json=BODY, headers={"Idempotency-Key": "k1"})

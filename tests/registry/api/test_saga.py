@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 
@@ -208,6 +209,59 @@ def test_many_heartbeats_in_one_request(api):
     assert response.json() == {"refreshed": 2, "ttl": 20, "missing": ["c"]}
     (row,) = api.get("/api/v1/services/b/instances").json()["instances"]
     assert row["health"] == "warning"
+
+
+@pytest.mark.parametrize("version", ["1:2.3-1~deb12u1", "", "..", "a b", "x" * 200])
+def test_a_heartbeat_with_an_unusable_version_renews_and_warns(api, version):
+    register(api, version="1.0.0")
+
+    single = post(api, "/services/authentication/heartbeat", {"version": version})
+    bulk = post(
+        api,
+        "/services/heartbeat",
+        {"services": [{"service_name": "authentication", "version": version}]},
+    )
+
+    assert (single.status_code, bulk.status_code) == (200, 200)
+    assert single.json()["message"] == "Service registration refreshed"
+    [warning] = single.json()["warnings"]
+    assert f"'{version[:128]}'" in warning
+    assert bulk.json()["warnings"] == [warning]
+    assert bulk.json()["refreshed"] == 1
+    (row,) = api.get("/api/v1/services/authentication/instances").json()["instances"]
+    assert row["version"] == "1.0.0"
+
+
+def test_a_usable_version_is_answered_without_warnings(api):
+    register(api)
+
+    response = post(api, "/services/authentication/heartbeat", {"version": "2.0.0"})
+
+    assert set(response.json()) == {"service_name", "message", "ttl"}
+
+
+def test_a_version_of_another_type_is_refused(api):
+    register(api)
+
+    assert post(api, "/services/authentication/heartbeat", {"version": 2}).status_code == 400
+
+
+@pytest.mark.parametrize("instance_id", ["localhost:my-app:8080", "10.0.0.1#8080#DEFAULT#pay"])
+def test_instance_ids_may_hold_colons_and_hashes(api, instance_id):
+    register(api, instance_id=instance_id)
+
+    beat = post(api, "/services/authentication/heartbeat", {"instance_id": instance_id})
+    (row,) = api.get("/api/v1/services/authentication/instances").json()["instances"]
+    gone = api.delete(f"/api/v1/services/authentication?instance_id={quote(instance_id, safe='')}")
+
+    assert (beat.status_code, gone.status_code) == (200, 200)
+    assert row["instance_id"] == instance_id
+    assert api.get("/api/v1/services/authentication").status_code == 404
+
+
+@pytest.mark.parametrize("instance_id", [":a", "#", "a/b", "a b", ""])
+def test_other_instance_ids_are_refused(api, instance_id):
+    assert register(api, instance_id=instance_id).json()["error"] == "Invalid instance id"
 
 
 @pytest.mark.parametrize(

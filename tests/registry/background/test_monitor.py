@@ -7,8 +7,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry import directory, operations, presence
-from registry.background import monitor
+from registry import directory, errors, operations, presence
+from registry.background import monitor, protection
 from registry.models import Event, IdempotencyKey, Instance, Service
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -129,7 +129,7 @@ def test_nobody_expires_while_no_process_can_receive_heartbeats(redis):
 
 
 def test_many_rows_move_in_as_many_statements_as_one(redis, monkeypatch):
-    monkeypatch.setattr(monitor, "UNPROTECTED_COUNT", 1000)
+    monkeypatch.setattr(protection, "UNPROTECTED_COUNT", 1000)
     names = [f"s-{number:02}" for number in range(41)]
     for name in names:
         register(name)
@@ -169,10 +169,10 @@ def test_a_mass_expiry_takes_only_a_share_and_keeps_the_rest_as_suspects(fleet, 
     swept = monitor.sweep()
 
     assert swept.is_protecting
-    assert len(told("service.expired")) == monitor.allowed_to_expire(30) == 4
+    assert len(told("service.expired")) == protection.registry_rule().allowed(30) == 4
     assert len(told("service.suspect")) == 30
     assert len([name for name in fleet if directory.get(name) is not None]) == 26
-    assert monitor.protection()["is_protecting"]
+    assert protection.state()["is_protecting"]
 
 
 def test_a_suspect_that_beats_again_has_recovered(fleet, redis):
@@ -208,6 +208,94 @@ def test_the_rest_of_a_mass_expiry_waits_for_its_next_share(fleet, redis):
     monitor.sweep()
 
     assert len(told("service.expired")) == 4
+
+
+def next_share(redis):
+    """Let the next sweep take another share, as it would some seconds later."""
+    redis.delete(*redis.keys("*protection:batch*") or ["none"])
+    presence.tick()
+
+
+def test_only_what_is_overdue_counts(fleet, redis):
+    soon = (redis.time()[0] + 1) * 1_000_000
+    redis.hset(presence.META, "floor", 0)
+    redis.zadd(presence.DEADLINES, {f"{name}/default": soon for name in fleet})
+
+    assert not monitor.sweep().is_protecting
+    assert told("service.suspect") == []
+
+
+def test_a_handful_of_services_is_no_network_fault(redis):
+    names = [f"s-{number}" for number in range(5)]
+    for name in names:
+        register(name)
+    run_out(redis, *names[:4])
+
+    assert not monitor.sweep().is_protecting
+    assert told("service.expired") == names[:4]
+
+
+def test_minimum_and_share_are_settings(redis, settings):
+    settings.SAGA_PROTECTION_MINIMUM, settings.SAGA_PROTECTION_PERCENT = 5, 90
+    names = [f"s-{number}" for number in range(6)]
+    for name in names:
+        register(name)
+    run_out(redis, *names[:5])
+    few = monitor.sweep()
+    for name in names:
+        register(name, weight=2)
+    run_out(redis, *names)
+
+    assert not few.is_protecting
+    assert monitor.sweep().is_protecting
+
+
+def test_a_service_may_have_a_rule_of_its_own(fleet, redis, settings):
+    settings.SAGA_PROTECTION_SERVICES = {"s-0*": {"percent": 100}}
+    run_out(redis, *fleet[:10])
+    unprotected = monitor.sweep()
+    settings.SAGA_PROTECTION_SERVICES = {"s-1*": {"minimum": 5}}
+    run_out(redis, *fleet[10:20])
+
+    assert not unprotected.is_protecting
+    assert told("service.expired")[:10] == fleet[:10]
+    assert monitor.sweep().is_protecting
+    assert told("service.suspect") == fleet[10:20]
+
+
+def test_suspects_that_staff_confirm_expire_at_once(fleet, redis):
+    run_out(redis, *fleet)
+    monitor.sweep()
+
+    protection.decide(protection.GONE)
+    presence.tick()
+    monitor.sweep()
+
+    assert live() == []
+    assert told("service.recovered") == []
+    assert protection.decision() is None
+
+
+def test_suspects_that_staff_hold_stay(fleet, redis):
+    run_out(redis, *fleet)
+    monitor.sweep()
+    left = live()
+
+    protection.decide(protection.HOLD)
+    for _ in range(3):
+        next_share(redis)
+        monitor.sweep()
+
+    assert live() == left
+    assert protection.state()["is_protecting"]
+
+
+def test_nothing_is_decided_where_nothing_is_held(redis):
+    register("a")
+    monitor.sweep()
+
+    with pytest.raises(errors.NotProtecting):
+        protection.decide(protection.GONE)
 
 
 # --- Misses ---------------------------------------------------------------------------------------

@@ -64,6 +64,63 @@ def test_a_new_version_is_told():
     assert "service.version_changed" in types()
 
 
+def beat(health):
+    told = operations.Beat(service_name="payment", health=health)
+    operations.renew(told, by=None, now=timezone.now())
+
+
+def test_the_same_body_again_keeps_the_health(django_assert_num_queries):
+    register()
+    beat("critical")
+
+    with django_assert_num_queries(0):
+        register()
+
+    assert directory.get("payment").instances.get("default").health == "critical"
+    assert types() == ["service.registered", "health.changed"]
+
+
+def test_a_changed_body_keeps_the_health_of_a_live_instance():
+    register()
+    beat("critical")
+
+    register(url="http://localhost:9000")
+
+    assert directory.get("payment").instances.get("default").health == "critical"
+    assert Instance.objects.get().health == "critical"
+    assert types().count("health.changed") == 1
+
+
+def test_an_instance_that_left_comes_back_passing():
+    register()
+    beat("critical")
+    operations.deregister("payment", by=None, now=timezone.now())
+
+    register()
+
+    assert directory.get("payment").instances.get("default").health == "passing"
+
+
+def test_a_degraded_service_that_registers_recovers_with_an_event():
+    register()
+    Service.objects.update(status="degraded", health_status="degraded", consecutive_misses=3)
+
+    register(url="http://localhost:9000")
+
+    assert Service.objects.get().status == "active"
+    assert "service.recovered" in types()
+
+
+def test_a_report_without_a_live_instance_is_told_as_well():
+    register()
+    Instance.objects.update(state="expired")
+
+    operations.record_health("payment", status="unhealthy", at=timezone.now())
+
+    told = Event.objects.get(type="health.changed").data
+    assert (told["instance_id"], told["old"], told["new"]) == (None, "healthy", "degraded")
+
+
 def test_two_instances_are_one_service():
     register(instance_id="one")
     register(instance_id="two", url="http://localhost:8002")

@@ -16,7 +16,7 @@ import pytest
 from django import db
 from django.conf import settings
 
-from registry.background import monitor, work_slots
+from registry.background import protection, work_slots
 from registry.models import WorkSlot
 from saga_project.local import supervisor, sweeps
 from saga_project.shared import errors
@@ -59,7 +59,7 @@ def has(process: subprocess.Popen[bytes]) -> bool:
 def test_one_process_sweeps_and_another_takes_over_when_it_dies(redis: Any) -> None:
     with sweeping() as first:
         waiting.until(lambda: has(first), seconds=60)
-        waiting.until(lambda: monitor.protection() is not None, seconds=30)
+        waiting.until(lambda: protection.state() is not None, seconds=30)
         with sweeping() as second:
             waiting.until(lambda: redis.hexists("saga:workers", _name()), seconds=30)
             assert has(first)
@@ -70,7 +70,7 @@ def test_one_process_sweeps_and_another_takes_over_when_it_dies(redis: Any) -> N
             redis.delete(":1:protection", "saga:1:protection")
 
             waiting.until(lambda: has(second), seconds=60)
-            waiting.until(lambda: monitor.protection() is not None, seconds=30)
+            waiting.until(lambda: protection.state() is not None, seconds=30)
 
 
 def _name() -> str:

@@ -222,9 +222,19 @@ class Generator:
     def _beat(self) -> dict[str, object]:
         return self._some(
             {
-                "instance_id": ["default", "two", "none", "", 5, None, "bad id"],
+                "instance_id": [
+                    "default",
+                    "two",
+                    "none",
+                    "",
+                    5,
+                    None,
+                    "bad id",
+                    "host:pay:80",
+                    "a#b",
+                ],
                 "status": ["passing", "passing", "passing", None, "fine", 1, True],
-                "version": [None, "", "1.0", "..", 3],
+                "version": [None, "", "1.0", "..", 3, "1:2.3-1~deb12u1"],
                 "note": [None, "", "  ", "x" * 1001, []],
                 "extra": [1, "x", None, {"a": [1]}],
             }
@@ -254,7 +264,7 @@ class Generator:
                 "service_name": [name, name, "", 5, None, "a b", "register"],
                 "service_url": [document["service_url"], "ftp://x", "http://", "http://a:b@c", 7],
                 "capabilities": [["rest"], ["rest", "rest"], ["soap"], "rest", [1], None, [[]]],
-                "instance_id": ["default", None, "", "no spaces", 4],
+                "instance_id": ["default", None, "", "no spaces", 4, "host:pay:80"],
                 "version": [None, "", "..", 1],
                 "metadata": [{}, None, {"a": 1}, [], {"a": None}],
                 "weight": [1, True, 1.0, "1", -1, 65536, None],
@@ -306,6 +316,7 @@ def services(redis: Redis) -> list[str]:
         register(name)
     register("many")
     register("many", instance_id="two", weight=0)
+    register("many", instance_id="host:pay:80")
     registration = operations.Registration(
         service_name="owned", url="http://127.0.0.1:9/owned", ttl_seconds=LONG_TTL
     )

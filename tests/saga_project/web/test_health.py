@@ -14,7 +14,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from registry import presence
-from registry.background import monitor
+from registry.background import monitor, protection
 from saga_project.local import queues
 from saga_project.web import health, problems
 from tests import waiting
@@ -61,7 +61,7 @@ def test_sweeps_that_stopped_degrade_health_and_then_fail_it(
 
     def answer(lag_seconds: float) -> tuple[int, str, list[str]]:
         state = {"swept_us": now_us - int(lag_seconds * 1_000_000), "is_protecting": False}
-        cache.set(monitor.PROTECTION_KEY, {**state, "suspects": 0, "instances": 0})
+        cache.set(protection.STATE_KEY, {**state, "suspects": 0, "instances": 0})
         health._memory.seen_at.clear()
         queues.note_consumer(queues.local())
         response = api.get(HEALTH)
@@ -72,7 +72,7 @@ def test_sweeps_that_stopped_degrade_health_and_then_fail_it(
     assert answer(0) == (200, "healthy", [])
     assert answer(12) == (200, "degraded", ["sweeps"])
     assert answer(100) == (503, "unhealthy", ["sweeps"])
-    cache.delete(monitor.PROTECTION_KEY)
+    cache.delete(protection.STATE_KEY)
     health._memory.seen_at.clear()
     assert api.get(HEALTH).status_code == 503
 

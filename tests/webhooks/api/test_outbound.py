@@ -23,7 +23,7 @@ from webhooks.models import (
     InboundCall,
     receiver_of,
 )
-from webhooks.outbound import worker
+from webhooks.outbound import sender, worker
 
 LONG = "a secret with enough bytes"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -138,6 +138,81 @@ def test_the_same_notification_again_is_sent_once(
 
     assert answers[0].content == answers[1].content
     assert len(httpserver.log) == 1
+
+
+def test_a_notification_under_one_idempotency_key_is_sent_once(
+    api: APIClient, service: Service, httpserver: HTTPServer
+) -> None:
+    lead_to(httpserver, 200)
+
+    answers = [post(api, "notify", NOTIFY, **{"Idempotency-Key": "k1"}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+    assert answers[1]["Idempotent-Replayed"] == "true"
+    assert len(httpserver.log) == 1
+
+
+def test_the_answer_under_the_key_is_committed_before_the_receiver_is_called(
+    api: APIClient, service: Service, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead_to(httpserver, 200)
+
+    def die(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sender, "send", die)
+        with pytest.raises(SystemExit):
+            post(api, "notify", NOTIFY, **{"Idempotency-Key": "k1"})
+    again = post(api, "notify", NOTIFY, **{"Idempotency-Key": "k1"})
+
+    assert (again.status_code, again.json()["status"]) == (202, "queued")
+    assert Delivery.objects.count() == 1
+
+
+def test_a_rejected_notification_frees_its_idempotency_key(
+    api: APIClient, service: Service, httpserver: HTTPServer
+) -> None:
+    lead_to(httpserver, 404)
+    rejected = post(api, "notify", NOTIFY, **{"Idempotency-Key": "k1"})
+    httpserver.clear()
+    lead_to(httpserver, 200)
+
+    sent = post(api, "notify", NOTIFY, **{"Idempotency-Key": "k1"})
+
+    assert (rejected.status_code, sent.status_code) == (502, 200)
+
+
+@pytest.mark.parametrize(
+    ("route", "extra"),
+    [
+        ("update", {"version": "1.0.0", "artifact_url": "http://127.0.0.1:9/pay"}),
+        ("deploy", {"version": "1.0.0", "artifact_url": "http://127.0.0.1:9/pay"}),
+        ("check-updates", {}),
+        ("health", {"status": "degraded"}),
+        ("lifecycle", {"event": "started"}),
+        ("config", {"secret": "s" * 32}),
+    ],
+)
+def test_every_webhook_route_acts_once_under_one_idempotency_key(
+    api: APIClient, service: Service, route: str, extra: dict[str, Any]
+) -> None:
+    body = {"service_name": NAME, **extra}
+
+    answers = [post(api, route, body, **{"Idempotency-Key": "k1"}) for _ in range(2)]
+
+    assert 200 <= answers[0].status_code < 300, answers[0].content
+    assert answers[0].content == answers[1].content
+    assert answers[1]["Idempotent-Replayed"] == "true"
+    assert InboundCall.objects.filter(route=route).count() == 1
+
+
+def test_a_refused_call_under_an_idempotency_key_is_kept(api: APIClient, service: Service) -> None:
+    answer = post(api, "health", {"service_name": NAME}, **{"Idempotency-Key": "k1"})
+
+    assert answer.status_code == 400
+    assert InboundCall.objects.get().status == 400
 
 
 def test_falls_back_to_the_global_channel(

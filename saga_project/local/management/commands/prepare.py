@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -13,10 +15,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from registry import presence
 from registry.events import log
-from saga_project.shared import locks
+from saga_project.shared import errors, locks
 
 ADMIN = "admin"
+
+POOLER = (
+    "DATABASE_URL: PgBouncer does not pass on the session settings that Saga needs"
+    " (lock_timeout, statement_timeout); name PostgreSQL itself."
+)
 
 
 class Command(BaseCommand):
@@ -26,7 +34,9 @@ class Command(BaseCommand):
     ]  # what an operator can set wrong; the rest is for "make check"
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _refuse_cluster()
         try:
+            _refuse_poolers()
             _refuse_other_encodings()
             self._migrate()
         except OperationalError as exc:
@@ -56,6 +66,28 @@ class Command(BaseCommand):
             f"Log in at http://{settings.HOST}:{settings.PORT}/admin/ as {ADMIN} with the password"
             f" {password} (shown once; kept in {file})."
         )
+
+
+def _refuse_poolers() -> None:
+    """A pooler that ignores the startup parameter ``options`` drops every timeout."""
+    try:
+        with psycopg.connect(**connection.get_connection_params()) as direct:
+            row = direct.execute("SHOW lock_timeout").fetchone()
+    except psycopg.OperationalError as exc:
+        if "unsupported startup parameter" in str(exc):
+            raise CommandError(POOLER) from exc
+        raise CommandError(f"The database cannot be used: {exc}") from exc
+    if row == ("0",):
+        raise CommandError(POOLER)
+
+
+def _refuse_cluster() -> None:
+    """The scripts use several keys at once, which a Cluster keeps on several servers."""
+    with contextlib.suppress(errors.RedisUnavailable):  # it may come later
+        if presence.is_cluster():
+            raise CommandError(
+                "REDIS_URL: a Redis Cluster cannot be used; name a single Redis or Valkey server."
+            )
 
 
 def _refuse_other_encodings() -> None:
