@@ -3,7 +3,7 @@
     python -m bench.rollbacks
 
 In the whole stack as ``make run`` starts it, for a small and a larger release, each a few times: by a
-rollback, and by an abort while blue-green keeps the old side. The clock stops when ``current`` points at the
+rollback, and by an abort in the pause of a canary. The clock stops when ``current`` points at the
 release again.
 """
 
@@ -64,12 +64,12 @@ class Bench:
         return self._measure("webhooks/rollback", {"service_name": self._name}, old, "succeeded")
 
     def abort(self, number: int, files: int, size: int) -> float:
-        """Deploy a version and a second by blue-green, then measure the way back while both are kept."""
+        """Deploy a version and a second as a canary, then measure the rollback from its pause."""
         old, new = f"{number}.3.0", f"{number}.4.0"
         for version in (old, new):
             self._publish(version, files, size)
         self._end(self._deploy(old), "succeeded")
-        job_id = self._deploy(new, strategy="blue-green")
+        job_id = self._deploy(new, strategy="canary")
         self._wait(job_id, "paused")
         return self._measure(f"updates/jobs/{job_id}/abort", {}, old, "rolled_back")
 

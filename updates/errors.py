@@ -94,6 +94,18 @@ class InvalidStrategy(InvalidRequest):
     error = "Invalid strategy"
 
 
+class InvalidSelection(InvalidRequest):
+    """The request names targets or labels that the service does not have."""
+
+    error = "Invalid targets"
+
+
+class StrategyNotAvailable(InvalidRequest):
+    """The service's targets do not allow the strategy; the message says what to configure."""
+
+    error = "Strategy not available"
+
+
 class JobNotFound(NotFound):
     error = "Job not found"
 

@@ -16,7 +16,7 @@ from tests.updates.rollouts import crashing, scenes
 from updates.models import Job
 from updates.rollouts import leases
 
-STRATEGIES = ("rolling", "blue-green", "canary")
+STRATEGIES = ("rolling", "canary")
 KINDS = ("good", "bad")
 MORE_DEATHS = 4
 

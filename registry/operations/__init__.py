@@ -33,6 +33,7 @@ from registry.operations.reports import (
     record_version,
     set_canary,
     set_draining,
+    switch_instances,
 )
 from registry.operations.rows import DEFAULT_INSTANCE, HEALTH_OF_REPORT
 from registry.operations.standing import approve, deregister, reject
@@ -85,6 +86,7 @@ __all__ = [
     "set_canary",
     "set_draining",
     "subscribe",
+    "switch_instances",
     "update_profile",
     "visible_subscriptions",
 ]

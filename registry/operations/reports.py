@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import transaction
@@ -126,6 +127,21 @@ def set_canary(name: str, *, version: str, percent: int | None) -> None:
 
 def clear_canary(name: str) -> None:
     _write_canary(name, version="", percent=None)
+
+
+def switch_instances(
+    name: str, *, serving: Sequence[str], draining: Sequence[str], version: str
+) -> None:
+    """Put some instances in the lookups and take others out of them, in one change that readers see."""
+    with transaction.atomic():
+        service = Service.objects.select_for_update().filter(name=name).first()
+        if service is None:
+            return
+        service.instances.filter(instance_id__in=serving).update(is_draining=False)
+        service.instances.filter(instance_id__in=draining).update(is_draining=True)
+        service.canary_version, service.canary_percent = version, None
+        rows.save_change(service, now=timezone.now())
+        projection.schedule(service)
 
 
 def _write_canary(name: str, *, version: str, percent: int | None, is_robust: bool = False) -> None:

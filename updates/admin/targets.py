@@ -120,7 +120,7 @@ class TargetAdmin(ModelAdmin):
     autocomplete_fields = ["service"]
     readonly_fields = ["current_version", "sealed_names"]
     fieldsets = [
-        (None, {"fields": ["service", "name", "position", "zone", "node", "is_enabled"]}),
+        (None, {"fields": ["service", "name", "position", "zone", "node", "slot", "is_enabled"]}),
         (
             "How it is installed",
             {

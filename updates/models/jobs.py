@@ -70,6 +70,12 @@ class Job(models.Model):
     previous_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     strategy = models.CharField(max_length=10)
     strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    selection: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Target names and labels, where not all targets are meant.",
+    )
+    reason = models.TextField(blank=True, help_text="Why it was asked for.")
     artifact_url = models.CharField(max_length=MAX_URL_LENGTH, blank=True)
     artifact_type = models.CharField(max_length=8, default="binary")
     checksum = models.CharField(max_length=256, blank=True)

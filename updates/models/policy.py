@@ -121,6 +121,11 @@ class Approval(models.Model):
     strategy_options: models.JSONField[Any, Any] = models.JSONField(
         null=True, blank=True, help_text="Empty: the policy's."
     )
+    details: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="The selection of targets, the reason, and whether it is fast.",
+    )
     force_reason = models.TextField(
         blank=True, help_text="Why a quarantined release is to be deployed nevertheless."
     )

@@ -22,6 +22,10 @@ class Target(models.Model):
         SYSTEMD = "systemd", "systemd: releases/ and current, run as a unit"
         COMMAND = "command", "command: an install script from SAGA_RESTART_COMMANDS"
 
+    class Slot(models.TextChoices):
+        BLUE = "blue", "blue"
+        GREEN = "green", "green"
+
     class Restart(models.TextChoices):
         NONE = "none"
         HTTP = "http", "HTTP call"
@@ -42,6 +46,20 @@ class Target(models.Model):
         default=False, editable=False, help_text="Made by Saga; ignored once there are others."
     )
     is_enabled = models.BooleanField(default=True)
+    labels: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Such as {"ring": "early"}; a deployment may select by them.',
+    )
+    slot = models.CharField(
+        max_length=5,
+        choices=Slot.choices,
+        blank=True,
+        help_text="Blue-green deploys to the set that stands by, then moves all lookups to it.",
+    )
+    is_standby = models.BooleanField(
+        default=False, editable=False, help_text="The other slot serves the lookups."
+    )
 
     installer = models.CharField(
         max_length=9, choices=Installer.choices, default=Installer.DIRECTORY

@@ -16,6 +16,7 @@ from updates.operations.jobs import (
 )
 from updates.operations.policies import apply_policies, apply_policy
 from updates.operations.releases import News, announce, hear, make_available, quarantine, withdraw
+from updates.operations.selections import Details
 from updates.policies.change_freeze import NO_LEAVE, Leave, Override, override_of
 from updates.policies.comparison import CheckResult
 from updates.releases.recording import Announcement
@@ -24,6 +25,7 @@ __all__ = [
     "NO_LEAVE",
     "Announcement",
     "CheckResult",
+    "Details",
     "Leave",
     "News",
     "Override",

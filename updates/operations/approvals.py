@@ -15,7 +15,7 @@ from saga_project.shared import wakeups
 from updates import errors, event_constructors
 from updates.history import audit, records
 from updates.models import Approval, Job, Release
-from updates.operations import jobs, rollback_targets
+from updates.operations import jobs, rollback_targets, selections
 from updates.policies import change_freeze, comparison
 from updates.releases import recording
 from updates.rollouts import strategies
@@ -28,12 +28,19 @@ def deploy_or_ask(
     by: str,
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
+    details: selections.Details = selections.NO_DETAILS,
     leave: change_freeze.Leave = change_freeze.NO_LEAVE,
 ) -> Job | Approval:
     """Queue a deployment, or, where the policy wants a second person, ask for one. Raises as ``deploy``."""
     try:
         return jobs.deploy(
-            service, announcement, by=by, strategy=strategy, options=options, leave=leave
+            service,
+            announcement,
+            by=by,
+            strategy=strategy,
+            options=options,
+            details=details,
+            leave=leave,
         )
     except errors.ApprovalRequired:
         with transaction.atomic():
@@ -43,6 +50,7 @@ def deploy_or_ask(
                 by=by,
                 strategy=strategy,
                 options=options,
+                details=details,
                 force_reason=leave.force_reason,
                 now=timezone.now(),
             )
@@ -53,11 +61,15 @@ def roll_back_or_ask(
     version: str | None = None,
     *,
     by: str,
+    options: Mapping[str, Any] | None = None,
+    details: selections.Details = selections.NO_DETAILS,
     leave: change_freeze.Leave = change_freeze.NO_LEAVE,
 ) -> Job | Approval:
     """The same for a rollback. Raises as ``roll_back``."""
     try:
-        return jobs.roll_back(service, version, by=by, leave=leave)
+        return jobs.roll_back(
+            service, version, by=by, options=options, details=details, leave=leave
+        )
     except errors.ApprovalRequired:
         with transaction.atomic():
             current = records.deployed_version(service.name)
@@ -66,7 +78,15 @@ def roll_back_or_ask(
             backup = recording.Announcement(version=wanted)
             release = known or recording.record(service, backup, origin="backup")[0]
             kind = Job.Kind.ROLLBACK
-            return request(release, by=by, strategy="", kind=kind, now=timezone.now())
+            return request(
+                release,
+                by=by,
+                strategy="",
+                kind=kind,
+                options=options,
+                details=details,
+                now=timezone.now(),
+            )
 
 
 def request(
@@ -76,6 +96,7 @@ def request(
     strategy: str,
     kind: str = Job.Kind.DEPLOY,
     options: Mapping[str, Any] | None = None,
+    details: selections.Details = selections.NO_DETAILS,
     force_reason: str | None = None,
     now: dt.datetime,
 ) -> Approval:
@@ -89,6 +110,7 @@ def request(
         "requested_by": by,
         "strategy": strategy,
         "strategy_options": None if options is None else dict(options),
+        "details": details.document(),
         "force_reason": force_reason or "",
     }
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
@@ -159,8 +181,16 @@ def _act(approval: Approval, override: change_freeze.Override | None) -> None:
         override=override, force_reason=approval.force_reason or None, is_approved=True
     )
     version = approval.release.version
+    details = selections.Details(**approval.details)
     if approval.kind == Job.Kind.ROLLBACK:
-        job = jobs.roll_back(approval.service, version, by=by, leave=leave)
+        job = jobs.roll_back(
+            approval.service,
+            version,
+            by=by,
+            options=approval.strategy_options,
+            details=details,
+            leave=leave,
+        )
     else:
         job = jobs.deploy(
             approval.service,
@@ -168,6 +198,7 @@ def _act(approval: Approval, override: change_freeze.Override | None) -> None:
             by=by,
             strategy=approval.strategy or comparison.policy_of(approval.service).strategy,
             options=approval.strategy_options,
+            details=details,
             leave=leave,
         )
     Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)

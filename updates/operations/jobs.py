@@ -15,10 +15,10 @@ from registry.models import Service
 from updates import errors, event_constructors
 from updates.history import audit, records
 from updates.models import Job, Policy, Release, Step, Target
-from updates.operations import rollback_targets
+from updates.operations import rollback_targets, selections
 from updates.policies import change_freeze
 from updates.releases import recording
-from updates.rollouts import planning, strategies, transitions
+from updates.rollouts import planning, slots, strategies, transitions
 
 Status = Job.Status
 
@@ -42,6 +42,7 @@ def deploy(
     by: str,
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
+    details: selections.Details = selections.NO_DETAILS,
     leave: change_freeze.Leave = change_freeze.NO_LEAVE,
 ) -> Job:
     """Queue the deployment of a release, or return the live job of the very same request.
@@ -68,6 +69,8 @@ def deploy(
             artifact_type=release.artifact_type,
             checksum=announcement.checksum or release.checksum,
             requested_by=by,
+            selection=details.selection(),
+            reason=details.reason,
         )
         return _queue(job, leave)
 
@@ -84,7 +87,7 @@ def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
     try:
         strategies.read_options(options)
     except strategies.InvalidOptions as exc:
-        raise errors.InvalidStrategy(str(exc), field="options") from exc
+        raise errors.InvalidStrategy(str(exc), field="strategy_options") from exc
 
 
 def _release_of(service: Service, announcement: recording.Announcement) -> Release:
@@ -99,11 +102,17 @@ def _release_of(service: Service, announcement: recording.Announcement) -> Relea
     return recording.record(service, announcement, origin="deployed")[0]
 
 
+#: All targets at once, without drains, metrics and the watch at the end.
+FAST = {"max_unavailable": "100%", "bake_seconds": 0, "drain": False}
+
+
 def roll_back(
     service: Service,
     version: str | None = None,
     *,
     by: str,
+    options: Mapping[str, Any] | None = None,
+    details: selections.Details = selections.NO_DETAILS,
     leave: change_freeze.Leave = change_freeze.NO_LEAVE,
 ) -> Job:
     """Queue the rollback to a version that ran before: the one given, or the last good one.
@@ -112,6 +121,8 @@ def roll_back(
     """
     if version is not None:
         names.check_version(version)
+    options = {**(options or {}), **(FAST if details.is_fast else {})}
+    _check_strategy(strategies.ROLLING, options)
     with transaction.atomic():
         current = records.deployed_version(service.name)
         wanted = rollback_targets.choose(service, version, current=current)
@@ -127,6 +138,10 @@ def roll_back(
             artifact_type=release.artifact_type if release else Release.ArtifactType.BINARY,
             checksum=release.checksum if release else "",
             requested_by=by,
+            strategy_options=options,
+            selection=details.selection(),
+            reason=details.reason,
+            is_promoted_fully=details.is_fast,
         )
         return _queue(job, leave)
 
@@ -139,7 +154,7 @@ def _queue(job: Job, leave: change_freeze.Leave) -> Job:
     if blocking := _blocking(job):
         return blocking
     change_freeze.require(job, leave, now=job.created_at)
-    targets = _targets(job.service)
+    targets = _targets(job)
     _check_installers(job, targets)
     steps = planning.lay_out(job, targets)
     try:
@@ -156,7 +171,12 @@ def _queue(job: Job, leave: change_freeze.Leave) -> Job:
         f"job.{job.kind}",
         actor=job.requested_by,
         service_name=job.service.name,
-        data={"job_id": job.job_id, "version": job.version, "strategy": job.strategy},
+        data={
+            "job_id": job.job_id,
+            "version": job.version,
+            "strategy": job.strategy,
+            "reason": job.reason,
+        },
         at=job.created_at,
     )
     transitions.ring(job)
@@ -188,6 +208,7 @@ def _digest(job: Job) -> str:
         job.checksum,
         job.strategy,
         job.strategy_options,
+        job.selection,
     ]
     return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -211,7 +232,15 @@ def _check_installers(job: Job, targets: list[Target]) -> None:
             raise errors.TargetCannotInstall(f"Release {job.version} {obstacle}")
 
 
-def _targets(service: Service) -> list[Target]:
+def _targets(job: Job) -> list[Target]:
+    """Return the targets that the job works on, in their order."""
+    targets = _enabled(job.service)
+    if job.selection:
+        targets = selections.narrow(targets, job.selection, service_name=job.service.name)
+    return slots.choose(job.strategy, targets, service_name=job.service.name)
+
+
+def _enabled(service: Service) -> list[Target]:
     """Return the enabled targets in their order; a service without any gets one of its own."""
     targets = list(service.targets.filter(is_automatic=False).order_by("position", "name"))
     enabled = [target for target in targets if target.is_enabled]
@@ -294,6 +323,8 @@ _REQUEST = (
     "version",
     "strategy",
     "strategy_options",
+    "selection",
+    "reason",
     "artifact_url",
     "artifact_type",
     "checksum",

@@ -33,6 +33,7 @@ from updates.rollouts import (
     journal,
     leases,
     restarts,
+    slots,
     strategies,
     transitions,
     watching,
@@ -64,12 +65,8 @@ class Task:
 def perform(task: Task) -> Outcome:
     """Do the step; raises StepFailed, CannotTell, Interrupted, LeaseLost."""
     name = task.step.name
-    if name in (Action.PAUSE, Action.HOLD):
-        return _analyse(task)
-    if name == Action.BAKE:
-        return _bake(task)
-    if name in (Action.SHARE, Action.CLEAR_SHARE):
-        return _set_share(task)
+    if name in _OF_ALL_TARGETS:
+        return _OF_ALL_TARGETS[name](task)
     target = task.step.target
     if target is None:
         raise StepFailed(f"The target {task.step.target_name} was removed while the job ran.")
@@ -189,6 +186,13 @@ def _set_share(task: Task) -> Outcome:
     return Outcome(message=f"{version} gets {percent} % of the lookups.{note}")
 
 
+def _swap(task: Task) -> Outcome:
+    """Move all lookups to the slot that was prepared, or back."""
+    is_back = task.step.is_way_back
+    note = _tell_registry(task, partial(slots.swap, task.job, is_back=is_back))
+    return Outcome(message=f"All lookups go to the {'previous' if is_back else 'new'} slot.{note}")
+
+
 def _drain(task: Task, target: Target, *, is_draining: bool) -> Outcome:
     name, instance_id = task.job.service.name, target.instance_id
     tell = partial(registry.set_draining, name, instance_id, is_draining=is_draining)
@@ -239,7 +243,7 @@ def _bake(task: Task) -> Outcome:
 
 
 def _wait_for_room(task: Task, target: Target) -> None:
-    if task.job.is_promoted_fully:
+    if task.job.is_promoted_fully or task.job.strategy == strategies.BLUE_GREEN:
         return
     watching.wait_for_room(
         task.job,
@@ -259,3 +263,13 @@ def _measure(task: Task, target: Target) -> str:
                 raise
             task.lease.wait(gates.METRIC_INTERVAL_SECONDS)
     raise AssertionError("unreachable")
+
+
+_OF_ALL_TARGETS: dict[str, Callable[[Task], Outcome]] = {
+    Action.PAUSE: _analyse,
+    Action.HOLD: _analyse,
+    Action.BAKE: _bake,
+    Action.SWAP: _swap,
+    Action.SHARE: _set_share,
+    Action.CLEAR_SHARE: _set_share,
+}

@@ -38,6 +38,7 @@ class Action(enum.StrEnum):
     HOLD = "hold"
     CLEAR_SHARE = "clear share"
     BAKE = "bake"
+    SWAP = "swap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ class Options:
     abort_threshold: int = 1
     bake_seconds: int | None = None
     failure_threshold: int = 3
+    has_drain: bool = True
 
 
 def max_unavailable(options: Options, *, targets: int) -> int:
@@ -83,10 +85,16 @@ def plan(strategy: str, targets: Sequence[str], options: Options) -> list[Move]:
     staging = [Move(action=Action.STAGE, target=target) for target in ordered]
     size = max_unavailable(options, targets=len(ordered))
     if strategy == BLUE_GREEN:
-        return [*staging, *_blue_green(ordered, size, options)]
+        return [*staging, *_blue_green(ordered, options)]
     if strategy == CANARY:
         return [*staging, *_canary(ordered, size, options)]
-    return [*staging, *_rolling(ordered, size)]
+    rolling = _rolling(ordered, size)
+    if not options.has_drain:
+        return [*staging, *(move for move in rolling if move.action not in _DRAINING)]
+    return [*staging, *rolling]
+
+
+_DRAINING = (Action.DRAIN, Action.UNDRAIN)
 
 
 def _batches(targets: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -102,7 +110,6 @@ def _each(batch: Iterable[str], actions: Iterable[Action], wave: int) -> Iterato
 
 
 _IN_PLACE = (Action.DRAIN, Action.SWITCH, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
-_AFTER_THE_SWITCH = (Action.DRAIN, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
 
 
 def _rolling(targets: Sequence[str], size: int) -> Iterator[Move]:
@@ -110,11 +117,11 @@ def _rolling(targets: Sequence[str], size: int) -> Iterator[Move]:
         yield from _each(batch, _IN_PLACE, wave)
 
 
-def _blue_green(targets: Sequence[str], size: int, options: Options) -> Iterator[Move]:
-    """Everything is staged, so all switch at once; what must be restarted goes batch by batch."""
-    yield from _each(targets, [Action.SWITCH], 1)
-    for wave, batch in enumerate(_batches(targets, size), start=1):
-        yield from _each(batch, _AFTER_THE_SWITCH, wave)
+def _blue_green(targets: Sequence[str], options: Options) -> Iterator[Move]:
+    """The targets stand by, so all are changed at once; then the lookups move to them in one step."""
+    yield Move(action=Action.SHARE, weight=0, wave=1)
+    yield from _each(targets, [Action.SWITCH, Action.RESTART, Action.HEALTH], 1)
+    yield Move(action=Action.SWAP, wave=1)
     if options.scale_down_delay_seconds:
         yield Move(action=Action.HOLD, seconds=options.scale_down_delay_seconds)
 
@@ -141,21 +148,16 @@ def undo(begun: Sequence[Move], options: Options, *, targets: int) -> list[Move]
     Targets that are out of service come first: they cost nothing more. The others follow in batches.
     """
     touched = _targets_of(begun, Action.SWITCH)
-    restarted = _targets_of(begun, Action.RESTART)
+    if touched and _is_blue_green(begun):
+        return [Move(action=Action.SWAP), Move(action=Action.CLEAR_SHARE)]
     out = [target for target in _targets_of(begun, Action.DRAIN) if _is_out(target, begun)]
     size = max_unavailable(options, targets=targets)
     moves: list[Move] = []
     if any(move.action is Action.SHARE for move in begun):
         moves.append(Move(action=Action.SHARE, weight=0))
-    is_flipped_ahead = bool(touched) and _flips_ahead(begun)
-    if is_flipped_ahead:
-        moves.extend(_each(touched, [Action.RESTORE], 0))
     in_service = [target for target in reversed(touched) if target not in out]
-    if is_flipped_ahead:
-        in_service = [target for target in in_service if target in restarted]
-    actions = _AFTER_THE_SWITCH if is_flipped_ahead else _BACK_IN_PLACE
     for wave, batch in enumerate((out, *_batches(in_service, size)), start=1):
-        moves.extend(_way_back(batch, actions, wave, touched=touched))
+        moves.extend(_way_back(batch, wave, touched=touched))
     if moves and moves[0].action is Action.SHARE:
         moves.append(Move(action=Action.CLEAR_SHARE))
     return moves
@@ -164,10 +166,8 @@ def undo(begun: Sequence[Move], options: Options, *, targets: int) -> list[Move]
 _BACK_IN_PLACE = (Action.DRAIN, Action.RESTORE, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
 
 
-def _way_back(
-    batch: Sequence[str], actions: Iterable[Action], wave: int, *, touched: Sequence[str]
-) -> Iterator[Move]:
-    for move in _each(batch, actions, wave):
+def _way_back(batch: Sequence[str], wave: int, *, touched: Sequence[str]) -> Iterator[Move]:
+    for move in _each(batch, _BACK_IN_PLACE, wave):
         if move.target in touched or move.action is Action.UNDRAIN:
             yield move
 
@@ -184,10 +184,9 @@ def _is_out(target: str, begun: Sequence[Move]) -> bool:
     )
 
 
-def _flips_ahead(begun: Sequence[Move]) -> bool:
-    """True for blue-green, where a target switches before it is drained."""
-    actions = [move.action for move in begun if move.action in (Action.SWITCH, Action.DRAIN)]
-    return bool(actions) and actions[0] is Action.SWITCH
+def _is_blue_green(begun: Sequence[Move]) -> bool:
+    """True where the new version gets none of the lookups while it is prepared."""
+    return any(move.action is Action.SHARE and move.weight == 0 for move in begun)
 
 
 # --- Options as people write them ------------------------------------------------------------------
@@ -209,6 +208,7 @@ _KEYS = {
     "progress_deadline_seconds",
     "abort_threshold",
     "bake_seconds",
+    "drain",
     "failure_threshold",
 }
 
@@ -230,6 +230,7 @@ def read_options(raw: Mapping[str, Any]) -> Options:
         progress_deadline_seconds=_read_seconds(raw, "progress_deadline_seconds", 600, minimum=1),
         abort_threshold=_read_number("abort_threshold", raw.get("abort_threshold", 1), 1, 1000),
         bake_seconds=_read_bake(raw.get("bake_seconds")),
+        has_drain=_read_flag("drain", raw.get("drain", True)),
         failure_threshold=_read_number(
             "failure_threshold", raw.get("failure_threshold", 3), 1, 1000
         ),
@@ -248,6 +249,12 @@ def _read_number(name: str, value: Any, lowest: int, highest: int) -> int:
 
 def _read_seconds(raw: Mapping[str, Any], name: str, default: int, *, minimum: int) -> int:
     return _read_number(name, raw.get(name, default), minimum, MAX_PAUSE_SECONDS)
+
+
+def _read_flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidOptions(f"{name} must be true or false.")
+    return value
 
 
 def _read_bake(value: Any) -> int | None:

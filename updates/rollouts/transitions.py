@@ -212,7 +212,12 @@ def roll_back_again(job: Job, *, now: dt.datetime) -> None:
 
 
 def _has_restored(job: Job) -> bool:
-    """True where at least one target runs a previous version again."""
+    """True where at least one target runs a previous version again, or lookups are back at its slot."""
+    swapped = job.steps.filter(
+        name=Action.SWAP, is_way_back=True, status=Step.Status.SUCCEEDED
+    ).exists()
+    if swapped:
+        return bool(job.previous_version)
     restored = job.steps.filter(name=Action.RESTORE, status=Step.Status.SUCCEEDED)
     previous = previous_of_targets(job)
     return any(previous.get(name) for name in restored.values_list("target_name", flat=True))

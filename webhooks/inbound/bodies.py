@@ -114,7 +114,28 @@ class OverrideReasonField(OptionalTextField):
         )
 
 
-class DeployShape(ReleaseShape):
+class JobDetailsShape(serializers.Serializer[Any]):
+    """What ``deploy`` and ``rollback`` may say of the targets and the way."""
+
+    strategy_options = serializers.DictField(
+        required=False, allow_null=True, help_text="Instead of those of the service's policy."
+    )
+    targets = serializers.ListField(
+        child=TextField(max_length=128),
+        required=False,
+        allow_null=True,
+        max_length=1000,
+        help_text="Names of the service's targets; absent: all.",
+    )
+    labels = serializers.DictField(
+        child=TextField(max_length=256),
+        required=False,
+        allow_null=True,
+        help_text="Only targets that have each of these labels.",
+    )
+
+
+class DeployShape(JobDetailsShape, ReleaseShape):
     artifact_url = OptionalTextField(allow_blank=True)
     strategy = OptionalTextField()
     force = FlagField(help_text="Deploy a quarantined release; needs a reason.")
@@ -122,8 +143,11 @@ class DeployShape(ReleaseShape):
     override_reason = OverrideReasonField()
 
 
-class RollbackShape(SecretShape):
+class RollbackShape(JobDetailsShape, SecretShape):
     version = OptionalTextField(allow_blank=True)
+    fast = FlagField(
+        help_text="All targets at once, without drains, metrics and the watch at the end."
+    )
     force = FlagField(help_text="Restore a quarantined release; needs a reason.")
     reason = OptionalTextField(max_length=1000)
     override_reason = OverrideReasonField()

@@ -142,10 +142,21 @@ def _queue_deployment(call: Call, data: Data) -> CallAnswer:
         _service_to_be(call),
         _announcement(data),
         by=call.actor,
+        options=data.get("strategy_options"),
+        details=_details(data),
         leave=_leave(call, data),
         **({"strategy": data["strategy"]} if "strategy" in data else {}),
     )
     return _job_answer(asked, f"Deployment process started for service {call.service_name}")
+
+
+def _details(data: Data) -> updates.operations.Details:
+    return updates.operations.Details(
+        targets=tuple(data.get("targets", ())),
+        labels=data.get("labels", {}),
+        reason=data.get("reason", ""),
+        is_fast=bool(data.get("fast")),
+    )
 
 
 def _leave(call: Call, data: Data) -> updates.operations.Leave:
@@ -165,7 +176,12 @@ def _rollback(call: Call, data: Data, now: dt.datetime) -> CallAnswer:
 def _queue_rollback(call: Call, data: Data) -> CallAnswer:
     service = known_service(call.service_name)
     asked = updates.operations.roll_back_or_ask(
-        service, data.get("version"), by=call.actor, leave=_leave(call, data)
+        service,
+        data.get("version"),
+        by=call.actor,
+        options=data.get("strategy_options"),
+        details=_details(data),
+        leave=_leave(call, data),
     )
     return _job_answer(asked, f"Rollback process started for service {service.name}")
 

@@ -20,7 +20,6 @@ from updates.releases import recording
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "rolling": {"max_unavailable": 1},
-    "blue-green": {"scale_down_delay_seconds": 1},
     "canary": {"steps": [{"weight": 34, "pause_seconds": 1}]},
 }
 

@@ -22,7 +22,7 @@ from updates.step_context import StepFailed
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-EVERY_STRATEGY = pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])
+EVERY_STRATEGY = pytest.mark.parametrize("strategy", ["rolling", "canary"])
 GOOD_AND_BAD = pytest.mark.parametrize(
     ("version", "status", "ends_with"),
     [("2.0.0", "succeeded", "2.0.0"), ("bad-2", "rolled_back", "1.0.0")],

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from updates.rollouts import strategies
 from updates.rollouts.strategies import Action, Move, Options
 
-STRATEGIES = st.sampled_from(strategies.NAMES)
+IN_PLACE = (strategies.ROLLING, strategies.CANARY)
+STRATEGIES = st.sampled_from(IN_PLACE)
 LIMITS = st.one_of(st.integers(1, 12), st.integers(1, 100).map(lambda share: f"{share}%"))
 OPTIONS = st.builds(
     Options,
@@ -103,7 +104,7 @@ def test_every_target_is_staged_before_any_is_touched(
     assert Action.STAGE not in actions[count:]
 
 
-@pytest.mark.parametrize("strategy", strategies.NAMES)
+@pytest.mark.parametrize("strategy", IN_PLACE)
 @pytest.mark.parametrize("count", range(1, 9))
 def test_every_failure_point_has_a_way_back(strategy: str, count: int) -> None:
     options = Options()
@@ -126,11 +127,32 @@ def test_nothing_is_undone_while_only_staging_has_begun() -> None:
     assert strategies.undo(moves[:3], Options(), targets=3) == []
 
 
-def test_blue_green_switches_all_before_it_restarts_any() -> None:
-    moves = strategies.plan("blue-green", names(2), Options())
+@given(st.integers(1, 12), OPTIONS)
+def test_blue_green_prepares_one_slot_and_then_moves_all_lookups_in_one_step(
+    count: int, options: Options
+) -> None:
+    """No target that serves is touched: those of the plan stand by, and the others are not in it."""
+    moves = strategies.plan("blue-green", names(count), options)
+    actions = [move.action for move in moves]
 
-    assert [move.action for move in moves[2:5]] == [Action.SWITCH, Action.SWITCH, Action.DRAIN]
+    swap = actions.index(Action.SWAP)
+    for action in (Action.SWITCH, Action.RESTART, Action.HEALTH):
+        assert {move.target for move in moves[:swap] if move.action is action} == set(names(count))
+    assert moves[count] == Move(action=Action.SHARE, weight=0, wave=1)
+    assert Action.DRAIN not in actions
     assert moves[-1] == Move(action=Action.HOLD, seconds=30)
+
+
+@given(st.integers(1, 12), OPTIONS, st.floats(0, 1))
+def test_blue_green_goes_back_by_moving_the_lookups_alone(
+    count: int, options: Options, where: float
+) -> None:
+    moves = strategies.plan("blue-green", names(count), options)
+    begun = moves[: count + 2 + int(where * (len(moves) - count - 2))]
+
+    undone = [move.action for move in strategies.undo(begun, options, targets=count)]
+
+    assert undone == [Action.SWAP, Action.CLEAR_SHARE]
 
 
 def test_a_canary_takes_one_target_first_and_waits_as_its_preset_says() -> None:

@@ -93,19 +93,6 @@ def test_a_timed_pause_ends_by_the_sweep(scene: scenes.Scene, shop: Service) -> 
     assert run(job).status == "succeeded"
 
 
-def test_the_old_side_of_a_blue_green_deployment_is_an_instant_way_back(
-    scene: scenes.Scene, shop: Service
-) -> None:
-    job = run(scene.deploy(shop, "2.0.0", strategy="blue-green"))
-    while_held = (job.status, versions(shop))
-
-    operations.abort(job.job_id, by="anna")
-
-    assert while_held == ("paused", ["2.0.0", "2.0.0"])
-    assert run(job).status == "rolled_back"
-    assert versions(shop) == ["1.0.0", "1.0.0"]
-
-
 def test_a_paused_job_does_nothing_until_it_is_resumed(scene: scenes.Scene, shop: Service) -> None:
     job = scene.deploy(shop, "2.0.0")
     operations.pause(job.job_id, by="anna")
