@@ -31,11 +31,11 @@ for fields in json.loads({fields!r}):
 GROW_OLD = """
 import datetime as dt
 from django.utils import timezone
-from updates import reaper
 from updates.models import Job
+from updates.rollouts import recovery
 now = timezone.now()
 Job.objects.filter(job_id={job_id!r}, waiting_since__isnull=False).update(
-    waiting_since=now - reaper.NODE_DEADLINE - dt.timedelta(seconds=1), rang_at=now - reaper.RUNG_EVERY)
+    waiting_since=now - recovery.NODE_DEADLINE - dt.timedelta(seconds=1), rang_at=now - recovery.RUNG_EVERY)
 """
 
 

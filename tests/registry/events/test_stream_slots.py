@@ -12,8 +12,8 @@ from registry.events import stream_slots
 
 HOLDER = """
 import pathlib, sys
-from registry import seats
-own = seats.Seats(pathlib.Path(sys.argv[1]), total=3)
+from registry.events import stream_slots
+own = stream_slots.Seats(pathlib.Path(sys.argv[1]), total=3)
 print(own.take(), own.take(), flush=True)
 sys.stdin.read()
 """

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SUPERVISE = """
 import pathlib, sys
 from functools import partial
-from saga_project import supervisor
+from saga_project.local import supervisor
 from saga_project.local.embedded import valkey
 
 supervisor.GRACE_SECONDS = 1.0

@@ -16,10 +16,10 @@ from saga_project.shared import counters
 
 SHARER = """
 import pathlib, sys
-from saga_project import figures
-figures.cells[figures.HITS] = 5
-figures.share(pathlib.Path(sys.argv[1]))
-figures.cells[figures.HITS] += 2
+from saga_project.shared import counters
+counters.cells[counters.HITS] = 5
+counters.share(pathlib.Path(sys.argv[1]))
+counters.cells[counters.HITS] += 2
 print("shared", flush=True)
 sys.stdin.read()
 """
