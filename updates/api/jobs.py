@@ -19,6 +19,7 @@ from saga_project.shared import api, strict_json
 from updates import errors, operations
 from updates.api import long_poll
 from updates.models import Job, JobTally, Step
+from updates.models.jobs import JobQuerySet
 from updates.rollouts import transitions
 
 #: A job on its way back is still at work; its error says why it turned around.
@@ -190,11 +191,10 @@ class JobView(api.SagaView):
     def get(self, request: Request, job_id: str) -> Response:
         """One deployment with the journal of its steps; with `wait`, once it has changed."""
         seconds = read_wait(request)
-        job = _find(job_id).only("pk", "status").order_by("pk").first()
-        if job is None:
-            raise _not_found(job_id)
-        if seconds and job.status in Job.LIVE:
-            long_poll.wait_for_change(job.pk, seconds=seconds)
+        if seconds:
+            live = _find(job_id).live().values_list("pk", flat=True)
+            for pk in live:
+                long_poll.wait_for_change(pk, seconds=seconds)
         return Response(_shown(job_id))
 
 
@@ -210,7 +210,7 @@ def _shown(job_id: str) -> dict[str, Any]:
     return found[0]
 
 
-def _find(job_id: str) -> QuerySet[Job]:
+def _find(job_id: str) -> JobQuerySet:
     is_clean = strict_json.is_clean(job_id)
     return Job.objects.filter(job_id=job_id) if is_clean else Job.objects.none()
 
