@@ -73,6 +73,10 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/discovery/prometheus": reads("services:read"),
     "GET /api/v1/events": reads("services:read"),
     "GET /api/v1/events/stream": reads("services:read"),
+    "GET /api/v1/protection": reads("services:read"),
+    "POST /api/v1/protection": Access(
+        scope="admin:registry", others=FORBIDDEN, body={"decision": "hold"}
+    ),
     "GET /api/v1/services": reads("services:read"),
     "GET /api/v1/services/{}": reads("services:read"),
     "GET /api/v1/services/{}/instances": reads("services:read"),
@@ -285,6 +289,8 @@ def call(api: APIClient, method: str, path: str, world: World, access: Access, c
         content_type="application/json",
         headers=headers_of(caller, access.scope),
     )
+    if response.streaming and "/export/" in path:
+        list(response.streaming_content)  # an export keeps its place until it has been read
     return int(response.status_code)
 
 

@@ -157,7 +157,7 @@ def test_every_scope_is_one_that_there_is() -> None:
 
 def filled(path: str) -> str:
     """An address of the route; nothing of that name exists."""
-    plain = path.replace("pause|resume|promote|abort|retry", "pause")
+    plain = path.replace("pause|resume|promote|abort|retry|acknowledge", "pause")
     return spelled(plain.replace("(?P<verb>pause)", "pause")).replace("{}", "nobody")
 
 

@@ -81,7 +81,7 @@ def test_an_approver_approves_a_service(log_in: LogIn) -> None:
     stage.service("reports", status=Service.Status.PENDING_APPROVAL)
     page = log_in("anna")
 
-    page.get_by_role("link", name=re.compile("waits to be approved")).click()
+    page.get_by_role("link", name=re.compile("is awaiting approval")).click()
     page.get_by_role("link", name="reports", exact=True).click()
     expect(page.get_by_text("Awaiting approval.")).to_be_visible()
     press(page, "Approve")

@@ -40,6 +40,8 @@ MATRIX = {
     ("running deployment", "pause"): OPERATOR,
     ("running deployment", "promote-fully"): OPERATOR,
     ("running deployment", "abort"): OPERATOR,
+    ("rolling_back deployment", "retry"): OPERATOR,
+    ("rolling_back deployment", "abort"): OPERATOR,
     ("failed deployment", "retry"): OPERATOR,
     ("rolled_back deployment", "retry"): OPERATOR,
     ("cancelled deployment", "retry"): OPERATOR,

@@ -173,9 +173,10 @@ def test_a_release_that_changed_under_its_version_is_doubted_and_the_rest_taken(
     httpserver: HTTPServer,
 ) -> None:
     source = _source(httpserver)
-    factories.ReleaseFactory.create(
+    release = factories.ReleaseFactory.create(
         service=source.service, version="1.3.0", checksum="sha256:" + "e" * 64
     )
+    factories.JobFactory.create(service=source.service, release=release, status="succeeded")
     _serve(httpserver, "github", "1.4.0", "1.3.0")
 
     result = operations.check(source.service)
