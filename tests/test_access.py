@@ -290,7 +290,7 @@ def call(api: APIClient, method: str, path: str, world: World, access: Access, c
         headers=headers_of(caller, access.scope),
     )
     if response.streaming and "/export/" in path:
-        list(response.streaming_content)  # an export keeps its place until it has been read
+        b"".join(response)  # an export keeps its place until it has been read
     return int(response.status_code)
 
 

@@ -7,6 +7,9 @@ import datetime as dt
 import json
 import logging.config
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,7 @@ from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
 from updates.models import Job, Target
 from updates.releases import recording
-from updates.rollouts import nodes, recovery, runner
+from updates.rollouts import nodes, recovery, runner, watching
 
 
 def versions(shop: Service) -> list[str | None]:
@@ -188,12 +191,31 @@ def test_our_own_silence_is_not_held_against_a_node(scene: scenes.Scene, shop: S
     assert job.status == "running"
 
 
+@contextmanager
+def _watching(job: Job, *, node: str) -> Iterator[None]:
+    """Check the targets of a node all the time, as its worker does."""
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.wait(0.2):
+            crashing.in_a_transaction_of_its_own(lambda: watching.make_round(job.pk, node=node))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def test_steps_of_another_node_are_handed_over(scene: scenes.Scene, shop: Service) -> None:
     Target.objects.filter(name="target-1").update(node="machine-7")
     job = scene.deploy(shop, "2.0.0")
-    for _ in range(20):
-        runner.run(job.pk, node="local")
-        runner.run(job.pk, node="machine-7")
+    with _watching(job, node="machine-7"):
+        for _ in range(20):
+            runner.run(job.pk, node="local")
+            runner.run(job.pk, node="machine-7")
 
     job.refresh_from_db()
     assert job.status == "succeeded"
