@@ -12,6 +12,7 @@ from registry.events import stream_slots
 
 HOLDER = """
 import pathlib, sys
+from saga_project import wsgi  # sets Django up
 from registry.events import stream_slots
 own = stream_slots.Seats(pathlib.Path(sys.argv[1]), total=3)
 print(own.take(), own.take(), flush=True)
