@@ -183,7 +183,9 @@ class JobView(api.SagaView):
     @extend_schema(
         parameters=[
             OpenApiParameter(
-                "wait", int, description="Seconds to wait for a change, 0 to 60, default 0."
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
+                description="Seconds to wait for a change.",
             )
         ],
         responses=JobSerializer,
