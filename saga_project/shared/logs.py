@@ -46,7 +46,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
                 ],
             }
         },
-        "filters": {"unexpected": {"()": Unexpected}},
+        "filters": {"unexpected": {"()": Unexpected}, "one_line": {"()": OneLine}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "saga"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
@@ -59,7 +59,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
             # It says the same as our own lines about a task, once more.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
-            "celery.beat": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING", "filters": ["one_line"]},
         },
     }
 
@@ -69,6 +69,15 @@ class Unexpected(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return getattr(record, "status_code", 500) == 500
+
+
+class OneLine(logging.Filter):
+    """Shortens a record to its first line: beat logs 60 for each message that Redis refuses."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+        record.exc_info = record.exc_text = None
+        return True
 
 
 def _described() -> list[Any]:

@@ -8,8 +8,11 @@ import logging.config
 from collections.abc import Iterator
 from typing import Any
 
+import celery
+import kombu
 import pytest
 import structlog
+from celery import beat
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
@@ -103,3 +106,19 @@ def test_a_request_gives_its_lines_its_id_and_takes_it_along() -> None:
     assert seen == ["req-9"]
     assert response["X-Request-ID"] == "req-9"
     assert "request_id" not in structlog.contextvars.get_contextvars()
+
+
+def test_a_message_that_redis_refuses_is_one_line_of_beat(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.config.dictConfig(logs.configuration(form=form, level="INFO"))
+    schedule = beat.Scheduler(celery.current_app, lazy=True)
+    entry = schedule.Entry(
+        name="purge", task="webhooks.purge", args=(BaseException,), app=schedule.app
+    )
+
+    schedule.apply_entry(entry, producer=kombu.Producer(celery.current_app.connection()))
+
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert "Couldn't apply scheduled task purge" in written
