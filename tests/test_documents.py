@@ -53,6 +53,7 @@ def localised(text: str, stack: stacks.Stack) -> str:
         text = re.sub(rf"\b{port}\b", str(processes.any_free_port()), text)
     text = re.sub(r"\b8030\b", str(stack.port), text)
     text = re.sub(r"(?<![\w/])var/", f"{stack.environment['SAGA_DATA_DIR']}/", text)
+    text = text.replace("saga.backup", f"{stack.environment['SAGA_DATA_DIR']}/saga.backup")
     return text.replace(".venv/bin/python", sys.executable)
 
 
