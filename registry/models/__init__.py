@@ -1,0 +1,26 @@
+"""The registry's durable rows; live instances are in Redis (``registry.presence``)."""
+
+from registry.models.account import CallersRevision, ServiceAccount, Token
+from registry.models.event import Event, EventHorizon
+from registry.models.idempotency_key import IdempotencyKey
+from registry.models.lengths import MAX_NAME_LENGTH, MAX_URL_LENGTH
+from registry.models.service import Instance, Service, ServiceQuerySet
+from registry.models.subscription import Subscription, SubscriptionQuerySet
+from registry.models.work_slot import WorkSlot
+
+__all__ = [
+    "MAX_NAME_LENGTH",
+    "MAX_URL_LENGTH",
+    "CallersRevision",
+    "Event",
+    "EventHorizon",
+    "IdempotencyKey",
+    "Instance",
+    "Service",
+    "ServiceAccount",
+    "ServiceQuerySet",
+    "Subscription",
+    "SubscriptionQuerySet",
+    "Token",
+    "WorkSlot",
+]

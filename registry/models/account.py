@@ -1,0 +1,67 @@
+"""Programs that may call, their tokens, and the mark of the last change to either."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from registry.models.lengths import MAX_NAME_LENGTH
+
+
+class ServiceAccount(models.Model):
+    """A program that may speak to us: it owns tokens, scopes and the services that it registers."""
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    description = models.TextField(blank=True)
+    is_internal = models.BooleanField(default=False, help_text="Its services are approved at once.")
+    is_active = models.BooleanField(default=True)
+    scopes = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+    services = ArrayField(
+        models.CharField(max_length=MAX_NAME_LENGTH),
+        default=list,
+        blank=True,
+        help_text="The only services that it may touch; empty means any that are its own or nobody's.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Token(models.Model):
+    """A bearer token; its text is shown once, we keep the SHA-256 of it."""
+
+    account = models.ForeignKey(ServiceAccount, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+    prefix = models.CharField(max_length=12, db_index=True)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = ArrayField(models.CharField(max_length=32), default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class CallersRevision(models.Model):
+    """One row, to which triggers give another value with every change of a token or an account."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    value = models.UUIDField()
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    @classmethod
+    def current(cls) -> str:
+        """Return a text that is another one after each commit that changed a token or an account."""
+        values = cls.objects.values_list("value", flat=True)
+        return str(next(iter(values), ""))
