@@ -14,7 +14,7 @@ from saga_project.shared import versions
 from updates.admin.audited import AuditedAdmin
 from updates.models import Hold, Policy
 from updates.policies import preview
-from updates.rollouts import strategies
+from updates.rollouts import strategy_options
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -53,8 +53,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         if not isinstance(options, dict):
             raise forms.ValidationError('Write an object, such as {"max_unavailable": 1}.')
         try:
-            strategies.read_options(options)
-        except strategies.InvalidOptions as exc:
+            strategy_options.read(options)
+        except strategy_options.InvalidOptions as exc:
             raise forms.ValidationError(str(exc)) from exc
         return options
 

@@ -18,7 +18,7 @@ from updates.models import Job, Policy, Release, Step, Target
 from updates.operations import rollback_targets, selections
 from updates.policies import change_freeze
 from updates.releases import recording
-from updates.rollouts import planning, slots, strategies, transitions
+from updates.rollouts import planning, slots, strategies, strategy_options, transitions
 
 Status = Job.Status
 
@@ -85,8 +85,8 @@ def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
         known = ", ".join(strategies.NAMES)
         raise errors.InvalidStrategy(f"'strategy' is one of {known}.", field="strategy")
     try:
-        strategies.read_options(options)
-    except strategies.InvalidOptions as exc:
+        strategy_options.read(options)
+    except strategy_options.InvalidOptions as exc:
         raise errors.InvalidStrategy(str(exc), field="strategy_options") from exc
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from updates.artifacts.installers import hooks
 from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
-from updates.rollouts import strategies
+from updates.rollouts import strategies, strategy_options
 from updates.rollouts.strategies import Action, Move
 
 FETCH, VERIFY, UNPACK, BACK_UP = "fetch", "verify", "unpack", "back up"
@@ -34,7 +34,7 @@ COURTESIES = (
 
 def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
     """Plan the job and return its unsaved steps; the plan itself is kept in ``job.moves``."""
-    options = strategies.read_options(job.strategy_options)
+    options = strategy_options.read(job.strategy_options)
     moves = strategies.plan(job.strategy, [target.name for target in targets], options)
     if any(target.is_watched for target in targets):
         is_set = options.bake_seconds is not None
@@ -59,7 +59,7 @@ def moves_of(job: Job) -> list[Move]:
 
 def lay_out_way_back(job: Job, *, begun: int) -> list[Step]:
     """Return the unsaved steps that undo the first ``begun`` moves of the job."""
-    options = strategies.read_options(job.strategy_options)
+    options = strategy_options.read(job.strategy_options)
     targets = {target.name: target for target in job.service.targets.all()}
     planned = moves_of(job)
     count = sum(move.action is Action.STAGE for move in planned)

@@ -15,7 +15,15 @@ from structlog.contextvars import bound_contextvars
 
 from updates.artifacts import store
 from updates.models import Job, Step
-from updates.rollouts import downloads, journal, leases, steps, strategies, transitions, watching
+from updates.rollouts import (
+    downloads,
+    journal,
+    leases,
+    steps,
+    strategy_options,
+    transitions,
+    watching,
+)
 from updates.rollouts.strategies import Action
 from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed
 
@@ -80,7 +88,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             return True
         journal.begin(step)
     task = steps.Task(
-        lease=lease, job=job, step=step, options=strategies.read_options(job.strategy_options)
+        lease=lease, job=job, step=step, options=strategy_options.read(job.strategy_options)
     )
     return _do(task)
 

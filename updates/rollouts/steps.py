@@ -35,6 +35,7 @@ from updates.rollouts import (
     restarts,
     slots,
     strategies,
+    strategy_options,
     transitions,
     watching,
 )
@@ -59,7 +60,7 @@ class Task:
     lease: leases.Lease
     job: Job
     step: Step
-    options: strategies.Options
+    options: strategy_options.Options
 
 
 def perform(task: Task) -> Outcome:

@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import enum
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from updates.rollouts.strategy_options import Options
 
 ROLLING = "rolling"
 BLUE_GREEN = "blue-green"
 CANARY = "canary"
 NAMES = (ROLLING, BLUE_GREEN, CANARY)
-
-MAX_PAUSE_SECONDS = 30 * 86_400
-
-
-class InvalidOptions(ValueError):
-    """The options of a strategy make no sense; the text says which."""
 
 
 class Action(enum.StrEnum):
@@ -50,25 +44,6 @@ class Move:
     wave: int = 0
     weight: int | None = None
     seconds: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CanaryStep:
-    weight: int
-    pause_seconds: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    max_unavailable: int | str = "25%"
-    is_reversed: bool = False
-    canary_steps: tuple[CanaryStep, ...] = (CanaryStep(weight=10, pause_seconds=300),)
-    scale_down_delay_seconds: int = 30
-    progress_deadline_seconds: int = 600
-    abort_threshold: int = 1
-    bake_seconds: int | None = None
-    failure_threshold: int = 3
-    has_drain: bool = True
 
 
 def max_unavailable(options: Options, *, targets: int) -> int:
@@ -187,140 +162,3 @@ def _is_out(target: str, begun: Sequence[Move]) -> bool:
 def _is_blue_green(begun: Sequence[Move]) -> bool:
     """True where the new version gets none of the lookups while it is prepared."""
     return any(move.action is Action.SHARE and move.weight == 0 for move in begun)
-
-
-# --- Options as people write them ------------------------------------------------------------------
-
-_CANARY_PRESET = re.compile(r"Canary(\d+)Percent(\d+)Minutes?")
-_LINEAR_PRESET = re.compile(r"Linear(\d+)PercentEvery(\d+)Minutes?")
-_BATCH_PRESETS: Mapping[str, int | str] = {
-    "OneAtATime": 1,
-    "HalfAtATime": "50%",
-    "AllAtOnce": "100%",
-}
-_KEYS = {
-    "max_unavailable",
-    "order",
-    "preset",
-    "steps",
-    "auto_promote",
-    "scale_down_delay_seconds",
-    "progress_deadline_seconds",
-    "abort_threshold",
-    "bake_seconds",
-    "drain",
-    "failure_threshold",
-}
-
-
-def read_options(raw: Mapping[str, Any]) -> Options:
-    """Return the options that a policy or request spells out; raises InvalidOptions."""
-    unknown = sorted(set(raw) - _KEYS)
-    if unknown:
-        raise InvalidOptions(
-            f"Unknown option {unknown[0]!r}; there are {', '.join(sorted(_KEYS))}."
-        )
-    preset = raw.get("preset")
-    limit = raw.get("max_unavailable", _BATCH_PRESETS.get(_bare(preset), "25%"))
-    return Options(
-        max_unavailable=_read_limit(limit),
-        is_reversed=_read_order(raw.get("order", "position")),
-        canary_steps=_read_steps(raw),
-        scale_down_delay_seconds=_read_seconds(raw, "scale_down_delay_seconds", 30, minimum=0),
-        progress_deadline_seconds=_read_seconds(raw, "progress_deadline_seconds", 600, minimum=1),
-        abort_threshold=_read_number("abort_threshold", raw.get("abort_threshold", 1), 1, 1000),
-        bake_seconds=_read_bake(raw.get("bake_seconds")),
-        has_drain=_read_flag("drain", raw.get("drain", True)),
-        failure_threshold=_read_number(
-            "failure_threshold", raw.get("failure_threshold", 3), 1, 1000
-        ),
-    )
-
-
-def _bare(preset: Any) -> str:
-    return re.sub(r"^(?:CodeDeployDefault\.)?(?:ECS|Lambda)?", "", str(preset))
-
-
-def _read_number(name: str, value: Any, lowest: int, highest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InvalidOptions(f"{name} must be a whole number from {lowest} to {highest}.")
-    return value
-
-
-def _read_seconds(raw: Mapping[str, Any], name: str, default: int, *, minimum: int) -> int:
-    return _read_number(name, raw.get(name, default), minimum, MAX_PAUSE_SECONDS)
-
-
-def _read_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidOptions(f"{name} must be true or false.")
-    return value
-
-
-def _read_bake(value: Any) -> int | None:
-    """None leaves it to the settings. A worker stays with the job for so long: at most an hour."""
-    return None if value is None else _read_number("bake_seconds", value, 0, 3600)
-
-
-def _read_limit(value: Any) -> int | str:
-    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?%|100%", value, re.ASCII):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
-        return value
-    raise InvalidOptions(
-        "max_unavailable must be a number of targets from 1, or a share such as '25%'."
-    )
-
-
-def _read_order(value: Any) -> bool:
-    if value not in ("position", "reverse"):
-        raise InvalidOptions("order must be 'position' or 'reverse'.")
-    return bool(value == "reverse")
-
-
-def _read_steps(raw: Mapping[str, Any]) -> tuple[CanaryStep, ...]:
-    is_by_hand = raw.get("auto_promote", True) is False
-    if "steps" in raw:
-        steps = _spelled_out(raw["steps"])
-    else:
-        steps = _from_preset(raw.get("preset", "Canary10Percent5Minutes"))
-    if is_by_hand:
-        return tuple(CanaryStep(weight=step.weight, pause_seconds=None) for step in steps)
-    return steps
-
-
-def _spelled_out(value: Any) -> tuple[CanaryStep, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= 100:
-        raise InvalidOptions("steps must be a list of 1 to 100 steps.")
-    steps = tuple(_read_step(item) for item in value)
-    weights = [step.weight for step in steps]
-    if weights != sorted(set(weights)):
-        raise InvalidOptions("The weights of the steps must rise.")
-    return steps
-
-
-def _read_step(item: Any) -> CanaryStep:
-    if not isinstance(item, dict) or "weight" not in item:
-        raise InvalidOptions("A step is an object with weight and pause_seconds.")
-    weight = _read_number("weight", item["weight"], 1, 99)
-    pause = item.get("pause_seconds")
-    if pause is not None:
-        pause = _read_number("pause_seconds", pause, 0, MAX_PAUSE_SECONDS)
-    return CanaryStep(weight=weight, pause_seconds=pause)
-
-
-def _from_preset(name: Any) -> tuple[CanaryStep, ...]:
-    bare = _bare(name)
-    if bare in _BATCH_PRESETS:
-        return Options.canary_steps
-    if match := _CANARY_PRESET.fullmatch(bare):
-        percent, minutes = (int(part) for part in match.groups())
-        weights = [percent]
-    elif match := _LINEAR_PRESET.fullmatch(bare):
-        percent, minutes = (int(part) for part in match.groups())
-        weights = list(range(percent, 100, percent)) if percent else []
-    else:
-        raise InvalidOptions(f"Unknown preset {name!r}; try Canary10Percent5Minutes.")
-    if not weights or not 1 <= percent <= 99 or not 1 <= minutes <= MAX_PAUSE_SECONDS // 60:
-        raise InvalidOptions(f"Preset {name!r} has a share or a time that makes no sense.")
-    return tuple(CanaryStep(weight=weight, pause_seconds=minutes * 60) for weight in weights)

@@ -23,7 +23,7 @@ from registry import directory
 from registry.models import Instance
 from saga_project.shared import errors, wakeups
 from updates.models import Job, Step, Target, Watch
-from updates.rollouts import gates, nodes, strategies, transitions
+from updates.rollouts import gates, nodes, strategies, strategy_options, transitions
 from updates.rollouts.strategies import Action
 from updates.step_context import CannotTell, StepFailed
 
@@ -109,7 +109,7 @@ def _record(job_pk: int, found: Sequence[tuple[Watch, Finding]]) -> None:
             return
         for watch, finding in found:
             _note(watch, finding)
-        threshold = strategies.read_options(job.strategy_options).failure_threshold
+        threshold = strategy_options.read(job.strategy_options).failure_threshold
         sick = next((watch for watch, _ in found if watch.failures >= threshold), None)
         if sick is not None:
             times = f"{sick.failures} times in a row" if sick.failures > 1 else "once"
@@ -208,7 +208,7 @@ def wait_for_room(
     others = _others(job, target)
     if not others:
         return
-    options = strategies.read_options(job.strategy_options)
+    options = strategy_options.read(job.strategy_options)
     planned = len({raw["target"] for raw in job.moves if raw["target"]})
     allowed = strategies.max_unavailable(options, targets=planned)
     ends_at = time.monotonic() + deadline_seconds

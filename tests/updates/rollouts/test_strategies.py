@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updates.rollouts import strategies
-from updates.rollouts.strategies import Action, Move, Options
+from updates.rollouts import strategies, strategy_options
+from updates.rollouts.strategies import Action, Move
+from updates.rollouts.strategy_options import Options
 
 IN_PLACE = (strategies.ROLLING, strategies.CANARY)
 STRATEGIES = st.sampled_from(IN_PLACE)
@@ -21,7 +22,8 @@ OPTIONS = st.builds(
     is_reversed=st.booleans(),
     canary_steps=st.lists(st.integers(1, 99), min_size=1, max_size=6, unique=True).map(
         lambda weights: tuple(
-            strategies.CanaryStep(weight=weight, pause_seconds=60) for weight in sorted(weights)
+            strategy_options.CanaryStep(weight=weight, pause_seconds=60)
+            for weight in sorted(weights)
         )
     ),
 )
@@ -156,7 +158,7 @@ def test_blue_green_goes_back_by_moving_the_lookups_alone(
 
 
 def test_a_canary_takes_one_target_first_and_waits_as_its_preset_says() -> None:
-    options = strategies.read_options({"preset": "Canary10Percent5Minutes"})
+    options = strategy_options.read({"preset": "Canary10Percent5Minutes"})
 
     moves = strategies.plan("canary", names(3), options)
 
@@ -176,7 +178,7 @@ def test_a_canary_takes_one_target_first_and_waits_as_its_preset_says() -> None:
     ],
 )
 def test_knows_the_presets_of_codedeploy(preset: str, weights: list[int], seconds: int) -> None:
-    steps = strategies.read_options({"preset": preset}).canary_steps
+    steps = strategy_options.read({"preset": preset}).canary_steps
 
     assert [step.weight for step in steps] == weights
     assert {step.pause_seconds for step in steps} == {seconds}
@@ -193,15 +195,15 @@ def test_knows_the_presets_of_codedeploy(preset: str, weights: list[int], second
     ],
 )
 def test_a_preset_of_codedeploy_may_say_how_many_at_once(preset: str, limit: int | str) -> None:
-    assert strategies.read_options({"preset": preset}).max_unavailable == limit
+    assert strategy_options.read({"preset": preset}).max_unavailable == limit
 
 
 def test_promotion_by_hand_waits_for_ever_at_every_step() -> None:
-    steps = strategies.read_options(
+    steps = strategy_options.read(
         {"steps": [{"weight": 20, "pause_seconds": 5}], "auto_promote": False}
     ).canary_steps
 
-    assert steps == (strategies.CanaryStep(weight=20, pause_seconds=None),)
+    assert steps == (strategy_options.CanaryStep(weight=20, pause_seconds=None),)
 
 
 @pytest.mark.parametrize(
@@ -241,5 +243,5 @@ def test_max_unavailable_is_rounded_down_but_never_to_nothing(
     ],
 )
 def test_refuses_options_that_make_no_sense(raw: dict[str, Any]) -> None:
-    with pytest.raises(strategies.InvalidOptions):
-        strategies.read_options(raw)
+    with pytest.raises(strategy_options.InvalidOptions):
+        strategy_options.read(raw)
