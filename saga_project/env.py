@@ -93,6 +93,13 @@ def check_origin(url: str) -> None:
         raise ValidationError(f"'{url}' must be like https://saga.example.com, without a path.")
 
 
+def check_foreign_origins(texts: Iterable[str]) -> None:
+    """Raise ValidationError unless each text is an origin, or ``*`` for all of them."""
+    for text in texts:
+        if text != "*":
+            check_origin(text)
+
+
 def seal(env: Env) -> None:
     """Stop the process if any value that was read so far is wrong; all of them are named."""
     try:

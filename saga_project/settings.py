@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from corsheaders.defaults import default_headers
 from environs import validate
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -56,6 +57,10 @@ SAGA_TRUSTED_PROXIES: list[str] = env.list(
 SAGA_PUBLIC_URL = (
     env.str("SAGA_PUBLIC_URL", "", validate=configuration.check_origin) or ""
 ).rstrip("/")
+# Web sites with pages that may call the API from a browser.
+SAGA_CORS_ORIGINS: list[str] = env.list(
+    "SAGA_CORS_ORIGINS", [], validate=configuration.check_foreign_origins
+)
 DEBUG = env.bool("SAGA_DEBUG", False)
 # Where a worker that shares no host with a web process answers Prometheus; 0: nowhere.
 SAGA_WORKER_METRICS_PORT = env.int(
@@ -176,6 +181,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "axes",
+    "corsheaders",
     "saga_project",
     "saga_project.console",
     "saga_project.local",
@@ -199,6 +205,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "registry.api.idempotency.IdempotencyMiddleware",
 ]
+if SAGA_CORS_ORIGINS:  # before what answers by itself, so that each answer carries the headers
+    MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
 ROOT_URLCONF = "saga_project.urls"
 APPEND_SLASH = False
 WSGI_APPLICATION = "saga_project.wsgi.application"
@@ -328,6 +336,22 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
+
+# --- Pages of other sites -------------------------------------------------------------------------
+
+CORS_ALLOW_ALL_ORIGINS = "*" in SAGA_CORS_ORIGINS
+CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in SAGA_CORS_ORIGINS if origin != "*"]
+CORS_URLS_REGEX = r"^/(api/|livez$|readyz$)"
+CORS_ALLOW_HEADERS = (
+    *default_headers,
+    *("cache-control", "idempotency-key", "if-match", "if-none-match", "last-event-id"),
+    *("webhook-id", "webhook-signature", "webhook-timestamp", "x-request-id"),
+    "x-webhook-signature",
+)
+CORS_EXPOSE_HEADERS = (
+    *("content-disposition", "etag", "location", "retry-after", "x-request-id"),
+    *("x-saga-stale", "x-saga-warning"),
+)
 
 # --- To be seen -----------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def test_the_file_in_the_home_folder_is_found(tmp_path):
         ({"SAGA_AUTH": "maybe"}, "SAGA_AUTH"),
         ({"REGISTRATION_TTL": "4"}, "REGISTRATION_TTL"),
         ({"SAGA_STALE_READS": "-1"}, "SAGA_STALE_READS"),
+        ({"SAGA_CORS_ORIGINS": "portal.example.com"}, "SAGA_CORS_ORIGINS"),
         ({"SAGA_CONFIG": "/nowhere/saga.toml"}, "SAGA_CONFIG"),
     ],
 )
