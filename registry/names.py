@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from registry import errors
 
 RESERVED_NAMES = frozenset({"register", "heartbeat", "watch", "export"})
+CAPABILITIES = ("rest", "graphql", "grpc", "mcp")
 MAX_URL_LENGTH = 2048
 MAX_TEXT_LENGTH = 4096
 

@@ -1,8 +1,8 @@
 """Answers made of what is kept ready: one service, and the list of all.
 
-``saga.ServiceView`` and ``saga.ServiceListView`` define what they say. Of a service's JSON only the last
-heartbeat ever changes while its entry lives, so what stands before and after it is kept with the entry; the
-list is kept until something changes, or a deadline passes.
+``ServiceView`` and ``ServiceListView`` in ``registry.api.services`` define what they say. Of a service's JSON
+only the last heartbeat ever changes while its entry lives, so what stands before and after it is kept with
+the entry; the list is kept until something changes, or a deadline passes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from registry import directory
-from registry.api import saga
+from registry.api import services
 from registry.directory import InstanceEntry, ServiceEntry
 from saga_project.shared import counters, timestamps
 
@@ -111,7 +111,7 @@ def _json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
 
 def _keep_json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
     """Keep what stands around the last heartbeat, and return what stands before it."""
-    body = saga.service_body(entry, instance)
+    body = services.service_body(entry, instance)
     content = orjson.dumps({**body, "last_heartbeat": _HOLE})
     # Copies: what orjson returns keeps the larger block that it was written into.
     head, _, tail = content.partition(_HOLE.encode())

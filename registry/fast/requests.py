@@ -1,7 +1,7 @@
 """The calls that make up nearly all of a registry's traffic, judged without Django's handler.
 
-The views in ``saga`` define what is right. What is here is sure to say the same, or raises HandOn, and then
-Django answers. So nothing is refused here: whatever would be, is unusual.
+The views in ``registry.api`` define what is right. What is here is sure to say the same, or raises HandOn,
+and then Django answers. So nothing is refused here: whatever would be, is unusual.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from registry import directory, names, operations, presence
-from registry.api import saga, throttling
+from registry.api import heartbeats, registrations, throttling
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.identity import accounts
 from registry.identity.accounts import Caller
@@ -135,7 +135,7 @@ def heartbeat(name: str, head: Head, body: bytes) -> PendingRenewal:
         raise HandOn
     _check_may_change(admission, name, entry)
     count(admission)
-    content = orjson.dumps(saga.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
+    content = orjson.dumps(heartbeats.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
     return _renewal_of(name, instance, content)
 
 
@@ -155,7 +155,7 @@ def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> PendingRe
 def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
     """The same for many; missing ones are named, so that the rest need not be handed on."""
     items = _object(body).get("services")
-    if not isinstance(items, list) or not 1 <= len(items) <= saga.MAX_BULK:
+    if not isinstance(items, list) or not 1 <= len(items) <= heartbeats.MAX_BULK:
         raise HandOn
     admission = admit(head, "registry:manage")
     members: list[str] = []
@@ -186,7 +186,7 @@ def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
             ttl_seconds=min(refreshed, default=settings.REGISTRATION_TTL),
             missing=missing,
         )
-        return orjson.dumps(saga.bulk_refreshed_body(renewed))
+        return orjson.dumps(heartbeats.bulk_refreshed_body(renewed))
 
     return PendingRenewal(members, answer)
 
@@ -264,16 +264,16 @@ def registration(head: Head, body: bytes) -> PendingRenewal | operations.Newcome
 
 
 def registered(answer: operations.Registered) -> bytes:
-    return orjson.dumps(saga.registered_body(answer))
+    return orjson.dumps(registrations.registered_body(answer))
 
 
 def _registration(data: dict[str, Any]) -> operations.Registration:
-    """Return the registration that ``data`` is, as ``saga.read_registration`` would; in doubt, hand it on."""
+    """Return the registration that ``data`` is, as ``registrations.read`` would; in doubt, hand it on."""
     given = {key: value for key, value in data.items() if value is not None}
     capabilities, metadata = given.get("capabilities", []), given.get("metadata", {})
     if not isinstance(capabilities, list) or not isinstance(metadata, dict):
         raise HandOn
-    if not all(isinstance(word, str) and word in saga.CAPABILITIES for word in capabilities):
+    if not all(isinstance(word, str) and word in names.CAPABILITIES for word in capabilities):
         raise HandOn
     if not all(isinstance(text, str) and len(text) <= MAX_TEXT for text in metadata.values()):
         raise HandOn
