@@ -25,7 +25,7 @@ from registry.identity.accounts import Caller
 from registry.models import Service, ServiceAccount, Subscription
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Job
+from updates.models import Approval, Job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -70,6 +70,13 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/health": Access(scope=None, ended=ALLOWED),
     "GET /api/v1/schema": reads(None),
     "GET /api/v1/docs": reads(None),
+    "GET /api/v1/approvals": reads("approvals:decide"),
+    "GET /api/v1/approvals/{}": reads("approvals:decide"),
+    # The second person is another than the owner, so that the scope alone decides.
+    "POST /api/v1/approvals/{}/approve": Access(scope="approvals:decide", objects=SERVICES),
+    "POST /api/v1/approvals/{}/reject": Access(
+        scope="approvals:decide", objects=SERVICES, body={"reason": "no"}
+    ),
     "GET /api/v1/discovery/prometheus": reads("services:read"),
     "GET /api/v1/events": reads("services:read"),
     "GET /api/v1/events/stream": reads("services:read"),
@@ -204,6 +211,7 @@ class World:
     service: Service
     subscription: Subscription
     job: Job
+    approval: Approval
 
     def fill(self, path: str, access: Access) -> str:
         for prefix, value in self._places().items():
@@ -214,6 +222,7 @@ class World:
     def _places(self) -> dict[str, str]:
         return {
             "/services/": self.service.name,
+            "/approvals/": str(self.approval.pk),
             "/subscriptions/": str(self.subscription.pk),
             "/jobs/": self.job.job_id,
             f"/jobs/{self.job.job_id}/": "pause",
@@ -258,7 +267,10 @@ def make(kind: str) -> World:
             by=accounts.staff("root"),
             now=timezone.now(),
         )
-    return World(service, subscription, job)
+    approval = Approval.objects.create(
+        service=service, release=release, requested_at=timezone.now()
+    )
+    return World(service, subscription, job, approval)
 
 
 def decisions(api: APIClient, route: str, access: Access) -> Iterator[tuple[str, str, str, str]]:

@@ -41,6 +41,10 @@ class IllegalReleaseMove(Conflict):
     error = "Release state does not allow this"
 
 
+class ApprovalNotFound(NotFound):
+    error = "Approval not found"
+
+
 class ApprovalDecided(Conflict):
     error = "Approval already decided"
 

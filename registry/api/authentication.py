@@ -76,8 +76,8 @@ def recognise(text: str) -> Caller:
 def authorise(request: HttpRequest | Request, view: Any, *, caller: Caller | None) -> None:
     """Raise NotAllowed unless ``caller`` may use this method of ``view``.
 
-    A view may say ``requires_service_account``, and ``accepts_signature`` where it judges a
-    request without a token by its signature (and calls ``demand`` if there is none).
+    A view may say ``requires_service_account`` or ``requires_token``, and ``accepts_signature`` where it
+    judges a request without a token by its signature (and calls ``demand`` if there is none).
     """
     if request.method not in view.allowed_methods:
         return
@@ -88,6 +88,10 @@ def authorise(request: HttpRequest | Request, view: Any, *, caller: Caller | Non
         _demand_service_account(caller, scope)
     elif caller is None and getattr(view, "accepts_signature", False):
         return
+    elif caller is None and getattr(view, "requires_token", False):
+        raise errors.TokenMissing(
+            "Send a token as 'Authorization: Bearer <token>': an account decides."
+        )
     else:
         demand(request, caller, scope)
 

@@ -29,6 +29,7 @@ SCOPES: Mapping[str, str] = {
     "registry:manage": "Register, heartbeat and deregister services; manage subscriptions",
     "updates:read": "See history, statistics, exports, plans and jobs",
     "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
+    "approvals:decide": "See, approve and reject what awaits approval",
     "webhooks:send": "Send health, lifecycle and notifications",
     "webhooks:manage": "See and change webhook configuration",
     "admin:registry": "All of this, for the services of any account",

@@ -15,7 +15,7 @@ import updates.operations
 from saga_project.console import confirm, overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
 from updates.models import Approval
-from updates.policies import comparison, preview
+from updates.policies import preview
 
 Done = tuple[str, str | None]
 
@@ -65,9 +65,7 @@ def _link(approval: Approval, verb: str = "") -> str:
 
 
 def _is_own(approval: Approval, user: AbstractUser) -> bool:
-    """Whether a second person must approve, and this user made the request."""
-    is_asker = approval.requested_by == user.get_username()
-    return is_asker and comparison.policy_of(approval.service).requires_second_person
+    return updates.operations.is_own(approval, by=user.get_username())
 
 
 def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:

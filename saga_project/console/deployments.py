@@ -131,7 +131,7 @@ def _find(job_id: str) -> Job:
 
 
 def _context(request: HttpRequest, job: Job) -> dict[str, Any]:
-    verbs = job_verbs.of(job, by=request.user.get_username())
+    verbs = job_verbs.of(job, user=roles.person(request))
     return {
         "job": job,
         "waves": waves_of(job, job.steps.order_by("position")),
@@ -154,7 +154,7 @@ def act(request: HttpRequest, job_id: str, verb: str) -> HttpResponse:
     job = _find(job_id)
     return confirm.ask(
         request,
-        job_verbs.of(job, by=request.user.get_username()),
+        job_verbs.of(job, user=roles.person(request)),
         verb,
         subject=job.job_id,
         back=reverse("admin:console_job", args=[job_id]),

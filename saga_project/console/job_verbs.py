@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.contrib.auth.models import AbstractUser
 from django.urls import reverse
+from django.utils import timezone
 
 import updates.operations
-from saga_project.console import roles
-from saga_project.console.confirm import Form, Verb
+from saga_project.console import overrides, roles
+from saga_project.console.confirm import Choice, Form, Verb
 from updates.models import Job
 from updates.operations import jobs
+from updates.policies import change_freeze
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,16 @@ def _has_switched(job: Job) -> bool:
 def _of_retry(job: Job) -> list[str]:
     if job.needs_attention:
         return ["The rollback is retried from where it stopped."]
-    return [f"A new deployment of {job.version} begins from the start, asked for by you."]
+    told = f"A new deployment of {job.version} begins from the start, asked for by you."
+    obstacle = _obstacle_of_retry(job)
+    return [told] if obstacle is None else [told, f"{obstacle} It is refused without an override."]
+
+
+def _obstacle_of_retry(job: Job) -> str | None:
+    """Return what stops the deployment that a retry asks for; a rollback is retried at any time."""
+    if job.needs_attention or job.status == Job.Status.ROLLING_BACK:
+        return None
+    return change_freeze.obstacle(job, now=timezone.now())
 
 
 _WORDS = {
@@ -110,8 +122,8 @@ _WORDS = {
 _CONSEQUENCES: Mapping[str, Callable[[Job], list[str]]] = {"abort": _of_abort, "retry": _of_retry}
 
 
-def of(job: Job, *, by: str) -> list[Verb]:
-    return [_verb(job, name, by) for name in _names(job)]
+def of(job: Job, *, user: AbstractUser) -> list[Verb]:
+    return [_verb(job, name, user) for name in _names(job)]
 
 
 def _names(job: Job) -> list[str]:
@@ -124,11 +136,11 @@ def _names(job: Job) -> list[str]:
     return names
 
 
-def _verb(job: Job, name: str, by: str) -> Verb:
+def _verb(job: Job, name: str, user: AbstractUser) -> Verb:
     word = _WORDS[name]
 
-    def does(_: Form) -> tuple[str, str | None]:
-        changed = _act(job.job_id, name, by)
+    def does(form: Form) -> tuple[str, str | None]:
+        changed = _act(job.job_id, name, user, form)
         onward = reverse("admin:console_job", args=[changed.job_id])
         return f"{changed.job_id} {word.told}.", onward
 
@@ -141,11 +153,22 @@ def _verb(job: Job, name: str, by: str) -> Verb:
         consequences=_CONSEQUENCES[name](job) if name in _CONSEQUENCES else word.consequences,
         is_primary=word.is_primary and not (name == "resume" and "promote" in _names(job)),
         is_danger=word.is_danger,
+        choices=_choices(job, name, user),
         does=does,
     )
 
 
-def _act(job_id: str, name: str, by: str) -> Job:
+def _choices(job: Job, name: str, user: AbstractUser) -> Sequence[Choice]:
+    """Return the field for an override, where the gates stop the new deployment."""
+    is_open = name != "retry" or _obstacle_of_retry(job) is None
+    return overrides.choices(user, is_open=is_open)
+
+
+def _act(job_id: str, name: str, user: AbstractUser, form: Form) -> Job:
+    by = user.get_username()
+    if name == "retry":
+        leave = updates.operations.Leave(override=overrides.read(user, form))
+        return updates.operations.retry(job_id, by=by, leave=leave)
     if name == "promote-fully":
         return updates.operations.promote(job_id, by=by, is_fully=True)
     does: Callable[..., Job] = getattr(updates.operations, name)

@@ -181,7 +181,8 @@ class SagaSchema(AutoSchema):
     def get_auth(self) -> list[dict[str, list[str]]]:
         if self._scope() is None:
             return []
-        needs_token = settings.SAGA_AUTH != "open" or self._is_scaicontrol()
+        is_open = settings.SAGA_AUTH == "open" and not self.view.requires_token
+        needs_token = not is_open or self._is_scaicontrol()
         return [{BEARER: []}] if needs_token else [{BEARER: []}, {}]
 
     def get_tags(self) -> list[str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from updates.api import history, jobs, plan
+from updates.api import approvals, history, jobs, plan
 
 urlpatterns = [
+    path("approvals", approvals.ApprovalListView.as_view()),
+    path("approvals/<str:approval_id>", approvals.ApprovalView.as_view()),
+    path("approvals/<str:approval_id>/approve", approvals.ApproveView.as_view()),
+    path("approvals/<str:approval_id>/reject", approvals.RejectView.as_view()),
     path("updates/history", history.HistoryView.as_view()),
     path("updates/history/export/<str:format>", history.ExportView.as_view()),
     path("updates/history/<str:name>", history.ServiceHistoryView.as_view()),

@@ -1,6 +1,14 @@
 """The command surface of updates for the apps above."""
 
-from updates.operations.approvals import approve, deploy_or_ask, reject, roll_back_or_ask
+from updates.operations.approvals import (
+    SIGNED_WEBHOOK,
+    WEBHOOK,
+    approve,
+    deploy_or_ask,
+    is_own,
+    reject,
+    roll_back_or_ask,
+)
 from updates.operations.approvals import request as request_approval
 from updates.operations.checks import check
 from updates.operations.corrections import correct
@@ -23,6 +31,8 @@ from updates.releases.recording import Announcement
 
 __all__ = [
     "NO_LEAVE",
+    "SIGNED_WEBHOOK",
+    "WEBHOOK",
     "Announcement",
     "CheckResult",
     "Details",
@@ -40,6 +50,7 @@ __all__ = [
     "deploy",
     "deploy_or_ask",
     "hear",
+    "is_own",
     "make_available",
     "override_of",
     "pause",

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry import events
-from registry.models import Service
+from registry.models import Service, ServiceAccount
 from saga_project.shared import wakeups
 from updates import errors, event_constructors
 from updates.history import audit, records
@@ -19,6 +19,9 @@ from updates.operations import jobs, rollback_targets, selections
 from updates.policies import change_freeze, comparison
 from updates.releases import recording
 from updates.rollouts import strategies
+
+#: The requesters of calls that name no account.
+WEBHOOK, SIGNED_WEBHOOK = "webhook", "webhook (signed)"
 
 
 def deploy_or_ask(
@@ -135,25 +138,41 @@ def approve(
     approval: Approval,
     *,
     by: str,
+    account: ServiceAccount | None = None,
     reason: str = "",
     override: change_freeze.Override | None = None,
     now: dt.datetime,
 ) -> None:
-    """Approve the release: deploy at once if staff requested it, else when policy and calendar allow.
+    """Approve the release: deploy at once if a person or program requested it, else by policy and calendar.
 
-    Raises ApprovalDecided, OwnRequest where two persons are asked for, and what deploying raises.
+    ``account`` is that of a token, None for staff. Raises ApprovalDecided, OwnRequest, and what
+    deploying raises.
     """
     with transaction.atomic(durable=True):
-        is_for_two = comparison.policy_of(approval.service).requires_second_person
-        if is_for_two and approval.requested_by == by:
-            raise errors.OwnRequest("You asked for it yourself; somebody else must approve it.")
+        if is_own(approval, by=by, account=account):
+            raise errors.OwnRequest(
+                "You asked for it yourself; another account or person approves it."
+            )
         _decide(approval, to=Approval.State.APPROVED, by=by, reason=reason, now=now)
         if approval.requested_by:
             _act(approval, override)
 
 
+def is_own(approval: Approval, *, by: str, account: ServiceAccount | None = None) -> bool:
+    """Whether the request is that of the person or account that wants to approve it.
+
+    A webhook names no account. It speaks for the service, and so for the account that owns it.
+    """
+    if approval.requested_by == by:
+        return True
+    is_webhook = approval.requested_by in (WEBHOOK, SIGNED_WEBHOOK)
+    return is_webhook and account is not None and approval.service.account_id == account.pk
+
+
 def reject(approval: Approval, *, by: str, reason: str, now: dt.datetime) -> None:
-    """Keep the release from being deployed by policy, for good. Raises ApprovalDecided."""
+    """Keep the release from being deployed by policy, for good. Raises ApprovalDecided, ReasonMissing."""
+    if not reason.strip():
+        raise errors.ReasonMissing("'reason' must say why.", field="reason")
     with transaction.atomic(durable=True):
         _decide(approval, to=Approval.State.REJECTED, by=by, reason=reason, now=now)
 

@@ -73,6 +73,22 @@ def require(job: Job, leave: Leave, *, now: dt.datetime) -> None:
         _record_override(job, leave.override, overridden.obstacles, now=now)
 
 
+def obstacle(job: Job, *, now: dt.datetime) -> str | None:
+    """Return the gate that takes an override, None where the job needs none or none would help."""
+    try:
+        require(job, NO_LEAVE, now=now)
+    except errors.ReleaseWithdrawn:
+        return None
+    except (
+        errors.ApprovalRequired,
+        errors.ChangesFrozen,
+        errors.ReleaseQuarantined,
+        errors.StatementExpired,
+    ) as exc:
+        return exc.message
+    return None
+
+
 def _check_release(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:
     release = job.release
     if release is None or release.state == Release.State.AVAILABLE:

@@ -83,7 +83,7 @@ class Call:
             return self.person.username
         if self.caller is not None:
             return str(self.caller)
-        return "webhook (signed)" if self.has_proof else "webhook"
+        return updates.operations.SIGNED_WEBHOOK if self.has_proof else updates.operations.WEBHOOK
 
     def override(self, reason: str | None) -> updates.operations.Override | None:
         """Return the override that the call asks for; raises OverrideNotAllowed."""

@@ -31,6 +31,8 @@ class SagaView(views.APIView):
     own_parameters: ClassVar[tuple[str, ...]] = ()
     #: The view calls other servers, so that no transaction may be open around it.
     calls_out: ClassVar[bool] = False
+    #: The answer depends on an account, so that open mode asks for a token as well.
+    requires_token: ClassVar[bool] = False
     _is_retried = False
     parser_classes: tuple[type[parsers.BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)

@@ -8,10 +8,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from registry.models import Service
+from registry.models import Event, Service
 from tests.saga_project.console import rows
 from tests.saga_project.console.conftest import Member
-from updates.models import Approval, Job, Policy
+from updates.models import Approval, AuditEntry, Job, Policy
 
 VIEWER, OPERATOR, APPROVER, ADMINISTRATOR = "viewers", "operators", "approvers", "administrators"
 ROLES = (VIEWER, OPERATOR, APPROVER, ADMINISTRATOR)
@@ -157,6 +157,26 @@ def test_an_approver_does_not_approve_their_own_request_where_two_are_asked_for(
     assert set(seen) == {"reject"}
     assert answer.status_code == 302
     assert Approval.objects.get(pk=made.approval.pk).state == "pending"
+
+
+def test_a_retry_takes_an_override_where_a_gate_is_closed(member: Member, redis: object) -> None:
+    made = rows.make()
+    Job.objects.filter(pk=made.job.pk).update(status=Job.Status.FAILED)
+    Policy.objects.filter(service=made.service).update(requires_second_person=True)
+    address = f"/admin/deployments/{made.job.job_id}/do/retry/"
+    reason = {"override_reason": "the shop is down"}
+
+    assert b"override_reason" not in member(OPERATOR).get(address).content
+    member(OPERATOR).post(address, reason)
+    member(APPROVER).post(address, {})
+    assert Job.objects.count() == 1
+    assert b"override_reason" in member(APPROVER).get(address).content
+    member(APPROVER).post(address, reason)
+
+    entry = AuditEntry.objects.get(action="approval.overridden")
+    assert (entry.actor, entry.data["reason"]) == ("one-of-approvers", "the shop is down")
+    told = Event.objects.get(type="deployment.overridden").data
+    assert (told["by"], told["reason"]) == ("one-of-approvers", "the shop is down")
 
 
 def test_a_stranger_is_sent_to_the_login(db: None, redis: object) -> None:

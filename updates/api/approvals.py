@@ -1,0 +1,195 @@
+"""Approvals: what awaits one, and the decision of a second account."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from registry import names
+from registry.identity import accounts
+from registry.identity.accounts import Caller
+from saga_project.shared import api
+from saga_project.shared.api import fields
+from updates import errors, operations
+from updates.models import Approval
+
+SCOPE = "approvals:decide"
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+class ApprovalSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    service_name = serializers.CharField()
+    version = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["deploy", "rollback"])
+    state = serializers.ChoiceField(choices=Approval.State.choices)
+    strategy = serializers.CharField(allow_null=True, help_text="Null: the one of the policy.")
+    artifact_url = serializers.CharField(allow_null=True)
+    checksum = serializers.CharField(allow_null=True)
+    requested_at = serializers.DateTimeField()
+    requested_by = serializers.CharField(allow_null=True, help_text="Null: the policy asks.")
+    request_reason = serializers.CharField(allow_null=True)
+    decided_at = serializers.DateTimeField(allow_null=True)
+    decided_by = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True, help_text="The reason of the decision.")
+    job_id = serializers.CharField(allow_null=True)
+
+
+class ApprovalListSerializer(serializers.Serializer[Any]):
+    approvals = ApprovalSerializer(many=True)
+    total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
+
+
+class ApproveSerializer(serializers.Serializer[Any]):
+    reason = fields.TextField(required=False, allow_blank=True, max_length=1000)
+    override_reason = fields.TextField(
+        required=False,
+        max_length=1000,
+        help_text="Deploy despite freezes, windows and quarantine; takes admin:registry.",
+    )
+
+
+class RejectSerializer(serializers.Serializer[Any]):
+    reason = fields.TextField(max_length=1000)
+
+
+class ApprovalListView(api.SagaView):
+    required_scopes = {"GET": SCOPE}
+
+    @extend_schema(
+        operation_id="list_approvals",
+        summary="List approvals, newest first",
+        tags=["approvals"],
+        parameters=[
+            fields.parameter("service", "Those of one service."),
+            fields.parameter("state", "Those in one state.", choices=Approval.State.values),
+            *fields.PAGE,
+        ],
+        responses={200: ApprovalListSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        limit, offset = api.read_limit(request) or 100, api.read_offset(request)
+        rows = _visible(accounts.caller_of(request.user))
+        if service_name := api.read_text(request, "service"):
+            rows = rows.filter(service__name=names.check_service_name(service_name))
+        if state := api.read_text(request, "state"):
+            rows = rows.filter(state=_check_state(state))
+        page = [approval_body(row) for row in rows[offset : offset + limit]]
+        return Response({"approvals": page, "total": rows.count()})
+
+
+class ApprovalView(api.SagaView):
+    required_scopes = {"GET": SCOPE}
+
+    @extend_schema(
+        operation_id="get_approval",
+        summary="See an approval",
+        tags=["approvals"],
+        parameters=[OpenApiParameter("approval_id", str, OpenApiParameter.PATH)],
+        responses={200: ApprovalSerializer},
+    )
+    def get(self, request: Request, approval_id: str) -> Response:
+        return Response(approval_body(_find(approval_id, by=accounts.caller_of(request.user))))
+
+
+class ApproveView(api.SagaView):
+    required_scopes = {"POST": SCOPE}
+    requires_token = True
+
+    @extend_schema(
+        operation_id="approve",
+        summary="Approve what another account, a person or the policy asks for",
+        tags=["approvals"],
+        parameters=[OpenApiParameter("approval_id", str, OpenApiParameter.PATH)],
+        request=ApproveSerializer,
+        responses={200: ApprovalSerializer},
+    )
+    def post(self, request: Request, approval_id: str) -> Response:
+        shape = ApproveSerializer(data=fields.given(api.body_of(request)))
+        shape.is_valid(raise_exception=True)
+        caller = accounts.caller_of(request.user)
+        approval = _find(approval_id, by=caller)
+        operations.approve(
+            approval,
+            by=str(caller),
+            account=caller.account if caller else None,
+            reason=shape.validated_data.get("reason", ""),
+            override=operations.override_of(caller, shape.validated_data.get("override_reason")),
+            now=timezone.now(),
+        )
+        approval.refresh_from_db()
+        return Response(approval_body(approval))
+
+
+class RejectView(api.SagaView):
+    required_scopes = {"POST": SCOPE}
+    requires_token = True
+
+    @extend_schema(
+        operation_id="reject",
+        summary="Reject a deployment or rollback, with a reason",
+        tags=["approvals"],
+        parameters=[OpenApiParameter("approval_id", str, OpenApiParameter.PATH)],
+        request=RejectSerializer,
+        responses={200: ApprovalSerializer},
+    )
+    def post(self, request: Request, approval_id: str) -> Response:
+        shape = RejectSerializer(data=fields.given(api.body_of(request)))
+        shape.is_valid(raise_exception=True)
+        caller = accounts.caller_of(request.user)
+        approval = _find(approval_id, by=caller)
+        reason = shape.validated_data["reason"]
+        operations.reject(approval, by=str(caller), reason=reason, now=timezone.now())
+        return Response(approval_body(approval))
+
+
+def _visible(caller: Caller | None) -> QuerySet[Approval]:
+    """Return the approvals of services that the caller may touch; an account may be limited to some."""
+    rows = Approval.objects.select_related("release", "service").order_by("-requested_at", "-id")
+    if caller is None or caller.is_admin or not caller.account.services:
+        return rows
+    return rows.filter(service__name__in=caller.account.services)
+
+
+def _find(approval_id: str, *, by: Caller | None) -> Approval:
+    is_number = _NUMBER.fullmatch(approval_id) is not None
+    approval = _visible(by).filter(pk=int(approval_id)).first() if is_number else None
+    if approval is None:
+        raise errors.ApprovalNotFound(f"There is no approval {approval_id[:64]!r}.")
+    return approval
+
+
+def _check_state(text: str) -> str:
+    if text not in Approval.State.values:
+        raise api.InvalidParameter(
+            f"'state' is one of {', '.join(Approval.State.values)}.", field="state"
+        )
+    return text
+
+
+def approval_body(approval: Approval) -> dict[str, Any]:
+    release = approval.release
+    return {
+        "id": approval.pk,
+        "service_name": approval.service.name,
+        "version": release.version,
+        "kind": approval.kind,
+        "state": approval.state,
+        "strategy": approval.strategy or None,
+        "artifact_url": release.artifact_url or None,
+        "checksum": release.checksum or None,
+        "requested_at": api.zulu(approval.requested_at),
+        "requested_by": approval.requested_by or None,
+        "request_reason": approval.details.get("reason") or None,
+        "decided_at": api.zulu(approval.decided_at),
+        "decided_by": approval.decided_by or None,
+        "reason": approval.reason or None,
+        "job_id": approval.job_id or None,
+    }
