@@ -106,6 +106,12 @@ class Job(models.Model):
     pause_reason = models.TextField(blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     resume_at = models.DateTimeField(null=True, blank=True, help_text="Empty: by hand.")
+    on_expiry = models.CharField(
+        max_length=8,
+        blank=True,
+        choices=[("rollback", "rollback"), ("promote", "promote")],
+        help_text="What resume_at does; empty: the pause is over.",
+    )
     paused_seconds = models.PositiveIntegerField(default=0)
 
     sick_before: models.JSONField[Any, Any] = models.JSONField(

@@ -69,7 +69,7 @@ def _wake(pk: int) -> None:
         return
     now = timezone.now()
     if job.status == Job.Status.PAUSED:
-        transitions.resume(job, now=now)
+        transitions.end_pause(job, now=now)
         return
     if job.rang_at is None or now - job.rang_at > OWN_SILENCE or job.waiting_since is None:
         job.waiting_since = now

@@ -19,6 +19,7 @@ from updates.rollouts import (
     downloads,
     journal,
     leases,
+    planning,
     steps,
     strategy_options,
     transitions,
@@ -111,7 +112,11 @@ def _begin_wait(job: Job, step: Step) -> None:
     reason = (
         f"Canary at {_share_of(job)} %" if step.name == Action.PAUSE else "The old side is kept"
     )
-    transitions.pause(job, reason=reason, seconds=step.wait_seconds, now=timezone.now())
+    move = planning.moves_of(job)[step.move]
+    seconds = step.wait_seconds if move.expires_after is None else move.expires_after
+    transitions.pause(
+        job, reason=reason, seconds=seconds, on_expiry=move.on_expiry, now=timezone.now()
+    )
 
 
 def _share_of(job: Job) -> int:

@@ -37,13 +37,18 @@ class Action(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """``seconds`` is how long a pause or hold lasts; None waits for a promotion."""
+    """``seconds`` is how long a pause or hold lasts; None waits for a promotion.
+
+    A pause without an end may expire after so many seconds; ``on_expiry`` says what it does then.
+    """
 
     action: Action
     target: str = ""
     wave: int = 0
     weight: int | None = None
     seconds: int | None = None
+    expires_after: int | None = None
+    on_expiry: str = ""
 
 
 def max_unavailable(options: Options, *, targets: int) -> int:
@@ -111,7 +116,13 @@ def _canary(targets: Sequence[str], size: int, options: Options) -> Iterator[Mov
             yield from _each(batch, _IN_PLACE, wave)
         done = max(done, wanted)
         if step.pause_seconds != 0:
-            yield Move(action=Action.PAUSE, seconds=step.pause_seconds, wave=wave)
+            yield Move(
+                action=Action.PAUSE,
+                seconds=step.pause_seconds,
+                wave=wave,
+                expires_after=step.expires_after,
+                on_expiry=step.on_expiry if step.expires_after else "",
+            )
     yield Move(action=Action.CLEAR_SHARE)
     for batch in _batches(targets[done:], size):
         yield from _each(batch, _IN_PLACE, len(options.canary_steps) + 1)

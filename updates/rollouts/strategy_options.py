@@ -5,12 +5,15 @@ The words, presets and defaults are those of Argo Rollouts and AWS CodeDeploy.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 MAX_PAUSE_SECONDS = 30 * 86_400
+#: What a pause without an end does once it has expired.
+ROLLBACK, PROMOTE = "rollback", "promote"
 
 
 class InvalidOptions(ValueError):
@@ -19,8 +22,12 @@ class InvalidOptions(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryStep:
+    """``expires_after`` is in seconds, and of a pause without an end only; None never expires."""
+
     weight: int
     pause_seconds: int | None
+    expires_after: int | None = None
+    on_expiry: str = ROLLBACK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,8 @@ class Options:
     has_drain: bool = True
 
 
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhdw])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CANARY_PRESET = re.compile(r"Canary(\d+)Percent(\d+)Minutes?")
 _LINEAR_PRESET = re.compile(r"Linear(\d+)PercentEvery(\d+)Minutes?")
 _BATCH_PRESETS: Mapping[str, int | str] = {
@@ -55,6 +64,8 @@ _KEYS = {
     "bake_seconds",
     "drain",
     "failure_threshold",
+    "expires_after",
+    "on_expiry",
 }
 
 
@@ -130,8 +141,14 @@ def _read_steps(raw: Mapping[str, Any]) -> tuple[CanaryStep, ...]:
     else:
         steps = _from_preset(raw.get("preset", "Canary10Percent5Minutes"))
     if is_by_hand:
-        return tuple(CanaryStep(weight=step.weight, pause_seconds=None) for step in steps)
-    return steps
+        steps = tuple(dataclasses.replace(step, pause_seconds=None) for step in steps)
+    expires_after, on_expiry = _read_expiry(raw)
+    return tuple(
+        dataclasses.replace(step, expires_after=expires_after, on_expiry=on_expiry)
+        if step.pause_seconds is None and step.expires_after is None
+        else step
+        for step in steps
+    )
 
 
 def _spelled_out(value: Any) -> tuple[CanaryStep, ...]:
@@ -151,7 +168,34 @@ def _read_step(item: Any) -> CanaryStep:
     pause = item.get("pause_seconds")
     if pause is not None:
         pause = _read_number("pause_seconds", pause, 0, MAX_PAUSE_SECONDS)
-    return CanaryStep(weight=weight, pause_seconds=pause)
+    expires_after, on_expiry = _read_expiry(item)
+    if pause is not None and expires_after is not None:
+        raise InvalidOptions(
+            "expires_after is for a pause without an end: make pause_seconds null, or leave it out."
+        )
+    return CanaryStep(
+        weight=weight, pause_seconds=pause, expires_after=expires_after, on_expiry=on_expiry
+    )
+
+
+def _read_expiry(raw: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Return after how many seconds a pause without an end expires, and what it does then."""
+    on_expiry = raw.get("on_expiry", ROLLBACK)
+    if on_expiry not in (ROLLBACK, PROMOTE):
+        raise InvalidOptions("on_expiry must be 'rollback' or 'promote'.")
+    value = raw.get("expires_after")
+    return (None if value is None else _read_duration("expires_after", value)), on_expiry
+
+
+def _read_duration(name: str, value: Any) -> int:
+    """Read seconds, as a number or as in ``90s``, ``30m``, ``12h``, ``7d``."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    seconds = int(match[1]) * _UNITS[match[2]] if match else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise InvalidOptions(f"{name} must be a number of seconds, or a duration such as '30m'.")
+    if not 1 <= seconds <= MAX_PAUSE_SECONDS:
+        raise InvalidOptions(f"{name} must be between one second and 30 days.")
+    return seconds
 
 
 def _from_preset(name: Any) -> tuple[CanaryStep, ...]:

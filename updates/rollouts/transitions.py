@@ -19,7 +19,7 @@ from updates.artifacts import store
 from updates.history import records
 from updates.models import HistoryEntry, Job, Release, Step
 from updates.releases import recording
-from updates.rollouts import journal, metrics, nodes, planning
+from updates.rollouts import journal, metrics, nodes, planning, strategy_options
 from updates.rollouts.strategies import Action
 
 logger = logging.getLogger(__name__)
@@ -33,9 +33,12 @@ def move(job: Job, to: Job.Status, **changes: object) -> None:
         raise ValueError(f"A job that is {job.status} cannot become {to}.")
 
 
-def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> None:
+def pause(
+    job: Job, *, reason: str, seconds: int | None, now: dt.datetime, on_expiry: str = ""
+) -> None:
     """Pause the job for so many seconds, or until staff promote or resume it.
 
+    It goes on then, or with ``on_expiry`` "rollback" it rolls back.
     A worker that is at a step keeps its lease until that is done.
     """
     resume_at = None if seconds is None else Now() + dt.timedelta(seconds=seconds)
@@ -45,10 +48,20 @@ def pause(job: Job, *, reason: str, seconds: int | None, now: dt.datetime) -> No
         pause_reason=reason,
         paused_at=now,
         resume_at=resume_at,
+        on_expiry=on_expiry,
     )
-    events.publish(
-        event_constructors.deployment("paused", job, reason=reason, resumes_after_seconds=seconds)
-    )
+    waits: dict[str, object] = {"reason": reason, "resumes_after_seconds": seconds}
+    if on_expiry:
+        waits = {"reason": reason, "expires_after_seconds": seconds, "on_expiry": on_expiry}
+    events.publish(event_constructors.deployment("paused", job, **waits))
+
+
+def end_pause(job: Job, *, now: dt.datetime) -> None:
+    """Do what follows when the pause of a locked job is over, or has expired."""
+    if job.on_expiry == strategy_options.ROLLBACK:
+        stop(job, reason=f"It was not promoted in time ({job.pause_reason}).", now=now)
+    else:
+        resume(job, now=now)
 
 
 def resume(job: Job, *, now: dt.datetime) -> None:
@@ -59,6 +72,7 @@ def resume(job: Job, *, now: dt.datetime) -> None:
         pause_reason="",
         paused_at=None,
         resume_at=None,
+        on_expiry="",
         paused_seconds=job.paused_seconds + max(0, paused),
     )
     ring(job)

@@ -207,6 +207,22 @@ def test_promotion_by_hand_waits_for_ever_at_every_step() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "seconds"), [(90, 90), ("90s", 90), ("2h", 7200), ("1d", 86_400)]
+)
+def test_an_expiry_is_a_number_of_seconds_or_a_duration(value: object, seconds: int) -> None:
+    endless, timed = strategy_options.read(
+        {
+            "steps": [{"weight": 5}, {"weight": 50, "pause_seconds": 60}],
+            "expires_after": value,
+            "on_expiry": "promote",
+        }
+    ).canary_steps
+
+    assert (endless.expires_after, endless.on_expiry) == (seconds, "promote")
+    assert timed.expires_after is None
+
+
+@pytest.mark.parametrize(
     ("limit", "targets", "expected"),
     [("25%", 3, 1), ("25%", 8, 2), ("100%", 5, 5), (2, 5, 2), (9, 5, 5), ("1%", 4, 1)],
 )
@@ -240,6 +256,12 @@ def test_max_unavailable_is_rounded_down_but_never_to_nothing(
         {"progress_deadline_seconds": 0},
         {"abort_threshold": 0},
         {"speed": "fast"},
+        {"expires_after": "soon"},
+        {"expires_after": 0},
+        {"expires_after": True},
+        {"expires_after": "31d"},
+        {"on_expiry": "shrug"},
+        {"steps": [{"weight": 5, "pause_seconds": 9, "expires_after": 9}]},
     ],
 )
 def test_refuses_options_that_make_no_sense(raw: dict[str, Any]) -> None:

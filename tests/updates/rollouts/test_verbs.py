@@ -93,6 +93,37 @@ def test_a_timed_pause_ends_by_the_sweep(scene: scenes.Scene, shop: Service) -> 
     assert run(job).status == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("on_expiry", "end", "ran"),
+    [("rollback", "rolled_back", "1.0.0"), ("promote", "succeeded", "2.0.0")],
+)
+def test_an_endless_pause_that_expires_goes_back_or_on_as_configured(
+    scene: scenes.Scene, shop: Service, on_expiry: str, end: str, ran: str
+) -> None:
+    step = {"weight": 50, "pause_seconds": None, "expires_after": "1h", "on_expiry": on_expiry}
+    job = canary(scene, shop, steps=[step])
+    recovery.sweep()
+    still = Job.objects.get(pk=job.pk).status
+    Job.objects.update(resume_at=timezone.now())
+
+    recovery.sweep()
+
+    assert (still, job.on_expiry) == ("paused", on_expiry)
+    assert job.resume_at is not None
+    assert run(job).status == end
+    assert versions(shop) == [ran, ran]
+    if end == "rolled_back":
+        assert "not promoted in time" in job.error
+
+
+def test_an_expiring_pause_that_is_promoted_goes_on(scene: scenes.Scene, shop: Service) -> None:
+    job = canary(scene, shop, expires_after=3600)
+
+    operations.promote(job.job_id, by="anna")
+
+    assert (run(job).status, job.on_expiry, job.resume_at) == ("succeeded", "", None)
+
+
 def test_a_paused_job_does_nothing_until_it_is_resumed(scene: scenes.Scene, shop: Service) -> None:
     job = scene.deploy(shop, "2.0.0")
     operations.pause(job.job_id, by="anna")
