@@ -1,5 +1,6 @@
+from importlib import import_module
+
 from django.apps import AppConfig
-from django.utils.module_loading import autodiscover_modules
 
 
 class WebhooksConfig(AppConfig):
@@ -7,4 +8,6 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
-        autodiscover_modules("receivers", "figures")
+        """Subscribe to events; both modules need the models, which are loaded by now."""
+        import_module("webhooks.outbound.outbox")
+        import_module("webhooks.operations.takeovers")

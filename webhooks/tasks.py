@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from webhooks import operations, retention
+from webhooks import inbound, retention
 from webhooks.outbound import worker
 
 
@@ -16,7 +16,7 @@ def deliver() -> None:
 
 @shared_task(name="webhooks.recover")
 def recover() -> None:
-    operations.recover_all(now=timezone.now())
+    inbound.recover_all(now=timezone.now())
 
 
 @shared_task(name="webhooks.purge")

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+import webhooks.inbound
 import webhooks.operations
 from saga_project.console import confirm, roles
 from saga_project.console.confirm import Form, Verb
@@ -77,8 +78,8 @@ def _call_verbs(call: InboundCall, *, by: AbstractUser) -> list[Verb]:
         return []
 
     def does(_: Form) -> Done:
-        person = webhooks.operations.Person(by.get_username(), by.has_perm)
-        answer = webhooks.operations.replay_call(call.pk, by=person, now=timezone.now())
+        person = webhooks.inbound.Person(by.get_username(), by.has_perm)
+        answer = webhooks.inbound.replay_call(call.pk, by=person, now=timezone.now())
         return f"The call was acted on again: {answer.status}.", None
 
     return [

@@ -14,7 +14,7 @@ from tests import factories
 from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
 from updates import errors
 from updates.models import Approval, AuditEntry, Job, Release
-from webhooks import operations, signatures
+from webhooks import inbound, operations, signatures
 from webhooks.errors import ReplayNotAllowed
 from webhooks.models import InboundCall
 
@@ -57,8 +57,8 @@ def approve(approval: Approval, *, by: str = "sam") -> None:
     updates.operations.approve(approval, by=by, now=timezone.now())
 
 
-def person(*permissions: str) -> operations.Person:
-    return operations.Person("otto", lambda permission: permission in permissions)
+def person(*permissions: str) -> inbound.Person:
+    return inbound.Person("otto", lambda permission: permission in permissions)
 
 
 @pytest.mark.parametrize(("route", "body"), [("deploy", DEPLOY), ("rollback", ROLLBACK)])
@@ -167,12 +167,10 @@ def test_a_replay_takes_the_permission_of_its_effect(api: APIClient, ci: Headers
     Job.objects.all().delete()
 
     with pytest.raises(ReplayNotAllowed, match=r"updates\.add_job"):
-        operations.replay_call(
-            call.pk, by=person("webhooks.replay_inboundcall"), now=timezone.now()
-        )
+        inbound.replay_call(call.pk, by=person("webhooks.replay_inboundcall"), now=timezone.now())
     assert not Job.objects.exists()
 
-    operations.replay_call(call.pk, by=person("updates.add_job"), now=timezone.now())
+    inbound.replay_call(call.pk, by=person("updates.add_job"), now=timezone.now())
     assert Job.objects.get().requested_by == "otto"
     assert AuditEntry.objects.get(action="call.replayed").actor == "otto"
     assert set(AuditEntry.objects.filter(action="job.deploy").values_list("actor", flat=True)) == {
@@ -188,7 +186,7 @@ def test_a_replay_does_not_pass_the_second_person(api: APIClient, ci: Headers) -
         service=Service.objects.get(name=NAME), requires_second_person=True
     )
 
-    answer = operations.replay_call(call.pk, by=person("updates.add_job"), now=timezone.now())
+    answer = inbound.replay_call(call.pk, by=person("updates.add_job"), now=timezone.now())
 
     assert answer.body["status"] == "awaiting_approval"
     assert Approval.objects.get().requested_by == "otto"
@@ -204,5 +202,5 @@ def test_a_replay_overrides_only_with_the_right(
     Job.objects.all().delete()
 
     with pytest.raises(errors.OverrideNotAllowed):
-        operations.replay_call(call.pk, by=person("updates.add_job"), now=timezone.now())
+        inbound.replay_call(call.pk, by=person("updates.add_job"), now=timezone.now())
     assert not Job.objects.exists()

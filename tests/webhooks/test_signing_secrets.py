@@ -117,7 +117,7 @@ def broken(api: APIClient, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
     """Send the call to a Saga that breaks over it, which is a 500 and a traceback in the log."""
     api.raise_request_exception = False
     with monkeypatch.context() as patch:
-        patch.setattr("webhooks.inbound.bodies.read", lambda route, document: {}[route])
+        patch.setattr("webhooks.inbound.bodies.read", lambda shape, document: {}[shape])
         return post(api, "lifecycle", body)
 
 

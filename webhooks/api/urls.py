@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webhooks.api import inbound
+from webhooks.api import routes
+from webhooks.api.configuration import ConfigurationView
+from webhooks.inbound.routes import ROUTES
+
+#: Views that answer other methods at the address of a route.
+BASES: dict[str, type[routes.WebhookView]] = {"config": ConfigurationView}
 
 urlpatterns = [
-    path("webhooks/update", inbound.UpdateView.as_view()),
-    path("webhooks/check-updates", inbound.CheckUpdatesView.as_view()),
-    path("webhooks/health", inbound.HealthReportView.as_view()),
-    path("webhooks/lifecycle", inbound.LifecycleView.as_view()),
-    path("webhooks/deploy", inbound.DeployView.as_view()),
-    path("webhooks/rollback", inbound.RollbackView.as_view()),
-    path("webhooks/notify", inbound.NotifyView.as_view()),
-    path("webhooks/config", inbound.ConfigView.as_view()),
+    path(f"webhooks/{name}", routes.view_of(route, BASES.get(name, routes.WebhookView)).as_view())
+    for name, route in ROUTES.items()
 ]

@@ -1,4 +1,4 @@
-"""The shapes of the bodies that the webhook routes take."""
+"""What the bodies of several webhook routes have in common: fields, shapes, and how they are read."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Any
 
 from rest_framework import serializers
 
+import updates.operations
+from registry import names
 from saga_project.shared import api
-from saga_project.shared.api.fields import FlagField, TextField
-from webhooks.outbound.channels.notification import SEVERITIES
+from saga_project.shared.api.fields import TextField
+from saga_project.shared.errors import InvalidRequest
 
-HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
-LIFECYCLE_EVENTS = (
-    "starting",
-    "started",
-    "stopping",
-    "stopped",
-    "restarting",
-    "restarted",
-    "crashed",
-    "deployed",
+Data = dict[str, Any]
+ANNOUNCED = (
+    "version",
+    "artifact_url",
+    "artifact_type",
+    "checksum",
+    "signature",
+    "notes",
+    "channel",
+    "published_at",
 )
-MAX_MESSAGE_LENGTH = 65_536
 
 
 class OptionalTextField(TextField):
@@ -86,113 +87,31 @@ class ReleaseShape(SecretShape):
     published_at = MomentField(help_text="From here a policy's minimum age counts.")
 
 
-class UpdateShape(ReleaseShape):
-    artifact_url = TextField()
+def announcement(data: dict[str, Any]) -> updates.operations.Announcement:
+    """Return the release that a body with the fields of ``ReleaseShape`` describes."""
+    known = {key: data[key] for key in ANNOUNCED if key in data}
+    return updates.operations.Announcement(size_bytes=data.get("size"), **known)
 
 
-class CheckShape(NamedShape):
-    pass
+def service_name(document: dict[str, Any]) -> str:
+    """Return the name of the service in a body; raises InvalidRequest."""
+    name = document.get("service_name")
+    if name is None:
+        raise InvalidRequest("service_name: This field is required.", field="service_name")
+    return checked_name(name)
 
 
-class HealthShape(SecretShape):
-    status = serializers.ChoiceField(choices=HEALTH_STATUSES)
-    timestamp = OptionalTextField()
-    details = DetailsField()
+def checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise InvalidRequest("service_name: Not a valid string.", field="service_name")
+    return names.check_service_name(name)
 
 
-class LifecycleShape(SecretShape):
-    event = serializers.ChoiceField(choices=LIFECYCLE_EVENTS)
-    timestamp = OptionalTextField()
-    details = DetailsField()
-
-
-class OverrideReasonField(OptionalTextField):
-    def __init__(self) -> None:
-        super().__init__(
-            max_length=1000,
-            help_text="Despite freezes, windows, quarantine and the second person; takes admin:registry.",
-        )
-
-
-class JobDetailsShape(serializers.Serializer[Any]):
-    """What ``deploy`` and ``rollback`` may say of the targets and the way."""
-
-    strategy_options = serializers.DictField(
-        required=False, allow_null=True, help_text="Instead of those of the service's policy."
-    )
-    targets = serializers.ListField(
-        child=TextField(max_length=128),
-        required=False,
-        allow_null=True,
-        max_length=1000,
-        help_text="Names of the service's targets; absent: all.",
-    )
-    labels = serializers.DictField(
-        child=TextField(max_length=256),
-        required=False,
-        allow_null=True,
-        help_text="Only targets that have each of these labels.",
-    )
-
-
-class DeployShape(JobDetailsShape, ReleaseShape):
-    artifact_url = OptionalTextField(allow_blank=True)
-    strategy = OptionalTextField()
-    force = FlagField(help_text="Deploy a quarantined release; needs a reason.")
-    reason = OptionalTextField(max_length=1000)
-    override_reason = OverrideReasonField()
-
-
-class RollbackShape(JobDetailsShape, SecretShape):
-    version = OptionalTextField(allow_blank=True)
-    fast = FlagField(
-        help_text="All targets at once, without drains, metrics and the watch at the end."
-    )
-    force = FlagField(help_text="Restore a quarantined release; needs a reason.")
-    reason = OptionalTextField(max_length=1000)
-    override_reason = OverrideReasonField()
-
-
-class NotifyShape(NamedShape):
-    channel = TextField()
-    message = TextField(max_length=MAX_MESSAGE_LENGTH)
-    severity = serializers.ChoiceField(choices=SEVERITIES, required=False, allow_null=True)
-
-
-class ConfigShape(serializers.Serializer[Any]):
-    service_name = OptionalTextField(help_text="Absent for the global configuration.")
-    endpoints = serializers.DictField(
-        child=TextField(),
-        required=False,
-        allow_null=True,
-        help_text="Channel to URL; replaces the whole map.",
-    )
-    secret = OptionalTextField(help_text="At least 16 bytes. Kept when absent, removed when null.")
-    require_timestamp = FlagField(
-        help_text="Count only the timestamped signatures of Standard Webhooks."
-    )
-    accept_global_secret = FlagField(
-        help_text="Let the global secret sign for a service that an account owns; takes admin:registry."
-    )
-
-
-SHAPES: dict[str, type[serializers.Serializer[Any]]] = {
-    "update": UpdateShape,
-    "check-updates": CheckShape,
-    "health": HealthShape,
-    "lifecycle": LifecycleShape,
-    "deploy": DeployShape,
-    "rollback": RollbackShape,
-    "notify": NotifyShape,
-    "config": ConfigShape,
-}
-
-
-def read(route: str, document: dict[str, Any]) -> dict[str, Any]:
+def read(shape: type[serializers.Serializer[Any]], document: dict[str, Any] | None) -> Data:
     """Return the fields of a body, without those that are null; raises InvalidRequest."""
-    shape = SHAPES[route](data=document)
+    body = shape(data=document or {})
     try:
-        shape.is_valid(raise_exception=True)
+        body.is_valid(raise_exception=True)
     except serializers.ValidationError as exc:
         raise api.invalid_fields(exc) from exc
-    return {key: value for key, value in shape.validated_data.items() if value is not None}
+    return {key: value for key, value in body.validated_data.items() if value is not None}

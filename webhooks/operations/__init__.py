@@ -1,8 +1,7 @@
-"""The command surface of webhooks: be told, tell, configure, replay, recover."""
+"""The command surface of webhooks: configure, notify, send again."""
 
 from __future__ import annotations
 
-from webhooks.inbound.calls import Person
 from webhooks.operations.configuration import (
     KEEP,
     configure,
@@ -10,22 +9,15 @@ from webhooks.operations.configuration import (
     may_configure,
     rotate_secrets,
 )
-from webhooks.operations.inbound import receive
 from webhooks.operations.notifications import TestResult, send_test
-from webhooks.operations.recovery import recover, recover_all
-from webhooks.operations.replays import replay_call, replay_deliveries
+from webhooks.operations.replays import replay_deliveries
 
 __all__ = [
     "KEEP",
-    "Person",
     "TestResult",
     "configure",
     "find_configuration",
     "may_configure",
-    "receive",
-    "recover",
-    "recover_all",
-    "replay_call",
     "replay_deliveries",
     "rotate_secrets",
     "send_test",

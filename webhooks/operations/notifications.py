@@ -11,41 +11,27 @@ from django.db.models import Exists, Q
 from registry.models import Service
 from saga_project.shared import wakeups
 from webhooks import errors
-from webhooks.inbound import calls
-from webhooks.inbound.calls import Call, CallAnswer
-from webhooks.models import Attempt, Delivery, Endpoint, InboundCall, receiver_of
+from webhooks.models import Attempt, Delivery, Endpoint, receiver_of
 from webhooks.outbound import attempts, channels, claims, sender
 from webhooks.outbound.channels.notification import Notification
-from webhooks.outbound.retry_schedule import DeliveryDecision, Fate
+from webhooks.outbound.retry_schedule import DeliveryDecision
 
 QUICK_SECONDS = 5.0
 
 
-def notify(
-    call: Call, *, channel: str, message: str, severity: str, now: dt.datetime
-) -> CallAnswer:
-    """Send a message via one of the service's channels; raises ChannelNotConfigured.
+def queue(endpoint: Endpoint, notification: Notification) -> claims.Parcel | None:
+    """Make a delivery inside the caller's transaction, and claim it; None where the receiver is busy."""
+    delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
+    parcel = claims.claim_one(delivery)
+    if parcel is None:
+        wakeups.ring("webhooks.deliver")
+    return parcel
 
-    The answer is ``sent`` only when the receiver took it, ``queued`` where it will be tried again.
-    """
-    endpoint = find_endpoint(call.service_name, channel)
-    queued = CallAnswer(
-        202, {"status": "queued", "message": f"Notification will be sent via {channel}"}
-    )
-    with transaction.atomic(durable=True):
-        row = calls.store(call, now=now)
-        if row is None:
-            return calls.repeat(call, now=now)
-        calls.keep_answer(row, queued)
-        notification = Notification(call.service_name, message, severity, now)
-        delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
-        parcel = claims.claim_one(delivery)
-        if parcel is None:
-            wakeups.ring("webhooks.deliver")
-            return queued
+
+def send_now(parcel: claims.Parcel) -> DeliveryDecision | None:
+    """Send what was claimed, outside of any transaction, and return what the answer means."""
     sent = sender.send(parcel, timeout_seconds=QUICK_SECONDS)
-    judgement = attempts.record([sent]).get(delivery.pk)
-    return _conclude(row, queued, judgement, channel=channel)
+    return attempts.record([sent]).get(parcel.delivery_id)
 
 
 def find_endpoint(service_name: str, channel: str) -> Endpoint:
@@ -85,24 +71,6 @@ def make_delivery(endpoint: Endpoint, notification: Notification, *, kind: str) 
         next_attempt_at=notification.created_at,
         created_at=notification.created_at,
     )
-
-
-def _conclude(
-    row: InboundCall, queued: CallAnswer, judgement: DeliveryDecision | None, *, channel: str
-) -> CallAnswer:
-    if judgement is None or judgement.fate is Fate.RETRY:
-        return queued
-    if judgement.fate is Fate.DELIVERED:
-        answer = CallAnswer(200, {"status": "sent", "message": f"Notification sent via {channel}"})
-    else:
-        rejection = errors.NotificationRejected(
-            f"The receiver behind channel '{channel}' did not take it. {judgement.reason}"
-        )
-        answer = CallAnswer(
-            rejection.status, {"error": rejection.error, "message": rejection.message}
-        )
-    calls.keep_answer(row, answer)
-    return answer
 
 
 @dataclasses.dataclass(frozen=True)

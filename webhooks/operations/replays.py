@@ -1,4 +1,4 @@
-"""Doing again what staff want done again."""
+"""Send dead deliveries again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from registry.identity import accounts
-from saga_project.shared import api, wakeups
-from updates.history import audit
-from webhooks import errors
-from webhooks.inbound import calls
-from webhooks.inbound.calls import Call, CallAnswer
-from webhooks.models import Delivery, InboundCall, receiver_of
-from webhooks.operations import inbound
+from saga_project.shared import wakeups
+from webhooks.models import Delivery, receiver_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,59 +50,3 @@ def _url_now(row: Delivery) -> str:
     if row.subscription is not None and row.subscription.callback_url:
         return row.subscription.callback_url
     return row.url
-
-
-#: What the effect of each route asks of the person that replays a call to it.
-PERMISSIONS = {
-    "update": "updates.add_job",
-    "check-updates": "updates.add_job",
-    "deploy": "updates.add_job",
-    "rollback": "updates.add_job",
-    "health": "registry.change_service",
-    "lifecycle": "registry.change_service",
-    "notify": "webhooks.change_configuration",
-    "config": "webhooks.change_configuration",
-}
-
-
-def replay_call(call_id: uuid.UUID, *, by: calls.Person, now: dt.datetime) -> CallAnswer:
-    """Act on a kept call once more, as the person that replays it; raises NotReplayable, ReplayNotAllowed.
-
-    It carries no message id, since the point of it is to act again, and none of what the call once
-    proved: the person's own permission counts.
-    """
-    row = InboundCall.objects.filter(pk=call_id).first()
-    if row is None or not row.is_whole:
-        raise errors.NotReplayable(
-            "The call was refused, cut, or holds a secret that was not kept."
-        )
-    if not by.may(PERMISSIONS[row.route]):
-        raise errors.ReplayNotAllowed(
-            f"Your role does not allow what a '{row.route}' call does ({PERMISSIONS[row.route]})."
-        )
-    raw = row.body.encode()
-    call = Call(
-        route=row.route,
-        raw=raw,
-        headers=row.headers,
-        document=api.read_json_object(raw),
-        caller=accounts.staff(by.username),
-        request_id=f"replay-{row.pk.hex}",
-        service_name=row.service_name,
-        replay_of_id=row.pk,
-        person=by,
-    )
-    with transaction.atomic():
-        _note(row, by=by.username, now=now)
-    logger.info("call replayed", extra={"call_id": str(row.pk), "by": by.username})
-    return inbound.receive(call, now=now)
-
-
-def _note(row: InboundCall, *, by: str, now: dt.datetime) -> None:
-    audit.record(
-        "call.replayed",
-        actor=by,
-        service_name=row.service_name,
-        data={"call_id": str(row.pk), "route": row.route},
-        at=now,
-    )

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from registry import operations as registry_operations
 from registry.models import Event, Service
 from webhooks import operations, retention, signatures
-from webhooks.inbound import calls
+from webhooks.inbound import journal
 from webhooks.models import GLOBAL, Delivery, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -581,7 +581,7 @@ def test_a_refused_anonymous_call_keeps_few_headers(api: APIClient, service: Ser
     assert post(api, "health", HEALTH, **many).status_code == 401
 
     row = InboundCall.objects.get()
-    assert 0 < len(json.dumps(row.headers).encode()) <= calls.MAX_UNAUTHENTICATED_HEADERS
+    assert 0 < len(json.dumps(row.headers).encode()) <= journal.MAX_UNAUTHENTICATED_HEADERS
     assert row.headers["content-type"] == "application/json"
 
 

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from registry import operations as registry_operations
 from registry.models import Event
 from tests.factories import DeliveryFactory, EndpointFactory, SubscriptionFactory
-from webhooks import errors, operations, signatures
+from webhooks import errors, inbound, operations, signatures
 from webhooks.models import Delivery, InboundCall, receiver_of
 from webhooks.outbound import worker
 from webhooks.signatures import Proof
@@ -26,7 +26,7 @@ SECRET = "webhook-secret-key"
 CRASH = {"service_name": NAME, "event": "crashed"}
 NEW_URL = "http://127.0.0.1:9/mended"
 Status = Delivery.Status
-OTTO = operations.Person("otto", lambda _permission: True)
+OTTO = inbound.Person("otto", lambda _permission: True)
 
 
 def dead(**fields: Any) -> Delivery:
@@ -116,7 +116,7 @@ def test_goes_where_its_subscriber_listens_now() -> None:
 def test_a_kept_call_acts_once_more_and_is_kept_as_a_replay(api: APIClient) -> None:
     first = crash(api, json.dumps(CRASH).encode())
 
-    answer = operations.replay_call(first.pk, by=OTTO, now=timezone.now())
+    answer = inbound.replay_call(first.pk, by=OTTO, now=timezone.now())
 
     assert answer.status == 200
     assert Event.objects.filter(type="lifecycle.crashed").count() == 2
@@ -129,7 +129,7 @@ def test_a_replay_carries_nothing_of_what_the_call_once_proved(api: APIClient) -
     first = crash(api, raw, signature=signatures.sign_body(raw, secret=SECRET))
     operations.configure(NAME, endpoints=None, secret="another one since then", now=timezone.now())
 
-    answer = operations.replay_call(first.pk, by=OTTO, now=timezone.now())
+    answer = inbound.replay_call(first.pk, by=OTTO, now=timezone.now())
 
     assert answer.status == 200
     replay = InboundCall.objects.get(replay_of=first)
@@ -144,10 +144,10 @@ def test_a_call_without_its_signature_or_its_body_is_not_replayed(
     first = crash(api, raw)
 
     with pytest.raises(errors.NotReplayable):
-        operations.replay_call(first.pk, by=OTTO, now=timezone.now())
+        inbound.replay_call(first.pk, by=OTTO, now=timezone.now())
     assert InboundCall.objects.count() == 1
 
 
 def test_a_call_that_was_purged_is_not_replayed() -> None:
     with pytest.raises(errors.NotReplayable):
-        operations.replay_call(uuid.uuid4(), by=OTTO, now=timezone.now())
+        inbound.replay_call(uuid.uuid4(), by=OTTO, now=timezone.now())

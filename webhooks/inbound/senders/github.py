@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import updates.operations
 
 EVENT_HEADER = "x-github-event"
 FORM = "application/x-www-form-urlencoded"
-IGNORED = "ignored"
-NEWS = "news"
 RECORDED_BY = frozenset({"published", "released", "prereleased", "edited", "created"})
 WITHDRAWN_BY = frozenset({"deleted", "unpublished"})
 
@@ -39,33 +40,34 @@ def payload_of_form(raw: bytes) -> bytes:
     return payload.encode("utf-8", "surrogatepass")
 
 
-def read(headers: Mapping[str, str], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the service's name and what became of a release, or the reason why nothing follows."""
+@dataclass(frozen=True)
+class Message:
+    """What became of one release, or the reason why nothing follows."""
+
+    news: updates.operations.News | None = None
+    ignored: str = ""
+
+
+def repository_name(document: Mapping[str, Any]) -> Any:
+    """Return the name that the service has; None where there is none, as in an organisation's ping."""
+    repository = document.get("repository")
+    return repository.get("name") if isinstance(repository, dict) else None
+
+
+def read(headers: Mapping[str, str], document: Mapping[str, Any]) -> Message:
     event, action = headers[EVENT_HEADER], document.get("action")
-    fields = _service(document)
     if event == "ping":
-        return {**fields, IGNORED: "GitHub's ping arrived."}
-    if not fields:
-        return {IGNORED: f"GitHub's event '{event[:64]}' names no repository."}
+        return Message(ignored="GitHub's ping arrived.")
+    if repository_name(document) is None:
+        return Message(ignored=f"GitHub's event '{event[:64]}' names no repository.")
     reader = {"release": _release, "package": _package, "registry_package": _package}.get(event)
     news = reader(document, action) if reader is not None else None
     if news is None:
         named = (
             f"'{event[:64]}' with the action '{str(action)[:64]}'" if action else f"'{event[:64]}'"
         )
-        return {**fields, IGNORED: f"Nothing follows from GitHub's event {named}."}
-    return {**fields, NEWS: {"repository": _full_name(document), **news}}
-
-
-def is_without_service(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
-    """Whether a native payload names no repository, as the ping of an organisation's hook."""
-    return is_native(headers, document) and not _service(document)
-
-
-def _service(document: Mapping[str, Any]) -> dict[str, Any]:
-    repository = document.get("repository")
-    name = repository.get("name") if isinstance(repository, dict) else None
-    return {} if name is None else {"service_name": name}
+        return Message(ignored=f"Nothing follows from GitHub's event {named}.")
+    return Message(news=news)
 
 
 def _full_name(document: Mapping[str, Any]) -> str:
@@ -73,14 +75,19 @@ def _full_name(document: Mapping[str, Any]) -> str:
     return full_name if isinstance(full_name, str) else ""
 
 
-def _release(document: Mapping[str, Any], action: Any) -> dict[str, Any] | None:
+def _release(document: Mapping[str, Any], action: Any) -> updates.operations.News | None:
     release = document.get("release")
     if not isinstance(release, dict) or action not in RECORDED_BY | WITHDRAWN_BY:
         return None
-    return {"kind": "github", "item": release, "is_withdrawn": action in WITHDRAWN_BY}
+    return updates.operations.News(
+        kind="github",
+        repository=_full_name(document),
+        item=release,
+        is_withdrawn=action in WITHDRAWN_BY,
+    )
 
 
-def _package(document: Mapping[str, Any], action: Any) -> dict[str, Any] | None:
+def _package(document: Mapping[str, Any], action: Any) -> updates.operations.News | None:
     """Return the tag of an image that was pushed to GHCR; an untagged push is no release."""
     package = document.get("package") or document.get("registry_package")
     version = package.get("package_version") if isinstance(package, dict) else None
@@ -91,4 +98,6 @@ def _package(document: Mapping[str, Any], action: Any) -> dict[str, Any] | None:
     url = version.get("package_url") if isinstance(version, dict) else None
     location = str(url or "").removeprefix("https://").partition("@")[0].rpartition(":")[0]
     item = {"tag": tag["name"], "digest": tag.get("digest"), "location": location}
-    return {"kind": "oci", "item": item, "is_withdrawn": False}
+    return updates.operations.News(
+        kind="oci", repository=_full_name(document), item=item, is_withdrawn=False
+    )

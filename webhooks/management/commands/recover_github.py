@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from saga_project.shared.errors import SagaError
-from webhooks import operations
+from webhooks import inbound
 from webhooks.models import GitHubHook
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
             hooks = hooks.filter(repository=options["repository"])
         for hook in hooks:
             try:
-                count = operations.recover(
+                count = inbound.recover(
                     hook, since=now - dt.timedelta(hours=options["hours"]), now=now
                 )
             except SagaError as exc:

@@ -15,7 +15,7 @@ from werkzeug import Request, Response
 
 from saga_project.shared import crypto
 from updates.models import Release
-from webhooks import errors, operations
+from webhooks import errors, inbound
 from webhooks.models import GitHubHook, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -89,7 +89,7 @@ def test_fetches_what_is_missing_over_several_pages(github: GitHub, hook: GitHub
     for number in range(5):
         github.add(f"guid-{number}", release(f"1.{number}.0"))
 
-    count = operations.recover_all(now=timezone.now())
+    count = inbound.recover_all(now=timezone.now())
 
     hook.refresh_from_db()
     assert count == 5
@@ -109,7 +109,7 @@ def test_what_arrived_is_not_acted_on_again(
         headers={"X-GitHub-Event": "release", "X-GitHub-Delivery": "guid-1"},
     )
 
-    count = operations.recover_all(now=timezone.now())
+    count = inbound.recover_all(now=timezone.now())
 
     assert (response.status_code, count) == (202, 0)
     assert versions() == ["1.3.0"]
@@ -119,7 +119,7 @@ def test_what_was_recovered_does_nothing_when_github_delivers_it_after_all(
     api: APIClient, github: GitHub, hook: GitHubHook
 ) -> None:
     github.add("guid-1", release("1.3.0"))
-    operations.recover_all(now=timezone.now())
+    inbound.recover_all(now=timezone.now())
 
     response = api.post(
         "/api/v1/webhooks/update",
@@ -135,7 +135,7 @@ def test_what_was_recovered_does_nothing_when_github_delivers_it_after_all(
 def test_a_second_recovery_finds_nothing(github: GitHub, hook: GitHubHook) -> None:
     github.add("guid-1", release("1.3.0"))
 
-    counts = [operations.recover_all(now=timezone.now()) for _ in range(2)]
+    counts = [inbound.recover_all(now=timezone.now()) for _ in range(2)]
 
     assert counts == [1, 0]
 
@@ -144,14 +144,14 @@ def test_a_message_that_was_redelivered_counts_once(github: GitHub, hook: GitHub
     github.add("guid-1", release("1.3.0"), hours_ago=2)
     github.add("guid-1", release("1.3.0"), hours_ago=1)
 
-    assert operations.recover_all(now=timezone.now()) == 1
+    assert inbound.recover_all(now=timezone.now()) == 1
 
 
 def test_looks_no_further_back_than_it_must(github: GitHub, hook: GitHubHook) -> None:
     github.add("guid-old", release("1.0.0"), hours_ago=100)
     github.add("guid-new", release("1.1.0"))
 
-    operations.recover_all(now=timezone.now())
+    inbound.recover_all(now=timezone.now())
 
     assert versions() == ["1.1.0"]
 
@@ -162,7 +162,7 @@ def test_one_unusable_message_does_not_hold_up_the_others(github: GitHub, hook: 
     github.add("guid-3", {**release("1.3.0"), "release": {"tag_name": "../.."}})
     github.add("guid-4", release("1.4.0"))
 
-    operations.recover_all(now=timezone.now())
+    inbound.recover_all(now=timezone.now())
 
     ignored = InboundCall.objects.filter(answer__status="ignored").values_list(
         "message_id", flat=True
@@ -182,7 +182,7 @@ def test_a_message_that_github_did_not_keep_does_not_hold_up_the_others(
     oldest = "/repos/example/payment-service/hooks/7/deliveries/1"
     github.server.expect_oneshot_request(oldest).respond_with_response(answer)
 
-    count = operations.recover_all(now=timezone.now())
+    count = inbound.recover_all(now=timezone.now())
 
     hook.refresh_from_db()
     assert (count, versions(), hook.error) == (1, ["1.4.0"], "")
@@ -195,7 +195,7 @@ def test_an_api_that_fails_for_one_message_is_asked_for_it_again(
     oldest = "/repos/example/payment-service/hooks/7/deliveries/1"
     github.server.expect_oneshot_request(oldest).respond_with_data(status=503)
 
-    counts = [operations.recover_all(now=timezone.now()) for _ in range(2)]
+    counts = [inbound.recover_all(now=timezone.now()) for _ in range(2)]
 
     hook.refresh_from_db()
     assert (counts, versions(), hook.error) == ([0, 1], ["1.3.0"], "")
@@ -217,12 +217,12 @@ def test_an_api_that_does_not_answer_is_said_and_kept(
         "/repos/example/payment-service/hooks/7/deliveries"
     ).respond_with_response(answer)
 
-    operations.recover_all(now=timezone.now())
+    inbound.recover_all(now=timezone.now())
 
     hook.refresh_from_db()
     assert "GitHub" in hook.error
     with pytest.raises(errors.RecoveryFailed):
-        operations.recover(hook, since=timezone.now(), now=timezone.now())
+        inbound.recover(hook, since=timezone.now(), now=timezone.now())
 
 
 def test_the_command_tells_how_many(

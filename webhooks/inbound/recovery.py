@@ -18,10 +18,9 @@ from django.db.models import Q
 from saga_project.shared import api, crypto, http_client
 from saga_project.shared import errors as saga_errors
 from webhooks import errors
-from webhooks.inbound import calls
+from webhooks.inbound import journal, update, verification
 from webhooks.inbound.calls import Call, CallAnswer
 from webhooks.models import GitHubHook, InboundCall
-from webhooks.operations import inbound
 from webhooks.signatures import Proof
 
 logger = logging.getLogger(__name__)
@@ -148,21 +147,21 @@ def _read_call(hook: GitHubHook, row: dict[str, Any]) -> Call:
         raise errors.DeliveryNotKept("GitHub's API told of a delivery without its payload.")
     raw = orjson.dumps(request["payload"])
     call = Call(
-        route="update",
+        route=update.ROUTE,
         raw=raw,
         headers={"x-github-event": str(row.get("event")), "x-github-delivery": row["guid"]},
         document=api.read_json_object(raw),
         request_id=f"github-{row['id']}",
         proof=Proof.SIGNATURE,
     )
-    return calls.identified(calls.named(call))
+    return verification.identified(verification.named(call))
 
 
 def _act(call: Call, *, now: dt.datetime) -> int:
     try:
-        inbound.receive(call, now=now)
+        call.route.act(call, now)
     except saga_errors.SagaError as exc:
         body = {"error": exc.error, "message": exc.message}
-        calls.refuse(call, CallAnswer(api.status_of(exc), body), now=now)
+        journal.refuse(call, CallAnswer(api.status_of(exc), body), now=now)
         return 0
     return 1

@@ -1,4 +1,4 @@
-"""An event becomes deliveries in the transaction that published it: both are told, or neither."""
+"""An event becomes deliveries in the transaction that publishes it: both are committed, or neither."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Any
 from django.dispatch import receiver
 from django.utils import timezone
 
-from registry import events as registry_events
 from registry.events import published
 from registry.models import Event, Subscription
 from saga_project.shared import wakeups
-from webhooks import event_constructors
-from webhooks.models import Configuration, Delivery, receiver_of
+from webhooks.models import Delivery, receiver_of
 from webhooks.outbound.channels import standard
-
-TAKEN_OVER = "service.taken_over"
 
 
 @receiver(published, dispatch_uid="webhooks.enqueue")
@@ -39,32 +35,6 @@ def enqueue(events: Sequence[Event], **_: Any) -> None:
     if rows:
         Delivery.objects.bulk_create(rows)
         wakeups.ring("webhooks.deliver")
-
-
-@receiver(published, dispatch_uid="webhooks.drop_configuration")
-def drop_configurations(events: Sequence[Event], **_: Any) -> None:
-    """Drop what others configured for a service that an account takes over."""
-    for event in events:
-        if event.type == TAKEN_OVER:
-            _drop(event.service_name)
-
-
-def _drop(service_name: str) -> None:
-    configurations = Configuration.objects.select_for_update(of=("self",))
-    configuration = configurations.filter(service__name=service_name).first()
-    if configuration is None:
-        return
-    Delivery.objects.filter(
-        status=Delivery.Status.PENDING, endpoint__configuration=configuration
-    ).update(
-        status=Delivery.Status.DEAD,
-        reason="An account took the service over; its earlier channels were dropped.",
-        finished_at=timezone.now(),
-    )
-    configuration.delete()
-    registry_events.publish(
-        event_constructors.webhook_configured(service_name, channels=[], has_secret=False)
-    )
 
 
 def matches(subscription: Subscription, kind: str) -> bool:

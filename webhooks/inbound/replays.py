@@ -1,0 +1,63 @@
+"""Act on a kept call once more, where staff want it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+
+from django.db import transaction
+
+from registry.identity import accounts
+from saga_project.shared import api
+from updates.history import audit
+from webhooks import errors
+from webhooks.inbound import routes
+from webhooks.inbound.calls import Call, CallAnswer, Person
+from webhooks.models import InboundCall
+
+logger = logging.getLogger(__name__)
+
+
+def replay_call(call_id: uuid.UUID, *, by: Person, now: dt.datetime) -> CallAnswer:
+    """Act on a kept call once more, as the person that replays it; raises NotReplayable, ReplayNotAllowed.
+
+    It carries no message id, since the point of it is to act again, and none of what the call once
+    proved: the person's own permission counts.
+    """
+    row = InboundCall.objects.filter(pk=call_id).first()
+    if row is None or not row.is_whole:
+        raise errors.NotReplayable(
+            "The call was refused, cut, or holds a secret that was not kept."
+        )
+    route = routes.ROUTES[row.route]
+    if not by.may(route.permission):
+        raise errors.ReplayNotAllowed(
+            f"Your role does not allow what a '{route.name}' call does ({route.permission})."
+        )
+    raw = row.body.encode()
+    call = Call(
+        route=route,
+        raw=raw,
+        headers=row.headers,
+        document=api.read_json_object(raw),
+        caller=accounts.staff(by.username),
+        request_id=f"replay-{row.pk.hex}",
+        service_name=row.service_name,
+        replay_of_id=row.pk,
+        person=by,
+    )
+    with transaction.atomic():
+        _note(row, by=by.username, now=now)
+    logger.info("call replayed", extra={"call_id": str(row.pk), "by": by.username})
+    return route.act(call, now)
+
+
+def _note(row: InboundCall, *, by: str, now: dt.datetime) -> None:
+    audit.record(
+        "call.replayed",
+        actor=by,
+        service_name=row.service_name,
+        data={"call_id": str(row.pk), "route": row.route},
+        at=now,
+    )
