@@ -7,7 +7,7 @@ import datetime as dt
 import factory
 from factory import declarations
 
-from registry.models import Service, Subscription
+from registry.models import Instance, Service, Subscription
 from updates import models as updates
 from webhooks import models as webhooks
 
@@ -24,6 +24,17 @@ class ServiceFactory(factory.django.DjangoModelFactory[Service]):
     status = Service.Status.ACTIVE
     registered_at = NOW
     updated_at = NOW
+
+
+class InstanceFactory(factory.django.DjangoModelFactory[Instance]):
+    class Meta:
+        model = Instance
+
+    service = declarations.SubFactory(ServiceFactory)
+    url = "http://127.0.0.1:9000"
+    ttl_seconds = 60
+    registered_at = NOW
+    last_heartbeat_at = NOW
 
 
 # --- Updates --------------------------------------------------------------------------------------
@@ -55,6 +66,24 @@ class JobFactory(factory.django.DjangoModelFactory[updates.Job]):
     strategy = "rolling"
     request_digest = "0" * 64
     created_at = NOW
+
+
+class StepFactory(factory.django.DjangoModelFactory[updates.Step]):
+    class Meta:
+        model = updates.Step
+
+    job = declarations.SubFactory(JobFactory)
+    position = 1
+    name = "verify"
+
+
+class ApprovalFactory(factory.django.DjangoModelFactory[updates.Approval]):
+    class Meta:
+        model = updates.Approval
+
+    service = declarations.SelfAttribute("release.service")
+    release = declarations.SubFactory(ReleaseFactory)
+    requested_at = NOW
 
 
 class HistoryEntryFactory(factory.django.DjangoModelFactory[updates.HistoryEntry]):

@@ -22,9 +22,9 @@ from registry import events, idempotency, presence
 from registry.background import protection
 from registry.directory import projection
 from registry.events import log
-from registry.models import Service, ServiceQuerySet
+from registry.models import Instance, Service, ServiceQuerySet
 from registry.operations import lifecycle
-from saga_project.shared import locks, metrics, timestamps
+from saga_project.shared import locks, metrics, timestamps, transitions
 from saga_project.shared.database import faults
 
 logger = logging.getLogger(__name__)
@@ -131,10 +131,12 @@ def _expire_rows(
         cursor.execute(
             _EXPIRE,
             [
+                Instance.State.EXPIRED,
                 now,
                 [pk for pk, _, _ in members],
                 [instance_id for _, instance_id, _ in members],
                 [timestamps.at(beat_us) for _, _, beat_us in members],
+                transitions.sources(Instance, Instance.State.EXPIRED),
             ],
         )
         return list(cursor.fetchall())
@@ -142,11 +144,11 @@ def _expire_rows(
 
 _EXPIRE = """
 UPDATE registry_instance AS instance
-   SET state = 'expired', gone_at = %s, last_heartbeat_at = beat.at
+   SET state = %s, gone_at = %s, last_heartbeat_at = beat.at
   FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS beat (service_id, instance_id, at)
  WHERE instance.service_id = beat.service_id
    AND instance.instance_id = beat.instance_id
-   AND instance.state = 'live'
+   AND instance.state = ANY(%s)
    AND instance.registered_at <= beat.at + instance.ttl_seconds * interval '1 second'
 RETURNING instance.service_id, instance.instance_id, beat.at
 """

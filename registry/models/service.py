@@ -149,6 +149,15 @@ class Instance(models.Model):
         WARNING = "warning"
         CRITICAL = "critical"
 
+    STATE_FIELD = "state"
+    #: Each state and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
+        # From live where an instance registers again before it has expired.
+        State.LIVE: (State.LIVE, State.EXPIRED, State.DEREGISTERED),
+        State.EXPIRED: (State.LIVE,),
+        State.DEREGISTERED: (State.LIVE,),
+    }
+
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="instances")
     instance_id = models.CharField(max_length=MAX_NAME_LENGTH, default="default", db_collation="C")
     url = models.CharField(max_length=MAX_URL_LENGTH)

@@ -16,6 +16,7 @@ from registry.identity.accounts import Caller
 from registry.models import Instance, Service
 from registry.operations import heartbeats, lifecycle, rows
 from registry.operations.registration import Registration, claim, put_instance
+from saga_project.shared import transitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,5 +244,6 @@ def _beating_instance(service: Service, instance_id: str) -> Instance | None:
 def _revive(service: Service, instance: Instance, *, now: dt.datetime) -> None:
     instance.last_heartbeat_at = now
     if instance.state != Instance.State.LIVE:
-        instance.state, instance.gone_at = Instance.State.LIVE, None
+        transitions.set_state(instance, Instance.State.LIVE)
+        instance.gone_at = None
         events.publish(events.service_recovered(service.name, instance_id=instance.instance_id))

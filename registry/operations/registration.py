@@ -159,7 +159,7 @@ def _take_over(service: Service, *, by: Caller, now: dt.datetime) -> None:
     )
     dropped = [str(key) for key in others.order_by("pk").values_list("pk", flat=True)]
     cancelled = Subscription.State.CANCELLED
-    transitions.movable(others, cancelled).update(state=cancelled, updated_at=now)
+    transitions.move_rows(others, cancelled, updated_at=now)
     events.publish(
         events.service_taken_over(service.name, account=by.account.name, subscriptions=dropped)
     )
@@ -199,9 +199,11 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
         and not _tell_if_expired(service, before)
     ):
         values |= {"health": before.health, "note": before.note}
-    instance, _ = Instance.objects.update_or_create(
-        service=service, instance_id=registration.instance_id, defaults=values
-    )
+    instance = before or Instance(service=service, instance_id=registration.instance_id)
+    transitions.set_state(instance, Instance.State.LIVE)
+    for name, value in values.items():
+        setattr(instance, name, value)
+    instance.save(update_fields=None if before is None else ["state", *values])
     events.publish(registered_fact(instance))
     return instance
 
@@ -217,7 +219,6 @@ def instance_values(registration: Registration, *, now: dt.datetime) -> dict[str
         "weight": registration.weight,
         "zone": registration.zone,
         "ttl_seconds": registration.ttl_seconds,
-        "state": Instance.State.LIVE,
         "health": Instance.Health.PASSING,
         "note": "",
         "registered_at": now,

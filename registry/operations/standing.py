@@ -14,6 +14,7 @@ from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance, Service, Subscription
 from registry.operations import lifecycle, rows
+from saga_project.shared import transitions
 
 
 def deregister(
@@ -40,7 +41,7 @@ def deregister(
             raise errors.ServiceNotFound(f"Instance '{instance_id}' of service '{name}' not found")
         if is_blocked_by_subscriptions and instance_id is None:
             _check_no_subscriptions(service)
-        leaving.update(state=Instance.State.DEREGISTERED, gone_at=now)
+        transitions.move_rows(leaving, Instance.State.DEREGISTERED, gone_at=now)
         if not service.instances.live().exists():
             lifecycle.deregister(service, reason=reason)
         rows.save_change(service, now=now)

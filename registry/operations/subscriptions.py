@@ -103,7 +103,7 @@ def move_subscription(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) 
 
 def _move(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> bool:
     rows = Subscription.objects.filter(pk=subscription_id)
-    return bool(transitions.movable(rows, to).update(state=to, updated_at=now))
+    return bool(transitions.move_rows(rows, to, updated_at=now))
 
 
 def is_subscriber(subscription: Subscription, by: Caller | None) -> bool:

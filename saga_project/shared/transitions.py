@@ -42,6 +42,12 @@ def movable(rows: models.QuerySet[Row], to: str) -> models.QuerySet[Row]:
     return rows.filter(**{f"{state_field(rows.model)}__in": sources(rows.model, to)})
 
 
+def move_rows(rows: models.QuerySet[Row], to: str, **changes: object) -> int:
+    """Move those of ``rows`` that may move to ``to``, in one UPDATE with ``changes``; return how many."""
+    fields: dict[str, Any] = {state_field(rows.model): to, **changes}
+    return movable(rows, to).update(**fields)
+
+
 def move(row: models.Model, to: str, **changes: object) -> bool:
     """Move one row by one conditional UPDATE, together with ``changes``.
 
@@ -49,10 +55,10 @@ def move(row: models.Model, to: str, **changes: object) -> bool:
     among the changes are read back from the database.
     """
     model = type(row)
-    fields: dict[str, Any] = {state_field(model): to, **changes}
     rows = model._base_manager.filter(pk=row.pk)  # noqa: SLF001 - Django's documented way to all rows
-    if not movable(rows, to).update(**fields):
+    if not move_rows(rows, to, **changes):
         return False
+    fields: dict[str, Any] = {state_field(model): to, **changes}
     for name, value in fields.items():
         if not isinstance(value, Combinable):
             setattr(row, name, value)
@@ -61,9 +67,19 @@ def move(row: models.Model, to: str, **changes: object) -> bool:
     return True
 
 
+def require_move(row: models.Model, to: str, **changes: object) -> None:
+    """Move a row that the caller keeps from changing; raises ValueError where the table does not allow it."""
+    if not move(row, to, **changes):
+        raise ValueError(_refusal(row, to))
+
+
 def set_state(row: models.Model, to: str) -> None:
     """Set the state of a row that the caller has locked and saves; raises ValueError if not allowed."""
     if not is_allowed(row, to):
-        current = getattr(row, state_field(type(row)))
-        raise ValueError(f"{type(row).__name__} is {current} and cannot become {to}.")
+        raise ValueError(_refusal(row, to))
     setattr(row, state_field(type(row)), to)
+
+
+def _refusal(row: models.Model, to: str) -> str:
+    current = getattr(row, state_field(type(row)))
+    return f"{type(row).__name__} is {current} and cannot become {to}."

@@ -223,6 +223,16 @@ class Step(models.Model):
         SKIPPED = "skipped"
 
     ENDED = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED)
+    #: Each status and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
+        # From running where a gate cannot decide: the job is paused, and the step begins anew.
+        Status.PENDING: (Status.RUNNING,),
+        # From running after the crash of a worker.
+        Status.RUNNING: (Status.PENDING, Status.RUNNING),
+        Status.SUCCEEDED: (Status.RUNNING,),
+        Status.FAILED: (Status.PENDING, Status.RUNNING),
+        Status.SKIPPED: (Status.PENDING, Status.RUNNING),
+    }
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
     position = models.PositiveIntegerField()

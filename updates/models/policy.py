@@ -107,6 +107,15 @@ class Approval(models.Model):
         REJECTED = "rejected"
         SUPERSEDED = "superseded"
 
+    STATE_FIELD = "state"
+    #: Each state and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {
+        State.PENDING: (),
+        State.APPROVED: (State.PENDING,),
+        State.REJECTED: (State.PENDING,),
+        State.SUPERSEDED: (State.PENDING,),
+    }
+
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="approvals")
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="approvals")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)

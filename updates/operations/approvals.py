@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from registry import events
 from registry.models import Service, ServiceAccount
-from saga_project.shared import wakeups
+from saga_project.shared import transitions, wakeups
 from updates import errors, event_constructors
 from updates.history import audit, records
 from updates.models import Approval, Job, Release
@@ -126,7 +126,7 @@ def request(
             raise errors.ApprovalPending(
                 f"'{known.requested_by}' asked for {known.release.version} already; that waits for an answer."
             )
-        pending.update(state=Approval.State.SUPERSEDED, decided_at=now)
+        transitions.move_rows(pending, Approval.State.SUPERSEDED, decided_at=now)
         approval = Approval.objects.create(service=service, requested_at=now, **asked)
         events.publish(event_constructors.update_waits(service.name, version=release.version))
         data = {"version": release.version, "strategy": strategy, "kind": str(kind)}
@@ -178,11 +178,9 @@ def reject(approval: Approval, *, by: str, reason: str, now: dt.datetime) -> Non
 
 
 def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.datetime) -> None:
-    decided = Approval.objects.filter(pk=approval.pk, state=Approval.State.PENDING).update(
-        state=to, decided_at=now, decided_by=by, reason=reason
-    )
+    is_decided = transitions.move(approval, to, decided_at=now, decided_by=by, reason=reason)
     approval.refresh_from_db()
-    if not decided:
+    if not is_decided:
         raise errors.ApprovalDecided(f"{approval.release} is {approval.state} already.")
     audit.record(
         f"update.{to}",

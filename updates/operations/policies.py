@@ -9,6 +9,7 @@ from django.db import transaction
 
 from registry import events
 from registry.models import Service
+from saga_project.shared import transitions
 from updates import event_constructors
 from updates.models import Approval, Policy, Release
 from updates.operations import jobs
@@ -38,7 +39,8 @@ def _ask_staff(plan: preview.Plan, *, now: dt.datetime) -> None:
     pending = Approval.objects.filter(service=plan.service, state=Approval.State.PENDING)
     if pending.exclude(requested_by="").exists():
         return  # a person asked, and waits for an answer
-    pending.exclude(release=release).update(state=Approval.State.SUPERSEDED, decided_at=now)
+    others = pending.exclude(release=release)
+    transitions.move_rows(others, Approval.State.SUPERSEDED, decided_at=now)
     _, is_new = Approval.objects.get_or_create(
         service=plan.service,
         release=release,

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from saga_project.shared import transitions
 from updates.models import Job, Step
 
 
 def begin(step: Step) -> None:
-    step.status = Step.Status.RUNNING
-    step.started_at = step.started_at or timezone.now()
-    step.runs += 1
-    step.save(update_fields=["status", "started_at", "runs"])
+    transitions.require_move(
+        step,
+        Step.Status.RUNNING,
+        started_at=step.started_at or timezone.now(),
+        runs=step.runs + 1,
+    )
     Job.objects.filter(pk=step.job_id).update(waiting_since=None)
 
 
 def end(step: Step, status: Step.Status, message: str) -> None:
-    step.status, step.message, step.finished_at = status, message, timezone.now()
-    step.progress = 100 if status == Step.Status.SUCCEEDED else step.progress
-    step.save(update_fields=["status", "message", "finished_at", "progress", "result"])
+    """End a step with the result that it has in memory."""
+    transitions.require_move(
+        step,
+        status,
+        message=message,
+        finished_at=timezone.now(),
+        progress=100 if status == Step.Status.SUCCEEDED else step.progress,
+        result=step.result,
+    )
+
+
+def ask_again(step: Step, message: str) -> None:
+    """Have a step that could not decide begin anew, with all of its runs."""
+    transitions.require_move(step, Step.Status.PENDING, message=message, runs=0)
+
+
+def skip(steps: QuerySet[Step], **changes: object) -> None:
+    """Skip those of the steps that have not ended."""
+    transitions.move_rows(steps, Step.Status.SKIPPED, **changes)
 
 
 def progress(job: Job, *, of_this_step: int = 0) -> int:

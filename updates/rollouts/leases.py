@@ -44,7 +44,7 @@ class Lease:
     job_id: str
     fence: int
     renewed_at: float = field(default_factory=time.monotonic)
-    status: str = Job.Status.RUNNING
+    job_status: str = Job.Status.RUNNING
     is_over: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -108,7 +108,7 @@ def take(job_pk: int) -> Lease | None:
         if not taken:
             return None
         job = Job.objects.only("job_id", "fence", "status").get(pk=job_pk)
-    return Lease(job_pk=job_pk, job_id=job.job_id, fence=job.fence, status=job.status)
+    return Lease(job_pk=job_pk, job_id=job.job_id, fence=job.fence, job_status=job.status)
 
 
 def renew(lease: Lease) -> None:
@@ -153,14 +153,14 @@ def _watch(lease: Lease) -> None:
             status = mine.values_list("status", flat=True).first()
         else:
             renewed = mine.update(lease_expires_at=Now() + LEASE)
-            status = lease.status if renewed else None
+            status = lease.job_status if renewed else None
             lease.renewed_at = asked_at if renewed else lease.renewed_at
     except db.Error:
         # The database may be back before the lease is over; checkpoint() judges by the clock.
         db.connections.close_all()
         logger.warning("lease not renewed", extra={"job_id": lease.job_id}, exc_info=True)
         return
-    has_turned = status == Job.Status.ROLLING_BACK != lease.status
+    has_turned = status == Job.Status.ROLLING_BACK != lease.job_status
     if status not in Job.LIVE or has_turned:
         lease.is_over.set()
 

@@ -64,7 +64,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
         if job.status == Status.QUEUED:
             transitions.begin(job, now=timezone.now())
         # The job may have been aborted meanwhile: continue from its new state.
-        lease.status = job.status
+        lease.job_status = job.status
         leases.renew(lease)
         step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
         if step is None:
@@ -183,9 +183,7 @@ def _pause_to_ask(task: steps.Task, reason: str) -> bool:
     with task.lease.writing() as job:
         if job.status != Status.RUNNING:
             return True
-        task.step.status, task.step.message = Step.Status.PENDING, reason
-        task.step.runs = 0
-        task.step.save(update_fields=["status", "message", "runs"])
+        journal.ask_again(task.step, reason)
         transitions.pause(job, reason=reason, seconds=None, now=timezone.now())
         leases.release(task.lease)
     return False

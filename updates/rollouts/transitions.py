@@ -27,12 +27,6 @@ logger = logging.getLogger(__name__)
 Status = Job.Status
 
 
-def move(job: Job, to: Job.Status, **changes: object) -> None:
-    """Move a job that the caller has locked; raises ValueError where ``Job.MOVES`` does not allow it."""
-    if not transitions.move(job, to, **changes):
-        raise ValueError(f"A job that is {job.status} cannot become {to}.")
-
-
 def pause(
     job: Job, *, reason: str, seconds: int | None, now: dt.datetime, on_expiry: str = ""
 ) -> None:
@@ -42,7 +36,7 @@ def pause(
     A worker that is at a step keeps its lease until that is done.
     """
     resume_at = None if seconds is None else Now() + dt.timedelta(seconds=seconds)
-    move(
+    transitions.require_move(
         job,
         Status.PAUSED,
         pause_reason=reason,
@@ -66,7 +60,7 @@ def end_pause(job: Job, *, now: dt.datetime) -> None:
 
 def resume(job: Job, *, now: dt.datetime) -> None:
     paused = int((now - job.paused_at).total_seconds()) if job.paused_at else 0
-    move(
+    transitions.require_move(
         job,
         Status.RUNNING if job.started_at else Status.QUEUED,
         pause_reason="",
@@ -86,7 +80,7 @@ def ring(job: Job) -> None:
 
 
 def begin(job: Job, *, now: dt.datetime) -> None:
-    move(job, Status.RUNNING, started_at=now)
+    transitions.require_move(job, Status.RUNNING, started_at=now)
     registry.begin_rollout(job.service.name, version=job.version)
     events.publish(event_constructors.deployment("started", job))
 
@@ -114,9 +108,7 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
     """
     job.error, job.is_aborted = reason, is_aborted
     job.save(update_fields=["error", "is_aborted"])
-    job.steps.filter(status=Step.Status.PENDING, is_way_back=False).update(
-        status=Step.Status.SKIPPED
-    )
+    journal.skip(job.steps.filter(status=Step.Status.PENDING, is_way_back=False))
     if job.status == Status.QUEUED and not is_aborted:
         begin(job, now=now)
     steps = planning.lay_out_way_back(job, begun=job.begun_moves())
@@ -127,7 +119,7 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
         _end(job, Status.CANCELLED if is_cancelled else Status.FAILED, now=now)
         return
     Step.objects.bulk_create(steps)
-    move(job, Status.ROLLING_BACK)
+    transitions.require_move(job, Status.ROLLING_BACK)
     ring(job)
 
 
@@ -154,7 +146,7 @@ def leave_target(job: Job, step: Step, *, reason: str, is_node_lost: bool) -> No
     job.attention = [*job.attention, entry]
     job.save(update_fields=["attention"])
     left = job.steps.filter(status=Step.Status.PENDING, is_way_back=True, target=step.target_id)
-    left.update(status=Step.Status.SKIPPED, message="The rollback of this target failed.")
+    journal.skip(left, message="The rollback of this target failed.")
 
 
 def end_way_back(job: Job, *, now: dt.datetime) -> None:
@@ -198,8 +190,7 @@ def abandon(job: Job, *, by: str, now: dt.datetime) -> None:
     )
     job.acknowledged_by = by
     job.save(update_fields=["error", "acknowledged_by"])
-    left = job.steps.exclude(status__in=Step.ENDED)
-    left.update(status=Step.Status.SKIPPED, message=f"Left as it is by {by}.", finished_at=now)
+    journal.skip(job.steps.all(), message=f"Left as it is by {by}.", finished_at=now)
     if job.kind == Job.Kind.DEPLOY:
         _quarantine(job, job.version, reason=f"{job.job_id} failed: {job.error}", now=now)
     _end(job, Status.FAILED, now=now)
@@ -207,8 +198,7 @@ def abandon(job: Job, *, by: str, now: dt.datetime) -> None:
 
 def roll_back_again(job: Job, *, now: dt.datetime) -> None:
     """Begin the rollback of a locked job anew; a worker that is at one of its steps loses the job."""
-    left = job.steps.exclude(status__in=Step.ENDED)
-    left.update(status=Step.Status.SKIPPED, message="The rollback began anew.", finished_at=now)
+    journal.skip(job.steps.all(), message="The rollback began anew.", finished_at=now)
     steps = planning.lay_out_way_back(job, begun=job.begun_moves())
     Step.objects.bulk_create(steps)
     fields = {"needs_attention": False, "attention": [], "finished_at": None}
@@ -221,7 +211,7 @@ def roll_back_again(job: Job, *, now: dt.datetime) -> None:
             waiting_since=None,
         )
     else:
-        move(job, Status.ROLLING_BACK, **fields)
+        transitions.require_move(job, Status.ROLLING_BACK, **fields)
     ring(job)
 
 
@@ -257,7 +247,9 @@ def _end(job: Job, to: Job.Status, *, now: dt.datetime) -> None:
         job.previous_version = next((v for v in previous_of_targets(job).values() if v), "")
     job.progress = 100 if to == Status.SUCCEEDED else job.progress
     job.save(update_fields=["paused_seconds", "previous_version", "progress"])
-    move(job, to, finished_at=now, lease_owner="", lease_expires_at=None, waiting_since=None)
+    transitions.require_move(
+        job, to, finished_at=now, lease_owner="", lease_expires_at=None, waiting_since=None
+    )
     registry.end_rollout(job.service.name)
     events.publish(event_constructors.deployment(to, job, needs_attention=job.needs_attention))
     # Robust: figures are kept in files, and a full disk must not keep the job from its end.

@@ -16,7 +16,7 @@ from registry import events
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service, Subscription
-from saga_project.shared import crypto, http_client
+from saga_project.shared import crypto, http_client, transitions
 from saga_project.shared.errors import NotAllowed
 from webhooks import errors, event_constructors, signatures, signing_secrets
 from webhooks.models import (
@@ -207,8 +207,9 @@ def _replace_endpoints(
     """Rows are kept where their channel stays; what waits for another try goes where it leads now."""
     waiting = Delivery.objects.filter(status=Delivery.Status.PENDING)
     removed = configuration.endpoints.exclude(channel__in=endpoints)
-    waiting.filter(endpoint__in=removed).update(
-        status=Delivery.Status.DEAD,
+    transitions.move_rows(
+        waiting.filter(endpoint__in=removed),
+        Delivery.Status.DEAD,
         reason="The channel was taken out of the configuration.",
         finished_at=now,
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from saga_project.shared import wakeups
+from saga_project.shared import transitions, wakeups
 from webhooks.models import Delivery, receiver_of
 
 logger = logging.getLogger(__name__)
@@ -26,18 +26,15 @@ def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) ->
         rows = dead.select_related("endpoint", "subscription").select_for_update(of=("self",))
         for row in rows:
             url = _url_now(row)
-            count += (
-                Delivery.objects.dead()
-                .filter(pk=row.pk)
-                .update(
-                    status=Delivery.Status.PENDING,
-                    url=url,
-                    receiver=receiver_of(url),
-                    attempt_count=0,
-                    next_attempt_at=now,
-                    finished_at=None,
-                    reason=f"Replayed by {by}.",
-                )
+            count += transitions.move(
+                row,
+                Delivery.Status.PENDING,
+                url=url,
+                receiver=receiver_of(url),
+                attempt_count=0,
+                next_attempt_at=now,
+                finished_at=None,
+                reason=f"Replayed by {by}.",
             )
         wakeups.ring("webhooks.deliver")
     logger.info("deliveries replayed", extra={"by": by, "count": count})

@@ -11,6 +11,7 @@ from django.utils import timezone
 from registry import events as registry_events
 from registry.events import published
 from registry.models import Event
+from saga_project.shared import transitions
 from webhooks import event_constructors
 from webhooks.models import Configuration, Delivery
 
@@ -30,10 +31,12 @@ def _drop(service_name: str) -> None:
     configuration = configurations.filter(service__name=service_name).first()
     if configuration is None:
         return
-    Delivery.objects.filter(
+    waiting = Delivery.objects.filter(
         status=Delivery.Status.PENDING, endpoint__configuration=configuration
-    ).update(
-        status=Delivery.Status.DEAD,
+    )
+    transitions.move_rows(
+        waiting,
+        Delivery.Status.DEAD,
         reason="An account took the service over; its earlier channels were dropped.",
         finished_at=timezone.now(),
     )

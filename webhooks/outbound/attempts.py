@@ -7,13 +7,13 @@ import logging
 import random
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from registry import events
 from registry.models import Subscription
+from saga_project.shared import transitions
 from webhooks import event_constructors
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.outbound import metrics, retry_schedule, sender
@@ -76,8 +76,9 @@ def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecisi
     """Settle what was taken: most are, so they cost one statement."""
     for reason in {judgements[row.pk].reason for row in rows}:
         ids = [row.pk for row in rows if judgements[row.pk].reason == reason]
-        Delivery.objects.filter(pk__in=ids).update(
-            status=Delivery.Status.DELIVERED,
+        transitions.move_rows(
+            Delivery.objects.filter(pk__in=ids),
+            Delivery.Status.DELIVERED,
             reason=reason,
             lease=None,
             lease_expires_at=None,
@@ -87,13 +88,14 @@ def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecisi
 
 def _move(row: Delivery, judgement: DeliveryDecision) -> None:
     now = timezone.now()
-    fields: dict[str, Any] = {"lease": None, "lease_expires_at": None, "reason": judgement.reason}
     if judgement.fate is Fate.RETRY:
-        next_attempt_at = now + dt.timedelta(seconds=judgement.retry_in_seconds)
-        fields |= {"status": Delivery.Status.PENDING, "next_attempt_at": next_attempt_at}
+        to = Delivery.Status.PENDING
+        moment = {"next_attempt_at": now + dt.timedelta(seconds=judgement.retry_in_seconds)}
     else:
-        fields |= {"status": Delivery.Status(judgement.fate.value), "finished_at": now}
-    Delivery.objects.filter(pk=row.pk).update(**fields)
+        to, moment = Delivery.Status(judgement.fate.value), {"finished_at": now}
+    transitions.require_move(
+        row, to, lease=None, lease_expires_at=None, reason=judgement.reason, **moment
+    )
     if judgement.is_gone:
         _disable(row, now=now)
 
@@ -103,9 +105,10 @@ def _disable(row: Delivery, *, now: dt.datetime) -> None:
     if row.endpoint_id is not None:
         Endpoint.objects.filter(pk=row.endpoint_id, url=row.url).update(disabled_at=now)
     if row.subscription_id is not None:
-        Subscription.objects.filter(
+        active = Subscription.objects.filter(
             pk=row.subscription_id, state=Subscription.State.ACTIVE, callback_url=row.url
-        ).update(state=Subscription.State.SUSPENDED, updated_at=now)
+        )
+        transitions.move_rows(active, Subscription.State.SUSPENDED, updated_at=now)
 
 
 def _tell_of_the_dead(

@@ -113,8 +113,9 @@ def _lease(receiver: str, limit: int) -> list[Parcel]:
         )[:limit]
     )
     lease, now = uuid.uuid4(), timezone.now()
-    Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
-        status=Delivery.Status.SENDING,
+    transitions.move_rows(
+        Delivery.objects.filter(pk__in=[row.pk for row in rows]),
+        Delivery.Status.SENDING,
         lease=lease,
         lease_expires_at=lease_end(LEASE_SECONDS),
         attempt_count=F("attempt_count") + 1,
@@ -134,8 +135,9 @@ def claim_one(delivery: Delivery) -> Parcel | None:
         return None
     lease = uuid.uuid4()
     rows = Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING)
-    taken = transitions.movable(rows, Delivery.Status.SENDING).update(
-        status=Delivery.Status.SENDING,
+    taken = transitions.move_rows(
+        rows,
+        Delivery.Status.SENDING,
         lease=lease,
         lease_expires_at=lease_end(LEASE_SECONDS),
         attempt_count=F("attempt_count") + 1,
@@ -194,8 +196,9 @@ def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], AttemptOu
 
 def release(parcel: Parcel) -> None:
     """Give back what was claimed and not begun."""
-    Delivery.objects.filter(pk=parcel.delivery_id, lease=parcel.lease).update(
-        status=Delivery.Status.PENDING,
+    transitions.move_rows(
+        Delivery.objects.filter(pk=parcel.delivery_id, lease=parcel.lease),
+        Delivery.Status.PENDING,
         lease=None,
         lease_expires_at=None,
         attempt_count=F("attempt_count") - 1,

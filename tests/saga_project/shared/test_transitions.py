@@ -13,6 +13,7 @@ from django.db import models
 from registry.models import Service
 from saga_project.shared import transitions
 from tests import factories
+from updates.models import Approval, Step
 from webhooks.models import Delivery
 
 STATEFUL = [model for model in apps.get_models() if hasattr(model, "MOVES")]
@@ -47,11 +48,14 @@ def fields_of(model: type[models.Model], state: str) -> dict[str, Any]:
 
 
 def test_the_state_models_are_known():
-    assert {model.__name__ for model in STATEFUL} >= {
+    assert {model.__name__ for model in STATEFUL} == {
         "Service",
+        "Instance",
         "Subscription",
         "Release",
+        "Approval",
         "Job",
+        "Step",
         "Delivery",
     }
 
@@ -98,6 +102,30 @@ def test_movable_narrows_many_rows_by_the_table():
     rows = transitions.movable(Delivery.objects.all(), Delivery.Status.SENDING)
 
     assert list(rows.values_list("pk", flat=True)) == [sending.pk]
+
+
+@pytest.mark.django_db
+def test_move_rows_moves_only_those_that_the_table_allows():
+    pending = factories.StepFactory()
+    ended = factories.StepFactory(job=pending.job, position=2, status=Step.Status.FAILED)
+
+    count = transitions.move_rows(Step.objects.all(), Step.Status.SKIPPED, message="stopped")
+
+    assert count == 1
+    pending.refresh_from_db()
+    ended.refresh_from_db()
+    assert (pending.status, pending.message) == (Step.Status.SKIPPED, "stopped")
+    assert (ended.status, ended.message) == (Step.Status.FAILED, "")
+
+
+@pytest.mark.django_db
+def test_require_move_refuses_what_the_table_does_not_allow():
+    approval = factories.ApprovalFactory(state=Approval.State.REJECTED)
+
+    with pytest.raises(ValueError, match="rejected and cannot become approved"):
+        transitions.require_move(approval, Approval.State.APPROVED)
+    approval.refresh_from_db()
+    assert approval.state == Approval.State.REJECTED
 
 
 def test_set_state_refuses_what_the_table_does_not_allow():
