@@ -1,4 +1,4 @@
-"""Check what the documents, the dependencies and the commits of this project promise.
+"""Check what the documents, the dependencies, the code and the commits of this project promise.
 
 ``python .ci/check_project.py`` applies every rule, ``python .ci/check_project.py paths commands`` only
 those. Each problem is one line; the exit status is 1 if there is any. `make check` runs it.
@@ -7,37 +7,24 @@ those. Each problem is one line; the exit status is 1 if there is any. `make che
 from __future__ import annotations
 
 import ast
-import io
 import re
 import subprocess
 import sys
-import tokenize
 import tomllib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import code_rules
 from django.core import management
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("saga_project", "registry", "updates", "webhooks")
-FOLDERS = (*PACKAGES, "tests", "bench", "demo", "clients", ".ci")
-
-# Django, Django REST framework and factory_boy look for these names, so every app has its own.
-CONVENTIONAL_CLASSES = {"Command", "Media", "Meta", "Migration", "Params"}
 
 # A program that the project starts or that another library loads without an import in Saga.
 LOADED_BY_OTHERS = {
     "httptools": "uvicorn parses requests with it",
     "uvloop": "uvicorn and asyncio.run take their event loop from it",
 }
-
-PRONOUNS = re.compile(
-    r"\b(who|whoever|whose|whom|somebody|someone|nobody|anybody|anyone|everybody|everyone)\b",
-    re.IGNORECASE,
-)
-PRONOUNS_PER_THOUSAND_WORDS = 1
 
 SUBJECT = re.compile(r"[a-z][a-z0-9_.\- ]*(, [a-z][a-z0-9_.\- ]*)*: \S.*")
 SUBJECT_LENGTH = 72
@@ -80,7 +67,7 @@ def _normal(requirement: str) -> str:
 def _modules_used(root: Path) -> tuple[set[str], set[str]]:
     """Return the top-level modules that are imported, and those that settings name in strings."""
     imported, named = set(), set()
-    for file in _python_files(root, PACKAGES):
+    for file in code_rules.python_files(root, code_rules.PACKAGES):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
@@ -88,7 +75,7 @@ def _modules_used(root: Path) -> tuple[set[str], set[str]]:
                 imported.add(node.module.partition(".")[0])
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 named.add(re.split(r"[.:]", node.value)[0])
-    return imported - set(sys.stdlib_module_names) - set(PACKAGES), named
+    return imported - set(sys.stdlib_module_names) - set(code_rules.PACKAGES), named
 
 
 # --- Documents ------------------------------------------------------------------------------------
@@ -155,62 +142,6 @@ def _documents(root: Path) -> list[Path]:
     return [*(file for file in named if file.exists()), *sorted(root.glob("docs/**/*.md"))]
 
 
-# --- Code -----------------------------------------------------------------------------------------
-
-
-def classes(root: Path) -> Iterator[str]:
-    """No two classes of the packages have the same name; `Job.Status` is not `Delivery.Status`."""
-    places = defaultdict(list)
-    for file in _python_files(root, PACKAGES):
-        for name, line in _class_names(ast.parse(file.read_text())):
-            places[name].append(f"{file.relative_to(root)}:{line}")
-    for name, found in sorted(places.items()):
-        if len(found) > 1:
-            yield f"class {name} is defined {len(found)} times: {', '.join(found)}"
-
-
-def _class_names(node: ast.AST, outer: str = "") -> Iterator[tuple[str, int]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.ClassDef):
-            if child.name not in CONVENTIONAL_CLASSES:
-                yield outer + child.name, child.lineno
-            yield from _class_names(child, f"{outer}{child.name}.")
-        else:
-            yield from _class_names(child, outer)
-
-
-def pronouns(root: Path) -> Iterator[str]:
-    """Docstrings and comments of a folder hold at most one word for a person per 1,000 words."""
-    for folder in FOLDERS:
-        words, found = 0, []
-        for file in _python_files(root, [folder]):
-            for line, prose in _prose(file.read_text()):
-                words += len(prose.split())
-                found += [
-                    f"{file.relative_to(root)}:{line}: {word}" for word in PRONOUNS.findall(prose)
-                ]
-        if len(found) > words * PRONOUNS_PER_THOUSAND_WORDS / 1000:
-            rate = 1000 * len(found) / words
-            yield f"{folder}: {rate:.1f} of 1,000 words are pronouns for persons; name the thing"
-            yield from found
-
-
-def _prose(source: str) -> Iterator[tuple[int, str]]:
-    """Return line and text of each comment and docstring."""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
-    for node in ast.walk(ast.parse(source)):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and (text := ast.get_docstring(node)):
-            yield node.body[0].lineno, text
-
-
-def _python_files(root: Path, folders: Iterable[str]) -> Iterator[Path]:
-    for folder in folders:
-        yield from sorted((root / folder).rglob("*.py"))
-
-
 # --- Commits --------------------------------------------------------------------------------------
 
 
@@ -245,7 +176,7 @@ def _git(root: Path, *arguments: str) -> str:
 # --- The command ----------------------------------------------------------------------------------
 
 RULES: dict[str, Callable[[Path], Iterator[str]]] = {
-    rule.__name__: rule for rule in (dependencies, paths, commands, classes, pronouns, subjects)
+    rule.__name__: rule for rule in (dependencies, paths, commands, *code_rules.RULES, subjects)
 }
 
 

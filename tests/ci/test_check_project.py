@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "check_project.py"
 
 
 @pytest.fixture(scope="module")
-def rules() -> Any:
+def rules() -> Iterator[Any]:
     spec = importlib.util.spec_from_file_location("check_project", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
+        spec.loader.exec_module(module)
+        yield module
 
 
 @pytest.fixture
@@ -153,7 +156,7 @@ def test_class_name_in_two_modules_is_reported(rules: Any, project: Path) -> Non
     _write(project, "registry/a.py", "class Answer:\n    class Meta: ...\n")
     _write(project, "updates/b.py", "class Answer:\n    class Meta: ...\n")
 
-    [problem] = rules.classes(project)
+    [problem] = rules.code_rules.classes(project)
 
     assert problem == "class Answer is defined 2 times: registry/a.py:1, updates/b.py:1"
 
@@ -162,14 +165,14 @@ def test_class_inside_two_models_is_not_a_duplicate(rules: Any, project: Path) -
     _write(project, "registry/a.py", "class Job:\n    class Status: ...\n")
     _write(project, "updates/b.py", "class Delivery:\n    class Status: ...\n")
 
-    assert list(rules.classes(project)) == []
+    assert list(rules.code_rules.classes(project)) == []
 
 
 def test_pronouns_in_docstrings_and_comments_are_reported(rules: Any, project: Path) -> None:
     source = '"""Tell whoever asks."""\n\nNAME = "who"  # nobody reads this\n'
     _write(project, "registry/names.py", source)
 
-    rate, *found = rules.pronouns(project)
+    rate, *found = rules.code_rules.pronouns(project)
 
     assert rate.startswith("registry: ")
     assert sorted(found) == ["registry/names.py:1: whoever", "registry/names.py:3: nobody"]
@@ -178,7 +181,57 @@ def test_pronouns_in_docstrings_and_comments_are_reported(rules: Any, project: P
 def test_one_pronoun_in_a_thousand_words_passes(rules: Any, project: Path) -> None:
     _write(project, "registry/names.py", "# who" + " word" * 999 + "\n")
 
-    assert list(rules.pronouns(project)) == []
+    assert list(rules.code_rules.pronouns(project)) == []
+
+
+def test_arrows_between_rooms_are_counted_once_for_each_direction(
+    rules: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(project, "registry/api/views.py", "from registry import names\nimport registry.names\n")
+    _write(project, "registry/api/urls.py", "from registry.names import NAME\nimport celery\n")
+    _write(project, "registry/presence/__init__.py", "from registry.presence import keys\n")
+
+    monkeypatch.setattr(rules.code_rules, "ARROWS", {"registry": 1})
+    assert list(rules.code_rules.rooms(project)) == []
+    monkeypatch.setattr(rules.code_rules, "ARROWS", {"registry": 0})
+    [problem] = rules.code_rules.rooms(project)
+
+    assert problem == "registry: 1 imports between rooms, 0 allowed: api -> names"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "rows.filter(pk=1).update(status=DEAD, reason='')",
+        "Row.objects.update(state='live')",
+        "row.status = DEAD",
+        "row.state, row.gone_at = LIVE, None",
+    ],
+)
+def test_state_that_is_set_without_the_table_is_reported(
+    rules: Any, project: Path, statement: str
+) -> None:
+    _write(project, "registry/rows.py", f"x = 1\n{statement}\n")
+
+    [problem] = rules.code_rules.states(project)
+
+    assert problem.startswith("registry/rows.py:2: sets a state")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "transitions.move(row, DEAD, reason='')",
+        "rows.update(reason='')",
+        "self.status = 404",
+        "seconds[row.state] = 1",
+        "status = row.status",
+    ],
+)
+def test_statement_that_sets_no_state_passes(rules: Any, project: Path, statement: str) -> None:
+    _write(project, "registry/rows.py", f"{statement}\n")
+
+    assert list(rules.code_rules.states(project)) == []
 
 
 # --- Commits --------------------------------------------------------------------------------------
