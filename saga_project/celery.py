@@ -22,6 +22,21 @@ app.autodiscover_tasks()
 # For all threads; otherwise only the one that imports this would send tasks to our broker.
 app.set_default()
 
+app.conf.update(
+    accept_content=["json"],
+    beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
+    broker_connection_max_retries=None,
+    broker_connection_retry_on_startup=True,
+    task_default_queue="updates",
+    task_ignore_result=True,
+    task_publish_retry=False,
+    task_routes={"updates.*": {"queue": "updates"}, "webhooks.*": {"queue": "webhooks"}},
+    task_serializer="json",
+    worker_hijack_root_logger=False,
+    worker_prefetch_multiplier=1,
+    worker_soft_shutdown_timeout=10,
+)
+
 # Time-critical loops are in ``sweeps``. What is not begun within its period is dropped.
 app.conf.beat_schedule = {
     "updates: check sources that are due": {

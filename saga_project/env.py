@@ -19,6 +19,16 @@ from environs import Env, EnvValidationError, ValidationError
 
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.ASCII)
 
+#: Loopback and the private ranges of IPv4 and IPv6.
+PRIVATE_NETWORKS = [
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+]
+
 #: Settings that were renamed, and their present names.
 FORMER_NAMES = {"SAGA_LANE": "SAGA_FAST_PATH"}
 
@@ -98,6 +108,16 @@ def check_foreign_origins(texts: Iterable[str]) -> None:
     for text in texts:
         if text != "*":
             check_origin(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the address or name to bind is one of this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def seal(env: Env) -> None:

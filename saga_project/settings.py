@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import logging
 import os
 import socket
@@ -12,9 +11,6 @@ from urllib.parse import urlsplit
 
 from corsheaders.defaults import default_headers
 from environs import validate
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
 from saga_project import __version__
 from saga_project import env as configuration
@@ -31,17 +27,7 @@ PORT = env.int("PORT", 8030, validate=validate.Range(min=1, max=65535))
 SERVICE_NAME = env.str("SERVICE_NAME", "saga")
 SAGA_VERSION = __version__
 
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-IS_LOOPBACK = _is_loopback(HOST or "")
+IS_LOOPBACK = configuration.is_loopback(HOST or "")
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 SAGA_AUTH = env.str(
     "SAGA_AUTH",
@@ -148,15 +134,9 @@ SAGA_ARCHIVE_MAX_BYTES = env.int(
     "SAGA_ARCHIVE_MAX_BYTES", 10 * 2**30, validate=validate.Range(min=1)
 )
 SAGA_ARCHIVE_MAX_RATIO = env.int("SAGA_ARCHIVE_MAX_RATIO", 200, validate=validate.Range(min=1))
-PRIVATE_NETWORKS = [
-    "127.0.0.0/8",
-    "::1/128",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "fc00::/7",
-]
-SAGA_ALLOWED_NETWORKS = env.list("SAGA_ALLOWED_NETWORKS", PRIVATE_NETWORKS if IS_LOOPBACK else [])
+SAGA_ALLOWED_NETWORKS = env.list(
+    "SAGA_ALLOWED_NETWORKS", configuration.PRIVATE_NETWORKS if IS_LOOPBACK else []
+)
 
 configuration.seal(env)
 
@@ -245,30 +225,7 @@ FORMAT_MODULE_PATH = "saga_project.console.formats"
 DATABASES = {"default": embedded.parse_database_url(DATABASE_URL, pool_size=SAGA_DATABASE_POOL)}
 if SENTINELS:
     DJANGO_REDIS_CONNECTION_FACTORY = "django_redis.pool.SentinelConnectionFactory"
-CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": SENTINELS.cache_location if SENTINELS else REDIS_URL,
-        "OPTIONS": {
-            # With pickle, write access to Redis would run code here.
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "SOCKET_CONNECT_TIMEOUT": 0.4,
-            "SOCKET_TIMEOUT": 0.4,
-            "SENTINELS": SENTINELS.sentinels if SENTINELS else (),
-            "SENTINEL_KWARGS": {"socket_timeout": redis_urls.TIMEOUT_SECONDS},
-            "CONNECTION_POOL_KWARGS": {
-                "max_connections": 200,
-                # One connection that died idle is replaced; a Redis that does not answer is not asked again.
-                "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-                # Nothing is said before the first command: each word costs a timeout with Redis frozen.
-                "protocol": 2,
-                "driver_info": None,
-            },
-        },
-        "KEY_PREFIX": "saga",
-        "VERSION": 2,
-    }
-}
+CACHES = {"default": redis_urls.cache(REDIS_URL, SENTINELS)}
 
 # --- The console -----------------------------------------------------------------------------------
 
@@ -364,24 +321,9 @@ RUN_DIR = SAGA_DATA_DIR / "run" / socket.gethostname()
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(RUN_DIR / "metrics"))
 Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 
-# --- Celery: the doorbell; the truth is in PostgreSQL ---------------------------------------------
+# --- Celery (celery.py has what no environment varies) --------------------------------------------
 
 CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1}
 if SENTINELS:
     CELERY_BROKER_TRANSPORT_OPTIONS |= SENTINELS.broker_options
-CELERY_TASK_PUBLISH_RETRY = False
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_TASK_DEFAULT_QUEUE = "updates"
-CELERY_TASK_ROUTES = {
-    "updates.*": {"queue": "updates"},
-    "webhooks.*": {"queue": "webhooks"},
-}

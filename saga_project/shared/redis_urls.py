@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 SENTINEL_SCHEME = "redis+sentinel"
 SENTINEL_PORT = 26379
@@ -73,6 +76,32 @@ def _address(text: str) -> tuple[str, int]:
         return parts.hostname or "", parts.port or SENTINEL_PORT
     except ValueError:
         raise ValueError(f"'{text}' is no host and port.") from None
+
+
+def cache(url: str, sentinels: SentinelUrl | None) -> dict[str, Any]:
+    """Return the entry of Django's CACHES, through which all connections to presence are made."""
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": sentinels.cache_location if sentinels else url,
+        "OPTIONS": {
+            # With pickle, write access to Redis would run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": TIMEOUT_SECONDS,
+            "SOCKET_TIMEOUT": TIMEOUT_SECONDS,
+            "SENTINELS": sentinels.sentinels if sentinels else (),
+            "SENTINEL_KWARGS": {"socket_timeout": TIMEOUT_SECONDS},
+            "CONNECTION_POOL_KWARGS": {
+                "max_connections": 200,
+                # A connection that died idle is replaced; a Redis that does not answer is not asked again.
+                "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+                # Nothing is sent before the first command: each exchange costs a timeout with Redis frozen.
+                "protocol": 2,
+                "driver_info": None,
+            },
+        },
+        "KEY_PREFIX": "saga",
+        "VERSION": 2,
+    }
 
 
 def database_of(url: str) -> int:
