@@ -29,7 +29,7 @@ ARROWS = {"saga_project": 20, "registry": 54, "updates": 54, "webhooks": 40}
 SETTERS = {
     "registry/idempotency.py": "the status is the HTTP status of a kept answer",
     "saga_project/shared/transitions.py": "it applies the tables",
-    "webhooks/inbound/calls.py": "the status is the HTTP status of an answer",
+    "webhooks/inbound/journal.py": "the status is the HTTP status of an answer",
 }
 
 
