@@ -65,6 +65,13 @@ SAGA_MAX_CONNECTIONS = env.int("SAGA_MAX_CONNECTIONS", 10_000, validate=validate
 SAGA_SOURCE_MAX_BYTES = env.int(
     "SAGA_SOURCE_MAX_BYTES", 128 * 2**20, validate=validate.Range(min=2**20)
 )
+# Of a source's list that goes on, so many pages are read, in so many seconds.
+SAGA_SOURCE_MAX_PAGES = env.int(
+    "SAGA_SOURCE_MAX_PAGES", 200, validate=validate.Range(min=1, max=10_000)
+)
+SAGA_SOURCE_MAX_SECONDS = env.int(
+    "SAGA_SOURCE_MAX_SECONDS", 60, validate=validate.Range(min=1, max=600)
+)
 SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
 
 # --- Data and secrets -----------------------------------------------------------------------------

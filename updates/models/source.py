@@ -22,6 +22,14 @@ class Source(models.Model):
         PYPI = "pypi", "PyPI"
         NPM = "npm", "npm"
         OCI = "oci", "OCI registry"
+        HELM = "helm", "Helm repository"
+        MAVEN = "maven", "Maven repository"
+        CRATES = "crates", "crates.io"
+        RUBYGEMS = "rubygems", "RubyGems"
+        GO = "go", "Go module proxy"
+        GIT = "git", "Git tags"
+        S3 = "s3", "S3-style bucket"
+        ENDOFLIFE = "endoflife", "endoflife.date"
         JSON = "json", "JSON document"
 
     service = models.OneToOneField(Service, on_delete=models.CASCADE, related_name="source")
@@ -29,7 +37,7 @@ class Source(models.Model):
     location = models.CharField(
         max_length=MAX_URL_LENGTH,
         blank=True,
-        help_text="owner/repository, the package's name, the image's repository, or the document's URL.",
+        help_text="owner/repository, the package's name, the image's repository, or a URL.",
     )
     base_url = models.CharField(
         max_length=MAX_URL_LENGTH, blank=True, help_text="Of a mirror; empty for the public one."
@@ -37,7 +45,7 @@ class Source(models.Model):
     options: models.JSONField[Any, Any] = models.JSONField(
         default=dict,
         blank=True,
-        help_text='asset: a glob for the file to take; pointers: for JSON, {"version": "/latest", …}.',
+        help_text='A JSON object, such as {"asset": "*-linux.tar.gz", "tag_prefix": "payment-"}.',
     )
     sealed_token = models.TextField(blank=True, editable=False)
     is_enabled = models.BooleanField(default=True)

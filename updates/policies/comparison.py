@@ -12,7 +12,7 @@ from updates.models import Policy, Release, Source
 from updates.policies import decision
 
 #: What reads the versions of a source best where neither policy nor source names a scheme.
-SCHEMES = {Source.Kind.OCI: "docker"}
+SCHEMES = {Source.Kind.OCI: "docker", Source.Kind.MAVEN: "maven"}
 
 
 @dataclasses.dataclass(frozen=True)

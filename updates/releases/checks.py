@@ -10,6 +10,7 @@ import json
 import logging
 import random
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -26,7 +27,8 @@ from updates.releases import following, sources
 
 logger = logging.getLogger(__name__)
 
-#: Longer than any check can last, so that only a check of a dead process is taken over.
+#: With two visits to a source's list longer than any check can last, so that only a check of a dead
+#: process is taken over.
 LEASE = dt.timedelta(minutes=3)
 MAX_PARALLEL = 8
 #: When a check was asked of the queue, and no worker took it.
@@ -69,8 +71,9 @@ def _running() -> int:
 def claim(source: Source, *, now: dt.datetime) -> bool:
     """Acquire the lease of the source's check; False if another process holds it."""
     is_free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
+    visits = dt.timedelta(seconds=2 * settings.SAGA_SOURCE_MAX_SECONDS)
     taken = Source.objects.filter(is_free, pk=source.pk).update(
-        lease_expires_at=Now() + LEASE, next_check_at=next_check(source, now=now)
+        lease_expires_at=Now() + LEASE + visits, next_check_at=next_check(source, now=now)
     )
     return taken == 1
 

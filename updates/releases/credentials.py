@@ -14,17 +14,12 @@ from registry.models import Service
 from saga_project.shared import crypto, http_client
 from updates import errors
 from updates.models import Credential, Source
-from updates.releases.sources import exchange, github, gitlab, npm, oci, pypi, registry_tokens
+from updates.releases import sources
+from updates.releases.sources import exchange, oci, registry_tokens
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", re.ASCII)
 _RESERVED_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
-_DEFAULT_BASE_URLS = {
-    Source.Kind.GITHUB: github.BASE_URL,
-    Source.Kind.GITLAB: gitlab.BASE_URL,
-    Source.Kind.PYPI: pypi.BASE_URL,
-    Source.Kind.NPM: npm.BASE_URL,
-    Source.Kind.OCI: oci.DOCKER_HUB,
-}
+_LOCATED_BY_URL = {Source.Kind.JSON, Source.Kind.GIT, Source.Kind.S3}
 _GITHUB_ASSET = re.compile(r"/repos/[^/]+/[^/]+/releases/assets/\d+")
 PROBE_SECONDS = 20.0
 
@@ -124,11 +119,11 @@ def _traded(pair: str, url: str) -> dict[str, str]:
 
 
 def _url_of(source: Source) -> str:
-    if source.kind == Source.Kind.JSON:
+    if source.kind in _LOCATED_BY_URL:
         return source.location
     if source.kind == Source.Kind.OCI and not source.base_url:
         return oci.base_url(source.location)
-    return source.base_url or _DEFAULT_BASE_URLS.get(Source.Kind(source.kind), "")
+    return source.base_url or sources.BASE_URLS.get(source.kind, "")
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -19,7 +19,6 @@ from updates import operations
 from updates.errors import SourceUnavailable
 from updates.models import Job, Release, Source
 from updates.releases import checks
-from updates.releases.sources import pages
 
 pytestmark = pytest.mark.django_db
 
@@ -380,9 +379,9 @@ def test_an_empty_list_is_doubted(httpserver: HTTPServer) -> None:
 
 
 def test_a_list_that_is_too_long_is_told_in_the_answer(
-    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    httpserver: HTTPServer, settings: Any
 ) -> None:
-    monkeypatch.setattr(pages, "MAX_PAGES", 1)
+    settings.SAGA_SOURCE_MAX_PAGES = 1
     source = _source(httpserver)
     link = f'<{httpserver.url_for("/repos/acme/payment/releases")}?page=2>; rel="next"'
     httpserver.expect_request("/repos/acme/payment/releases").respond_with_json(

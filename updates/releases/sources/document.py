@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange
+from updates.releases.sources import exchange, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
+
+SHAPE = shapes.Shape(reads_as="the document's URL", options=("pointers",), needed=("pointers",))
 
 
 def ask(query: Query) -> Answer:
+    SHAPE.check(query)
     pointers = query.options.get("pointers")
     if not isinstance(pointers, dict) or not pointers.get("version"):
         raise SourceUnavailable("The source's options name no pointer to the version.")
@@ -26,7 +29,7 @@ def ask(query: Query) -> Answer:
     if document.content is None:
         return Answer(found=None, validators=document.validators)
     items = [document.content]
-    if pointers.get("list"):
+    if isinstance(pointers.get("list"), str):  # the empty pointer leads to the document itself
         items = exchange.expect_list(follow(document.content, pointers["list"]), "list of releases")
     found = [release for item in items if (release := _release(item, pointers))]
     if not found:

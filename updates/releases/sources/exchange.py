@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import email.utils
 import math
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,14 +120,19 @@ def send(
     *,
     at_most_seconds: float = math.inf,
     is_probe: bool = False,
+    body: bytes | None = None,
 ) -> http_client.Response:
-    """Return the answer, whatever its status; of a probe only that and its headers are wanted."""
+    """Return the answer, whatever its status; of a probe only that and its headers are wanted.
+
+    A ``body`` is a question that is posted.
+    """
     try:
         return http_client.request(
-            "GET",
+            "GET" if body is None else "POST",
             url,
             purpose="source",
             headers=headers,
+            body=body,
             timeout_seconds=min(TIMEOUT_SECONDS, at_most_seconds),
             max_bytes=1 if is_probe else settings.SAGA_SOURCE_MAX_BYTES,
             truncate=is_probe,
@@ -270,6 +276,16 @@ def url(value: Any) -> str:
     except http_client.InvalidUrl:
         return ""
     return candidate
+
+
+def filled(template: Any, *, version: str, tag: str) -> str:
+    """Return the URL that a template with ``{version}`` and ``{tag}`` makes, empty where it makes none."""
+    quoted = {"{version}": urllib.parse.quote(version, safe="+")}
+    quoted["{tag}"] = urllib.parse.quote(tag, safe="/+")
+    address = text(template)
+    for mark, value in quoted.items():
+        address = address.replace(mark, value)
+    return url(address)
 
 
 def newest(found: list[Found]) -> tuple[Found, ...]:

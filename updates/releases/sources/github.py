@@ -10,18 +10,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from updates.errors import SourceUnavailable
-from updates.releases.sources import assets, exchange, pages
+from updates.releases.sources import assets, exchange, pages, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://api.github.com"
 PAGE_SIZE = 100
-_LOCATION = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+SHAPE = shapes.Shape(
+    location=re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}"),
+    reads_as="owner/repository",
+    options=("asset", *shapes.TAGS),
+)
 
 
 def ask(query: Query) -> Answer:
-    if _LOCATION.fullmatch(query.location) is None:
-        raise SourceUnavailable("The location must be owner/repository.")
+    SHAPE.check(query)
     reader = pages.PageReader(
         accept="application/vnd.github+json",
         authorization=exchange.authorization(query.token),

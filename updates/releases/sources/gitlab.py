@@ -11,20 +11,22 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from updates.errors import SourceUnavailable
-from updates.releases.sources import assets, exchange, pages
+from updates.releases.sources import assets, exchange, pages, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://gitlab.com"
 PAGE_SIZE = 100
-_LOCATION = re.compile(
-    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}){1,20}"
+SHAPE = shapes.Shape(
+    location=re.compile(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}){1,20}"
+    ),
+    reads_as="group/project",
+    options=("asset", *shapes.TAGS),
 )
 
 
 def ask(query: Query) -> Answer:
-    if _LOCATION.fullmatch(query.location) is None:
-        raise SourceUnavailable("The location must be group/project.")
+    SHAPE.check(query)
     project = urllib.parse.quote(query.location, safe="")
     found = pages.PageReader(authorization=exchange.authorization(query.token)).read(
         f"{query.base_url or BASE_URL}/api/v4/projects/{project}/releases?per_page={PAGE_SIZE}",

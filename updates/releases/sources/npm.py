@@ -14,19 +14,21 @@ import urllib.parse
 from typing import Any
 
 from saga_project.shared import http_client, versions
-from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange, foreign_json, pages
+from updates.releases.sources import exchange, foreign_json, pages, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://registry.npmjs.org"
 ABBREVIATED = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8"
-_LOCATION = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
+SHAPE = shapes.Shape(
+    location=re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*"),
+    reads_as="the package's name",
+    max_length=214,
+)
 _KEPT = frozenset({"version", "dist", "deprecated"})
 
 
 def ask(query: Query) -> Answer:
-    if _LOCATION.fullmatch(query.location) is None or len(query.location) > 214:
-        raise SourceUnavailable("The location must be the package's name.")
+    SHAPE.check(query)
     document = exchange.get(
         f"{query.base_url or BASE_URL}/{urllib.parse.quote(query.location, safe='@')}",
         accept="application/json" if query.needs_times else ABBREVIATED,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saga_project.shared import http_client, versions
 from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange, pages, registry_tokens
+from updates.releases.sources import exchange, pages, registry_tokens, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
 
 DOCKER_HUB = "https://registry-1.docker.io"
@@ -23,19 +22,25 @@ MANIFESTS = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-MAX_PAGES = 200
 PAGE_SIZE = 1000
 SCHEME = "docker"
 #: Registries cut their pages at such sizes, and some of them without a word.
 ROUND = 50
 #: Digest and time cost two or three calls a tag, so only the newest are asked for theirs.
 MAX_RESOLVED = 3
-#: All calls of one visit together.
-VISIT_SECONDS = 60.0
 _REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")
+SHAPE = shapes.Shape(
+    location=re.compile(
+        r"(([A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(:[0-9]{1,5})?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*"
+    ),
+    reads_as="an image's repository, without a tag",
+    options=shapes.TAGS,
+    max_length=510,
+)
 
 
 def ask(query: Query) -> Answer:
+    SHAPE.check(query)
     registry = _Registry(query)
     tags, is_whole = registry.tags()
     found = [registry.mention(version, tag) for version, tag in _versions(tags, query.options)]
@@ -82,16 +87,14 @@ class _Registry:
         self._base = query.base_url or (f"https://{self._host}" if self._host else DOCKER_HUB)
         self._credentials = query.token
         self._authorization = ""
-        self._ends_at = time.monotonic() + VISIT_SECONDS
+        self._limit = pages.Limit()
 
     def tags(self) -> tuple[list[str], bool]:
         """Return the tags, and whether they are all."""
         first = f"{self._base}/v2/{self._repository}/tags/list?n={PAGE_SIZE}"
         url: str | None = first
         tags: dict[str, None] = {}
-        for _ in range(MAX_PAGES):
-            if url is None:
-                return list(tags), True
+        while url is not None and self._limit.allows_another():
             answer = self._get(url, accept="application/json")
             page = exchange.expect_object(exchange.read(answer.body), "list of tags")
             # An image without tags has null there.
@@ -101,7 +104,7 @@ class _Registry:
             url = pages.next_page(url, answer.headers)
             if url is None and new and len(listed) % ROUND == 0:
                 url = f"{first}&last={urllib.parse.quote(new[-1])}"
-        return list(tags), False
+        return list(tags), url is None
 
     def mention(self, version: str, tag: str) -> Found:
         return Found(
@@ -156,7 +159,7 @@ class _Registry:
         return answer
 
     def _send(self, url: str, headers: dict[str, str]) -> http_client.Response:
-        left = self._ends_at - time.monotonic()
+        left = self._limit.seconds_left()
         if left <= 0:
             raise SourceUnavailable("The source did not answer in time.")
         return exchange.send(url, headers, at_most_seconds=left)

@@ -10,14 +10,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from updates.errors import SourceUnavailable
 from updates.releases.sources import exchange
 from updates.releases.sources.exchange import Answer, Document, Found
 
-#: Of a list that goes on, so many pages are read, in so many seconds.
-MAX_PAGES = 100
-VISIT_SECONDS = 60.0
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
+
+
+class Limit:
+    """The bound of one visit to a list that goes on: so many pages, in so many seconds."""
+
+    def __init__(self) -> None:
+        self._pages_left: int = settings.SAGA_SOURCE_MAX_PAGES
+        self._ends_at = time.monotonic() + settings.SAGA_SOURCE_MAX_SECONDS
+
+    def seconds_left(self) -> float:
+        return self._ends_at - time.monotonic()
+
+    def allows_another(self) -> bool:
+        """Count one page more; False where the bound is reached. The first is always allowed."""
+        is_first = self._pages_left == settings.SAGA_SOURCE_MAX_PAGES
+        self._pages_left -= 1
+        return is_first or (self._pages_left >= 0 and self.seconds_left() > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +54,10 @@ class PageReader:
 
     def read(self, url: str, *, validators: Mapping[str, str]) -> Pages:
         known = _known_pages(validators)
-        if known and all(self._is_unchanged(page, etag) for page, etag in known):
+        limit = Limit()
+        if known and all(
+            limit.allows_another() and self._is_unchanged(page, etag) for page, etag in known
+        ):
             return Pages(contents=None, validators=validators)
         return self._read_all(url)
 
@@ -46,12 +65,12 @@ class PageReader:
         return self._get(url, {"etag": etag}).content is None
 
     def _read_all(self, url: str) -> Pages:
-        ends_at = time.monotonic() + VISIT_SECONDS
+        limit = Limit()
         here: str | None = url
         contents: list[Any] = []
         etags: list[tuple[str, str]] = []
         while here is not None:
-            if len(contents) >= MAX_PAGES or time.monotonic() >= ends_at:
+            if not limit.allows_another():
                 return Pages(contents=contents, validators={}, is_whole=False)
             page = self._get(here, {})
             contents.append(page.content)
@@ -91,13 +110,23 @@ def answer(pages: Pages, what: str, read_item: Callable[[Any], Found | None]) ->
 
 
 def listing(
-    found: list[Found], *, validators: Mapping[str, str], is_whole: bool = True, entries: int = 0
+    found: list[Found],
+    *,
+    validators: Mapping[str, str],
+    is_whole: bool = True,
+    is_partial: bool = False,
+    entries: int = 0,
 ) -> Answer:
-    """Return the newest of what was found, and whether that was all."""
+    """Return the newest of what was found, and whether that was all.
+
+    A partial list is whole, but names only some of the versions that there are: none is withdrawn for it.
+    """
     warning = f"The source's list was not read to its end, but to its entry {entries:,}."
     return Answer(
         found=exchange.newest(found),
         validators=validators,
-        listed=frozenset(release.version for release in found) if is_whole else None,
+        listed=frozenset(release.version for release in found)
+        if is_whole and not is_partial
+        else None,
         warning="" if is_whole else warning,
     )

@@ -12,12 +12,15 @@ from typing import Any
 import packaging.utils
 
 from saga_project.shared import http_client
-from updates.errors import SourceUnavailable
-from updates.releases.sources import exchange, pages
+from updates.releases.sources import exchange, pages, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://pypi.org"
-_LOCATION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+SHAPE = shapes.Shape(
+    location=re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?"),
+    reads_as="the package's name",
+    options=("asset",),
+)
 
 _ANCHOR = re.compile(rb"<a\s[^>]*href", re.IGNORECASE)
 
@@ -25,8 +28,7 @@ File = dict[str, Any]
 
 
 def ask(query: Query) -> Answer:
-    if _LOCATION.fullmatch(query.location) is None:
-        raise SourceUnavailable("The location must be the package's name.")
+    SHAPE.check(query)
     name = packaging.utils.canonicalize_name(query.location)
     page_url = f"{query.base_url or BASE_URL}/simple/{name}/"
     document = exchange.get(

@@ -17,7 +17,7 @@ from werkzeug import Request, Response
 from tests.updates.releases.sources import imitations
 from updates.errors import SourceUnavailable
 from updates.releases import sources
-from updates.releases.sources import document, exchange, oci, pages
+from updates.releases.sources import document, exchange
 
 PUBLISHED = dt.datetime(2026, 2, 1, 10, tzinfo=dt.UTC)
 LOCATIONS = {
@@ -224,9 +224,9 @@ def test_oci_does_not_follow_its_list_to_another_server(httpserver: HTTPServer) 
 
 
 def test_an_oci_visit_ends_in_time_however_many_calls_it_takes(
-    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    httpserver: HTTPServer, settings: Any
 ) -> None:
-    monkeypatch.setattr(oci, "VISIT_SECONDS", 0.0)
+    settings.SAGA_SOURCE_MAX_SECONDS = 0
     imitations.serve_oci(httpserver, ["1.2.0"])
 
     with pytest.raises(SourceUnavailable, match="in time"):
@@ -479,10 +479,8 @@ def test_a_change_on_a_later_page_is_seen(httpserver: HTTPServer) -> None:
     assert [release.is_prerelease for release in changed.found or ()] == [False, True]
 
 
-def test_a_list_that_was_not_read_to_its_end_says_so(
-    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pages, "MAX_PAGES", 2)
+def test_a_list_that_was_not_read_to_its_end_says_so(httpserver: HTTPServer, settings: Any) -> None:
+    settings.SAGA_SOURCE_MAX_PAGES = 2
     releases = [[imitations.github_release(f"v{n}.0.0")] for n in range(1, 5)]
     _serve_pages(httpserver, PATHS["github"], releases)
 
