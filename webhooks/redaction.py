@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from saga_project.shared import strict_json
 
 REDACTED = "[redacted]"
 MAX_HEADERS = 64
@@ -33,7 +33,7 @@ def fitting(kept: Mapping[str, str], *, max_bytes: int) -> dict[str, str]:
     fit: dict[str, str] = {}
     size = len("{}")
     for name, value in sorted(kept.items(), key=lambda pair: len(pair[0]) + len(pair[1])):
-        size += len(orjson.dumps({name: value})) + len(", ")
+        size += len(strict_json.dumps({name: value})) + len(", ")
         if size > max_bytes:
             break
         fit[name] = value
@@ -45,7 +45,7 @@ def body(raw: bytes, document: Any) -> str:
     clean = without_secrets(document)
     if clean == document:
         return raw.decode()
-    return orjson.dumps(clean).decode()
+    return strict_json.dumps(clean).decode()
 
 
 def without_secrets(value: Any) -> Any:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from django.db import connection, transaction
 from django.db.models import Func, Q, QuerySet
 from django.db.models.fields import BigIntegerField
@@ -112,13 +110,6 @@ class Page:
             "events": [entry.document() for entry in self.entries],
             "cursor": str(self.cursor),
         }
-
-
-def dumps(document: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(document)
-    except TypeError:  # What callers send may hold whole numbers beyond 64 bits.
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 # --- Pages ----------------------------------------------------------------------------------------

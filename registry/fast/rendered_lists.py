@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from registry import directory
 from registry.api import services
 from registry.directory import InstanceEntry, ServiceEntry
-from saga_project.shared import counters, timestamps
+from saga_project.shared import counters, strict_json, timestamps
 
 #: A private character that no URL may hold, so no answer contains it.
 _HOLE = "\ue000"
@@ -112,7 +110,7 @@ def _json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
 def _keep_json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
     """Keep what stands around the last heartbeat, and return what stands before it."""
     body = services.service_body(entry, instance)
-    content = orjson.dumps({**body, "last_heartbeat": _HOLE})
+    content = strict_json.dumps({**body, "last_heartbeat": _HOLE})
     # Copies: what orjson returns keeps the larger block that it was written into.
     head, _, tail = content.partition(_HOLE.encode())
     if len(_tails) >= MAX_TAILS:

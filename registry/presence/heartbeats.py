@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-import orjson
 from redis import exceptions as redis_exceptions
 
 from registry.presence import connections, keys, scripts, wire
-from saga_project.shared import errors
+from saga_project.shared import errors, strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +183,7 @@ class Change:
             words += [keys.member_of(name, instance_id), 0, "drop"]
         for instance_id, ttl, deadline in self.known:
             words += [keys.member_of(name, instance_id), ttl * 1_000_000, deadline]
-        document = orjson.dumps(self.document) if self.document else b""
+        document = strict_json.dumps(self.document) if self.document else b""
         return [name, self.revision, document, len(words) // 3, *words]
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any, NoReturn
 
+import orjson
+
 MAX_DEPTH = 64
 MAX_DIGITS = 64
 _UNCLEAN = re.compile("[\x00\ud800-\udfff]")
@@ -87,3 +89,21 @@ def _check(document: Any) -> None:
             elif isinstance(value, list):
                 following.extend(value)
         level = following
+
+
+def dumps(document: Any, *, has_sorted_keys: bool = False) -> bytes:
+    """Return the document as compact JSON.
+
+    orjson alone refuses whole numbers beyond 64 bits, which ``loads`` takes.
+    """
+    try:
+        option = orjson.OPT_SORT_KEYS if has_sorted_keys else None
+        return orjson.dumps(document, default=str, option=option)
+    except TypeError:
+        return json.dumps(
+            document,
+            default=str,
+            ensure_ascii=False,
+            separators=(",", ":"),
+            sort_keys=has_sorted_keys,
+        ).encode()

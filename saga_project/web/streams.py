@@ -14,9 +14,9 @@ from typing import Any
 
 from registry import errors
 from registry.api import events
-from registry.events import log, tail
+from registry.events import tail
 from registry.events.log import Cursor, Entry, Page
-from saga_project.shared import counters
+from saga_project.shared import counters, strict_json
 from saga_project.web import request_limits
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Streams:
             finally:
                 counters.cells[counters.LONG_POLLS] -= 1
         page = Page(entries, entries[-1].cursor if entries else poll.after)
-        content = log.dumps(page.document())
+        content = strict_json.dumps(page.document())
         await answer.begin(
             b"application/json", (b"content-length", str(len(content)).encode("ascii"))
         )
@@ -118,7 +118,7 @@ def _keep_alive(cursor: Cursor) -> bytes:
 def _frames(entries: Iterable[Entry]) -> bytes:
     return b"".join(
         b"%bevent: %b\ndata: %b\n\n"
-        % (_place(entry.cursor), entry.type.encode(), log.dumps(entry.document()))
+        % (_place(entry.cursor), entry.type.encode(), strict_json.dumps(entry.document()))
         for entry in entries
     )
 

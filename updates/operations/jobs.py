@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry import events, names
 from registry.models import Service
+from saga_project.shared import strict_json
 from updates import errors, event_constructors
 from updates.history import audit, records
 from updates.models import Job, Policy, Release, Step, Target
@@ -210,7 +210,7 @@ def _digest(job: Job) -> str:
         job.strategy_options,
         job.selection,
     ]
-    return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return hashlib.sha256(strict_json.dumps(request, has_sorted_keys=True)).hexdigest()
 
 
 def _free_id(job: Job) -> str:

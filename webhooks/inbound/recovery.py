@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import orjson
 from django.db.models import Q
 
-from saga_project.shared import api, crypto, http_client
+from saga_project.shared import api, crypto, http_client, strict_json
 from saga_project.shared import errors as saga_errors
 from webhooks import errors
 from webhooks.inbound import journal, update, verification
@@ -145,7 +145,7 @@ def _read_call(hook: GitHubHook, row: dict[str, Any]) -> Call:
     request = detail.get("request") if isinstance(detail, dict) else None
     if not isinstance(request, dict) or not isinstance(request.get("payload"), dict):
         raise errors.DeliveryNotKept("GitHub's API told of a delivery without its payload.")
-    raw = orjson.dumps(request["payload"])
+    raw = strict_json.dumps(request["payload"])
     call = Call(
         route=update.ROUTE,
         raw=raw,

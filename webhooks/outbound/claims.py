@@ -9,14 +9,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 
-import orjson
 from django.db import connection, transaction
 from django.db.models import Count, F, Min
 from django.utils import timezone
 
 from registry.background import work_slots
 from registry.models import Subscription
-from saga_project.shared import crypto, locks, transitions
+from saga_project.shared import crypto, locks, strict_json, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
 from webhooks.outbound import channels
@@ -164,7 +163,7 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Liv
         attempt_count=delivery.attempt_count + 1,
         url=delivery.url,
         # PostgreSQL keeps the keys in an order of its own; each attempt must send the same bytes.
-        body=orjson.dumps(delivery.payload, option=orjson.OPT_SORT_KEYS),
+        body=strict_json.dumps(delivery.payload, has_sorted_keys=True),
         secrets=tuple(known),
         is_standard=is_standard,
         begin_until=begin_until,

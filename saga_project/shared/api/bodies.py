@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, Any, cast
 
-import orjson
 from rest_framework import negotiation, parsers, renderers
 from rest_framework.request import Request
 
@@ -71,7 +70,7 @@ class JSONRenderer(renderers.BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data, default=str)
+        return b"" if data is None else strict_json.dumps(data)
 
 
 class JsonWhateverIsAccepted(negotiation.DefaultContentNegotiation):

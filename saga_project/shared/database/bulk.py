@@ -7,13 +7,13 @@ one JSON document, into the columns' own types.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import orjson
 from django.db import connection, models
 from django.db.models import NOT_PROVIDED
+
+from saga_project.shared import strict_json
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -46,10 +46,7 @@ def document(rows: Sequence[models.Model]) -> str:
     """Return rows of one model as the JSON that ``rows_of`` takes."""
     names = columns(type(rows[0]))
     documents = [{name: getattr(row, name) for name in names} for row in rows]
-    try:
-        return orjson.dumps(documents, default=str).decode()
-    except TypeError:  # a number of more than 64 bits, which an event's data may hold
-        return json.dumps(documents, default=str)
+    return strict_json.dumps(documents).decode()
 
 
 @functools.cache

@@ -268,7 +268,3 @@ def test_events_of_this_cluster_are_left_as_they_are() -> None:
 
     assert not log.adopt_restored()
     assert Event.objects.get().transaction == row.transaction
-
-
-def test_writes_whole_numbers_that_no_machine_word_holds() -> None:
-    assert log.dumps({"n": 10**30}) == b'{"n":1000000000000000000000000000000}'

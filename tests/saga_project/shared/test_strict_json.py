@@ -48,3 +48,10 @@ def test_refuses_what_could_hurt_later(raw):
 def test_says_why_it_refuses():
     with pytest.raises(strict_json.Refused, match="same key twice"):
         strict_json.loads(b'{"a": {"b": 1, "b": 2}}')
+
+
+def test_writes_whole_numbers_that_no_machine_word_holds():
+    document = strict_json.loads(b'{"b":1000000000000000000000000000000,"a":"\xc3\xa9"}')
+
+    assert strict_json.dumps(document).decode() == '{"b":1000000000000000000000000000000,"a":"é"}'
+    assert strict_json.dumps(document, has_sorted_keys=True).startswith('{"a":"é"'.encode())

@@ -76,6 +76,17 @@ def test_an_attempt_is_kept_with_status_latency_and_answer(httpserver: HTTPServe
     assert attempt.duration_ms < 10_000
 
 
+def test_a_number_beyond_64_bits_is_delivered_and_holds_up_no_other(httpserver: HTTPServer) -> None:
+    url = answer_with(httpserver, 204)
+    other = DeliveryFactory.create(url=url)
+
+    row = deliver(url, payload={"n": 10**30})
+
+    other.refresh_from_db()
+    assert (row.status, other.status) == (Status.DELIVERED, Status.DELIVERED)
+    assert b'{"n":1000000000000000000000000000000}' in [each.data for each, _ in httpserver.log]
+
+
 def test_a_failure_is_tried_again_in_about_a_minute(httpserver: HTTPServer) -> None:
     row = deliver(answer_with(httpserver, 503))
 
