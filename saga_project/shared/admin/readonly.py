@@ -21,8 +21,9 @@ class ReadOnly(ModelAdmin):
 
 
 class Journal(ReadOnly):
-    """A table that grows: its rows are never counted."""
+    """A table that grows: its rows are never counted, so an action takes those of one page."""
 
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 50
+    list_disable_select_all = True

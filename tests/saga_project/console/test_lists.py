@@ -55,6 +55,17 @@ def test_no_link_is_inside_of_another(address: str, member: Member, redis: objec
     assert not re.search(r"<a [^>]*>(?:(?!</a>).)*<a ", page, re.DOTALL)
 
 
+def test_a_list_that_is_not_counted_offers_no_selection_of_all_rows(
+    member: Member, redis: object
+) -> None:
+    rows.make()
+    client = member("administrators")
+
+    for model in ("updates/historyentry", "updates/job", "updates/release", "webhooks/delivery"):
+        page = client.get(f"/admin/{model}/").content.decode()
+        assert "9999999999" not in page
+
+
 def test_a_row_keeps_the_filters_to_come_back_to(member: Member, redis: object) -> None:
     rows.make()
 
