@@ -126,6 +126,7 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/webhooks/notify": changes(
         "webhooks:send", **NAMED, channel="none", message="hello"
     ),
+    "POST /api/v1/webhooks/from/{}/{}": changes("updates:deploy", ref="refs/tags/v1"),
     "GET /api/v1/webhooks/config": Access(
         scope="webhooks:manage", objects=SERVICES, query="service_name={object}"
     ),
@@ -228,6 +229,8 @@ class World:
             f"/jobs/{self.job.job_id}/": "pause",
             "/export/": "json",
             "/history/": self.service.name,
+            "/from/": "github",
+            "/from/github/": self.service.name,
         }
 
     def body(self, value: Any) -> Any:

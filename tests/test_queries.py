@@ -118,6 +118,11 @@ WRITES = [
         30,
         body={"service_name": "fresh", "version": "9.9.9", "artifact_url": ARTIFACT},
     ),
+    Call(
+        "POST /api/v1/webhooks/from/{sender}/{name}",
+        25,
+        body={"object_kind": "release", "action": "create", "tag": "v9.9.9"},
+    ),
     Call("POST /api/v1/webhooks/health", 15, body={"service_name": SHOP, "status": "degraded"}),
     Call("POST /api/v1/webhooks/lifecycle", 9, body={"service_name": SHOP, "event": "crashed"}),
     Call(
@@ -195,6 +200,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
     path = path.format(
         name=SHOP,
         format="csv",
+        sender="gitlab",
         verb=call.verb,
         job_id=Job.objects.filter(service__name=SHOP).values_list("job_id", flat=True).first(),
         subscription_id=Subscription.objects.order_by("pk").values_list("pk", flat=True)[0],

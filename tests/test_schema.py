@@ -158,7 +158,8 @@ def test_every_scope_is_one_that_there_is() -> None:
 def filled(path: str) -> str:
     """An address of the route; nothing of that name exists."""
     plain = path.replace("pause|resume|promote|abort|retry|acknowledge", "pause")
-    return spelled(plain.replace("(?P<verb>pause)", "pause")).replace("{}", "nobody")
+    plain = plain.replace("(?P<verb>pause)", "pause").replace("<str:sender>", "github")
+    return spelled(plain).replace("{}", "nobody")
 
 
 PROTECTED = [
@@ -258,11 +259,13 @@ promised.app = read_and_closed
 promised.config.generation.update(allow_x00=False, allow_extra_parameters=False)
 
 # Valid bodies that are refused all the same, as the contract has it: a heartbeat of a service that is not
-# there is 400, a configuration must say at least one thing, and a deployment needs an artifact or a release.
+# there is 400, a configuration must say at least one thing, a deployment needs an artifact or a release, and
+# a CloudEvent has an id.
 REFUSED_ALL_THE_SAME = {
     "/api/v1/services/{name}/heartbeat",
     "/api/v1/webhooks/config",
     "/api/v1/webhooks/deploy",
+    "/api/v1/webhooks/from/{sender}/{name}",
 }
 
 

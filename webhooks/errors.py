@@ -73,6 +73,10 @@ class ConfigurationNotFound(NotFound):
     error = "Webhook configuration not found"
 
 
+class SenderNotFound(NotFound):
+    error = "Sender not found"
+
+
 class MessageDiffers(Conflict):
     """A message id acts once; this body is not the one that came with it first."""
 

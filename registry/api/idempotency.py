@@ -29,6 +29,11 @@ _SIGNATURE_HEADERS = (
     "X-Webhook-Signature",
     "X-Hub-Signature-256",
     "webhook-signature",
+    "X-Hub-Signature",
+    "X-Gitea-Signature",
+    "X-Forgejo-Signature",
+    "X-Gogs-Signature",
+    "X-Gitlab-Token",
 )
 
 
@@ -136,8 +141,8 @@ def _is_plain(request: HttpRequest) -> bool:
 def _account_of(request: HttpRequest, view: type[api.SagaView]) -> str | None:
     """Return in whose name the request acts, None where the view will refuse it.
 
-    A signature names another caller than no signature does, so that an unsigned call never gets the
-    answer to a signed one.
+    A signature or a shown secret names another caller than none does, so that an unsigned call never gets
+    the answer to a signed one.
     """
     try:
         caller = authentication.authenticate(request)
@@ -147,6 +152,7 @@ def _account_of(request: HttpRequest, view: type[api.SagaView]) -> str | None:
     if caller is not None:
         return f"account {caller}"
     signatures = [request.headers.get(name, "") for name in _SIGNATURE_HEADERS]
+    signatures.append(request.GET.get("access_token", ""))
     if any(signatures):
         return hashlib.sha256("\n".join(signatures).encode()).hexdigest()
     return "" if authentication.is_open_to(request) else "unsigned"

@@ -10,7 +10,7 @@ from updates.operations.approvals import (
     roll_back_or_ask,
 )
 from updates.operations.approvals import request as request_approval
-from updates.operations.checks import check
+from updates.operations.checks import check, reads_from, request_check
 from updates.operations.corrections import correct
 from updates.operations.jobs import (
     abort,
@@ -56,8 +56,10 @@ __all__ = [
     "pause",
     "promote",
     "quarantine",
+    "reads_from",
     "reject",
     "request_approval",
+    "request_check",
     "resume",
     "retry",
     "roll_back",

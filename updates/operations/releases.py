@@ -15,7 +15,7 @@ from updates import event_constructors
 from updates.history import audit
 from updates.models import Release, Source
 from updates.policies import comparison
-from updates.releases import following, recording, sources
+from updates.releases import following, origins, recording, sources
 from updates.releases.sources import Found
 
 
@@ -47,7 +47,12 @@ class News:
     kind: str
     repository: str
     item: dict[str, Any]
-    is_withdrawn: bool
+    is_withdrawn: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where the release is published: an image's repository in its registry, else the repository."""
+        return str(self.item["location"]) if self.kind == Source.Kind.OCI else self.repository
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +61,19 @@ class Heard:
 
     version: str = ""
     ignored: str = ""
+    #: The service has a source of another kind, which may have the release as well.
+    has_other_source: bool = False
+    #: The sender speaks of another repository than the service's source.
+    is_foreign: bool = False
 
 
 def hear(service: Service, news: News, *, by: str) -> Heard:
     """Record, change or withdraw the release that a sender speaks of, inside the caller's transaction."""
     source = Source.objects.filter(service=service).order_by("pk").first()
-    if source is not None and (obstacle := _foreign_source(source, news)):
-        return Heard(ignored=obstacle)
+    if source is not None and (reason := origins.other_kind(source, news.kind)):
+        return Heard(ignored=reason, has_other_source=True)
+    if source is not None and (reason := origins.other_place(source, news.kind, news.place)):
+        return Heard(ignored=reason, is_foreign=True)
     options = source.options if source is not None and source.kind == news.kind else {}
     found = sources.READ_NEWS[news.kind](news.item, options)
     if found is None:
@@ -74,18 +85,6 @@ def hear(service: Service, news: News, *, by: str) -> Heard:
     _take(service, found, known, origin=news.kind, by=by)
     wakeups.ring("updates.apply_policy", service.pk)
     return Heard(version=found.version)
-
-
-def _foreign_source(source: Source, news: News) -> str:
-    """Return why the sender does not speak for the service's source; empty where it may."""
-    if source.kind == Source.Kind.ANNOUNCED:
-        return ""
-    if source.kind != news.kind:
-        return f"The releases of '{source.service.name}' come from its source {source}."
-    place = news.item["location"] if news.kind == Source.Kind.OCI else news.repository
-    if place and place.lower() != source.location.lower():
-        return f"The source of '{source.service.name}' is {source.location}, and this is {place}."
-    return ""
 
 
 def _take(service: Service, found: Found, known: Release | None, *, origin: str, by: str) -> None:

@@ -16,11 +16,10 @@ from rest_framework.response import Response
 
 from registry.api import authentication
 from registry.identity import accounts
-from saga_project.shared import api, errors
+from saga_project.shared import api, strict_json
 from webhooks.inbound import journal, verification
 from webhooks.inbound.calls import Call, CallAnswer, Route
-from webhooks.inbound.senders import github
-from webhooks.signatures import Proof
+from webhooks.inbound.senders import forms
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ logger = logging.getLogger(__name__)
 class GitHubFormParser(parsers.BaseParser):
     """Takes the form that GitHub sends unless its webhook is set to JSON."""
 
-    media_type = github.FORM
+    media_type = forms.MEDIA_TYPE
 
     def parse(
         self,
@@ -36,30 +35,27 @@ class GitHubFormParser(parsers.BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        try:
-            return api.read_json_object(github.payload_of_form(stream.read()))
-        except github.NotGitHubsForm as exc:
-            raise errors.InvalidRequest(str(exc)) from exc
+        return api.read_json_object(forms.payload(stream.read()))
 
 
-class WebhookView(api.SagaView):
-    """One route; what is wrong with a call is kept as well as what came of it."""
+class CallView(api.SagaView):
+    """Receives a call; what is wrong with it is kept as well as what came of it."""
 
-    route: ClassVar[Route]
+    route: Route
     accepts_signature: ClassVar[bool] = True
     call: Call | None = None
 
-    def post(self, request: Request) -> Response:
+    def receive(self, request: Request, *, service_name: str = "") -> Response:
         now = timezone.now()
-        call = self._verified(request)
-        if call.proof is not Proof.SIGNATURE and call.caller is None:
+        call = self._verified(request, service_name)
+        if not verification.is_authenticated(call) and call.caller is None:
             scope = authentication.required_scope(self, "POST")
             authentication.demand(request, None, scope or "")
         verification.check_may_change(call)
         answer = call.route.act(call, now)
         return Response(answer.body, status=answer.status)
 
-    def _verified(self, request: Request) -> Call:
+    def _verified(self, request: Request, service_name: str) -> Call:
         """Read the call step by step; what is known of it is kept if a step refuses it."""
         call = self.call = Call(
             route=self.route,
@@ -67,17 +63,24 @@ class WebhookView(api.SagaView):
             headers={name.lower(): value for name, value in request.headers.items()},
             caller=accounts.caller_of(request.user),
             request_id=api.request_id_of(request),
+            access_token=request.query_params.get("access_token", ""),
+            media_type=media_type_of(request),
         )
-        document: Any = request.data
-        call = self.call = dataclasses.replace(call, document=document)
+        document = self.read_document(request, call)
+        call = self.call = dataclasses.replace(call, document=document, service_name=service_name)
         call = self.call = verification.named(call)
         if self.accepts_signature:
             call = self.call = verification.verified(call, now=timezone.now())
         call = self.call = verification.identified(call)
-        if is_form(request):
-            # The signature was over the form; what is kept for a replay is the JSON in it.
-            call = self.call = dataclasses.replace(call, raw=github.payload_of_form(call.raw))
+        if call.media_type != "application/json":
+            # The signature was over what came; what is kept for a replay is the JSON in it.
+            call = self.call = dataclasses.replace(call, raw=strict_json.dumps(document))
         return call
+
+    def read_document(self, request: Request, call: Call) -> dict[str, Any]:
+        """Return the JSON object in the body; raises what a body is refused with."""
+        del call
+        return api.body_of(request)
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
@@ -92,8 +95,15 @@ class WebhookView(api.SagaView):
             logger.warning("refused call not kept", extra={"route": call.route.name})
 
 
-def is_form(request: Request) -> bool:
-    return (request.content_type or "").partition(";")[0].strip().lower() == github.FORM
+class WebhookView(CallView):
+    """One route; what is wrong with a call is kept as well as what came of it."""
+
+    def post(self, request: Request) -> Response:
+        return self.receive(request)
+
+
+def media_type_of(request: Request) -> str:
+    return (request.content_type or "").partition(";")[0].strip().lower()
 
 
 def view_of(route: Route, base: type[WebhookView] = WebhookView) -> type[WebhookView]:

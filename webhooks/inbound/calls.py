@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,9 +16,11 @@ from rest_framework import serializers
 import updates.operations
 from registry.identity.accounts import Caller
 from updates.errors import OverrideNotAllowed
-from webhooks import signatures
+from webhooks import errors, signatures
 from webhooks.inbound import bodies
 from webhooks.signatures import Proof
+
+_MESSAGE_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +50,17 @@ class Call:
     service_name: str = ""
     proof: Proof = Proof.NOTHING
     message_id: str = ""
+    #: The digest of a body if the signature covers nothing else; empty for any other call.
+    signed_digest: str = ""
+    #: What stands in the query as ``access_token``.
+    access_token: str = dataclasses.field(default="", repr=False)
+    media_type: str = ""
     replay_of_id: uuid.UUID | None = None
     person: Person | None = None
 
     @property
     def has_proof(self) -> bool:
         return self.proof in (Proof.SIGNATURE, Proof.SECRET)
-
-    @property
-    def is_timestamped(self) -> bool:
-        """Whether the signature covers an id and a time: Standard Webhooks, and no other beside it."""
-        return signatures.presented_schemes(self.headers) == [signatures.Scheme.STANDARD]
-
-    @property
-    def signed_digest(self) -> str:
-        """The digest of a body if the signature covers nothing else; empty for any other call."""
-        if self.proof is not Proof.SIGNATURE or self.is_timestamped:
-            return ""
-        return hashlib.sha256(self.raw).hexdigest()
 
     @property
     def actor(self) -> str:
@@ -94,6 +90,44 @@ def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What a call shows of the service's secret, in the words of Saga's own signatures."""
+
+    signed: bytes = dataclasses.field(repr=False)
+    headers: Mapping[str, str] = dataclasses.field(repr=False)
+    shown_secret: str | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def is_timestamped(self) -> bool:
+        """Whether the signature covers an id and a time: Standard Webhooks, and no other beside it."""
+        return signatures.presented_schemes(self.headers) == [signatures.Scheme.STANDARD]
+
+
+def own_credentials(call: Call) -> Credentials:
+    """Return the signatures in the headers, and the ``webhook_secret`` in the body."""
+    shown = (call.document or {}).get("webhook_secret")
+    return Credentials(
+        signed=call.raw,
+        headers=call.headers,
+        shown_secret=shown if isinstance(shown, str) else None,
+    )
+
+
+def own_message_id(call: Call) -> str:
+    """Return the id of Standard Webhooks, or of GitHub's delivery."""
+    for header, prefix in (("webhook-id", ""), ("x-github-delivery", "github:")):
+        if header in call.headers:
+            return prefix + checked_id(call.headers[header], of=f"'{header}'")
+    return ""
+
+
+def checked_id(text: str, *, of: str) -> str:
+    if _MESSAGE_ID.fullmatch(text) is None:
+        raise errors.InvalidMessageId(f"{of} has 1-200 printable ASCII characters without spaces.")
+    return text
+
+
 def required_name(call: Call) -> str:
     """Return the service's name in the body; raises InvalidRequest."""
     return bodies.service_name(call.document or {})
@@ -117,9 +151,13 @@ class Route:
     permission: str
     act: Callable[[Call, dt.datetime], CallAnswer]
     name_of: Callable[[Call], str] = required_name
+    credentials_of: Callable[[Call], Credentials] = own_credentials
+    message_id_of: Callable[[Call], str] = own_message_id
     #: The route acts on a service in its own name: once the service has a secret, calls must show it.
     needs_signature: bool = False
     accepts_signature: bool = True
+    #: The secret itself stands for a token as a signature does, for senders that cannot sign.
+    is_secret_enough: bool = False
     #: A form body is accepted, with the JSON in its field ``payload``.
     takes_forms: bool = False
     calls_out: bool = False

@@ -30,7 +30,7 @@ def replay_call(call_id: uuid.UUID, *, by: Person, now: dt.datetime) -> CallAnsw
         raise errors.NotReplayable(
             "The call was refused, cut, or holds a secret that was not kept."
         )
-    route = routes.ROUTES[row.route]
+    route = routes.ALL[row.route]
     if not by.may(route.permission):
         raise errors.ReplayNotAllowed(
             f"Your role does not allow what a '{route.name}' call does ({route.permission})."

@@ -10,7 +10,7 @@ from registry import names
 from saga_project.shared.api.fields import TextField
 from webhooks.inbound import answers, bodies, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
-from webhooks.inbound.senders import github
+from webhooks.inbound.senders import Message, github
 
 
 class UpdateShape(bodies.ReleaseShape):
@@ -42,12 +42,12 @@ def _announce(call: Call, data: bodies.Data) -> CallAnswer:
     return answers.release_received(service.name, data["version"])
 
 
-def _follow(call: Call, message: github.Message) -> CallAnswer:
+def _follow(call: Call, message: Message) -> CallAnswer:
     """Follow what GitHub says of a release, as the service's source would read it."""
-    if message.news is None:
+    if not message.news:
         return answers.ignored(message.ignored)
     service = services.ensured(call)
-    heard = updates.operations.hear(service, message.news, by=call.actor)
+    heard = updates.operations.hear(service, message.news[0], by=call.actor)
     if heard.ignored:
         return answers.ignored(heard.ignored)
     return answers.release_received(service.name, heard.version)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import re
+import hashlib
 
 from registry.identity import accounts
 from webhooks import errors, signatures, signing_secrets
-from webhooks.inbound.calls import Call
+from webhooks.inbound.calls import Call, Credentials
 from webhooks.models import InboundCall
 from webhooks.signatures import Proof
-
-_MESSAGE_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 def named(call: Call) -> Call:
@@ -22,39 +20,45 @@ def named(call: Call) -> Call:
 
 def verified(call: Call, *, now: dt.datetime) -> Call:
     """Return the call with what it has shown of the service's secret; raises InvalidSignature."""
-    call = dataclasses.replace(call, proof=_proof(call, now=now))
+    credentials = call.route.credentials_of(call)
+    proof = _proof(call, credentials, now=now)
+    is_body_signed = proof is Proof.SIGNATURE and not credentials.is_timestamped
+    digest = hashlib.sha256(credentials.signed).hexdigest() if is_body_signed else ""
+    call = dataclasses.replace(call, proof=proof, signed_digest=digest)
     _check_route(call)
     return call
 
 
-def _proof(call: Call, *, now: dt.datetime) -> Proof:
+def _proof(call: Call, shown: Credentials, *, now: dt.datetime) -> Proof:
     """Return what was shown.
 
-    Where no secret is configured nothing can be shown, but a signature that comes with a
-    ``webhook_secret`` must be right by that.
+    Where no secret is configured nothing can be shown, but a signature that comes with the secret itself
+    must be right by that.
     """
-    shown = (call.document or {}).get("webhook_secret")
-    shown = shown if isinstance(shown, str) else None
     keys = signing_secrets.find(call.service_name, now=now)
     if not keys.secrets:
-        if shown is not None and signatures.presented_schemes(call.headers):
-            _demand_signature_by(shown, call, now=now)
+        if shown.shown_secret is not None and signatures.presented_schemes(shown.headers):
+            _demand_signature_by(shown.shown_secret, shown, now=now)
         return Proof.NOTHING
     proof = signatures.judge(
-        call.raw, call.headers, secrets=keys.secrets, shown_secret=shown, now=now
+        shown.signed,
+        shown.headers,
+        secrets=keys.secrets,
+        shown_secret=shown.shown_secret,
+        now=now,
     )
     is_shown = proof in (Proof.SIGNATURE, Proof.SECRET)
-    if is_shown and keys.is_timestamp_required and not call.is_timestamped:
+    if is_shown and keys.is_timestamp_required and not shown.is_timestamped:
         raise errors.TimestampRequired
     if proof is Proof.WRONG or (proof is Proof.NOTHING and call.route.needs_signature):
         raise errors.InvalidSignature
     return proof
 
 
-def _demand_signature_by(shown: str, call: Call, *, now: dt.datetime) -> None:
+def _demand_signature_by(secret: str, shown: Credentials, *, now: dt.datetime) -> None:
     try:
         proof = signatures.judge(
-            call.raw, call.headers, secrets=[shown], shown_secret=None, now=now
+            shown.signed, shown.headers, secrets=[secret], shown_secret=None, now=now
         )
     except ValueError:
         raise errors.InvalidSignature from None
@@ -82,15 +86,13 @@ def _check_route(call: Call) -> None:
 
 
 def identified(call: Call) -> Call:
-    """Return the call with the id that makes it act once, if it has one."""
-    for header, prefix in (("webhook-id", ""), ("x-github-delivery", "github:")):
-        if header in call.headers:
-            if _MESSAGE_ID.fullmatch(call.headers[header]) is None:
-                raise errors.InvalidMessageId(
-                    f"'{header}' has 1-200 printable ASCII characters without spaces."
-                )
-            return dataclasses.replace(call, message_id=prefix + call.headers[header])
-    return call
+    """Return the call with the id that makes it act once, if it has one; raises InvalidMessageId."""
+    return dataclasses.replace(call, message_id=call.route.message_id_of(call))
+
+
+def is_authenticated(call: Call) -> bool:
+    """Whether the call needs no token: it is signed, or shows the secret on a route where that is enough."""
+    return call.proof is Proof.SIGNATURE or (call.has_proof and call.route.is_secret_enough)
 
 
 def check_may_change(call: Call) -> None:

@@ -31,6 +31,8 @@ __all__ = ["ASK", "BASE_URLS", "READ_NEWS", "SHAPES", "Answer", "Found", "Query"
 #: Read one release as a sender's own payload describes it.
 READ_NEWS: dict[str, Callable[[Any, Mapping[str, Any]], Found | None]] = {
     Source.Kind.GITHUB: github.read_release,
+    Source.Kind.GITLAB: gitlab.read_release,
+    Source.Kind.GITEA: github.read_release,
     Source.Kind.OCI: oci.read_push,
 }
 

@@ -181,6 +181,15 @@ def base_url(location: str) -> str:
     return f"https://{host}" if host else DOCKER_HUB
 
 
+def full_name(location: str) -> str:
+    """Return the image's repository with its registry; Docker Hub's official images are in ``library``."""
+    try:
+        host, repository = _split(location)
+    except SourceUnavailable:
+        return location
+    return f"{host or 'docker.io'}/{repository}"
+
+
 def _split(location: str) -> tuple[str, str]:
     """Return host and repository; the host is empty for Docker Hub."""
     first, _, rest = location.partition("/")

@@ -1,51 +1,28 @@
-"""GitHub's own payloads, read as what the update route takes; pure.
+"""GitHub's payloads. On the route ``update`` the service has the repository's name; pure.
 
-A repository's webhook knows nothing of our fields: the service has the repository's name. A release event
-says what became of one release, a package event that an image was pushed; everything else is ignored.
+A release event says what became of one release, a package event that an image was pushed.
 """
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import updates.operations
+from webhooks.inbound.senders import messages
+from webhooks.inbound.senders.messages import Message, Sender
 
+TITLE = "GitHub"
 EVENT_HEADER = "x-github-event"
-FORM = "application/x-www-form-urlencoded"
+TARGET_HEADER = "x-github-hook-installation-target-type"
+PUSHES = frozenset({"push", "create"})
+PACKAGES = frozenset({"package", "registry_package"})
 RECORDED_BY = frozenset({"published", "released", "prereleased", "edited", "created"})
 WITHDRAWN_BY = frozenset({"deleted", "unpublished"})
 
 
-class NotGitHubsForm(ValueError):
-    """A form without GitHub's field; its text names the setting."""
-
-
 def is_native(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
     return EVENT_HEADER in headers and "service_name" not in document
-
-
-def payload_of_form(raw: bytes) -> bytes:
-    """Return the JSON in a form, GitHub's default content type; raises NotGitHubsForm."""
-    try:
-        fields = urllib.parse.parse_qs(raw.decode("ascii"), strict_parsing=True, max_num_fields=16)
-        (payload,) = fields["payload"]
-    except (ValueError, KeyError):
-        raise NotGitHubsForm(
-            "The form has no field 'payload'. Set the content type of the GitHub webhook to"
-            " application/json."
-        ) from None
-    return payload.encode("utf-8", "surrogatepass")
-
-
-@dataclass(frozen=True)
-class Message:
-    """What became of one release, or the reason why nothing follows."""
-
-    news: updates.operations.News | None = None
-    ignored: str = ""
 
 
 def repository_name(document: Mapping[str, Any]) -> Any:
@@ -57,7 +34,7 @@ def repository_name(document: Mapping[str, Any]) -> Any:
 def read(headers: Mapping[str, str], document: Mapping[str, Any]) -> Message:
     event, action = headers[EVENT_HEADER], document.get("action")
     if event == "ping":
-        return Message(ignored="GitHub's ping arrived.")
+        return messages.ping(TITLE)
     if repository_name(document) is None:
         return Message(ignored=f"GitHub's event '{event[:64]}' names no repository.")
     reader = {"release": _release, "package": _package, "registry_package": _package}.get(event)
@@ -67,7 +44,34 @@ def read(headers: Mapping[str, str], document: Mapping[str, Any]) -> Message:
             f"'{event[:64]}' with the action '{str(action)[:64]}'" if action else f"'{event[:64]}'"
         )
         return Message(ignored=f"Nothing follows from GitHub's event {named}.")
-    return Message(news=news)
+    return Message(news=(news,), kind=news.kind, place=news.place, is_shared=is_shared(headers))
+
+
+def is_shared(headers: Mapping[str, str]) -> bool:
+    """Whether the webhook is an organisation's or an app's, which sends for many repositories."""
+    return headers.get(TARGET_HEADER, "repository") != "repository"
+
+
+def read_any(headers: Mapping[str, str], document: Mapping[str, Any]) -> Message:
+    """Return what a webhook says that leads to the address of a service, so that a push counts too."""
+    event = headers.get(EVENT_HEADER)
+    if event is None:
+        return messages.without_event(TITLE, "X-GitHub-Event")
+    if event in PUSHES and repository_name(document) is not None:
+        return Message(
+            pushed=f"a push to {messages.shown(_full_name(document))}",
+            kind="github",
+            place=_full_name(document),
+            is_shared=is_shared(headers),
+        )
+    message = read(headers, document)
+    if (
+        event in PACKAGES
+        and not message.news
+        and document.get("action") in ("published", "updated")
+    ):
+        return Message(pushed="a package", is_shared=is_shared(headers))
+    return message
 
 
 def _full_name(document: Mapping[str, Any]) -> str:
@@ -101,3 +105,12 @@ def _package(document: Mapping[str, Any], action: Any) -> updates.operations.New
     return updates.operations.News(
         kind="oci", repository=_full_name(document), item=item, is_withdrawn=False
     )
+
+
+SENDER = Sender(
+    name="github",
+    title=TITLE,
+    read=read_any,
+    body=messages.json_or_form_body,
+    message_id=messages.header_id("x-github-delivery"),
+)
