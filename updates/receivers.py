@@ -1,51 +1,79 @@
 """Turn versions that services report into history, in the transaction of the report.
 
 A row is written where a service runs another version than history knows, and no job of ours is at work on it:
-a job writes its own row. Several instances that report the same new version are one update.
+a job writes its own row. Several instances that report the same new version are one update: it is over, and
+recorded, when the last live instance of the old version is gone or replaced.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.dispatch import receiver
 
 from registry import events
-from registry.models import Event
-from updates.history import records
+from registry.models import Event, Instance, Service
+from updates.history import fleets, records
 from updates.models import HistoryEntry, Job, Release
 
 VERSION_CHANGED = "service.version_changed"
 DEPLOYED = "lifecycle.deployed"
+GONE = ("service.expired", "service.deregistered")
 
 
 @receiver(events.published, dispatch_uid="updates.record_reports")
 def record_reports(*, events: list[Event], **signal: Any) -> None:  # noqa: ARG001 - its sender
+    gone: dict[str, dt.datetime] = {}
     for event in events:
-        version = _reported_version(event)
-        if version is not None:
-            _record_report(event, version)
+        if event.type == VERSION_CHANGED:
+            _record_change(event)
+        elif event.type == DEPLOYED and (version := _deployed_version(event)):
+            _record(event.service_name, version, at=event.occurred_at)
+        elif event.type in GONE:
+            gone[event.service_name] = event.occurred_at
+    for name in fleets.replaced(gone):
+        _record_replacement(name, at=gone[name])
 
 
-def _reported_version(event: Event) -> str | None:
-    if event.type == VERSION_CHANGED:
-        return str(event.data["new_version"])
-    if event.type == DEPLOYED:
-        # Services tell it beside or within the details of their lifecycle webhook.
-        details = event.data.get("details")
-        version = event.data.get("version") or (
-            isinstance(details, dict) and details.get("version")
-        )
-        return version if isinstance(version, str) and 0 < len(version) <= 128 else None
-    return None
+@receiver(events.instance_replaced, dispatch_uid="updates.record_replacement")
+def record_replacement(*, service_name: str, at: dt.datetime, **signal: Any) -> None:  # noqa: ARG001
+    _record_replacement(service_name, at=at)
 
 
-def _record_report(event: Event, version: str) -> None:
-    name = event.service_name
+def _record_change(event: Event) -> None:
+    """The service runs the new version, unless other instances still run the old one."""
+    name, old = event.service_name, event.data.get("old_version")
+    known = records.deployed_version(name) or old
+    others = Instance.objects.live().filter(service__name=name, version=known)
+    if not others.exclude(instance_id=event.data.get("instance_id")).exists():
+        _record(name, str(event.data["new_version"]), at=event.occurred_at, known=old)
+
+
+def _record_replacement(name: str, *, at: dt.datetime) -> None:
+    """Record what all instances run now, where none of the version that history knows is left."""
+    service = Service.objects.filter(name=name).order_by("pk").first()
+    running = fleets.running_versions(name)
+    if service is None or not running:
+        return
+    known = records.deployed_version(name) or service.previous_version
+    if known and known not in running:
+        version = service.version if service.version in running else next(iter(running))
+        _record(name, version, at=at, known=known)
+
+
+def _deployed_version(event: Event) -> str | None:
+    """Services tell it beside or within the details of their lifecycle webhook."""
+    details = event.data.get("details")
+    version = event.data.get("version") or (isinstance(details, dict) and details.get("version"))
+    return version if isinstance(version, str) and 0 < len(version) <= 128 else None
+
+
+def _record(name: str, version: str, *, at: dt.datetime, known: str | None = None) -> None:
     records.lock(name)
     if Job.objects.filter(service__name=name).live().exists():
         return
-    known = records.deployed_version(name) or event.data.get("old_version")
+    known = records.deployed_version(name) or known
     if known == version:
         return
     release = Release.objects.filter(service__name=name, version=version).order_by("pk").first()
@@ -57,7 +85,7 @@ def _record_report(event: Event, version: str) -> None:
             old_version=known,
             new_version=version,
             running_version=version,
-            timestamp=event.occurred_at,
+            timestamp=at,
             released_at=release.published_at if release else None,
             artifact_url=(release and release.artifact_url) or None,
             checksum=(release and release.checksum) or None,

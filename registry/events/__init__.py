@@ -3,6 +3,7 @@
 from registry.events.constructors import (
     Fact,
     health_changed,
+    instance_replaced,
     publish,
     published,
     rows_of,
@@ -22,6 +23,7 @@ from registry.events.constructors import (
 __all__ = [
     "Fact",
     "health_changed",
+    "instance_replaced",
     "publish",
     "published",
     "rows_of",

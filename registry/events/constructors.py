@@ -22,6 +22,9 @@ from saga_project.shared.database import bulk
 #: Sent with ``events``: the list of Event rows just written, inside their transaction. Not of services that
 #: were unknown before (``operations.registration_batch``): no subscription can name them yet.
 published = Signal()
+#: Sent with ``service_name`` and ``at`` once the row of a live instance holds another version than before,
+#: inside the transaction.
+instance_replaced = Signal()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,9 +100,12 @@ def _write_beat(beat: Beat, *, now: dt.datetime) -> None:
             rows.set_health(service, instance, beat.health, note=beat.note or "")
         if beat.note is not None:
             instance.note = beat.note
+        is_replaced = beat.version not in (None, instance.version)
         if beat.version is not None:
             rows.set_version(service, instance, beat.version)
         instance.last_heartbeat_at = now
         instance.save(update_fields=["health", "note", "version", "last_heartbeat_at"])
         rows.save_change(service, now=now)
+        if is_replaced:
+            rows.tell_replaced(service, now=now)
         projection.schedule(service)

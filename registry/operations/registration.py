@@ -205,6 +205,8 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
         setattr(instance, name, value)
     instance.save(update_fields=None if before is None else ["state", *values])
     events.publish(registered_fact(instance))
+    if before is not None and before.version != registration.version:
+        rows.tell_replaced(service, now=now)
     return instance
 
 

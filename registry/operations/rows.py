@@ -47,6 +47,11 @@ def note_version(service: Service, version: str, *, instance_id: str | None = No
     service.version = version
 
 
+def tell_replaced(service: Service, *, now: dt.datetime) -> None:
+    """Tell the receivers that an instance of the service runs another version than before."""
+    events.instance_replaced.send(sender=Instance, service_name=service.name, at=now)
+
+
 def set_version(service: Service, instance: Instance, version: str) -> None:
     instance.version = version
     note_version(service, version, instance_id=instance.instance_id)

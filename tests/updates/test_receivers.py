@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import transaction
+from rest_framework.test import APIClient
 
 from registry import events
 from tests import factories
@@ -110,3 +113,66 @@ def test_a_reported_update_counts_its_lead_time_from_the_release() -> None:
 
     entry = HistoryEntry.objects.get()
     assert (entry.released_at, entry.artifact_url) == (release.published_at, release.artifact_url)
+
+
+# --- Mixed fleets -----------------------------------------------------------------------------------
+
+
+def _register(api: APIClient, instance_id: str, version: str, *, port: int = 1) -> None:
+    body = {
+        "service_name": NAME,
+        "service_url": f"http://127.0.0.1:{port}/{instance_id}",
+        "capabilities": ["rest"],
+        "instance_id": instance_id,
+        "version": version,
+    }
+    assert api.post("/api/v1/services/register", body, format="json").status_code == 200
+
+
+def _history(api: APIClient) -> dict[str, Any]:
+    answer: dict[str, Any] = api.get(f"/api/v1/updates/history/{NAME}").json()
+    return answer
+
+
+def _heartbeat(api: APIClient) -> None:
+    body = {"instance_id": "b", "status": "passing", "version": "2.0.0"}
+    assert api.post(f"/api/v1/services/{NAME}/heartbeat", body, format="json").status_code == 200
+
+
+def _deregister(api: APIClient) -> None:
+    assert api.delete(f"/api/v1/services/{NAME}?instance_id=b").status_code == 200
+
+
+@pytest.mark.usefixtures("redis", "transactional_db")
+@pytest.mark.parametrize(
+    "replace",
+    [
+        pytest.param(_heartbeat, id="heartbeat"),
+        pytest.param(lambda api: _register(api, "b", "2.0.0"), id="registration"),
+        pytest.param(_deregister, id="deregistration"),
+    ],
+)
+def test_a_mixed_fleet_is_an_update_once_no_instance_of_the_old_version_is_left(
+    api: APIClient, replace: Callable[[APIClient], object]
+) -> None:
+    for instance_id in ("a", "b"):
+        _register(api, instance_id, "1.0.0")
+    _register(api, "a", "2.0.0")
+    mixed = _history(api)
+
+    replace(api)
+
+    assert (mixed["history"], mixed["is_mixed"]) == ([], True)
+    assert mixed["running_versions"] == {"1.0.0": 1, "2.0.0": 1}
+    settled = _history(api)
+    changes = [(entry["old_version"], entry["new_version"]) for entry in settled["history"]]
+    assert (changes, settled["is_mixed"]) == ([("1.0.0", "2.0.0")], False)
+
+
+@pytest.mark.usefixtures("redis", "transactional_db")
+def test_a_fleet_that_stays_mixed_writes_no_history(api: APIClient) -> None:
+    for port in (1, 2, 3):
+        _register(api, "a", "1.0.0", port=port)
+        _register(api, "b", "2.0.0", port=port)
+
+    assert _history(api)["history"] == []

@@ -22,7 +22,7 @@ from registry import names
 from registry.errors import ServiceNotFound
 from saga_project.shared import api
 from updates import errors
-from updates.history import dora, exports, records, statistics
+from updates.history import dora, exports, fleets, records, statistics
 from updates.models import HistoryEntry
 
 DEFAULT_DORA_WINDOW = "30d"
@@ -55,6 +55,11 @@ class HistorySerializer(serializers.Serializer[Any]):
 
 class ServiceHistorySerializer(HistorySerializer):
     service_name = serializers.CharField()
+    running_versions = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="The number of live instances of each version, the most frequent first.",
+    )
+    is_mixed = serializers.BooleanField(help_text="Live instances run different versions.")
 
 
 class ServiceCountSerializer(serializers.Serializer[Any]):
@@ -112,7 +117,10 @@ class ServiceHistoryView(api.SagaView):
     @extend_schema(parameters=SELECTION + PAGE, responses=ServiceHistorySerializer)
     def get(self, request: Request, name: str) -> Response:
         """What happened to one service, newest first."""
-        return Response({"service_name": name, **_page(request, name)})
+        page = _page(request, name)
+        running = fleets.running_versions(name)
+        fleet = {"running_versions": running, "is_mixed": len(running) > 1}
+        return Response({"service_name": name, **page, **fleet})
 
 
 def _page(request: Request, name: str | None) -> dict[str, Any]:
