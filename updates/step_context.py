@@ -22,6 +22,10 @@ class StepFailed(Exception):
     """The step failed; the text says what was wrong."""
 
 
+class TransientFailure(StepFailed):
+    """The step failed by something that may pass: a server that was away, a timeout."""
+
+
 class CannotTell(Exception):
     """A gate has too little to judge by: the job pauses, it does not fail."""
 

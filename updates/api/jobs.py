@@ -60,6 +60,13 @@ class JobSerializer(serializers.Serializer[Any]):
         " acknowledged.",
     )
 
+    failed_targets = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Present where targets failed within the error threshold of their wave; they run the"
+        " previous version.",
+    )
+
 
 class JobListSerializer(serializers.Serializer[Any]):
     jobs = JobSerializer(many=True)
@@ -84,7 +91,7 @@ class VerbSerializer(serializers.Serializer[Any]):
 SHOWN = (
     *("job_id", "kind", "service__name", "version", "previous_version", "strategy", "status"),
     *("progress", "created_at", "started_at", "finished_at", "paused_seconds", "error"),
-    *("needs_attention", "attention"),
+    *("needs_attention", "attention", "failed_targets"),
 )
 
 
@@ -135,6 +142,8 @@ def _document(job: Job, steps: list[dict[str, Any]]) -> dict[str, Any]:
     }
     if job.needs_attention:
         document["needs_attention"] = [entry["target"] for entry in job.attention]
+    if job.failed_targets:
+        document["failed_targets"] = [entry["target"] for entry in job.failed_targets]
     return document
 
 

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from saga_project.shared import errors, http_client
 from updates.artifacts import files
-from updates.step_context import StepFailed
+from updates.step_context import StepFailed, TransientFailure
 
 MAX_BYTES = 4 * 2**30
 SPARE_BYTES = 16 * 2**20
@@ -84,7 +84,8 @@ def fetch_to_store(
                 path.unlink(missing_ok=True)
                 raise
     except errors.SagaError as exc:
-        raise StepFailed(f"The artifact could not be fetched: {exc.message}") from exc
+        failure = TransientFailure if http_client.is_transient(exc) else StepFailed
+        raise failure(f"The artifact could not be fetched: {exc.message}") from exc
     except OSError as exc:
         raise StepFailed(f"The artifact could not be stored: {disk_words(exc)}.") from exc
     return Artifact(path=content_path(sha256), sha256=sha256, size=size)

@@ -101,6 +101,11 @@ class Job(models.Model):
     attention: models.JSONField[Any, Any] = models.JSONField(
         default=list, help_text="The targets whose rollback failed."
     )
+    failed_targets: models.JSONField[Any, Any] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Those that failed within the error threshold of their wave, and why.",
+    )
     is_aborted = models.BooleanField(default=False)
     is_promoted_fully = models.BooleanField(default=False, help_text="No pause stops it any more.")
     pause_reason = models.TextField(blank=True)

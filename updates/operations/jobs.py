@@ -85,7 +85,10 @@ def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
         known = ", ".join(strategies.NAMES)
         raise errors.InvalidStrategy(f"'strategy' is one of {known}.", field="strategy")
     try:
-        strategy_options.read(options)
+        if strategy_options.read(options).waves and strategy != strategies.ROLLING:
+            raise strategy_options.InvalidOptions(
+                f"'waves' is an option of the strategy 'rolling', not of '{strategy}'."
+            )
     except strategy_options.InvalidOptions as exc:
         raise errors.InvalidStrategy(str(exc), field="strategy_options") from exc
 
@@ -103,7 +106,7 @@ def _release_of(service: Service, announcement: recording.Announcement) -> Relea
 
 
 #: All targets at once, without drains, metrics and the watch at the end.
-FAST = {"max_unavailable": "100%", "bake_seconds": 0, "drain": False}
+FAST = {"max_unavailable": "100%", "bake_seconds": 0, "drain": False, "waves": None}
 
 
 def roll_back(

@@ -11,7 +11,7 @@ from django.conf import settings
 from updates.artifacts.installers import hooks
 from updates.artifacts.installers.hooks import Hook
 from updates.models import Job, Step, Target
-from updates.rollouts import strategies, strategy_options
+from updates.rollouts import strategies, strategy_options, waves
 from updates.rollouts.strategies import Action, Move
 
 FETCH, VERIFY, UNPACK, BACK_UP = "fetch", "verify", "unpack", "back up"
@@ -35,7 +35,11 @@ COURTESIES = (
 def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
     """Plan the job and return its unsaved steps; the plan itself is kept in ``job.moves``."""
     options = strategy_options.read(job.strategy_options)
-    moves = strategies.plan(job.strategy, [target.name for target in targets], options)
+    groups = None
+    if options.waves:
+        groups = waves.group({target.name: target.labels for target in targets}, options)
+    names = [target.name for target in targets]
+    moves = strategies.plan(job.strategy, names, options, groups=groups)
     if any(target.is_watched for target in targets):
         is_set = options.bake_seconds is not None
         seconds = options.bake_seconds if is_set else settings.SAGA_BAKE_SECONDS
@@ -68,6 +72,22 @@ def lay_out_way_back(job: Job, *, begun: int) -> list[Step]:
     for step in steps:
         step.is_way_back = True
     return _numbered(job, steps, start=job.steps.count())
+
+
+def lay_out_repair(job: Job, step: Step) -> list[Step]:
+    """Return the unsaved steps that restore the one target that failed in ``step``."""
+    options = strategy_options.read(job.strategy_options)
+    mine = job.steps.filter(target_name=step.target_name, is_way_back=False)
+    begun = mine.filter(started_at__isnull=False).order_by("move").distinct("move")
+    planned = moves_of(job)
+    moves = strategies.undo(
+        [planned[number] for number in begun.values_list("move", flat=True)], options, targets=1
+    )
+    targets = {target.name: target for target in job.service.targets.all()}
+    steps = _steps_of(((step.move, move) for move in moves), targets, is_back=True)
+    for each in steps:
+        each.is_way_back = True
+    return steps
 
 
 def _numbered(job: Job, steps: list[Step], *, start: int) -> list[Step]:

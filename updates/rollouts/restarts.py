@@ -10,7 +10,7 @@ from pathlib import Path
 from saga_project.shared import errors, http_client
 from updates.artifacts.installers import commands, hooks
 from updates.models import Target
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepFailed, TransientFailure, Work
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._:-]{0,250}", re.ASCII)
 _SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGQUIT")
@@ -53,7 +53,8 @@ def _call(work: Work) -> Outcome:
             "POST", url, purpose="restart", timeout_seconds=_timeout_seconds(work)
         )
     except errors.SagaError as exc:
-        raise StepFailed(f"The restart could not be asked for: {exc.message}") from exc
+        failure = TransientFailure if http_client.is_transient(exc) else StepFailed
+        raise failure(f"The restart could not be asked for: {exc.message}") from exc
     if not 200 <= answer.status < 300:
         raise StepFailed(f"The restart URL answered {answer.status}.")
     return Outcome(message=f"The restart URL answered {answer.status}.")

@@ -19,14 +19,16 @@ from updates.rollouts import (
     downloads,
     journal,
     leases,
+    partial_failures,
     planning,
+    retries,
     steps,
     strategy_options,
     transitions,
     watching,
 )
 from updates.rollouts.strategies import Action
-from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed
+from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed, TransientFailure
 
 logger = logging.getLogger(__name__)
 
@@ -103,17 +105,27 @@ def _finish(job: Job) -> None:
 
 def _has_to_wait(job: Job, step: Step) -> bool:
     is_pause = step.name in (Action.PAUSE, Action.HOLD)
-    return is_pause and step.status == Step.Status.PENDING and not job.is_promoted_fully
+    if not is_pause or step.status != Step.Status.PENDING or job.is_promoted_fully:
+        return False
+    return step.wait_seconds != 0 or partial_failures.misses_threshold(job, _wave_of(job, step))
+
+
+def _wave_of(job: Job, step: Step) -> int:
+    return planning.moves_of(job)[step.move].wave
 
 
 def _begin_wait(job: Job, step: Step) -> None:
     """Pause the job and give up its lease: a paused job has no worker."""
     journal.begin(step)
-    reason = (
-        f"Canary at {_share_of(job)} %" if step.name == Action.PAUSE else "The old side is kept"
-    )
     move = planning.moves_of(job)[step.move]
     seconds = step.wait_seconds if move.expires_after is None else move.expires_after
+    reason = "The old side is kept"
+    if job.strategy_options.get("waves"):
+        reason = partial_failures.describe(job, move.wave)
+        if partial_failures.misses_threshold(job, move.wave):
+            reason, seconds = f"{reason}, fewer than its success threshold", None
+    elif step.name == Action.PAUSE:
+        reason = f"Canary at {_share_of(job)} %"
     transitions.pause(
         job, reason=reason, seconds=seconds, on_expiry=move.on_expiry, now=timezone.now()
     )
@@ -138,6 +150,8 @@ def _do(task: steps.Task) -> bool:
         return _is_still_ours(task)
     except CannotTell as exc:
         return _pause_to_ask(task, str(exc))
+    except TransientFailure as exc:
+        return _try_again(task, str(exc))
     except StepFailed as exc:
         return _fail(task, str(exc))
     except (db.Error, leases.LeaseLost):
@@ -160,13 +174,29 @@ def _is_still_ours(task: steps.Task) -> bool:
 def _complete(task: steps.Task, outcome: Outcome) -> bool:
     status = Step.Status.SKIPPED if outcome.is_skipped else Step.Status.SUCCEEDED
     with task.lease.writing() as job:
-        task.step.result = outcome.result
+        message = retries.with_attempts(task.step, outcome.message)
+        task.step.result = {**retries.kept(task.step), **outcome.result}
         watching.begin(task.step)
-        journal.end(task.step, status, outcome.message)
+        journal.end(task.step, status, message)
         if sha256 := outcome.result.get("sha256"):
             job.artifact_sha256 = sha256
         job.progress = journal.progress(job)
         job.save(update_fields=["artifact_sha256", "progress"])
+    return True
+
+
+def _try_again(task: steps.Task, reason: str) -> bool:
+    """Journal the attempt, and do the step once more after a while; the last attempt fails the step."""
+    limit = task.options.retries
+    with task.lease.writing() as job:
+        attempt = retries.note(task.step, reason)
+        if task.step.name not in retries.REPEATED or attempt > limit:
+            failure = retries.failure(task.step, reason)
+            transitions.fail_step(job, task.step, reason=failure, now=timezone.now())
+            return True
+        retries.arm(task.step, of=limit + 1)
+    with contextlib.suppress(Interrupted):
+        task.lease.wait(retries.delay_seconds(task.options, attempt))
     return True
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from updates.rollouts import waves
 from updates.rollouts.strategy_options import Options
 
 ROLLING = "rolling"
@@ -59,8 +60,17 @@ def max_unavailable(options: Options, *, targets: int) -> int:
     return max(1, min(wanted, targets))
 
 
-def plan(strategy: str, targets: Sequence[str], options: Options) -> list[Move]:
-    """Return every move of a rollout over ``targets``, which come in their order of position."""
+def plan(
+    strategy: str,
+    targets: Sequence[str],
+    options: Options,
+    *,
+    groups: Mapping[int, Sequence[str]] | None = None,
+) -> list[Move]:
+    """Return every move of a rollout over ``targets``, which come in their order of position.
+
+    ``groups`` holds the targets of each wave by its number, where the options have waves.
+    """
     ordered = list(reversed(targets)) if options.is_reversed else list(targets)
     staging = [Move(action=Action.STAGE, target=target) for target in ordered]
     size = max_unavailable(options, targets=len(ordered))
@@ -68,7 +78,9 @@ def plan(strategy: str, targets: Sequence[str], options: Options) -> list[Move]:
         return [*staging, *_blue_green(ordered, options)]
     if strategy == CANARY:
         return [*staging, *_canary(ordered, size, options)]
-    rolling = _rolling(ordered, size)
+    rolling = list(_rolling(ordered, size))
+    if groups:
+        rolling = list(_in_waves(ordered, size, options, groups))
     if not options.has_drain:
         return [*staging, *(move for move in rolling if move.action not in _DRAINING)]
     return [*staging, *rolling]
@@ -95,6 +107,25 @@ _IN_PLACE = (Action.DRAIN, Action.SWITCH, Action.RESTART, Action.HEALTH, Action.
 def _rolling(targets: Sequence[str], size: int) -> Iterator[Move]:
     for wave, batch in enumerate(_batches(targets, size), start=1):
         yield from _each(batch, _IN_PLACE, wave)
+
+
+def _in_waves(
+    targets: Sequence[str], size: int, options: Options, groups: Mapping[int, Sequence[str]]
+) -> Iterator[Move]:
+    """Each group in batches of its own, then its pause; the last one pauses for its threshold only."""
+    for number, members in groups.items():
+        for batch in _batches([target for target in targets if target in members], size):
+            yield from _each(batch, _IN_PLACE, number)
+        wave = waves.number(options, number)
+        seconds = 0 if number == max(groups) else wave.pause_seconds
+        if seconds != 0 or wave.success_threshold:
+            yield Move(
+                action=Action.PAUSE,
+                wave=number,
+                seconds=seconds,
+                expires_after=wave.expires_after,
+                on_expiry=wave.on_expiry if wave.expires_after else "",
+            )
 
 
 def _blue_green(targets: Sequence[str], options: Options) -> Iterator[Move]:

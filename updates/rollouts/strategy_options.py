@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MAX_PAUSE_SECONDS = 30 * 86_400
@@ -31,6 +31,22 @@ class CanaryStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wave:
+    """Targets that have all of the labels, updated together before the next wave begins.
+
+    The thresholds are numbers of targets or shares of the wave. More failed targets than
+    ``error_threshold`` roll the job back; with fewer good ones than ``success_threshold`` the job pauses.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    error_threshold: int | str = 0
+    success_threshold: int | str = 0
+    pause_seconds: int | None = 0
+    expires_after: int | None = None
+    on_expiry: str = ROLLBACK
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     max_unavailable: int | str = "25%"
     is_reversed: bool = False
@@ -41,6 +57,9 @@ class Options:
     bake_seconds: int | None = None
     failure_threshold: int = 3
     has_drain: bool = True
+    waves: tuple[Wave, ...] = ()
+    retries: int = 2
+    retry_delay_seconds: int | None = None
 
 
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhdw])", re.ASCII)
@@ -66,6 +85,9 @@ _KEYS = {
     "failure_threshold",
     "expires_after",
     "on_expiry",
+    "waves",
+    "retries",
+    "retry_delay_seconds",
 }
 
 
@@ -90,6 +112,9 @@ def read(raw: Mapping[str, Any]) -> Options:
         failure_threshold=_read_number(
             "failure_threshold", raw.get("failure_threshold", 3), 1, 1000
         ),
+        waves=_read_waves(raw.get("waves")),
+        retries=_read_number("retries", raw.get("retries", 2), 0, 10),
+        retry_delay_seconds=_read_delay(raw.get("retry_delay_seconds")),
     )
 
 
@@ -116,6 +141,11 @@ def _read_flag(name: str, value: Any) -> bool:
 def _read_bake(value: Any) -> int | None:
     """None leaves it to the settings. A worker stays with the job for so long: at most an hour."""
     return None if value is None else _read_number("bake_seconds", value, 0, 3600)
+
+
+def _read_delay(value: Any) -> int | None:
+    """None leaves it to the settings. A worker stays with the job for so long."""
+    return None if value is None else _read_number("retry_delay_seconds", value, 0, 300)
 
 
 def _read_limit(value: Any) -> int | str:
@@ -159,6 +189,55 @@ def _spelled_out(value: Any) -> tuple[CanaryStep, ...]:
     if weights != sorted(set(weights)):
         raise InvalidOptions("The weights of the steps must rise.")
     return steps
+
+
+def _read_waves(value: Any) -> tuple[Wave, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not 1 <= len(value) <= 100:
+        raise InvalidOptions("waves must be a list of 1 to 100 waves.")
+    return tuple(_read_wave(item) for item in value)
+
+
+def _read_wave(item: Any) -> Wave:
+    if not isinstance(item, dict) or (unknown := sorted(set(item) - _KEYS_OF_WAVE)):
+        known = ", ".join(sorted(_KEYS_OF_WAVE))
+        found = f", not {unknown[0]!r}" if isinstance(item, dict) else ""
+        raise InvalidOptions(f"A wave is an object with {known}{found}.")
+    labels = item.get("labels") or {}
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+        raise InvalidOptions('labels of a wave are an object of texts, such as {"ring": "early"}.')
+    pause = item.get("pause_seconds", 0)
+    if pause is not None:
+        pause = _read_number("pause_seconds", pause, 0, MAX_PAUSE_SECONDS)
+    expires_after, on_expiry = _read_expiry(item)
+    return Wave(
+        labels=labels,
+        error_threshold=_read_threshold(item, "error_threshold"),
+        success_threshold=_read_threshold(item, "success_threshold"),
+        pause_seconds=pause,
+        expires_after=None if pause is not None else expires_after,
+        on_expiry=on_expiry,
+    )
+
+
+_KEYS_OF_WAVE = {
+    "labels",
+    "error_threshold",
+    "success_threshold",
+    "pause_seconds",
+    "expires_after",
+    "on_expiry",
+}
+
+
+def _read_threshold(item: Mapping[str, Any], name: str) -> int | str:
+    value = item.get(name, 0)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,2}%|100%", value, re.ASCII):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000:
+        return value
+    raise InvalidOptions(f"{name} must be a number of targets, or a share such as '20%'.")
 
 
 def _read_step(item: Any) -> CanaryStep:

@@ -19,7 +19,14 @@ from updates.artifacts import store
 from updates.history import records
 from updates.models import HistoryEntry, Job, Release, Step
 from updates.releases import recording
-from updates.rollouts import journal, metrics, nodes, planning, strategy_options
+from updates.rollouts import (
+    journal,
+    metrics,
+    nodes,
+    partial_failures,
+    planning,
+    strategy_options,
+)
 from updates.rollouts.strategies import Action
 
 logger = logging.getLogger(__name__)
@@ -94,8 +101,11 @@ def fail_step(
     journal.end(step, Step.Status.FAILED, reason)
     if step.name in planning.HARMLESS or (step.is_way_back and step.name in planning.COURTESIES):
         return
-    if step.is_way_back:
+    is_repair = step.is_way_back and job.status != Status.ROLLING_BACK
+    if step.is_way_back and not is_repair:
         leave_target(job, step, reason=f"{where}: {reason}", is_node_lost=is_node_lost)
+    elif job.status != Status.ROLLING_BACK and partial_failures.tolerates(job, step):
+        partial_failures.set_aside(job, step, reason=f"{where}: {reason}")
     elif job.status != Status.ROLLING_BACK:
         # Also if it was paused meanwhile: a resume must not continue past a failed step.
         stop(job, reason=f"{where}: {reason}", now=now)
@@ -124,13 +134,20 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
 
 
 def succeed(job: Job, *, now: dt.datetime) -> None:
-    for step in job.steps.filter(name=Action.SWITCH).select_related("target"):
+    failed = partial_failures.names(job)
+    switches = job.steps.filter(name=Action.SWITCH).exclude(target_name__in=failed)
+    if failed and not switches:
+        stop(job, reason=partial_failures.summary(job), now=now)
+        return
+    job.error = partial_failures.summary(job)
+    for step in switches.select_related("target"):
         if step.target is not None:
             step.target.current_version = job.version
             step.target.save(update_fields=["current_version"])
     if job.kind == Job.Kind.ROLLBACK and job.previous_version != job.version:
         reason = f"{job.job_id} by {job.requested_by} went back to {job.version}."
         _quarantine(job, job.previous_version, reason=reason, now=now)
+    job.save(update_fields=["error"])
     _end(job, Status.SUCCEEDED, now=now)
 
 

@@ -19,6 +19,7 @@ from saga_project.shared.http_client.errors import (
     NoAnswer,
     TookTooLong,
     TooManyRedirects,
+    is_transient,
 )
 from saga_project.shared.http_client.urls import MAX_URL_LENGTH, address_of, check_url, masked
 
@@ -37,6 +38,7 @@ __all__ = [
     "address_of",
     "check_url",
     "download",
+    "is_transient",
     "masked",
     "request",
 ]

@@ -39,3 +39,14 @@ class DownloadFailed(errors.Unavailable):
     def __init__(self, message: str, *, answer_status: int) -> None:
         super().__init__(message)
         self.answer_status = answer_status
+
+
+#: Statuses by which a server says that the same call may succeed later.
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def is_transient(error: errors.SagaError) -> bool:
+    """Whether the same call may succeed a little later."""
+    if isinstance(error, DownloadFailed):
+        return error.answer_status in TRANSIENT_STATUSES
+    return isinstance(error, NoAnswer | AnswerBroken)

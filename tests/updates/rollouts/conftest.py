@@ -29,6 +29,7 @@ def folders(tmp_path: Path, settings: Settings) -> None:
     settings.SAGA_INSTALL_ROOT = tmp_path / "services"
     settings.SAGA_NODE_NAME = "local"
     settings.SAGA_BAKE_SECONDS = 0
+    settings.SAGA_RETRY_DELAY_SECONDS = 0
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import IO
 
 from django.conf import settings
 
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepFailed, TransientFailure, Work
 
 MAX_OUTPUT_BYTES = 4096
 POLL_SECONDS = 0.05
@@ -78,7 +78,7 @@ def run(
         said = _last_of(output, work, limit, is_masked=is_masked)
         if status is None:
             reason = f"{command[0]} did not end within {timeout_seconds:.0f} s."
-            raise StepFailed(with_output(reason, said))
+            raise TransientFailure(with_output(reason, said))
         if status:
             raise StepFailed(f"{command[0]} ended with status {status}: {said}")
         return said

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from saga_project.shared import http_client
 from saga_project.shared.errors import SagaError
 from updates.artifacts import files, signatures, store
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepFailed, TransientFailure, Work
 
 COMPRESSED_SUFFIXES = (".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2", ".tbz", ".zst", ".tzst")
 
@@ -36,7 +37,8 @@ def _headers(work: Work) -> dict[str, str]:
     try:
         return work.artifact_headers()
     except SagaError as exc:
-        raise StepFailed(f"The artifact's host could not be asked: {exc.message}") from exc
+        failure = TransientFailure if http_client.is_transient(exc) else StepFailed
+        raise failure(f"The artifact's host could not be asked: {exc.message}") from exc
 
 
 def _is_labelled(work: Work) -> bool:

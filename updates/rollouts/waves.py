@@ -1,0 +1,51 @@
+"""Pure: groups of targets that a rollout updates one after the other, and how many of each may fail.
+
+The words are those of hawkBit's rollout groups: a success and an error threshold for each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from updates.rollouts.strategy_options import Options, Wave
+
+#: Targets that no wave names come last, and none of them may fail.
+REST = Wave()
+
+
+def number(options: Options, wave: int) -> Wave:
+    """Return the wave with this number, which counts from one."""
+    return options.waves[wave - 1] if wave <= len(options.waves) else REST
+
+
+def group(labels: Mapping[str, Mapping[str, str]], options: Options) -> dict[int, Sequence[str]]:
+    """Return the targets of each wave by its number; a target belongs to the first that fits its labels.
+
+    Waves without a target are left out.
+    """
+    groups: dict[int, list[str]] = {}
+    for target, own in labels.items():
+        fitting = (
+            place
+            for place, wave in enumerate(options.waves, start=1)
+            if wave.labels.items() <= own.items()
+        )
+        groups.setdefault(next(fitting, len(options.waves) + 1), []).append(target)
+    return {place: groups[place] for place in sorted(groups)}
+
+
+def allowed_failures(wave: Wave, *, targets: int) -> int:
+    """Shares are rounded down."""
+    return math.floor(_count(wave.error_threshold, targets))
+
+
+def needed_successes(wave: Wave, *, targets: int) -> int:
+    """Shares are rounded up; a wave never needs more targets than it has."""
+    return min(targets, math.ceil(_count(wave.success_threshold, targets)))
+
+
+def _count(threshold: int | str, targets: int) -> float:
+    if isinstance(threshold, str):
+        return targets * int(threshold.removesuffix("%")) / 100
+    return threshold
