@@ -63,7 +63,7 @@ READS = [
     Call("GET /api/v1/subscriptions/{subscription_id}", 1),
     Call("GET /api/v1/updates/history", 2),
     Call("GET /api/v1/updates/history", 2, query="status=success&since=2020-01-01T00:00:00Z"),
-    Call("GET /api/v1/updates/history/{name}", 3),
+    Call("GET /api/v1/updates/history/{name}", 4),
     Call("GET /api/v1/updates/history/export/{format}", 2),
     Call("GET /api/v1/updates/history/{name}/export/{format}", 3),
     Call("GET /api/v1/updates/jobs", 3),

@@ -136,6 +136,12 @@ class ReleaseQuarantined(Conflict):
     error = "Release quarantined"
 
 
+class ChecksumMissing(Conflict):
+    """The policy asks for a digest of the artifact, and the release has none."""
+
+    error = "Checksum missing"
+
+
 class StatementExpired(Conflict):
     """The maker's signed statement about the release has ended."""
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from registry.models import Service
 from updates import operations
 from updates.releases import checks
-from updates.rollouts import nodes, recovery, runner, watching
+from updates.rollouts import measuring, nodes, recovery, runner, watching
 
 
 @shared_task(name="updates.run_job")
@@ -23,6 +23,11 @@ def run_job(job_pk: int) -> None:
 @shared_task(name="updates.watch")
 def watch(job_pk: int) -> None:
     watching.make_round(job_pk, node=settings.SAGA_NODE_NAME)
+
+
+@shared_task(name="updates.measure")
+def measure(job_pk: int) -> None:
+    measuring.make_round(job_pk)
 
 
 @shared_task(name="updates.check")

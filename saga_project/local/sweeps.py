@@ -24,7 +24,7 @@ from registry.background import monitor, work_slots
 from saga_project.local import queues, workers
 from saga_project.shared import errors, metrics
 from updates.models import Target
-from updates.rollouts import nodes, recovery, watching
+from updates.rollouts import measuring, nodes, recovery, watching
 from webhooks.outbound import worker
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ def duties() -> list[Duty]:
         Duty("registry.sweep", monitor.sweep, 1.0),
         Duty("updates.sweep_jobs", recovery.sweep, 2.0),
         Duty("updates.watch_jobs", watching.ring_due, 1.0),
+        Duty("updates.measure_jobs", measuring.ring_due, 1.0),
         Duty("registry.flush", monitor.flush_heartbeats, 5.0),
         Duty("webhooks.wake", worker.wake, 5.0),
         Duty("queues.bound", bound_queues, 10.0),

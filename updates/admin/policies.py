@@ -14,7 +14,7 @@ from saga_project.shared import versions
 from updates.admin.audited import AuditedAdmin
 from updates.models import Hold, Policy
 from updates.policies import preview
-from updates.rollouts import strategy_options
+from updates.rollouts import measuring, strategy_options
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -26,6 +26,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "allows_prereleases": "Such as 2.0.0-rc.1.",
             "minimum_age_seconds": "In seconds, by its source's own time; a release without one waits.",
             "strategy_options": 'Such as {"max_unavailable": 1}; {} for the strategy\'s own ways.',
+            "metrics": "Sampled while a deployment runs; a bad one rolls it back. See docs/deployments.md.",
+            "requires_checksum": "A release without a digest of its artifact is refused.",
             "requires_signature": "A release that none of the keys has signed is refused.",
         }
 
@@ -47,6 +49,14 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         if cleaned.get("version_scheme") == "regex" and not pattern:
             self.add_error("version_pattern", "The scheme regex needs a pattern with named groups.")
         return cleaned
+
+    def clean_metrics(self) -> Any:
+        metrics = self.cleaned_data["metrics"] or []
+        try:
+            measuring.read(metrics)
+        except measuring.InvalidMetrics as exc:
+            raise forms.ValidationError(str(exc)) from exc
+        return metrics
 
     def clean_strategy_options(self) -> Any:
         options = self.cleaned_data["strategy_options"] or {}
@@ -91,8 +101,8 @@ class PolicyAdmin(AuditedAdmin):
                 )
             },
         ),
-        ("How", {"fields": ("strategy", "strategy_options")}),
-        ("Signatures", {"fields": ("requires_signature", "signing_keys")}),
+        ("How", {"fields": ("strategy", "strategy_options", "metrics")}),
+        ("Proofs", {"fields": ("requires_checksum", "requires_signature", "signing_keys")}),
     )
 
     @display(

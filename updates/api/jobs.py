@@ -20,7 +20,7 @@ from updates import errors, operations
 from updates.api import long_poll
 from updates.models import Job, JobTally, Step
 from updates.models.jobs import JobQuerySet
-from updates.rollouts import transitions
+from updates.rollouts import measuring, transitions
 
 #: A job on its way back is still at work; its error says why it turned around.
 SHOWN_AS = {Job.Status.ROLLING_BACK: Job.Status.RUNNING}
@@ -33,6 +33,15 @@ class StepSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Step.Status.choices)
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    message = serializers.CharField()
+
+
+class MetricSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    is_good = serializers.BooleanField(
+        allow_null=True, help_text="Null: not sampled yet, or the last sample was inconclusive."
+    )
+    is_dry_run = serializers.BooleanField(help_text="Measured and shown; it decides nothing.")
     message = serializers.CharField()
 
 
@@ -67,6 +76,10 @@ class JobSerializer(serializers.Serializer[Any]):
         " previous version.",
     )
 
+    metrics = MetricSerializer(
+        many=True, required=False, help_text="Present where the policy has metrics."
+    )
+
 
 class JobListSerializer(serializers.Serializer[Any]):
     jobs = JobSerializer(many=True)
@@ -91,14 +104,32 @@ class VerbSerializer(serializers.Serializer[Any]):
 SHOWN = (
     *("job_id", "kind", "service__name", "version", "previous_version", "strategy", "status"),
     *("progress", "created_at", "started_at", "finished_at", "paused_seconds", "error"),
-    *("needs_attention", "attention", "failed_targets"),
+    *("needs_attention", "attention", "failed_targets", "metrics"),
 )
 
 
 def documents(jobs: QuerySet[Job]) -> list[dict[str, Any]]:
     found = list(jobs.select_related("service").only(*SHOWN))
     steps = _steps_of(found)
-    return [_document(job, steps[job.pk]) for job in found]
+    documents = [_document(job, steps[job.pk]) for job in found]
+    for job, document in zip(found, documents, strict=True):
+        if job.metrics:
+            document["metrics"] = _metrics_of(job)
+    return documents
+
+
+def _metrics_of(job: Job) -> list[dict[str, Any]]:
+    measured = {row.name: row for row in job.measurements.all()}
+    rows = [(metric, measured.get(metric.name)) for metric in measuring.read(job.metrics)]
+    return [
+        {
+            "name": metric.name,
+            "is_good": row.is_good if row else None,
+            "is_dry_run": metric.is_dry_run,
+            "message": row.message if row else "",
+        }
+        for metric, row in rows
+    ]
 
 
 def _steps_of(jobs: Sequence[Job]) -> dict[int, list[dict[str, Any]]]:

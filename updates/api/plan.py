@@ -36,6 +36,9 @@ class PlanSerializer(serializers.Serializer[Any]):
     action = serializers.ChoiceField(choices=["none", "wait", "approve", "deploy"])
     version = serializers.CharField(allow_null=True, help_text="The release that it is about.")
     reason = serializers.CharField()
+    verification = serializers.CharField(
+        help_text="What the policy demands of an artifact: a signature, a checksum, or neither."
+    )
     next_at = serializers.DateTimeField(
         allow_null=True, help_text="When time may change the answer; null where it will not."
     )
@@ -72,6 +75,7 @@ def _document(plan: preview.Plan) -> dict[str, Any]:
         "action": decision.action,
         "version": decision.version,
         "reason": decision.reason,
+        "verification": preview.verification(plan.policy),
         "next_at": api.zulu(decision.next_at),
         "releases": [_judgement(judgement) for judgement in decision.judgements],
     }

@@ -5,6 +5,7 @@ from updates.models.calendar import Freeze, MaintenanceWindow
 from updates.models.credential import Credential
 from updates.models.history import HistoryEntry, HistoryTally
 from updates.models.jobs import DeployedEnvironment, Job, JobTally, Step
+from updates.models.measurement import Measurement
 from updates.models.policy import Approval, Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
@@ -23,6 +24,7 @@ __all__ = [
     "Job",
     "JobTally",
     "MaintenanceWindow",
+    "Measurement",
     "Policy",
     "Release",
     "Source",

@@ -87,6 +87,10 @@ class Job(models.Model):
     )
     requested_by = models.CharField(max_length=255, blank=True)
 
+    metrics: models.JSONField[Any, Any] = models.JSONField(
+        default=list, blank=True, help_text="Those of the policy when it was asked for."
+    )
+
     moves: models.JSONField[Any, Any] = models.JSONField(
         default=list, help_text="The plan of its strategy; steps point into it."
     )

@@ -51,6 +51,15 @@ class Policy(models.Model):
     )
     strategy = models.CharField(max_length=10, choices=Strategy.choices, default=Strategy.ROLLING)
     strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    metrics: models.JSONField[Any, Any] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Such as [{"name": "errors", "url": "http://prometheus:9090", "query": "…",'
+        ' "maximum": 0.01}].',
+    )
+    requires_checksum = models.BooleanField(
+        default=False, help_text="A release without a digest of its artifact is refused."
+    )
     requires_second_person = models.BooleanField(
         default=False,
         help_text="What a person or a program asks for, another person must approve first.",

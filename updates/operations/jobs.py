@@ -71,8 +71,14 @@ def deploy(
             requested_by=by,
             selection=details.selection(),
             reason=details.reason,
+            metrics=_metrics_of_policy(service),
         )
         return _queue(job, leave)
+
+
+def _metrics_of_policy(service: Service) -> list[Any]:
+    policy = Policy.objects.filter(service=service).order_by("pk").first()
+    return list(policy.metrics) if policy else []
 
 
 def _options_of_policy(service: Service, strategy: str) -> Mapping[str, Any]:
@@ -328,6 +334,7 @@ _REQUEST = (
     "strategy_options",
     "selection",
     "reason",
+    "metrics",
     "artifact_url",
     "artifact_type",
     "checksum",

@@ -14,7 +14,7 @@ from registry.identity.accounts import Caller
 from registry.models import Service
 from saga_project.shared import api
 from updates import errors, event_constructors
-from updates.artifacts import signatures
+from updates.artifacts import signatures, store
 from updates.history import audit
 from updates.models import Job, Release
 from updates.policies import comparison, preview
@@ -66,6 +66,7 @@ def require(job: Job, leave: Leave, *, now: dt.datetime) -> None:
     """Raise what stops the job; an override that is used goes on record, in the caller's transaction."""
     overridden = _Overridden()
     _check_release(job, leave, now=now, overridden=overridden)
+    _check_checksum(job)
     _check_statement(job, leave, now=now, overridden=overridden)
     _check_second_person(job, leave, overridden=overridden)
     _check_calendar(job.service, leave, now=now, overridden=overridden)
@@ -77,7 +78,7 @@ def obstacle(job: Job, *, now: dt.datetime) -> str | None:
     """Return the gate that takes an override, None where the job needs none or none would help."""
     try:
         require(job, NO_LEAVE, now=now)
-    except errors.ReleaseWithdrawn:
+    except (errors.ReleaseWithdrawn, errors.ChecksumMissing):
         return None
     except (
         errors.ApprovalRequired,
@@ -105,6 +106,16 @@ def _check_release(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Ove
         )
     else:
         overridden.obstacles["quarantine"] = f"Release {release.version} is quarantined{why}"
+
+
+def _check_checksum(job: Job) -> None:
+    if job.kind != Job.Kind.DEPLOY or store.is_digest(job.checksum):
+        return
+    if comparison.policy_of(job.service).requires_checksum:
+        raise errors.ChecksumMissing(
+            f"The policy of '{job.service.name}' asks for a checksum, and release {job.version} has none:"
+            " send 'checksum' as sha256: and 64 hexadecimal digits."
+        )
 
 
 def _check_statement(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:

@@ -57,6 +57,8 @@ class Candidate:
     #: Why there is no artifact, where its source has files but none that can be chosen.
     artifact_problem: str = ""
     has_usable_checksum: bool = True
+    #: What the policy asks for and the release lacks: a checksum, a signature.
+    missing_proof: str = ""
     #: Why a target of the service cannot install it.
     target_problem: str = ""
     published_at: dt.datetime | None = None
@@ -171,6 +173,8 @@ def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) 
         return candidate.artifact_problem or "Its source names no artifact to install."
     if not candidate.has_usable_checksum:
         return "Its checksum is no digest, so the artifact cannot be verified."
+    if candidate.missing_proof:
+        return f"The policy asks for a {candidate.missing_proof}, and the release has none."
     if candidate.target_problem:
         return candidate.target_problem
     if situation.approvals.get(candidate.version) == "rejected":

@@ -36,7 +36,7 @@ class Plan:
 
 def plan(service: Service, *, now: dt.datetime) -> Plan:
     row = comparison.policy_of(service)
-    situation, rules = _situation(service, now=now), comparison.rules_of(service, row)
+    situation, rules = _situation(service, row, now=now), comparison.rules_of(service, row)
     decision = policies.decide(rules, situation, calendar_of(service), now=now)
     latest = policies.latest(situation.candidates, rules, current=situation.current)
     return Plan(service, row, situation.current, latest, decision)
@@ -72,14 +72,14 @@ def _freeze(row: Freeze) -> calendar.FreezePeriod:
     )
 
 
-def _situation(service: Service, *, now: dt.datetime) -> policies.Situation:
+def _situation(service: Service, policy: Policy, *, now: dt.datetime) -> policies.Situation:
     holds = list(Hold.objects.filter(service=service).filter(_is_in_force(now)))
     snoozes = [hold.expires_at for hold in holds if not hold.version and hold.expires_at]
     releases = list(Release.objects.filter(service=service).order_by("-recorded_at", "-pk"))
     live = Job.objects.filter(service=service).locking().order_by("-created_at").first()
     return policies.Situation(
         current=comparison.current_version(service),
-        candidates=_candidates(service, releases),
+        candidates=_candidates(service, releases, policy),
         live_job=live.job_id if live else None,
         snoozed_until=max(snoozes, default=None),
         skipped=_skips(holds),
@@ -88,14 +88,38 @@ def _situation(service: Service, *, now: dt.datetime) -> policies.Situation:
     )
 
 
-def _candidates(service: Service, releases: list[Release]) -> list[policies.Candidate]:
+def _candidates(
+    service: Service, releases: list[Release], policy: Policy
+) -> list[policies.Candidate]:
     """Return the releases, each with what keeps a target of the service from installing it."""
     rows = service.targets.filter(is_automatic=False, is_enabled=True).order_by("position", "name")
     targets = list(rows) or [Target(service=service, name="local")]
     return [
-        dataclasses.replace(comparison.candidate(row), target_problem=_target_problem(row, targets))
+        dataclasses.replace(
+            comparison.candidate(row),
+            target_problem=_target_problem(row, targets),
+            missing_proof=_missing_proof(row, policy),
+        )
         for row in releases
     ]
+
+
+def _missing_proof(row: Release, policy: Policy) -> str:
+    if policy.requires_checksum and not row.checksum:
+        return "checksum"
+    return "signature" if policy.requires_signature and not row.signature else ""
+
+
+def verification(policy: Policy) -> str:
+    """Return the sentence on what the policy demands of an artifact before it is installed."""
+    if policy.requires_signature:
+        return "The policy demands a signature by one of its keys."
+    if policy.requires_checksum:
+        return "The policy demands a checksum."
+    return (
+        "The policy demands neither a checksum nor a signature: an artifact without them is installed"
+        " unverified."
+    )
 
 
 def _target_problem(row: Release, targets: list[Target]) -> str:

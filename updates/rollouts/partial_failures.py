@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import F
 
 from updates.models import Job, Step, Watch
-from updates.rollouts import planning, strategy_options, waves
+from updates.rollouts import journal, planning, strategy_options, waves
 from updates.rollouts.strategies import Action
 
 #: Steps are numbered without gaps; while some are inserted, those that follow stand beyond this.
@@ -31,10 +31,8 @@ def set_aside(job: Job, step: Step, *, reason: str) -> None:
     job.failed_targets = [*job.failed_targets, failure]
     job.save(update_fields=["failed_targets"])
     Watch.objects.filter(job=job, target=step.target_id).delete()
-    left = job.steps.filter(status=Step.Status.PENDING, is_way_back=False, target_name=name)
-    left.update(
-        status=Step.Status.SKIPPED, message="The target failed; the wave goes on without it."
-    )
+    left = job.steps.filter(is_way_back=False, target_name=name)
+    journal.skip(left, message="The target failed; the wave goes on without it.")
     _insert_after(job, step, planning.lay_out_repair(job, step))
 
 

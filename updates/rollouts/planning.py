@@ -40,7 +40,7 @@ def lay_out(job: Job, targets: Sequence[Target]) -> list[Step]:
         groups = waves.group({target.name: target.labels for target in targets}, options)
     names = [target.name for target in targets]
     moves = strategies.plan(job.strategy, names, options, groups=groups)
-    if any(target.is_watched for target in targets):
+    if job.metrics or any(target.is_watched for target in targets):
         is_set = options.bake_seconds is not None
         seconds = options.bake_seconds if is_set else settings.SAGA_BAKE_SECONDS
         moves.append(Move(action=Action.BAKE, seconds=seconds))

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from updates.models import Step
-from updates.rollouts import planning
+from updates.rollouts import journal, planning
 from updates.rollouts.strategies import Action
 from updates.rollouts.strategy_options import Options
 
@@ -28,9 +28,9 @@ def note(step: Step, reason: str) -> int:
 def arm(step: Step, *, of: int) -> None:
     """Have the step run again, with the attempts so far in its message."""
     attempts = step.result[ATTEMPTS]
-    step.status, step.runs = Step.Status.PENDING, 0
-    step.message = f"Attempt {len(attempts)} of {of} failed: {attempts[-1]['reason']}"
-    step.save(update_fields=["status", "runs", "message", "result"])
+    message = f"Attempt {len(attempts)} of {of} failed: {attempts[-1]['reason']}"
+    journal.ask_again(step, message)
+    step.save(update_fields=["result"])
 
 
 def delay_seconds(options: Options, attempt: int) -> float:

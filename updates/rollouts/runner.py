@@ -19,6 +19,7 @@ from updates.rollouts import (
     downloads,
     journal,
     leases,
+    measuring,
     partial_failures,
     planning,
     retries,
@@ -70,8 +71,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
         leases.renew(lease)
         step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
         if step is None:
-            _finish(job)
-            return False
+            return _finish(job)
         if step.node and step.node != node:
             _hand_over(job)
             return False
@@ -96,11 +96,13 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
     return _do(task)
 
 
-def _finish(job: Job) -> None:
+def _finish(job: Job) -> bool:
+    """End the job; return whether it goes on instead, since no target took the new version."""
     if job.status == Status.ROLLING_BACK:
         transitions.end_way_back(job, now=timezone.now())
     else:
         transitions.succeed(job, now=timezone.now())
+    return job.status in Job.WORKED_ON
 
 
 def _has_to_wait(job: Job, step: Step) -> bool:
@@ -177,6 +179,7 @@ def _complete(task: steps.Task, outcome: Outcome) -> bool:
         message = retries.with_attempts(task.step, outcome.message)
         task.step.result = {**retries.kept(task.step), **outcome.result}
         watching.begin(task.step)
+        measuring.begin(job, task.step)
         journal.end(task.step, status, message)
         if sha256 := outcome.result.get("sha256"):
             job.artifact_sha256 = sha256

@@ -32,6 +32,7 @@ from updates.rollouts import (
     gates,
     journal,
     leases,
+    measuring,
     restarts,
     slots,
     strategies,
@@ -230,9 +231,12 @@ def _analyse(task: Task) -> Outcome:
         name=Action.SWITCH, status=Step.Status.SUCCEEDED, is_way_back=False
     ).select_related("target")
     targets = [step.target for step in switched if step.target and step.target.metric_query]
-    if task.job.is_promoted_fully or not targets:
+    if task.job.is_promoted_fully or not (targets or task.job.metrics):
         return Outcome(message="The wait is over.")
-    return Outcome(message=" ".join(_measure(task, target) for target in targets))
+    messages = [_measure(task, target) for target in targets]
+    if task.job.metrics:
+        messages.append(measuring.settle(task.job, wait=task.lease.wait))
+    return Outcome(message=" ".join(messages))
 
 
 def _bake(task: Task) -> Outcome:
@@ -240,6 +244,8 @@ def _bake(task: Task) -> Outcome:
     seconds = 0 if task.job.is_promoted_fully else task.step.wait_seconds or 0
     node = settings.SAGA_NODE_NAME
     message = watching.settle(task.job, node=node, seconds=seconds, wait=task.lease.wait)
+    if task.job.metrics and not task.job.is_promoted_fully:
+        message = f"{message} {measuring.settle(task.job, wait=task.lease.wait)}"
     return Outcome(message=message)
 
 

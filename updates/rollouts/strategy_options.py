@@ -31,7 +31,7 @@ class CanaryStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wave:
+class RolloutWave:
     """Targets that have all of the labels, updated together before the next wave begins.
 
     The thresholds are numbers of targets or shares of the wave. More failed targets than
@@ -57,7 +57,7 @@ class Options:
     bake_seconds: int | None = None
     failure_threshold: int = 3
     has_drain: bool = True
-    waves: tuple[Wave, ...] = ()
+    waves: tuple[RolloutWave, ...] = ()
     retries: int = 2
     retry_delay_seconds: int | None = None
 
@@ -191,7 +191,7 @@ def _spelled_out(value: Any) -> tuple[CanaryStep, ...]:
     return steps
 
 
-def _read_waves(value: Any) -> tuple[Wave, ...]:
+def _read_waves(value: Any) -> tuple[RolloutWave, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not 1 <= len(value) <= 100:
@@ -199,7 +199,7 @@ def _read_waves(value: Any) -> tuple[Wave, ...]:
     return tuple(_read_wave(item) for item in value)
 
 
-def _read_wave(item: Any) -> Wave:
+def _read_wave(item: Any) -> RolloutWave:
     if not isinstance(item, dict) or (unknown := sorted(set(item) - _KEYS_OF_WAVE)):
         known = ", ".join(sorted(_KEYS_OF_WAVE))
         found = f", not {unknown[0]!r}" if isinstance(item, dict) else ""
@@ -211,7 +211,7 @@ def _read_wave(item: Any) -> Wave:
     if pause is not None:
         pause = _read_number("pause_seconds", pause, 0, MAX_PAUSE_SECONDS)
     expires_after, on_expiry = _read_expiry(item)
-    return Wave(
+    return RolloutWave(
         labels=labels,
         error_threshold=_read_threshold(item, "error_threshold"),
         success_threshold=_read_threshold(item, "success_threshold"),

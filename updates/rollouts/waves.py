@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from updates.rollouts.strategy_options import Options, Wave
+from updates.rollouts.strategy_options import Options, RolloutWave
 
 #: Targets that no wave names come last, and none of them may fail.
-REST = Wave()
+REST = RolloutWave()
 
 
-def number(options: Options, wave: int) -> Wave:
+def number(options: Options, wave: int) -> RolloutWave:
     """Return the wave with this number, which counts from one."""
     return options.waves[wave - 1] if wave <= len(options.waves) else REST
 
@@ -35,12 +35,12 @@ def group(labels: Mapping[str, Mapping[str, str]], options: Options) -> dict[int
     return {place: groups[place] for place in sorted(groups)}
 
 
-def allowed_failures(wave: Wave, *, targets: int) -> int:
+def allowed_failures(wave: RolloutWave, *, targets: int) -> int:
     """Shares are rounded down."""
     return math.floor(_count(wave.error_threshold, targets))
 
 
-def needed_successes(wave: Wave, *, targets: int) -> int:
+def needed_successes(wave: RolloutWave, *, targets: int) -> int:
     """Shares are rounded up; a wave never needs more targets than it has."""
     return min(targets, math.ceil(_count(wave.success_threshold, targets)))
 

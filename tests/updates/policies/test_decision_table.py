@@ -19,7 +19,7 @@ from rest_framework.test import APIClient
 from registry.models import Service
 from tests import factories
 from tests.factories import NOW
-from updates import operations
+from updates import errors, operations
 from updates.models import Approval, Freeze, HistoryEntry, Hold, Job, MaintenanceWindow, Release
 
 pytestmark = pytest.mark.django_db
@@ -239,3 +239,37 @@ def test_a_service_without_a_policy_is_manual(api: APIClient) -> None:
 )
 def test_a_plan_needs_a_service(api: APIClient, query: str, status: int) -> None:
     assert api.get(f"/api/v1/updates/plan{query}").status_code == status
+
+
+@pytest.mark.parametrize("demand", ["checksum", "signature"])
+def test_a_release_without_what_the_policy_demands_is_not_eligible(
+    api: APIClient, demand: str
+) -> None:
+    release = factories.ReleaseFactory.create(checksum="", signature="")
+    factories.PolicyFactory.create(service=release.service, **{f"requires_{demand}": True})
+
+    plan = api.get("/api/v1/updates/plan", {"service": release.service.name}).json()
+
+    assert plan["releases"][0]["is_eligible"] is False
+    assert f"asks for a {demand}" in plan["releases"][0]["reason"]
+    assert plan["verification"].startswith(f"The policy demands a {demand}")
+
+
+def test_a_policy_that_demands_nothing_says_so_in_the_plan(api: APIClient) -> None:
+    release = factories.ReleaseFactory.create()
+
+    plan = api.get("/api/v1/updates/plan", {"service": release.service.name}).json()
+
+    assert "neither a checksum nor a signature" in plan["verification"]
+
+
+def test_a_deployment_without_the_demanded_checksum_is_refused() -> None:
+    release = factories.ReleaseFactory.create(checksum="")
+    factories.PolicyFactory.create(service=release.service, requires_checksum=True)
+    announcement = operations.Announcement(version=release.version)
+
+    with pytest.raises(errors.ChecksumMissing, match="sha256"):
+        operations.deploy(release.service, announcement, by="anna")
+
+    Release.objects.update(checksum=f"sha256:{64 * '0'}")
+    assert operations.deploy(release.service, announcement, by="anna").status == "queued"

@@ -19,7 +19,7 @@ from updates import errors, operations
 from updates.models import Job, Target
 from updates.rollouts import strategies, strategy_options, waves
 from updates.rollouts.strategies import Action
-from updates.rollouts.strategy_options import Options, Wave
+from updates.rollouts.strategy_options import Options, RolloutWave
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_waves_never_take_more_out_of_service_than_promised(
     rings: list[str], limit: int | str, where: float
 ) -> None:
     options = Options(
-        max_unavailable=limit, waves=tuple(Wave(labels={"ring": ring}) for ring in "abc")
+        max_unavailable=limit, waves=tuple(RolloutWave(labels={"ring": ring}) for ring in "abc")
     )
     targets = names(len(rings))
     labels = {name: {"ring": ring} for name, ring in zip(targets, rings, strict=True)}

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('updates', '0026_let_pauses_expire'),
+        ('updates', '0027_add_package_sources'),
     ]
 
     operations = [
