@@ -18,6 +18,15 @@ class Environment:
     sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegistryLogin:
+    """What an engine of containers logs in to a registry with."""
+
+    host: str
+    username: str
+    password: str = field(repr=False)
+
+
 class StepFailed(Exception):
     """The step failed; the text says what was wrong."""
 
@@ -40,7 +49,8 @@ class Work:
 
     ``previous`` is the release to go back to, None if there was none.
 
-    ``artifact_headers`` returns what the artifact's host wants to see, and may raise a SagaError.
+    ``artifact_headers`` and ``registry_login`` return what the artifact's host wants to see, and may raise a
+    SagaError.
     ``checkpoint`` raises Interrupted where the step must end at once, and is cheap;
     ``report`` takes the share that is done in percent and a word on it.
     """
@@ -65,6 +75,7 @@ class Work:
     environment: Environment = field(default_factory=Environment)
     is_way_back: bool = False
     artifact_headers: Callable[[], dict[str, str]] = dict
+    registry_login: Callable[[], RegistryLogin | None] = lambda: None
     checkpoint: Callable[[], None] = lambda: None
     report: Callable[[int, str], None] = lambda _percent, _message: None
 

@@ -16,6 +16,7 @@ from updates import errors
 from updates.models import Credential, Source
 from updates.releases import sources
 from updates.releases.sources import exchange, oci, registry_tokens
+from updates.step_context import RegistryLogin
 
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", re.ASCII)
 _RESERVED_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
@@ -41,6 +42,36 @@ def find(url: str, *, service: Service) -> Credential | None:
     """Return the credential of the URL's host; one of the service's own comes first."""
     rows = Credential.objects.filter(Q(service=service) | Q(service=None), host=host_of(url))
     return rows.order_by(F("service").asc(nulls_last=True)).first()
+
+
+def login_for(reference: str, *, service: Service) -> RegistryLogin | None:
+    """Return the login of an image's registry: a credential with a user name, or the service's source.
+
+    Raises SecretUnreadable. None leaves it to what the engine knows by itself.
+    """
+    host = registry_of(reference)
+    rows = Credential.objects.filter(
+        Q(service=service) | Q(service=None), host=host, kind__in=_WITH_USER
+    )
+    credential = rows.order_by(F("service").asc(nulls_last=True)).first()
+    if credential is not None:
+        return RegistryLogin(host=host, username=credential.username, password=credential.secret)
+    source = Source.objects.filter(service=service, kind=Source.Kind.OCI).exclude(sealed_token="")
+    row = source.first()
+    if row is None or host_of(_url_of(row)) != host_of(f"https://{host}"):
+        return None
+    username, colon, password = crypto.decrypt(row.sealed_token).partition(":")
+    return RegistryLogin(host=host, username=username, password=password) if colon else None
+
+
+_WITH_USER = (Credential.Kind.BASIC, Credential.Kind.REGISTRY)
+
+
+def registry_of(reference: str) -> str:
+    """Return the registry of an image as engines read it: the first part, where it looks like a host."""
+    first, slash, _ = reference.removeprefix("docker://").partition("/")
+    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    return first.lower() if is_host else "docker.io"
 
 
 def _refuse_to_tell(credential: Credential, url: str) -> None:

@@ -131,6 +131,7 @@ def _work(task: Task, target: Target) -> Work:
         root=places.install_root(target, job.service.name),
         environment=environments.of_step(job, target, restored=started),
         artifact_headers=partial(credentials.headers_for, job.artifact_url, service=job.service),
+        registry_login=partial(credentials.login_for, job.artifact_url, service=job.service),
         checkpoint=partial(_checkpoint, task, deadline_seconds, time.monotonic()),
         report=_Reporter(task),
     )

@@ -59,9 +59,16 @@ def main(words):
     state = load()
     open(LOG, "a").write(json.dumps(words) + "\n")
     verb = words.pop(0)
-    if verb == "pull":
+    if verb == "login":
+        logins = os.path.join(os.environ["DOCKER_CONFIG"], "logins")
+        open(logins, "w").write(words[-1] + " " + words[1] + " " + sys.stdin.read())
+    elif verb == "pull":
         if "missing" in words[0]:
             fail("manifest unknown")
+        logins = os.path.join(os.environ.get("DOCKER_CONFIG", "/nowhere"), "logins")
+        if "private" in words[0]:
+            if not os.path.exists(logins) or open(logins).read() != "registry.example ci pa55":
+                fail("pull access denied: unauthorized")
     elif verb == "run":
         run(words, state)
     elif verb == "ps":

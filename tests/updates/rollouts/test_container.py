@@ -16,13 +16,14 @@ from pytest_django import Settings
 
 from registry.models import Service
 from registry.operations import ensure_service
+from saga_project.shared import crypto
 from tests.updates.rollouts import fake_engine
 from tests.updates.rollouts.conftest import run
 from updates import errors, operations
 from updates.artifacts.installers import container
-from updates.models import Job, Target
+from updates.models import Credential, Job, Target
 from updates.policies import preview
-from updates.releases import recording
+from updates.releases import credentials, recording
 from updates.rollouts import environments
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -203,3 +204,38 @@ def test_options_that_no_engine_would_take_are_refused(
     fault = container.fault(options)
 
     assert (fault is None) if why is None else (why in str(fault))
+
+
+PRIVATE = "registry.example/private/shop:1.0.0"
+
+
+def test_a_private_image_is_pulled_with_the_credential_of_its_registry(
+    engine: Engine, target: Target
+) -> None:
+    without = deploy(target.service, "1.0.0", PRIVATE)
+    Credential.objects.create(
+        host="registry.example",
+        kind=Credential.Kind.REGISTRY,
+        username="ci",
+        sealed_secret=crypto.encrypt("pa55"),
+    )
+
+    job = run(operations.retry(without.job_id, by="anna"))
+
+    assert without.status == Job.Status.FAILED
+    assert job.status == Job.Status.SUCCEEDED, job.error
+    assert engine.calls("login") == [["--username", "ci", "--password-stdin", "registry.example"]]
+    assert "pa55" not in str([list(job.steps.values("message", "result")), engine.calls("pull")])
+
+
+@pytest.mark.parametrize(
+    ("reference", "host"),
+    [
+        ("ghcr.io/acme/shop:1", "ghcr.io"),
+        ("localhost:5000/shop", "localhost:5000"),
+        ("acme/shop:1", "docker.io"),
+        ("nginx", "docker.io"),
+    ],
+)
+def test_the_registry_of_an_image_is_read_as_engines_do(reference: str, host: str) -> None:
+    assert credentials.registry_of(reference) == host

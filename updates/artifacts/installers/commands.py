@@ -5,6 +5,7 @@ A command gets no variable of Saga's own process: it would hold the keys and the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -53,8 +54,11 @@ def run(
     extra: Mapping[str, str] | None = None,
     limit: int = MAX_OUTPUT_BYTES,
     is_masked: bool = True,
+    secret_input: str = "",
 ) -> str:
     """Run a command in the install root and return the end of its output; raises StepFailed.
+
+    ``secret_input`` is what it reads on its standard input, and is masked in its output.
 
     It gets a session of its own: what it leaves in the background outlives the worker. Its output goes
     to a file, since a service that keeps a pipe open would look like a command that does not end.
@@ -65,7 +69,7 @@ def run(
             work.root.mkdir(parents=True, exist_ok=True)
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if secret_input else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=work.root,
@@ -74,8 +78,10 @@ def run(
             )
         except OSError as exc:
             raise StepFailed(f"{command[0]} could not be started: {exc.strerror}.") from exc
+        _give(process, secret_input)
         status = _wait(process, work, timeout_seconds)
         said = _last_of(output, work, limit, is_masked=is_masked)
+        said = said.replace(secret_input, MASK) if secret_input else said
         if status is None:
             reason = f"{command[0]} did not end within {timeout_seconds:.0f} s."
             raise TransientFailure(with_output(reason, said))
@@ -129,6 +135,13 @@ def instance_of(work: Work) -> str:
 
 def release_dir(work: Work) -> Path:
     return work.root / "releases" / (work.wanted_version or work.version)
+
+
+def _give(process: subprocess.Popen[bytes], text: str) -> None:
+    """Write what the command reads; one that ended before it read is judged by its status."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(text.encode())
 
 
 def _wait(process: subprocess.Popen[bytes], work: Work, timeout_seconds: float) -> int | None:

@@ -8,13 +8,15 @@ label: a step may run twice.
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
+from saga_project.shared.errors import SagaError
 from updates.artifacts.installers import commands
 from updates.models import Release
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, RegistryLogin, StepFailed, Work
 
 ENGINES = ("docker", "podman")
 RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
@@ -63,8 +65,35 @@ def fetch(work: Work) -> Outcome:
     if work.is_signature_required:
         raise StepFailed("The policy asks for a signature, and there is none for images.")
     reference = _reference(work.artifact_url, work.checksum)
-    _call(work, "pull", reference, seconds=work.deadline_seconds)
-    return Outcome(message=f"Pulled {reference}.")
+    login = _login_of(work)
+    if login is None:
+        _call(work, "pull", reference, seconds=work.deadline_seconds)
+        return Outcome(message=f"Pulled {reference}.")
+    with tempfile.TemporaryDirectory(prefix="saga-login-") as folder:
+        # Here the engine keeps the password, or the token it was traded for, until the pull is over.
+        places = {"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
+        words = ["login", "--username", login.username, "--password-stdin", login.host]
+        commands.run(
+            work,
+            [_engine(work), *words],
+            timeout_seconds=CALL_SECONDS,
+            extra=places,
+            secret_input=login.password,
+        )
+        commands.run(
+            work,
+            [_engine(work), "pull", reference],
+            timeout_seconds=work.deadline_seconds,
+            extra=places,
+        )
+    return Outcome(message=f"Pulled {reference}, logged in to {login.host} as {login.username}.")
+
+
+def _login_of(work: Work) -> RegistryLogin | None:
+    try:
+        return work.registry_login()
+    except SagaError as exc:
+        raise StepFailed(f"The registry's credential cannot be used: {exc.message}") from exc
 
 
 def back_up(work: Work) -> Outcome:
