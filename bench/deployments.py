@@ -54,7 +54,7 @@ def main() -> None:
         port = stage.free_port()
         stack.enter_context(stage.saga_running(folder, port))
         artifacts = stack.enter_context(stage.serving(folder / "releases"))
-        stage.publish(folder / "releases", "1.0.0", is_broken=False)
+        stage.publish(folder / "releases", "1.0.0")
         is_well = run(f"http://127.0.0.1:{port}/api/v1", artifacts, arguments.number)
     sys.exit(0 if is_well else 1)
 

@@ -1,12 +1,14 @@
-"""The service that the demo deploys: registers, beats, answers; each release holds a copy of this file.
+"""The service that the demo deploys: registers, sends heartbeats, answers; each release holds a copy of it.
 
-Started by ``runner.py`` from the release that is current. Standard library only, as strangers write it.
+``runner.py`` starts it from the release that is current, and hands it the socket that it listens on. A file
+called ``sick`` beside it makes it say that it is critical. Standard library only, as strangers write it.
 """
 
 from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 import threading
 import urllib.request
@@ -14,15 +16,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-RELEASE = json.loads((Path(__file__).parent / "release.json").read_text())
+HERE = Path(__file__).resolve().parent
+RELEASE = json.loads((HERE / "release.json").read_text())
 HEARTBEAT_SECONDS = 1.0
+
+
+def is_sick() -> bool:
+    return (HERE / "sick").exists()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        is_fit = not RELEASE["is_broken"]
-        body = json.dumps({"version": RELEASE["version"], "is_fit": is_fit}).encode()
-        self.send_response(200 if is_fit else 500)
+        is_bad = self.path == "/health" and is_sick()
+        body = json.dumps({"version": RELEASE["version"]}).encode()
+        self.send_response(500 if is_bad else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -51,9 +58,10 @@ def keep_registered(
         "version": RELEASE["version"],
         "ttl": 30,
     }
-    beat = {"instance_id": instance, "status": "passing", "version": RELEASE["version"]}
     is_registered = False
     while not is_over.is_set():
+        status = "critical" if is_sick() else "passing"
+        beat = {"instance_id": instance, "status": status, "version": RELEASE["version"]}
         try:
             if is_registered:
                 call_saga(f"{saga}/services/{name}/heartbeat", beat)
@@ -65,13 +73,17 @@ def keep_registered(
         is_over.wait(HEARTBEAT_SECONDS)
 
 
-def main(saga: str, name: str, instance: str, port: int) -> None:
+def main(saga: str, name: str, instance: str, listener: int) -> None:
     is_over = threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket.socket(fileno=listener)
+    port = server.socket.getsockname()[1]
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     url = f"http://127.0.0.1:{port}"
     beating = threading.Thread(target=keep_registered, args=(saga, name, instance, url, is_over))
     beating.start()
+    print("ready", flush=True)
     server.serve_forever(poll_interval=0.05)
     is_over.set()
     server.server_close()  # waits for the calls under way

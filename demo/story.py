@@ -1,4 +1,4 @@
-"""The story: a service on three machines, a canary, a broken release, a rollback, and its client."""
+"""The story: a service in two slots, canaries, a blue-green switch, a fast rollback, and its client."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ from demo.client import Client
 from demo.runner import Runner
 
 NAME = "shop"
-INSTANCES = 3
+SLOTS = {"blue": (1, 2), "green": (3, 4)}
+#: Watch for a few seconds at the end of each deployment.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "rolling": {"bake_seconds": 2},
+    "canary": {"bake_seconds": 2, "steps": [{"weight": 34, "pause_seconds": 5}]},
+    "blue-green": {"bake_seconds": 2, "scale_down_delay_seconds": 3},
+}
+#: It would wait for ten minutes: what is sick in it must not.
+LONG_CANARY = {"bake_seconds": 2, "steps": [{"weight": 34, "pause_seconds": 600}]}
 LIVE = ("queued", "running", "paused")
 COLOURS = {"head": "\033[1m", "good": "\033[32m", "bad": "\033[31m", "dim": "\033[2m", "plain": ""}
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
-INTRODUCTION = f"""\
-A shop runs on {INSTANCES} machines (here: three processes with a folder each). It registers with Saga and
-sends a heartbeat every second. A customer asks Saga where the shop is and calls it, some 40 times a
-second, and never tries twice. Now come a good release, a broken one, and a way back; the customer
-should not notice. What Saga writes into its journal is shown as it happens."""
+INTRODUCTION = """\
+A shop runs on two machines; two more stand by (here: processes with a folder each). Each registers with Saga
+and sends a heartbeat every second. A customer asks Saga where the shop is and calls it, some 40 times a
+second, and never tries twice. Now come a good release, one that gets sick, a switch to the other two
+machines, and a fast rollback; the customer should not notice. What Saga writes into its journal is shown as
+it happens."""
 
 
 def say(kind: str, text: str) -> None:
@@ -57,8 +66,8 @@ class Story:
         say("plain", INTRODUCTION)
         chapter("1. A Saga of its own starts")
         self.set_up()
-        for version, is_broken in (("1.0.0", False), ("2.0.0", False), ("3.0.0", True)):
-            stage.publish(self._releases, version, is_broken=is_broken)
+        for major in range(1, 6):
+            stage.publish(self._releases, f"{major}.0.0")
         say(
             "dim",
             f"It answers on http://127.0.0.1:{self._port}; releases are at {self._artifacts}.",
@@ -67,34 +76,46 @@ class Story:
         client = Client(self._saga, NAME)
         client.start()
         try:
-            ends = [self._canary(client), self._bad_release(client), self._roll_back(client)]
+            ends = [
+                self._canary(client),
+                self._sick_canary(client),
+                self._blue_green(client),
+                self._roll_back(client),
+            ]
         finally:
             client.stop()
         return conclude(client, all(ends))
 
     def _add_targets(self) -> None:
         """Targets are set up by people in the admin; the demo writes the same rows."""
-        targets = [self._start_machine(number) for number in range(1, INSTANCES + 1)]
+        targets = [
+            self._start_machine(number, slot)
+            for slot, numbers in SLOTS.items()
+            for number in numbers
+        ]
         command = [sys.executable, "-m", "demo.setup", NAME, json.dumps(targets)]
         subprocess.run(command, check=True, env=stage.environment(self._folder, self._port))
 
-    def _start_machine(self, number: int) -> dict[str, Any]:
-        root = self._folder / "machines" / str(number)
+    def _root(self, number: int) -> Path:
+        return self._folder / "machines" / str(number)
+
+    def _start_machine(self, number: int, slot: str) -> dict[str, Any]:
+        root = self._root(number)
         root.mkdir(parents=True)
-        port = stage.free_port()
-        runner = Runner(root, [self._saga, NAME, f"shop-{number}", str(port)], 0)
+        runner = Runner(root, [self._saga, NAME, f"shop-{number}"], 0)
         runner.start()
         self._stack.callback(runner.stop)
         return {
             "name": f"machine-{number}",
             "position": number,
+            "slot": slot,
             "install_root": str(root),
             "instance_id": f"shop-{number}",
             "restart": "http",
             "restart_with": runner.restart_url,
-            "health_url": f"http://127.0.0.1:{port}/",
-            "health_successes": 3,
-            "healthy_deadline_seconds": 8,
+            "health_url": f"{runner.url}/health",
+            "health_successes": 2,
+            "healthy_deadline_seconds": 60,
             "is_registry_gate": True,
         }
 
@@ -119,22 +140,55 @@ class Story:
         say("good", f"=> {job['status']}: {self._running()}; {calls(client)}")
         return bool(job["status"] == "succeeded")
 
-    def _bad_release(self, client: Client) -> bool:
-        chapter("4. Version 3.0.0 is broken: it starts, but answers every call with an error")
-        say("dim", "Its machine is out of the lookups until it is healthy, so nobody calls it.")
-        job = self.wait(self.deploy("3.0.0", strategy="rolling"))
-        say("good", f"=> {job['status']}, by itself: {job['error']}")
-        say("good", f"=> {self._running()}; {calls(client)}")
-        return bool(job["status"] == "rolled_back")
+    def _sick_canary(self, client: Client) -> bool:
+        chapter(
+            "4. Version 3.0.0 is a canary, too. It would wait for ten minutes, and gets sick meanwhile"
+        )
+        first = SLOTS["blue"][0]
+        pause = {"is_begun": False}
 
-    def _roll_back(self, client: Client) -> bool:
-        chapter("5. Somebody wants 1.0.0 back after all: it is still on disk, nothing is fetched")
-        answer = stage.call("POST", f"{self._saga}/webhooks/rollback", {"service_name": NAME})
-        job = self.wait(answer["job_id"])
+        def look(job: dict[str, Any]) -> None:
+            if job["status"] == "paused" and not pause["is_begun"]:
+                pause["is_begun"] = True
+                say(
+                    "dim",
+                    f"   machine-{first}   now says that it is critical; it is called no more.",
+                )
+                (self._root(first) / "current" / "sick").touch()
+
+        job = self.wait(self.deploy("3.0.0", strategy="canary", options=LONG_CANARY), on_look=look)
+        say("good", f"=> {job['status']} while it waited: {job['error']}")
+        say("good", f"=> {self._running()}; {calls(client)}")
+        return bool(job["status"] == "rolled_back" and pause["is_begun"])
+
+    def _blue_green(self, client: Client) -> bool:
+        chapter(
+            "5. Version 4.0.0 goes to the two machines that stand by, then all calls move at once"
+        )
+        job = self.wait(self.deploy("4.0.0", strategy="blue-green"))
         say("good", f"=> {job['status']}: {self._running()}; {calls(client)}")
         return bool(job["status"] == "succeeded")
 
-    def deploy(self, version: str, *, strategy: str) -> str:
+    def _roll_back(self, client: Client) -> bool:
+        chapter(
+            "6. Version 5.0.0 is rolled out, and taken back fast: both machines at once, from their disks"
+        )
+        job = self.wait(self.deploy("5.0.0", strategy="rolling"))
+        began_at = time.monotonic()
+        body = {"service_name": NAME, "fast": True}
+        answer = stage.call("POST", f"{self._saga}/webhooks/rollback", body)
+        while not all(self._is_current(number, "4.0.0") for number in SLOTS["green"]):
+            time.sleep(0.005)
+        seconds = time.monotonic() - began_at
+        back = self.wait(answer["job_id"])
+        say("good", f"=> 4.0.0 was current on both {seconds:.1f} s after the request.")
+        say("good", f"=> {back['status']}: {self._running()}; {calls(client)}")
+        return bool(job["status"] == back["status"] == "succeeded")
+
+    def _is_current(self, number: int, version: str) -> bool:
+        return (self._root(number) / "current").readlink().name == version
+
+    def deploy(self, version: str, *, strategy: str, options: dict[str, Any] | None = None) -> str:
         name = f"shop-{version}.tar.gz"
         body = {
             "service_name": NAME,
@@ -142,6 +196,7 @@ class Story:
             "artifact_url": f"{self._artifacts}/{name}",
             "checksum": stage.checksum(self._releases / name),
             "strategy": strategy,
+            "strategy_options": options or OPTIONS[strategy],
         }
         return str(stage.call("POST", f"{self._saga}/webhooks/deploy", body)["job_id"])
 
@@ -149,7 +204,11 @@ class Story:
         return stage.call("GET", f"{self._saga}/updates/jobs/{job_id}")
 
     def wait(
-        self, job_id: str, *, on_step: Callable[[dict[str, Any]], None] = lambda _step: None
+        self,
+        job_id: str,
+        *,
+        on_step: Callable[[dict[str, Any]], None] = lambda _step: None,
+        on_look: Callable[[dict[str, Any]], None] = lambda _job: None,
     ) -> dict[str, Any]:
         """Follow the job's journal and tell each step once."""
         say("dim", f"{job_id}:")
@@ -157,6 +216,7 @@ class Story:
         ends_at = time.monotonic() + stage.PATIENCE_SECONDS
         while time.monotonic() < ends_at:
             job = self.job(job_id)
+            on_look(job)
             for number, step in enumerate(job["steps"]):
                 if number not in told and step["status"] in ("succeeded", "failed"):
                     told.add(number)

@@ -42,12 +42,12 @@ class Bench(story.Story):
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         super().__init__(folder, stack)
         self.set_up()
-        stage.publish(self._releases, "0", is_broken=False)
+        stage.publish(self._releases, "0")
         self.wait(self.deploy("0", strategy="rolling"))
 
     def deploy_and_kill(self, number: int) -> float:
         version = f"1.{number}"
-        stage.publish(self._releases, version, is_broken=False)
+        stage.publish(self._releases, version)
         job_id = self.deploy(version, strategy="rolling")
         time.sleep(random.uniform(0.5, 6))  # noqa: S311
         worker = the_worker()
