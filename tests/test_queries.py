@@ -86,7 +86,7 @@ WRITES = [
     ),
     Call(
         "PUT /api/v1/registry/register",
-        15,
+        16,
         body={"slug": "slug-0", "name": "x", "version": "2", "base_url": URL},
     ),
     Call("DELETE /api/v1/services/{name}", 10, query="instance_id=default"),

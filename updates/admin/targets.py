@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 from saga_project.shared import crypto
 from updates.artifacts.installers import container, hooks, script, systemd
 from updates.models import Target
-from updates.rollouts import environments
+from updates.rollouts import environments, target_instances
 
 _OPTIONS = {
     Target.Installer.CONTAINER: container.fault,
@@ -83,6 +83,12 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("installer_options", fault)
         return cleaned
 
+    def clean_instances(self) -> list[Any]:
+        values = self.cleaned_data["instances"] or []
+        if fault := target_instances.fault(values):
+            raise forms.ValidationError(fault)
+        return list(values)
+
     def clean_hooks(self) -> dict[str, Any]:
         values = self.cleaned_data["hooks"] or {}
         if fault := hooks.fault(values):
@@ -126,6 +132,7 @@ class TargetAdmin(ModelAdmin):
             {
                 "fields": [
                     "installer",
+                    "instances",
                     "install_root",
                     "keep_releases",
                     "installer_options",

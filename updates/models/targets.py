@@ -45,6 +45,21 @@ class Target(models.Model):
     is_automatic = models.BooleanField(
         default=False, editable=False, help_text="Made by Saga; ignored once there are others."
     )
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="children",
+        help_text="The target that lists it as one of its instances.",
+    )
+    instances: models.JSONField[Any, Any] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Several of them: [{"id": "shop-1", "port": 8001, "node": "web1"}]; {instance} and {port}'
+        " stand for them in folders, URLs, options, hooks and variables.",
+    )
     is_enabled = models.BooleanField(default=True)
     labels: models.JSONField[Any, Any] = models.JSONField(
         default=dict,

@@ -18,7 +18,14 @@ from updates.models import Job, Policy, Release, Step, Target
 from updates.operations import rollback_targets, selections
 from updates.policies import change_freeze
 from updates.releases import recording
-from updates.rollouts import planning, slots, strategies, strategy_options, transitions
+from updates.rollouts import (
+    planning,
+    slots,
+    strategies,
+    strategy_options,
+    target_instances,
+    transitions,
+)
 
 Status = Job.Status
 
@@ -52,8 +59,9 @@ def deploy(
     JobInProgress, ReleaseDiffers, and what the gates raise that ``leave`` does not open.
     """
     recording.judge(announcement)
+    policy = Policy.objects.filter(service=service).order_by("pk").first() or Policy()
     if options is None:
-        options = _options_of_policy(service, strategy)
+        options = policy.strategy_options if policy.strategy == strategy else {}
     _check_strategy(strategy, options)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         release = _release_of(service, announcement)
@@ -71,19 +79,9 @@ def deploy(
             requested_by=by,
             selection=details.selection(),
             reason=details.reason,
-            metrics=_metrics_of_policy(service),
+            metrics=policy.metrics,
         )
         return _queue(job, leave)
-
-
-def _metrics_of_policy(service: Service) -> list[Any]:
-    policy = Policy.objects.filter(service=service).order_by("pk").first()
-    return list(policy.metrics) if policy else []
-
-
-def _options_of_policy(service: Service, strategy: str) -> Mapping[str, Any]:
-    policy = Policy.objects.filter(service=service, strategy=strategy).order_by("pk").first()
-    return dict(policy.strategy_options) if policy else {}
 
 
 def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
@@ -251,8 +249,9 @@ def _targets(job: Job) -> list[Target]:
 
 def _enabled(service: Service) -> list[Target]:
     """Return the enabled targets in their order; a service without any gets one of its own."""
-    targets = list(service.targets.filter(is_automatic=False).order_by("position", "name"))
-    enabled = [target for target in targets if target.is_enabled]
+    own = service.targets.filter(is_automatic=False, parent=None)
+    targets = list(own.select_related("service").order_by("position", "name"))
+    enabled = target_instances.expand([target for target in targets if target.is_enabled])
     if targets and not enabled:
         raise errors.NoTarget(f"All targets of '{service.name}' are disabled.")
     if enabled:

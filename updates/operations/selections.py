@@ -41,7 +41,9 @@ def narrow(
 ) -> list[Target]:
     """Return the selected targets in their order; raises InvalidSelection where that is none."""
     names, labels = selection["targets"], selection["labels"]
-    known = {target.name for target in targets}
+    # The name of a target that lists instances stands for all of them.
+    parents = {target.name: target.parent.name if target.parent else "" for target in targets}
+    known = {*parents, *parents.values()} - {""}
     unknown = sorted(set(names) - known)
     if unknown:
         raise errors.InvalidSelection(
@@ -49,7 +51,8 @@ def narrow(
             f" {', '.join(sorted(known))}.",
             field="targets",
         )
-    named = [target for target in targets if target.name in (names or known)]
+    wanted = set(names or known)
+    named = [target for target in targets if {target.name, parents[target.name]} & wanted]
     selected = [target for target in named if labels.items() <= target.labels.items()]
     if not selected:
         raise errors.InvalidSelection(

@@ -92,7 +92,9 @@ def _candidates(
     service: Service, releases: list[Release], policy: Policy
 ) -> list[policies.Candidate]:
     """Return the releases, each with what keeps a target of the service from installing it."""
-    rows = service.targets.filter(is_automatic=False, is_enabled=True).order_by("position", "name")
+    rows = service.targets.filter(is_automatic=False, parent=None, is_enabled=True).order_by(
+        "position", "name"
+    )
     targets = list(rows) or [Target(service=service, name="local")]
     return [
         dataclasses.replace(
