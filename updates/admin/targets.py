@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
@@ -196,6 +197,21 @@ class TargetAdmin(ModelAdmin):
         elif values := form.cleaned_data.get("sealed_variables"):
             obj.sealed_environment = environments.seal(values)
         super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Target) -> None:
+        """Removing the row stops nothing on the node: say what may still run there."""
+        for target in (obj, *obj.children.order_by("name")):
+            if target.current_version:
+                text = (
+                    f"{target.current_version} may still run on {target.name} (node {target.node}): Saga"
+                    " stopped nothing there. Stop it by hand."
+                )
+                messages.warning(request, text)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Target]) -> None:
+        for target in queryset:
+            self.delete_model(request, target)
 
     @admin.display(description="Stored secret variables")
     def sealed_names(self, target: Target) -> str:

@@ -26,6 +26,7 @@ from updates.models import (
     Policy,
     Release,
     Source,
+    Target,
 )
 
 pytestmark = pytest.mark.django_db
@@ -362,3 +363,19 @@ def test_nobody_edits_what_happened(login: Login, model: str) -> None:
     login().post(f"{page}/change/", {"status": "success", "state": "approved", "actor": "eve"})
 
     assert known._default_manager.filter(pk=row.pk).values().get() == before
+
+
+def test_a_removed_target_is_said_to_run_on(login: Login) -> None:
+    service = factories.ServiceFactory.create(name="shop")
+    web = Target.objects.create(service=service, name="web", current_version="1.0.0")
+    idle = Target.objects.create(service=service, name="idle")
+    client = login()
+
+    pages = [
+        client.post(f"/admin/updates/target/{target.pk}/delete/", {"post": "yes"}, follow=True)
+        for target in (web, idle)
+    ]
+
+    assert not Target.objects.exists()
+    assert "1.0.0 may still run on web (node local)" in pages[0].content.decode()
+    assert "may still run" not in pages[1].content.decode()

@@ -206,10 +206,12 @@ def test_options_that_make_no_sense_are_refused(
     assert "speed" in str(answer["message"])
 
 
-def test_a_fast_rollback_restores_all_targets_at_once_without_drains(
+def test_a_fast_rollback_restores_all_targets_at_once_without_drains_and_metrics(
     api: APIClient, scene: scenes.Scene, shop: Service
 ) -> None:
     run(scene.deploy(shop, "2.0.0"))
+    # Nothing answers there: a metric that was asked would be inconclusive, and pause the rollback.
+    shop.targets.update(metric_url=scene.base_url, metric_query="up", metric_maximum=1)
 
     status, answer = post(api, "rollback", fast=True)
     job = run(Job.objects.get(job_id=answer["job_id"]))
