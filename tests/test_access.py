@@ -25,7 +25,7 @@ from registry.identity.accounts import Caller
 from registry.models import Service, ServiceAccount, Subscription
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Approval, Job
+from updates.models import Approval, Job, Source
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -107,6 +107,17 @@ ACCESS: dict[str, Access] = {
     "DELETE /api/v1/subscriptions/{}": Access(
         scope="registry:manage", others=FORBIDDEN, objects=SERVICES
     ),
+    "GET /api/v1/sources": reads("updates:read"),
+    "POST /api/v1/sources": changes("sources:write", **NAMED, kind="announced"),
+    "GET /api/v1/sources/{}": reads("updates:read"),
+    "PATCH /api/v1/sources/{}": changes("sources:write", is_enabled=False),
+    "DELETE /api/v1/sources/{}": changes("sources:write"),
+    "POST /api/v1/sources/{}/check": changes("sources:write"),
+    "GET /api/v1/releases": reads("updates:read"),
+    "GET /api/v1/releases/{}": reads("updates:read"),
+    "POST /api/v1/releases/{}/quarantine": changes("updates:deploy", reason="broken"),
+    "POST /api/v1/releases/{}/withdraw": changes("updates:deploy", reason="broken"),
+    "POST /api/v1/releases/{}/release": changes("updates:deploy"),
     "GET /api/v1/updates/history": reads("updates:read"),
     "GET /api/v1/updates/history/{}": reads("updates:read"),
     "GET /api/v1/updates/history/export/{}": reads("updates:read"),
@@ -213,6 +224,7 @@ class World:
     subscription: Subscription
     job: Job
     approval: Approval
+    source: Source
 
     def fill(self, path: str, access: Access) -> str:
         for prefix, value in self._places().items():
@@ -224,6 +236,8 @@ class World:
         return {
             "/services/": self.service.name,
             "/approvals/": str(self.approval.pk),
+            "/sources/": str(self.source.pk),
+            "/releases/": str(self.job.release_id),
             "/subscriptions/": str(self.subscription.pk),
             "/jobs/": self.job.job_id,
             f"/jobs/{self.job.job_id}/": "pause",
@@ -273,7 +287,8 @@ def make(kind: str) -> World:
     approval = Approval.objects.create(
         service=service, release=release, requested_at=timezone.now()
     )
-    return World(service, subscription, job, approval)
+    source = factories.SourceFactory.create(service=service, kind="announced", location="")
+    return World(service, subscription, job, approval, source)
 
 
 def decisions(api: APIClient, route: str, access: Access) -> Iterator[tuple[str, str, str, str]]:

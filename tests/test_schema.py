@@ -259,10 +259,11 @@ promised.app = read_and_closed
 promised.config.generation.update(allow_x00=False, allow_extra_parameters=False)
 
 # Valid bodies that are refused all the same, as the contract has it: a heartbeat of a service that is not
-# there is 400, a configuration must say at least one thing, a deployment needs an artifact or a release, and
-# a CloudEvent has an id.
+# there is 400, a configuration must say at least one thing, a deployment needs an artifact or a release, a
+# CloudEvent has an id, and a source is one that can be asked.
 REFUSED_ALL_THE_SAME = {
     "/api/v1/services/{name}/heartbeat",
+    "/api/v1/sources",
     "/api/v1/webhooks/config",
     "/api/v1/webhooks/deploy",
     "/api/v1/webhooks/from/{sender}/{name}",

@@ -41,6 +41,26 @@ class IllegalReleaseMove(Conflict):
     error = "Release state does not allow this"
 
 
+class UnknownRelease(NotFound):
+    error = "Release not found"
+
+
+class InvalidSource(InvalidRequest):
+    """A source that could not be asked; the message names the field and what it must be."""
+
+    error = "Invalid source"
+
+
+class SourceNotFound(NotFound):
+    error = "Source not found"
+
+
+class SourceExists(Conflict):
+    """A service has one source."""
+
+    error = "Source exists"
+
+
 class ApprovalNotFound(NotFound):
     error = "Approval not found"
 

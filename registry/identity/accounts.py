@@ -28,6 +28,7 @@ SCOPES: Mapping[str, str] = {
     "services:read": "See services, instances, events, discovery and subscriptions",
     "registry:manage": "Register, heartbeat and deregister services; manage subscriptions",
     "updates:read": "See history, statistics, exports, plans and jobs",
+    "sources:write": "Set the sources of releases, and check them",
     "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
     "approvals:decide": "See, approve and reject what awaits approval",
     "webhooks:send": "Send health, lifecycle and notifications",

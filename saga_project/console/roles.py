@@ -19,6 +19,8 @@ OVERRIDE_CALENDAR = "updates.override_calendar"
 DECIDE_APPROVAL = "updates.decide_approval"
 REPLAY_CALL = "webhooks.replay_inboundcall"
 REPLAY_DELIVERY = "webhooks.replay_delivery"
+ADD_SOURCE = "updates.add_source"
+CHANGE_SOURCE = "updates.change_source"
 CONFIGURE_WEBHOOKS = "webhooks.change_configuration"
 
 

@@ -12,6 +12,7 @@ from saga_project.console import (
     configurations,
     deployments,
     services,
+    sources,
     start,
     webhooks,
 )
@@ -78,6 +79,8 @@ def patterns(guard: Guard) -> list[URLPattern | URLResolver]:
             guard(configurations.test),
             name="console_configuration_test",
         ),
+        path("sources/connect/", guard(sources.connect), name="console_source_connect"),
+        path("sources/<int:number>/", guard(sources.page), name="console_source"),
         # Where the admin's own lists lead.
         path("registry/service/<str:number>/change/", guard(services.by_number)),
         path("updates/job/<str:number>/change/", guard(deployments.by_number)),

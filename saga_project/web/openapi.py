@@ -148,6 +148,8 @@ BODY_RULES: dict[str, dict[str, dict[str, Any]]] = {
     "BeatRequest": {"version": _ANY_VERSION},
     "ScaiControlHeartbeatRequest": {"version": _ANY_VERSION},
     "BulkRequest": {"services": {"maxItems": 1000, "items": {"anyOf": [_NAME, _BEAT]}}},
+    "SourceShapeRequest": {"base_url": _URL_OR_EMPTY, "service_name": _NAME},
+    "PatchedSourceChangeShapeRequest": {"base_url": _URL_OR_EMPTY},
     "DeployShapeRequest": {"artifact_url": _URL_OR_EMPTY},
     "ScaiControlRegistrationRequest": {"health_check_url": _URL_OR_EMPTY},
     "ConfigShapeRequest": {

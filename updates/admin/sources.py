@@ -7,16 +7,18 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from saga_project.shared import crypto, http_client
+from saga_project.shared import crypto
 from saga_project.shared.admin import verbs
 from updates import operations
 from updates.admin.audited import AuditedAdmin
 from updates.models import Source
+from updates.releases import setup
 
 
 def _check_now(_request: HttpRequest, source: Source, _reason: str) -> None:
@@ -58,31 +60,12 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "interval_seconds": "Seconds between two checks; a tenth of it is left to chance.",
         }
 
-    def clean_base_url(self) -> str:
-        return self._checked("base_url")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        kind = cleaned.get("kind")
-        if kind != Source.Kind.ANNOUNCED and not cleaned.get("location"):
-            self.add_error("location", "This kind of source needs a location.")
-        if kind == Source.Kind.JSON and cleaned.get("location"):
-            try:
-                http_client.check_url(cleaned["location"], field="location")
-            except http_client.InvalidUrl as exc:
-                self.add_error("location", exc.message)
-        if not isinstance(cleaned.get("options"), dict):
-            self.add_error("options", "Options are a JSON object.")
-        return cleaned
-
-    def _checked(self, name: str) -> str:
-        text: str = self.cleaned_data[name]
-        if text:
-            try:
-                http_client.check_url(text, field=name)
-            except http_client.InvalidUrl as exc:
-                raise forms.ValidationError(exc.message) from exc
-        return text
+    def _post_clean(self) -> None:
+        """Show what the API would refuse beside the field that it is about."""
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors:
+            for name, fault in setup.faults(self.instance).items():
+                self.add_error(name, fault)
 
 
 @admin.register(Source)
@@ -102,6 +85,8 @@ class SourceAdmin(AuditedAdmin):
     search_fields = ("service__name", "location")
     autocomplete_fields = ("service",)
     actions = ("check_now",)
+    actions_list = ("connect",)
+    actions_detail = ("found",)
     readonly_fields = ("state", "last_version", "last_checked_at", "next_check_at", "last_error")
     fieldsets = (
         (None, {"fields": ("service", ("kind", "location"), "base_url", "options")}),
@@ -134,6 +119,17 @@ class SourceAdmin(AuditedAdmin):
         if source.last_error:
             return "failing"
         return "well" if source.last_checked_at else "not yet"
+
+    def has_connect_permission(self, request: HttpRequest) -> bool:
+        return bool(self.has_add_permission(request))
+
+    @action(description="Connect a source", url_path="connect-source", permissions=["connect"])
+    def connect(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:console_source_connect"))
+
+    @action(description="What was found", url_path="found")
+    def found(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:console_source", args=[object_id]))
 
     @action(description="Check now", permissions=["run"])
     def check_now(self, request: HttpRequest, queryset: QuerySet[Source]) -> HttpResponse | None:

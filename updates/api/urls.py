@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from updates.api import approvals, history, jobs, plan
+from updates.api import approvals, history, jobs, plan, releases, sources
 
 urlpatterns = [
     path("approvals", approvals.ApprovalListView.as_view()),
@@ -23,5 +23,13 @@ urlpatterns = [
     ),
     path("updates/statistics", history.StatisticsView.as_view()),
     path("updates/statistics/dora", history.DoraView.as_view()),
+    path("sources", sources.SourceListView.as_view()),
+    path("sources/<str:source_id>", sources.SourceView.as_view()),
+    path("sources/<str:source_id>/check", sources.SourceCheckView.as_view()),
+    path("releases", releases.ReleaseListView.as_view()),
+    path("releases/<str:release_id>", releases.ReleaseView.as_view()),
+    path("releases/<str:release_id>/quarantine", releases.QuarantineView.as_view()),
+    path("releases/<str:release_id>/withdraw", releases.WithdrawView.as_view()),
+    path("releases/<str:release_id>/release", releases.MakeAvailableView.as_view()),
     path("updates/plan", plan.PlanView.as_view()),
 ]

@@ -25,6 +25,7 @@ from updates.operations.jobs import (
 from updates.operations.policies import apply_policies, apply_policy
 from updates.operations.releases import News, announce, hear, make_available, quarantine, withdraw
 from updates.operations.selections import Details
+from updates.operations.sources import add_source, change_source, remove_source
 from updates.policies.change_freeze import NO_LEAVE, Leave, Override, override_of
 from updates.policies.comparison import CheckResult
 from updates.releases.recording import Announcement
@@ -41,10 +42,12 @@ __all__ = [
     "Override",
     "abort",
     "acknowledge",
+    "add_source",
     "announce",
     "apply_policies",
     "apply_policy",
     "approve",
+    "change_source",
     "check",
     "correct",
     "deploy",
@@ -58,6 +61,7 @@ __all__ = [
     "quarantine",
     "reads_from",
     "reject",
+    "remove_source",
     "request_approval",
     "request_check",
     "resume",

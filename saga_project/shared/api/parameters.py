@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 
 from django.db.models import Func, TextField
 from django.utils.dateparse import parse_datetime
@@ -64,6 +65,14 @@ def read_text(request: Request, name: str, *, maximum_length: int = 256) -> str 
         return None
     if len(text) > maximum_length or "\x00" in text or not strict_json.is_clean(text):
         raise InvalidParameter(f"'{name}' has characters or a length that are refused.", field=name)
+    return text
+
+
+def read_choice(request: Request, name: str, choices: Sequence[str]) -> str | None:
+    """Return the query parameter where it is one of the choices."""
+    text = read_text(request, name)
+    if text is not None and text not in choices:
+        raise InvalidParameter(f"'{name}' is one of {', '.join(choices)}.", field=name)
     return text
 
 
