@@ -74,6 +74,10 @@ class ScheduleAdmin(beat_admin.PeriodicTaskAdmin, ModelAdmin):
     def toggle_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
         super().toggle_tasks(request, self._of_staff(request, queryset))
 
+    @admin.action(description="Run selected tasks", permissions=["change"])
+    def run_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        super().run_tasks(request, queryset)
+
     def _of_staff(
         self, request: HttpRequest, queryset: QuerySet[PeriodicTask]
     ) -> QuerySet[PeriodicTask]:
