@@ -36,6 +36,12 @@ class ServiceNotFound(NotFound):
     error = "Service not found"
 
 
+class InstanceNotFound(NotFound):
+    """The service has live instances, and none meets the conditions."""
+
+    error = "Instance not found"
+
+
 class ServiceNotLive(InvalidRequest):
     """A heartbeat for what is not registered, or expired: its sender must register again."""
 

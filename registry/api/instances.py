@@ -9,9 +9,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import directory
-from registry.api import stale_reads
-from registry.directory import InstanceEntry
+from registry import directory, errors
+from registry.api import conditional, criteria, stale_reads
+from registry.directory import InstanceEntry, ServiceEntry
 from registry.models import Instance
 from saga_project.shared import api, timestamps
 
@@ -56,6 +56,10 @@ def instance_body(instance: InstanceEntry) -> dict[str, Any]:
     }
 
 
+def resolved_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]:
+    return {"service_name": entry.name, **instance_body(instance)}
+
+
 class InstanceListView(api.SagaView):
     required_scopes = {"GET": "services:read"}
 
@@ -74,7 +78,9 @@ class InstanceListView(api.SagaView):
             "instances": [instance_body(row) for row in rows],
             "total": len(rows),
         }
-        return stale_reads.mark(Response(body), age)
+        tags = (conditional.tag_of(entry, row) for row in rows)
+        tag = conditional.tag_of_all(tags, total=len(rows))
+        return conditional.answer(request, body, tag=tag, age=age)
 
 
 class ResolveView(api.SagaView):
@@ -83,11 +89,19 @@ class ResolveView(api.SagaView):
     @extend_schema(
         operation_id="resolve_service",
         summary="Pick one instance, at random by weight",
+        description="A running canary gets its share. 404 where no live instance meets the conditions.",
+        parameters=criteria.PARAMETERS,
         tags=["registry"],
         responses={200: ResolvedSerializer},
     )
     def get(self, request: Request, name: str) -> Response:
+        wanted = criteria.read_criteria(request)
         entry, age = stale_reads.find(name)
-        instance = directory.pick(entry) or next(iter(entry.instances.values()))
-        body = {"service_name": entry.name, **instance_body(instance)}
-        return stale_reads.mark(Response(body), age)
+        live = None if age is None else list(entry.instances)
+        instance = directory.pick(entry, wanted, live=live)
+        if instance is None:
+            raise errors.InstanceNotFound(
+                f"No live instance of '{name}' meets {criteria.described(wanted)}."
+            )
+        tag = conditional.tag_of(entry, instance)
+        return conditional.answer(request, resolved_body(entry, instance), tag=tag, age=age)

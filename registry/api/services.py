@@ -11,11 +11,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import directory, errors, names, operations
-from registry.api import stale_reads
+from registry import directory, names, operations
+from registry.api import conditional, criteria, stale_reads
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.identity import accounts
-from saga_project.shared import api, timestamps, versions
+from saga_project.shared import api, timestamps
 
 
 class ServiceSerializer(serializers.Serializer[Any]):
@@ -49,8 +49,8 @@ def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]
 
 
 FILTERS = [
-    OpenApiParameter("capability", str, enum=names.CAPABILITIES),
-    OpenApiParameter("version", str, description="A range such as `>=1.4,<2`."),
+    criteria.CAPABILITY,
+    criteria.VERSION,
     OpenApiParameter("zone", {"type": "string", "maxLength": 256}),
     OpenApiParameter(
         "q", {"type": "string", "maxLength": 256}, description="Part of a name or URL."
@@ -84,7 +84,9 @@ class ServiceListView(api.SagaView):
             "services": [service_body(entry, instance) for entry, instance in page],
             "total": len(rows),
         }
-        return stale_reads.mark(Response(body), age)
+        tags = (conditional.tag_of(entry, instance) for entry, instance in page)
+        tag = conditional.tag_of_all(tags, total=len(rows))
+        return conditional.answer(request, body, tag=tag, age=age)
 
 
 def _shown(
@@ -97,13 +99,8 @@ def _shown(
 
 
 def _filter(request: Request) -> Callable[[ServiceEntry, InstanceEntry], bool]:
-    capability = api.read_text(request, "capability")
-    if capability is not None and capability not in names.CAPABILITIES:
-        raise errors.InvalidCapability(
-            f"'{capability}' is none of {', '.join(names.CAPABILITIES)}."
-        )
-    wanted = api.read_text(request, "version")
-    version_range = _read_range(wanted) if wanted is not None else None
+    capability = criteria.read_capability(request)
+    version_range = criteria.read_version_range(request)
     zone = api.read_text(request, "zone")
     q = (api.read_text(request, "q") or "").casefold()
 
@@ -111,19 +108,11 @@ def _filter(request: Request) -> Callable[[ServiceEntry, InstanceEntry], bool]:
         return (
             (capability is None or capability in row.capabilities)
             and (zone is None or row.zone == zone)
-            and (version_range is None or (bool(row.version) and version_range(row.version)))
+            and (version_range is None or (bool(row.version) and version_range.allows(row.version)))
             and (not q or q in entry.name.casefold() or q in row.url.casefold())
         )
 
     return matches
-
-
-def _read_range(text: str) -> Callable[[str], bool]:
-    try:
-        allowed = versions.parse_range(text)
-    except versions.RangeError as exc:
-        raise errors.InvalidVersion(f"'version' is no range: {exc}", field="version") from exc
-    return allowed.allows
 
 
 class ServiceView(api.SagaView):
@@ -140,7 +129,8 @@ class ServiceView(api.SagaView):
         instance = directory.chosen(entry) or max(
             entry.instances.values(), key=lambda row: row.registered_us
         )
-        return stale_reads.mark(Response(service_body(entry, instance)), age)
+        body, tag = service_body(entry, instance), conditional.tag_of(entry, instance)
+        return conditional.answer(request, body, tag=tag, age=age)
 
     @extend_schema(
         operation_id="unregister_service",

@@ -30,9 +30,11 @@ from registry.directory.reading import (
     stale,
     stale_for,
 )
-from registry.directory.selection import chosen, newest, pick, serving
+from registry.directory.selection import ANY, Criteria, chosen, newest, pick, serving
 
 __all__ = [
+    "ANY",
+    "Criteria",
     "Figures",
     "InstanceEntry",
     "ServiceEntry",

@@ -7,10 +7,11 @@ the entry; the list is kept until something changes, or a deadline passes.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 from registry import directory
-from registry.api import services
+from registry.api import conditional, services
 from registry.directory import InstanceEntry, ServiceEntry
 from saga_project.shared import counters, strict_json, timestamps
 
@@ -20,20 +21,27 @@ MAX_TAILS = 1000
 MAX_LISTED = 5000  # Making a longer list would hold up everything else in the event loop.
 
 
+#: An entity tag, and the body that goes with it.
+Answer = tuple[bytes, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class _Listing:
+    """``shown`` are the instances in it: while they are the same objects, the tag is the same."""
+
     version: int
     until_us: int
-    content: bytes
+    shown: list[InstanceEntry]
+    answer: Answer
 
 
 #: Capabilities, mostly: the same in most services.
 _tails: dict[bytes, bytes] = {}
-_listing = _Listing(version=-1, until_us=0, content=b"")
+_listing = _Listing(version=-1, until_us=0, shown=[], answer=(b"", b""))
 
 
-def service(name: str) -> bytes | None:
-    """Return the body of ``GET /services/{name}``, or None where memory alone cannot tell."""
+def service(name: str) -> Answer | None:
+    """Return tag and body of ``GET /services/{name}``, or None where memory alone cannot tell."""
     if not directory.is_whole():
         return None
     entry = directory.peek(name)
@@ -44,32 +52,49 @@ def service(name: str) -> bytes | None:
     if shown is None:
         return None
     counters.cells[counters.HITS] += 1
-    return _json(entry, shown[0])
+    return conditional.tag_of(entry, shown[0]), _json(entry, shown[0])
 
 
-def listing() -> bytes | None:
-    """Return the body of ``GET /services``, or None where memory alone cannot tell, or it is long."""
+def listing() -> Answer | None:
+    """Return tag and body of ``GET /services``, or None where memory alone cannot tell, or it is long."""
     global _listing  # noqa: PLW0603 - one list a process
     if not directory.is_whole() or directory.size() > MAX_LISTED:
         return None
     now_us = directory.now_us()
     if _listing.version != directory.version() or now_us >= _listing.until_us:
         _listing = _make_listing(now_us)
-    return _listing.content
+    return _listing.answer
 
 
 def _make_listing(now_us: int) -> _Listing:
     version = directory.version()  # before the first row is read: what changes later makes it old
     rows: list[bytes] = []
+    shown: list[tuple[ServiceEntry, InstanceEntry]] = []
     until_us = now_us + 3_600_000_000
     for entry in directory.peek_all():
-        shown = _shown(entry, now_us)
-        if shown is not None:
-            rows.append(_json(entry, shown[0]))
-            if shown[1] < until_us:
-                until_us = shown[1]
+        known = _shown(entry, now_us)
+        if known is not None:
+            rows.append(_json(entry, known[0]))
+            shown.append((entry, known[0]))
+            if known[1] < until_us:
+                until_us = known[1]
     content = b'{"services":[%b],"total":%d}' % (b",".join(rows), len(rows))
-    return _Listing(version=version, until_us=until_us, content=content)
+    instances = [instance for _, instance in shown]
+    answer = _tag_of(shown, instances), content
+    return _Listing(version=version, until_us=until_us, shown=instances, answer=answer)
+
+
+def _tag_of(
+    shown: list[tuple[ServiceEntry, InstanceEntry]], instances: list[InstanceEntry]
+) -> bytes:
+    """Return the tag of the list; heartbeats change no instance, so mostly it is the one of before."""
+    before = _listing.shown
+    if len(before) == len(instances) and all(map(operator.is_, before, instances)):
+        tag = _listing.answer[0]
+        if tag:
+            return tag
+    tags = [conditional.tag_of(entry, instance) for entry, instance in shown]
+    return conditional.tag_of_all(tags, total=len(tags))
 
 
 def _shown(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None:

@@ -16,7 +16,14 @@ from typing import Any
 
 HITS, MISSES, SIZE, REFRESHED_US, STREAMS, LONG_POLLS = range(6)
 #: Cells for what is answered before Django, by route.
-FAST_PATH = {"lookup": 8, "list": 9, "heartbeat": 10, "bulk_heartbeat": 11, "registration": 12}
+FAST_PATH = {
+    "lookup": 8,
+    "list": 9,
+    "heartbeat": 10,
+    "bulk_heartbeat": 11,
+    "registration": 12,
+    "resolve": 13,
+}
 #: So many cells further are those for answers that say 503.
 UNAVAILABLE = 8
 _COUNT = 24

@@ -34,13 +34,14 @@ _IDLE = frozenset(
 _READ = frozenset(
     {
         *(b"host", b"authorization", b"x-request-id", b"connection"),
-        *(b"content-type", b"content-length", b"sec-fetch-site"),
+        *(b"content-type", b"content-length", b"sec-fetch-site", b"if-none-match"),
     }
 )
 _OWN_SITE = frozenset({b"none", b"same-origin"})
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 _VALUE = re.compile(rb"[ -~]*")
 _LENGTH = re.compile(rb"[0-9]{1,7}")
+_ONE_TAG = re.compile(rb'(?:W/)?("[!#-~]*")')
 _BEARER = re.compile(rb"Bearer ([A-Za-z0-9._~+/-]+=*)")
 
 
@@ -49,6 +50,8 @@ class Head:
     """The header lines of a usual request; ``token_digest`` is the hex SHA-256 of its bearer token.
 
     ``is_direct``: no proxy forwarded it, and no page of another site sent it.
+
+    ``known_tag`` is the weak entity tag that the caller has (``If-None-Match``).
 
     ``kept`` holds what the request reader found out about these lines.
     """
@@ -59,6 +62,7 @@ class Head:
     length: int
     is_json: bool
     is_direct: bool = True
+    known_tag: bytes | None = None
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -97,7 +101,7 @@ def _digest(lines: bytes) -> bytes:
 
 def _learn(lines: bytes) -> Head | None:
     head = _judge(lines) if len(lines) <= MAX_BYTES else None
-    if head is not None and head.request_id is None:  # ids differ from one request to the next
+    if head is not None and head.request_id is None and head.known_tag is None:  # they differ
         if len(_remembered) >= MAX_REMEMBERED:
             _remembered.clear()
         _remembered[lines if head.token_digest is None else _digest(lines)] = head
@@ -133,6 +137,9 @@ def _head_of(found: dict[bytes, bytes], *, is_forwarded: bool) -> Head | None:
     content_type = found.get(b"content-type")
     if content_type is not None and content_type not in _JSON_TYPES:
         return None
+    known_tag = _ONE_TAG.fullmatch(found.get(b"if-none-match", b'""'))
+    if known_tag is None:
+        return None
     token_digest = None
     if b"authorization" in found:
         bearer = _BEARER.fullmatch(found[b"authorization"])
@@ -146,5 +153,6 @@ def _head_of(found: dict[bytes, bytes], *, is_forwarded: bool) -> Head | None:
         request_id=offered.decode("ascii") if offered is not None else None,
         length=int(length),
         is_json=content_type is not None,
+        known_tag=b"W/" + known_tag[1] if b"if-none-match" in found else None,
         is_direct=not is_forwarded and found.get(b"sec-fetch-site", b"none") in _OWN_SITE,
     )

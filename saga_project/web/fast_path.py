@@ -22,7 +22,13 @@ import orjson
 from django.conf import settings
 from django.http.request import validate_host
 
-from registry.fast import heartbeat_batcher, registration_batcher, rendered_lists, requests
+from registry.fast import (
+    heartbeat_batcher,
+    registration_batcher,
+    rendered_lists,
+    requests,
+    resolutions,
+)
 from registry.fast.requests import HandOn, PendingRenewal
 from registry.operations import Newcomer, Registered
 from saga_project.shared import api, callers, counters, errors, request_heads
@@ -45,20 +51,20 @@ _ON_ONE, _ON_ALL, _ON_CHANGES = (
     b"GET, HEAD, OPTIONS",
     b"POST, OPTIONS",
 )
-_OK = b"200 OK"
-_LOOKUPS, _LISTS, _BEATS, _BULK_BEATS, _REGISTRATIONS = (
+_OK, _NOT_MODIFIED = b"200 OK", b"304 Not Modified"
+_LOOKUPS, _LISTS, _BEATS, _BULK_BEATS, _REGISTRATIONS, _RESOLUTIONS = (
     counters.FAST_PATH[name]
-    for name in ("lookup", "list", "heartbeat", "bulk_heartbeat", "registration")
+    for name in ("lookup", "list", "heartbeat", "bulk_heartbeat", "registration", "resolve")
 )
 _PROBES_OWN = frozenset({"Cache-Control"})
 
 
 @functools.cache
-def _head() -> bytes:
-    """Return the head of an answer with holes: server's headers, allow, status, length, request id, more.
+def _head(*, has_body: bool) -> bytes:
+    """Return the head of an answer with holes: server, allow; status, tag, length, request id, more.
 
     The first two are filled before the rest. What stands in it is said by Django's middleware, which is
-    asked once.
+    asked once. An answer without a body has no type.
     """
     known: list[tuple[str, str]] = []
 
@@ -73,8 +79,14 @@ def _head() -> bytes:
     wsgiref.util.setup_testing_defaults(environ)
     for _ in wsgi.application(environ, start_response):
         pass
-    holes = {"allow": "%b", "content-length": "%%d", "x-request-id": "%%b"}
-    lines = [f"{name}: {holes.get(name, value.replace('%', '%%%%'))}\r\n" for name, value in known]
+    holes = {"content-length": "%%d", "x-request-id": "%%b"}
+    lines = [
+        "%%ballow: %b\r\n"
+        if name == "allow"
+        else f"{name}: {holes.get(name, value.replace('%', '%%%%'))}\r\n"
+        for name, value in known
+        if has_body or name != "content-type"
+    ]
     return ("HTTP/1.1 %%b\r\n%b" + "".join(lines) + "%%b\r\n").encode("latin-1")
 
 
@@ -125,6 +137,7 @@ class FastPathProtocol(SharingProtocol):
     intake = registration_batcher.Intake()
     _heads_made_for: Any = None
     _heads: ClassVar[dict[bytes, bytes]] = {}
+    _bare_heads: ClassVar[dict[bytes, bytes]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -225,20 +238,30 @@ class FastPathProtocol(SharingProtocol):
         line = request.line
         admission = requests.admit(request.head, "services:read")
         if line == _LIST_ALL:
-            content, allow, cell = rendered_lists.listing(), _ON_ALL, _LISTS
+            answer, allow, cell = rendered_lists.listing(), _ON_ALL, _LISTS
         elif line.startswith(_LOOK_UP):
-            content, allow, cell = (
+            answer, allow, cell = (
                 rendered_lists.service(_name_in(line, _LOOK_UP)),
                 _ON_ONE,
                 _LOOKUPS,
             )
+            if answer is None and resolutions.RESOLVE in line:
+                answer, allow, cell = (
+                    resolutions.resolved(line[len(_LOOK_UP) :]),
+                    _ON_ALL,
+                    _RESOLUTIONS,
+                )
         else:
-            content = None
-        if content is None:
+            answer = None
+        if answer is None:
             raise HandOn
         requests.count(admission)
         counters.cells[cell] += 1
-        self._write(_OK, allow, content, request)
+        tag, content = answer
+        if tag == request.head.known_tag:
+            self._write(_NOT_MODIFIED, allow, b"", request, tag=tag)
+        else:
+            self._write(_OK, allow, content, request, tag=tag)
 
     def _write_down(self, request: _Request) -> None:
         """Ask Redis, or PostgreSQL for an unknown service; the answer comes later."""
@@ -321,11 +344,16 @@ class FastPathProtocol(SharingProtocol):
         request: _Request,
         request_id: str | None = None,
         further: bytes = b"",
+        *,
+        tag: bytes = b"",
     ) -> None:
         identity = (request_id or api.choose_request_id(request.head.request_id)).encode("ascii")
         close = b"" if request.keep_alive else b"connection: close\r\n"
         more = further + close
-        head = self._head_with(allow) % (status, len(content), identity, more)
+        if tag:
+            tag = b"etag: %b\r\n" % tag
+        heads = self._heads_now() if status is not _NOT_MODIFIED else self._bare_heads_now()
+        head = heads[allow] % (status, tag, len(content), identity, more)
         if len(content) < LARGE_BYTES:
             self.transport.write(head + content)
         else:
@@ -342,15 +370,21 @@ class FastPathProtocol(SharingProtocol):
             seconds, self.timeout_keep_alive_handler
         )
 
-    def _head_with(self, allow: bytes) -> bytes:
+    def _heads_now(self) -> dict[bytes, bytes]:
         """Return ``_head`` with what the server puts on everything, which it makes anew each second."""
         headers = self.server_state.default_headers
         if FastPathProtocol._heads_made_for is not headers:
             lines = b"".join(b"%b: %b\r\n" % pair for pair in headers).replace(b"%", b"%%")
             for each in (_ON_ONE, _ON_ALL, _ON_CHANGES):
-                self._heads[each] = _head() % (lines, each)
+                self._heads[each] = _head(has_body=True) % (lines, each)
+                self._bare_heads[each] = _head(has_body=False) % (lines, each)
             FastPathProtocol._heads_made_for = headers
-        return self._heads[allow]
+        return self._heads
+
+    def _bare_heads_now(self) -> dict[bytes, bytes]:
+        """Return the same for answers without a body."""
+        self._heads_now()
+        return self._bare_heads
 
 
 def _name_in(line: bytes, start: bytes, end: bytes = b"") -> str:

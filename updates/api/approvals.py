@@ -61,6 +61,7 @@ class RejectSerializer(serializers.Serializer[Any]):
 
 
 class ApprovalListView(api.SagaView):
+    rejects_unknown_parameters = True
     required_scopes = {"GET": SCOPE}
 
     @extend_schema(
@@ -86,6 +87,7 @@ class ApprovalListView(api.SagaView):
 
 
 class ApprovalView(api.SagaView):
+    rejects_unknown_parameters = True
     required_scopes = {"GET": SCOPE}
 
     @extend_schema(
@@ -100,6 +102,7 @@ class ApprovalView(api.SagaView):
 
 
 class ApproveView(api.SagaView):
+    rejects_unknown_parameters = True
     required_scopes = {"POST": SCOPE}
     requires_token = True
 
@@ -129,6 +132,7 @@ class ApproveView(api.SagaView):
 
 
 class RejectView(api.SagaView):
+    rejects_unknown_parameters = True
     required_scopes = {"POST": SCOPE}
     requires_token = True
 

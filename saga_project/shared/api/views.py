@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from rest_framework import parsers, views
+from rest_framework import generics, parsers, views
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from saga_project.shared.api import unknown_parameters
 from saga_project.shared.api.bodies import (
     MAX_BODY_BYTES,
     BodyTooLarge,
@@ -31,6 +32,9 @@ class SagaView(views.APIView):
     own_parameters: ClassVar[tuple[str, ...]] = ()
     #: The view calls other servers, so that no transaction may be open around it.
     calls_out: ClassVar[bool] = False
+    #: Whether a query parameter that the route does not declare is 400; else X-Saga-Warning names it.
+    rejects_unknown_parameters: ClassVar[bool] = False
+    _unknown_parameters: Sequence[str] = ()
     #: The answer depends on an account, so that open mode asks for a token as well.
     requires_token: ClassVar[bool] = False
     _is_retried = False
@@ -56,3 +60,18 @@ class SagaView(views.APIView):
         if length.isdigit() and int(length) > MAX_BODY_BYTES:
             raise BodyTooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
         super().initial(request, *args, **kwargs)
+        if isinstance(self, generics.GenericAPIView):
+            return  # its filters and pages are not in the declaration, and it checks them itself
+        self._unknown_parameters = unknown_parameters.unknown(self, request)
+        if self._unknown_parameters and self.rejects_unknown_parameters:
+            raise unknown_parameters.refusal(list(self._unknown_parameters), self, request)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if self._unknown_parameters:
+            answer[unknown_parameters.WARNING_HEADER] = unknown_parameters.warning(
+                self._unknown_parameters
+            )
+        return answer

@@ -51,8 +51,8 @@ class Reader(threading.Thread):
         while not self.is_over:
             written_us = self.written_us
             alone, listed = rendered_lists.service("alpha"), rendered_lists.listing()
-            rows = [orjson.loads(alone)] if alone else []
-            rows += orjson.loads(listed)["services"] if listed else []
+            rows = [orjson.loads(alone[1])] if alone else []
+            rows += orjson.loads(listed[1])["services"] if listed else []
             for row in rows:
                 seen_us = timestamps.microseconds(dt.datetime.fromisoformat(row["last_heartbeat"]))
                 if seen_us < written_us:

@@ -19,7 +19,8 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from registry import operations
+from registry import directory, operations
+from registry.api import conditional
 from registry.identity import accounts
 from registry.models import Event, Instance, Service, Token
 from tests import waiting, webserver
@@ -162,12 +163,20 @@ class Generator:
     def __init__(self, seed: int, tokens: list[str]) -> None:
         self._random = random.Random(seed)
         self._tokens = tokens
+        self._tags = [
+            conditional.tag_of(entry, instance).decode()
+            for entry in directory.all_services()
+            for instance in entry.instances
+        ]
         self._is_wild = False
 
     def one(self) -> bytes:
         self._is_wild = self._random.random() < 0.5
         kind = self._random.choice(
-            [self._lookup, self._list, self._heartbeat, self._bulk, self._register, self._other]
+            [
+                *(self._lookup, self._list, self._resolve),
+                *(self._heartbeat, self._bulk, self._register, self._other),
+            ]
         )
         method, path, body, headers = kind()
         path += self._maybe("", ["/", "?", "?limit=1", "?x=%ff", "//", "%20"], 0.06)
@@ -203,6 +212,10 @@ class Generator:
             {"Content-Type": "text/plain"},
             {"Content-Type": "application/json; charset=utf-8"},
             {"If-None-Match": '"abc"'},
+            {"If-None-Match": self._tag()},
+            {"If-None-Match": f'"abc", {self._tag()}'},
+            {"If-None-Match": "*"},
+            {"If-None-Match": "rubbish"},
             {"Range": "bytes=0-10"},
             *({"Authorization": f"Bearer {token}"} for token in self._tokens * 4),
         ]
@@ -214,6 +227,27 @@ class Generator:
 
     def _list(self) -> tuple[str, str, None, dict[str, str]]:
         return self._maybe("GET", ["PUT", "POST"], 0.05), "/api/v1/services", None, {}
+
+    def _tag(self) -> str:
+        """Return a tag of one of the services, or of none."""
+        return self._random.choice([*self._tags, *(tag.removeprefix("W/") for tag in self._tags)])
+
+    def _resolve(self) -> tuple[str, str, None, dict[str, str]]:
+        """Only what leaves no choice: both answer at random by themselves."""
+        name = self._maybe("alpha", ["beta", "owned", "ill", "nobody", "-bad"], 0.3)
+        query = self._random.choice(
+            ["", "?zone=eu", "?capability=rest", "?exclude=other", "?sticky=bob%20b", "?version=*"]
+        )
+        many = [f"?sticky=user-{number}" for number in range(5)] + [
+            *("?exclude=two&exclude=default", "?exclude=two&exclude=host:pay:80", "?zone="),
+            *("?capability=soap", "?capability=grpc", "?version=>=2", "?version=>", "?exclude=-"),
+            *("?sticky=a&other=1", "?zone=%00", "?zone=a&zone=b&sticky=c", "?sticky=%C3%A9+b"),
+        ]
+        if self._is_wild and self._random.random() < 0.5:
+            name, query = "many", self._random.choice(many)
+            if "sticky" not in query and query.count("exclude") < 2:
+                name = "alpha"
+        return "GET", f"/api/v1/services/{name}/resolve{query}", None, {}
 
     def _heartbeat(self) -> tuple[str, str, bytes | None, dict[str, str]]:
         body = self._random.choice([None, b"", b"{}", self._json(self._beat())])

@@ -1,0 +1,95 @@
+"""What a caller asks of services and instances, out of query parameters."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from registry import errors, names
+from registry.directory import ANY, Criteria
+from saga_project.shared import api, versions
+
+MAX_EXCLUDED = 100
+MAX_ZONE_LENGTH = 256
+
+CAPABILITY = OpenApiParameter("capability", str, enum=names.CAPABILITIES)
+VERSION = OpenApiParameter("version", str, description="A range such as `>=1.4,<2`.")
+PARAMETERS = [
+    OpenApiParameter(
+        "zone",
+        {"type": "string", "maxLength": MAX_ZONE_LENGTH},
+        description="Instances of this zone first; of all zones where none of it fits.",
+    ),
+    VERSION,
+    CAPABILITY,
+    OpenApiParameter(
+        "exclude",
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}$"},
+        },
+        description="Instance ids that are not picked.",
+    ),
+    OpenApiParameter(
+        "sticky",
+        {"type": "string", "maxLength": 256},
+        description="A key, such as a user's id: the same key gets the same instance while it passes.",
+    ),
+]
+
+
+def read_criteria(request: Request) -> Criteria:
+    """Return what the request asks of an instance; raises InvalidRequest, which names the parameter."""
+    if not request.query_params:
+        return ANY
+    return Criteria(
+        zone=api.read_text(request, "zone", maximum_length=MAX_ZONE_LENGTH),
+        version=read_version_range(request),
+        capability=read_capability(request),
+        excluded=_read_excluded(request),
+        sticky_key=api.read_text(request, "sticky"),
+    )
+
+
+def described(criteria: Criteria) -> str:
+    """Return the conditions in the words of the request, for an error."""
+    parts = [
+        f"version '{criteria.version}'" if criteria.version is not None else "",
+        f"capability '{criteria.capability}'" if criteria.capability is not None else "",
+        f"exclude {', '.join(sorted(criteria.excluded)[:5])}" if criteria.excluded else "",
+    ]
+    return " and ".join(part for part in parts if part) or "the request"
+
+
+def read_capability(request: Request) -> str | None:
+    capability = api.read_text(request, "capability")
+    if capability is not None and capability not in names.CAPABILITIES:
+        raise errors.InvalidCapability(
+            f"'capability' is one of {', '.join(names.CAPABILITIES)}, not '{capability}'.",
+            field="capability",
+        )
+    return capability
+
+
+def read_version_range(request: Request) -> versions.Range | None:
+    text = api.read_text(request, "version")
+    if text is None:
+        return None
+    try:
+        return versions.parse_range(text)
+    except versions.RangeError as exc:
+        raise errors.InvalidVersion(f"'version' is no range: {exc}", field="version") from exc
+
+
+def _read_excluded(request: Request) -> frozenset[str]:
+    ids = {text for text in request.query_params.getlist("exclude") if text}
+    if len(ids) > MAX_EXCLUDED:
+        raise api.InvalidParameter(
+            f"'exclude' takes at most {MAX_EXCLUDED} instance ids.", field="exclude"
+        )
+    for instance_id in sorted(ids):
+        if not names.is_instance_id(instance_id):
+            raise errors.InvalidInstanceId(
+                f"'exclude' takes instance ids, and '{instance_id[:128]}' is none.", field="exclude"
+            )
+    return frozenset(ids)
