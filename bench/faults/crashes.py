@@ -31,6 +31,11 @@ def main() -> None:
     )
     parser.add_argument("kind", choices=("boundaries", "random", "frozen"))
     parser.add_argument("--kills", type=int, default=200, help="of the random ones")
+    parser.add_argument(
+        "--strategy",
+        choices=("rolling", "canary", "waves"),
+        help="only this one; not of the frozen",
+    )
     parser.add_argument("--every", type=int, default=1, help="of the moments to freeze at")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -39,12 +44,15 @@ def main() -> None:
         # What they import needs Django to be set up.
         from bench.faults import matrix, sleepers  # noqa: PLC0415
 
+        strategies = [arguments.strategy] if arguments.strategy else matrix.STRATEGIES
         if arguments.kind == "boundaries":
-            faults = matrix.kill_at_boundaries(Path(folder))
+            faults = matrix.kill_at_boundaries(Path(folder), strategies=strategies)
         elif arguments.kind == "frozen":
             faults = sleepers.freeze_at_each_moment(Path(folder), every=arguments.every)
         else:
-            faults = matrix.kill_at_random(Path(folder), kills=arguments.kills, seed=arguments.seed)
+            faults = matrix.kill_at_random(
+                Path(folder), strategies=strategies, kills=arguments.kills, seed=arguments.seed
+            )
     sys.exit(1 if faults else 0)
 
 

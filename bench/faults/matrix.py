@@ -6,7 +6,7 @@ import itertools
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.updates.rollouts import crashing, scenes
 from updates.models import Job
 from updates.rollouts import leases
 
-STRATEGIES = ("rolling", "canary")
+STRATEGIES = ("rolling", "canary", "waves")
 KINDS = ("good", "bad")
 MORE_DEATHS = 4
 
@@ -32,8 +32,8 @@ class Tally:
     recoveries: list[float] = field(default_factory=list)
 
 
-def kill_at_boundaries(folder: Path) -> list[str]:
-    with _fleet(folder) as tracks:
+def kill_at_boundaries(folder: Path, *, strategies: Sequence[str]) -> list[str]:
+    with _fleet(folder, strategies) as tracks:
         for track, boundary in itertools.product(tracks, crashing.Boundary):
             for number in range(len(track.steps)):
                 track.deploy_and_kill_in_step(number, boundary)
@@ -41,9 +41,9 @@ def kill_at_boundaries(folder: Path) -> list[str]:
         return _report(tracks)
 
 
-def kill_at_random(folder: Path, *, kills: int, seed: int) -> list[str]:
+def kill_at_random(folder: Path, *, strategies: Sequence[str], kills: int, seed: int) -> list[str]:
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-    with _fleet(folder) as tracks:
+    with _fleet(folder, strategies) as tracks:
         for number, track in enumerate(itertools.cycle(tracks)):
             if sum(each.tally.kills for each in tracks) >= kills:
                 return _report(tracks)
@@ -53,9 +53,9 @@ def kill_at_random(folder: Path, *, kills: int, seed: int) -> list[str]:
 
 
 @contextmanager
-def _fleet(folder: Path) -> Iterator[list[Track]]:
+def _fleet(folder: Path, strategies: Sequence[str]) -> Iterator[list[Track]]:
     with scenes.opened(folder) as scene:
-        yield [Track(scene, *pair) for pair in itertools.product(STRATEGIES, KINDS)]
+        yield [Track(scene, *pair) for pair in itertools.product(strategies, KINDS)]
 
 
 class Track:

@@ -22,6 +22,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rolling": {"max_unavailable": 1},
     "canary": {"steps": [{"weight": 34, "pause_seconds": 1}]},
 }
+#: A rolling deployment that tolerates one failed target, which is restored before the next begins.
+WAVES: dict[str, Any] = {"waves": [{"error_threshold": 1, "success_threshold": 1}]}
 
 
 @dataclass
@@ -69,8 +71,8 @@ class Scene:
             service,
             self.announce(version),
             by="ci",
-            strategy=strategy,
-            options=OPTIONS[strategy],
+            strategy="rolling" if strategy == "waves" else strategy,
+            options=OPTIONS.get(strategy, WAVES),
         )
 
     def deploy_announced(self, service: Service, announcement: recording.Announcement) -> Job:
