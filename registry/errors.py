@@ -161,3 +161,17 @@ class IdempotencyKeyAnswered(Conflict):
     """A request with the same key was first; the caller gets its answer."""
 
     error = "Request was answered before"
+
+
+class GlobalRowOwned(NotAllowed):
+    """What concerns every service is the administrators'."""
+
+    error = "Administrator required"
+
+
+class InvalidRow(InvalidRequest):
+    error = "Invalid value"
+
+
+class RowExists(Conflict):
+    error = "Already exists"

@@ -25,7 +25,7 @@ from registry.identity.accounts import Caller
 from registry.models import Service, ServiceAccount, Subscription
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Approval, Job, Source
+from updates.models import Approval, Freeze, Hold, Job, MaintenanceWindow, Source, Target
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -145,6 +145,28 @@ ACCESS: dict[str, Access] = {
         "webhooks:manage", **NAMED, secret="a secret of sixteen bytes"
     ),
 }
+
+for _plural, _scope, _new in (
+    ("policies", "policies:write", {}),
+    ("skips", "policies:write", {"version": "1.0"}),
+    ("windows", "calendar:write", {"name": "x", "opens_at": "22:00", "duration_minutes": 60}),
+    (
+        "freezes",
+        "calendar:write",
+        {"name": "x", "starts_on": "2030-01-01", "ends_on": "2030-01-02"},
+    ),
+    ("targets", "targets:write", {"name": "x"}),
+):
+    _others = HIDDEN if _plural == "targets" else FORBIDDEN
+    ACCESS |= {
+        f"GET /api/v1/{_plural}": reads("updates:read"),
+        f"POST /api/v1/{_plural}": changes(_scope, **NAMED, **_new),
+        f"GET /api/v1/{_plural}/{{}}": reads("updates:read")
+        if _plural != "targets"
+        else Access(scope="updates:read", others=HIDDEN, objects=SERVICES),
+        f"PATCH /api/v1/{_plural}/{{}}": Access(scope=_scope, others=_others, objects=SERVICES),
+        f"DELETE /api/v1/{_plural}/{{}}": Access(scope=_scope, others=_others, objects=SERVICES),
+    }
 #: What no account owns is the administrators' where it concerns every service.
 GLOBAL_ACCESS: dict[str, Access] = {
     "GET /api/v1/webhooks/config": Access(scope="webhooks:manage", objects=(GLOBAL,)),
@@ -153,6 +175,18 @@ GLOBAL_ACCESS: dict[str, Access] = {
         others=FORBIDDEN,
         objects=(GLOBAL,),
         body={"secret": "a secret of sixteen bytes"},
+    ),
+    "POST /api/v1/windows": Access(
+        scope="calendar:write",
+        others=FORBIDDEN,
+        objects=(GLOBAL,),
+        body={"name": "x", "opens_at": "22:00", "duration_minutes": 60},
+    ),
+    "PATCH /api/v1/windows/{}": Access(
+        scope="calendar:write", others=FORBIDDEN, objects=(GLOBAL,), body={"name": "y"}
+    ),
+    "DELETE /api/v1/freezes/{}": Access(
+        scope="calendar:write", others=FORBIDDEN, objects=(GLOBAL,)
     ),
 }
 ROWS = [*ACCESS.items(), *GLOBAL_ACCESS.items()]
@@ -225,6 +259,7 @@ class World:
     job: Job
     approval: Approval
     source: Source
+    rows: dict[str, Any]
 
     def fill(self, path: str, access: Access) -> str:
         for prefix, value in self._places().items():
@@ -232,7 +267,7 @@ class World:
         query = access.query.replace("{object}", self.service.name)
         return f"{path}?{query}" if query else path
 
-    def _places(self) -> dict[str, str]:
+    def _places(self) -> dict[str, Any]:
         return {
             "/services/": self.service.name,
             "/approvals/": str(self.approval.pk),
@@ -245,6 +280,8 @@ class World:
             "/history/": self.service.name,
             "/from/": "github",
             "/from/github/": self.service.name,
+            "/policies/": self.service.name,
+            **{f"/{plural}/": row.pk for plural, row in self.rows.items()},
         }
 
     def body(self, value: Any) -> Any:
@@ -288,7 +325,25 @@ def make(kind: str) -> World:
         service=service, release=release, requested_at=timezone.now()
     )
     source = factories.SourceFactory.create(service=service, kind="announced", location="")
-    return World(service, subscription, job, approval, source)
+    rows = _configured(service, is_global=kind == GLOBAL)
+    return World(service, subscription, job, approval, source, rows)
+
+
+def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
+    """Return rows that are configured, of the service or of all services, by the name of their route."""
+    of = None if is_global else service
+    factories.PolicyFactory.create(service=service)
+    target, hold, window, freeze = (
+        Target.objects.create(service=service, name="first"),
+        Hold.objects.create(service=service, version="0.1"),
+        MaintenanceWindow.objects.create(
+            service=of, name="nightly", opens_at=dt.time(22), duration_minutes=60, is_enabled=False
+        ),
+        Freeze.objects.create(
+            service=of, name="past", starts_on=dt.date(2020, 1, 1), ends_on=dt.date(2020, 1, 2)
+        ),
+    )
+    return {"targets": target, "skips": hold, "windows": window, "freezes": freeze}
 
 
 def decisions(api: APIClient, route: str, access: Access) -> Iterator[tuple[str, str, str, str]]:

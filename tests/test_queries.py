@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +21,10 @@ from registry import operations as registry_operations
 from registry import presence
 from registry.background import protection
 from registry.identity import accounts
-from registry.models import Service, Subscription
+from registry.models import Service, Subscription, Token
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Job
+from updates.models import Approval, Freeze, Hold, Job, MaintenanceWindow, Target
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -31,7 +32,7 @@ FEW, MANY = 2, 7
 SHOP = "service-0"
 URL = "http://localhost:8001"
 ARTIFACT = "https://ci.example/shop-9.9.9.tar.gz"
-SCOPES = ["registry:manage", "services:read"]
+SCOPES = ["registry:manage", "services:read", "targets:write", "updates:read", "approvals:decide"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Call:
     query: str = ""
     body: dict[str, Any] = field(default_factory=dict, hash=False)
     verb: str = ""
+    has_token: bool = False
 
 
 READS = [
@@ -61,6 +63,18 @@ READS = [
     Call("GET /api/v1/services/{name}/resolve", 0),
     Call("GET /api/v1/subscriptions", 2),
     Call("GET /api/v1/subscriptions/{subscription_id}", 1),
+    Call("GET /api/v1/approvals", 4, has_token=True),
+    Call("GET /api/v1/approvals/{approval_id}", 4, has_token=True),
+    Call("GET /api/v1/policies", 1),
+    Call("GET /api/v1/policies/{name}", 1),
+    Call("GET /api/v1/skips", 1, query="service=service-0&limit=2"),
+    Call("GET /api/v1/skips/{hold_id}", 1),
+    Call("GET /api/v1/targets", 2, has_token=True),
+    Call("GET /api/v1/targets/{target_id}", 2, has_token=True),
+    Call("GET /api/v1/windows", 1),
+    Call("GET /api/v1/windows/{window_id}", 1),
+    Call("GET /api/v1/freezes", 1),
+    Call("GET /api/v1/freezes/{freeze_id}", 1),
     Call("GET /api/v1/updates/history", 2),
     Call("GET /api/v1/updates/history", 2, query="status=success&since=2020-01-01T00:00:00Z"),
     Call("GET /api/v1/updates/history/{name}", 4),
@@ -76,6 +90,29 @@ READS = [
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
+    Call("POST /api/v1/approvals/{approval_id}/approve", 45, has_token=True),
+    Call("POST /api/v1/approvals/{approval_id}/reject", 12, body={"reason": "x"}, has_token=True),
+    Call("POST /api/v1/policies", 9, body={"service_name": "slug-0"}),
+    Call("PATCH /api/v1/policies/{name}", 8, body={"kind": "auto"}),
+    Call("DELETE /api/v1/policies/{name}", 8),
+    Call("POST /api/v1/skips", 8, body={"service_name": SHOP, "version": "1"}),
+    Call("PATCH /api/v1/skips/{hold_id}", 8, body={"reason": "x"}),
+    Call("DELETE /api/v1/skips/{hold_id}", 8),
+    Call("POST /api/v1/targets", 13, body={"service_name": SHOP, "name": "x"}, has_token=True),
+    Call("PATCH /api/v1/targets/{target_id}", 13, body={"zone": "x"}, has_token=True),
+    Call("DELETE /api/v1/targets/{target_id}", 14, has_token=True),
+    Call(
+        "POST /api/v1/windows", 8, body={"name": "x", "opens_at": "22:00", "duration_minutes": 60}
+    ),
+    Call("PATCH /api/v1/windows/{window_id}", 8, body={"name": "x"}),
+    Call("DELETE /api/v1/windows/{window_id}", 8),
+    Call(
+        "POST /api/v1/freezes",
+        8,
+        body={"name": "x", "starts_on": "2030-01-01", "ends_on": "2030-01-02"},
+    ),
+    Call("PATCH /api/v1/freezes/{freeze_id}", 8, body={"name": "x"}),
+    Call("DELETE /api/v1/freezes/{freeze_id}", 8),
     Call("DELETE /api/v1/registry/register", 12, body={"slug": "slug-0"}),
     Call("POST /api/v1/protection", 0, body={"decision": "hold"}),
     Call("POST /api/v1/registry/heartbeat", 8, body={"slug": "slug-0"}),
@@ -162,6 +199,7 @@ def _add(number: int, *, pager: str) -> None:
     factories.HistoryEntryFactory.create(
         service_name=name, timestamp=now, old_version=f"2.{number}.0"
     )
+    _add_configured(service)
     webhooks.operations.configure(
         name, endpoints={f"channel-{number}": URL, "pager": pager}, secret=None, now=now
     )
@@ -169,6 +207,21 @@ def _add(number: int, *, pager: str) -> None:
         updates.operations.deploy(
             service, updates.operations.Announcement(version=f"2.{number}.0"), by="ci"
         )
+
+
+def _add_configured(service: Service) -> None:
+    release = factories.ReleaseFactory.create(service=service, version="3.0.0")
+    Approval.objects.create(service=service, release=release, requested_at=timezone.now())
+    factories.PolicyFactory.create(service=service, kind="manual")
+    # The deployments of this world begin before it, so that nothing is in their way.
+    Hold.objects.create(service=service, version="0.1")
+    Target.objects.create(service=service, name="default", is_automatic=True)
+    MaintenanceWindow.objects.create(
+        service=service, name="n", opens_at=dt.time(22), duration_minutes=60, is_enabled=False
+    )
+    Freeze.objects.create(
+        service=service, name="n", starts_on=dt.date(2020, 1, 1), ends_on=dt.date(2020, 1, 2)
+    )
 
 
 def _add_slug(api: APIClient, headers: dict[str, str]) -> None:
@@ -192,7 +245,20 @@ def pager(httpserver: HTTPServer) -> str:
 @pytest.fixture
 def headers() -> dict[str, str]:
     account = accounts.ensure_account("ci", scopes=SCOPES, is_internal=True)
-    return {"Authorization": f"Bearer {accounts.issue_token(account, scopes=SCOPES)[1]}"}
+    token, text = accounts.issue_token(account, scopes=SCOPES)
+    Token.objects.filter(pk=token.pk).update(last_used_at=timezone.now())  # noted once a minute
+    return {"Authorization": f"Bearer {text}"}
+
+
+def _ids_of_configured() -> dict[str, int]:
+    kinds: dict[str, Any] = {
+        "hold_id": Hold,
+        "target_id": Target,
+        "window_id": MaintenanceWindow,
+        "freeze_id": Freeze,
+        "approval_id": Approval,
+    }
+    return {name: kind.objects.order_by("pk").first().pk for name, kind in kinds.items()}
 
 
 def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
@@ -203,6 +269,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         sender="gitlab",
         verb=call.verb,
         job_id=Job.objects.filter(service__name=SHOP).values_list("job_id", flat=True).first(),
+        **_ids_of_configured(),
         subscription_id=Subscription.objects.order_by("pk").values_list("pk", flat=True)[0],
     )
     is_scaicontrol = path.startswith("/api/v1/registry/")
@@ -215,7 +282,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
             f"{path}?{call.query}",
             json.dumps(call.body),
             content_type="application/json",
-            headers=headers if is_scaicontrol else {},
+            headers=headers if is_scaicontrol or call.has_token else {},
         )
         response.getvalue()
     assert 200 <= response.status_code < 300, response.getvalue()

@@ -39,7 +39,7 @@ def published(api: APIClient) -> dict[str, Any]:
     return body
 
 
-def routes() -> Iterator[tuple[str, type[shared.SagaView]]]:
+def routes() -> Iterator[tuple[str, shared.SagaView]]:
     """Every API route that there is, as the resolver knows it."""
 
     def walk(patterns: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -51,15 +51,16 @@ def routes() -> Iterator[tuple[str, type[shared.SagaView]]]:
                 yield here, entry.callback
 
     for path, view in walk(get_resolver().url_patterns, "/"):
-        if path.startswith("/api/v1/"):
-            yield path, view.cls
+        found = shared.view_of(view) if path.startswith("/api/v1/") else None
+        if found is not None:
+            yield path, found
 
 
-def operations() -> list[tuple[str, str, type[shared.SagaView]]]:
+def operations() -> list[tuple[str, str, shared.SagaView]]:
     return [
         (path, method.lower(), view)
         for path, view in routes()
-        for method in view().allowed_methods
+        for method in view.allowed_methods
         if method.lower() in METHODS
     ]
 
@@ -172,7 +173,7 @@ PROTECTED = [
 @pytest.mark.usefixtures("redis")
 @pytest.mark.parametrize(("path", "method", "view"), PROTECTED)
 def test_each_route_takes_its_scope_and_no_other(
-    api: APIClient, settings: Settings, path: str, method: str, view: type[shared.SagaView]
+    api: APIClient, settings: Settings, path: str, method: str, view: shared.SagaView
 ) -> None:
     settings.SAGA_AUTH = "required"
     needed = view.required_scopes[method.upper()]
@@ -194,7 +195,7 @@ def test_each_route_takes_its_scope_and_no_other(
 @pytest.mark.usefixtures("redis")
 @pytest.mark.parametrize(("path", "method", "view"), PROTECTED)
 def test_each_route_asks_for_a_token_where_one_is_required(
-    api: APIClient, settings: Settings, path: str, method: str, view: type[shared.SagaView]
+    api: APIClient, settings: Settings, path: str, method: str, view: shared.SagaView
 ) -> None:
     settings.SAGA_AUTH = "required"
     body = {"service_name": "nobody"}
@@ -267,6 +268,9 @@ REFUSED_ALL_THE_SAME = {
     "/api/v1/webhooks/config",
     "/api/v1/webhooks/deploy",
     "/api/v1/webhooks/from/{sender}/{name}",
+    # A time zone is an IANA name, and a freeze ends after its start.
+    "/api/v1/windows",
+    "/api/v1/freezes",
 }
 
 
@@ -300,6 +304,8 @@ def administrator(redis: None, kept_connection: None, settings: Settings) -> dic
 def test_every_route_keeps_what_the_document_promises(
     case: Any, administrator: dict[str, str]
 ) -> None:
-    excluded = [positive_data_acceptance] if case.path in REFUSED_ALL_THE_SAME else []
+    # A cursor comes out of another page.
+    is_refused = case.path in REFUSED_ALL_THE_SAME or "cursor" in (case.query or {})
+    excluded = [positive_data_acceptance] if is_refused else []
 
     case.call_and_validate(headers=administrator, excluded_checks=excluded)

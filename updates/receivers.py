@@ -14,12 +14,25 @@ from django.dispatch import receiver
 
 from registry import events
 from registry.models import Event, Instance, Service
-from updates.history import fleets, records
+from saga_project.shared import auditing
+from updates.history import audit, fleets, records
 from updates.models import HistoryEntry, Job, Release
 
 VERSION_CHANGED = "service.version_changed"
 DEPLOYED = "lifecycle.deployed"
 GONE = ("service.expired", "service.deregistered")
+
+
+@receiver(auditing.recorded, dispatch_uid="updates.record_audit")
+def record_audit(*, action: str, at: dt.datetime, **entry: Any) -> None:
+    """Append what a package below reports, in its own transaction."""
+    audit.record(
+        action,
+        actor=entry["actor"],
+        service_name=entry["service_name"],
+        data=entry["data"],
+        at=at,
+    )
 
 
 @receiver(events.published, dispatch_uid="updates.record_reports")

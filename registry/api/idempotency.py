@@ -101,15 +101,14 @@ class _Undone(Exception):
         self.response = response
 
 
-def _view_of(request: HttpRequest) -> type[api.SagaView] | None:
+def _view_of(request: HttpRequest) -> api.SagaView | None:
     try:
-        view = getattr(resolve(request.path_info).func, "cls", None)
+        return api.view_of(resolve(request.path_info).func)
     except Resolver404:
         return None
-    return view if isinstance(view, type) and issubclass(view, api.SagaView) else None
 
 
-def _use_of(request: HttpRequest, view: type[api.SagaView] | None, *, key: str) -> Use | None:
+def _use_of(request: HttpRequest, view: api.SagaView | None, *, key: str) -> Use | None:
     """Return what the key stands for; None where the view refuses the request anyway."""
     if _KEY.fullmatch(key) is None:
         raise errors.InvalidIdempotencyKey(
@@ -138,7 +137,7 @@ def _is_plain(request: HttpRequest) -> bool:
     )
 
 
-def _account_of(request: HttpRequest, view: type[api.SagaView]) -> str | None:
+def _account_of(request: HttpRequest, view: api.SagaView) -> str | None:
     """Return in whose name the request acts, None where the view will refuse it.
 
     A signature or a shown secret names another caller than none does, so that an unsigned call never gets
@@ -146,7 +145,7 @@ def _account_of(request: HttpRequest, view: type[api.SagaView]) -> str | None:
     """
     try:
         caller = authentication.authenticate(request)
-        authentication.authorise(request, view(), caller=caller)
+        authentication.authorise(request, view, caller=caller)
     except saga_errors.SagaError:
         return None
     if caller is not None:

@@ -20,8 +20,11 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from saga_project.shared import api
+from saga_project.shared.api import resources
 
 BEARER = "bearer"
+#: The verbs of a viewset's actions, in the names of operations.
+ACTIONS = {"retrieve": "get", "partial_update": "change", "destroy": "delete"}
 MEANINGS = {
     "400": "The request cannot be understood, or breaks a rule that `message` names.",
     "401": "No token, or one that is not known.",
@@ -29,6 +32,7 @@ MEANINGS = {
     "404": "What was named does not exist.",
     "409": "The state of what was named, or of its Idempotency-Key, forbids this.",
     "410": "The cursor is older than the events that are kept.",
+    "412": "`If-Match` names another state than the current one: read it again.",
     "413": "The body has more than 1 MiB.",
     "415": "The body is not JSON.",
     "422": "The body cannot be understood, or breaks a rule.",
@@ -173,6 +177,12 @@ IDEMPOTENCY_KEY = {
     "description": "The same key with the same body gets the first answer again, for 24 hours.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The `ETag` of what was read: where it was changed since, the answer is 412.",
+    "schema": {"type": "string", "maxLength": 256},
+}
 
 
 class SagaSchema(AutoSchema):
@@ -192,7 +202,12 @@ class SagaSchema(AutoSchema):
         return [self.path.removeprefix("/api/v1/").partition("/")[0]]
 
     def get_operation_id(self) -> str:
-        """The method and the path in words, where the view does not name the operation."""
+        """The action and the resource, or the method and the path in words, where the view names none."""
+        if basename := getattr(self.view, "basename", None):
+            name: str = getattr(self.view, "action", "")
+            action = ACTIONS.get(name, name)
+            thing = self.path.rpartition("/")[2] if action == "list" else basename
+            return f"{action}_{thing}".replace("-", "_")
         words = re.findall(r"\w+", self.path.removeprefix("/api/v1/"))
         return "_".join([self.method.lower(), *words])
 
@@ -204,11 +219,21 @@ class SagaSchema(AutoSchema):
             operation["security"] = []
         if self.method == "POST":
             operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        if 412 in self.view.further_statuses.get(self.method, ()):
+            operation.setdefault("parameters", []).append(IF_MATCH)
         for parameter in operation.get("parameters", []):
             self._tighten_parameter(parameter)
         for status in self._statuses(has_body="requestBody" in operation):
             operation["responses"].setdefault(status, self._error(status))
         return operation
+
+    def _map_serializer(
+        self, serializer: Any, direction: Any, bypass_extensions: Any = False
+    ) -> Any:
+        schema = super()._map_serializer(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        if direction == "request" and isinstance(serializer, resources.StrictShape):
+            schema["additionalProperties"] = False
+        return schema
 
     def _get_request_body(self, direction: Any = "request") -> Any:
         """The ScaiControl dialect names the service in the body of its DELETE; none else has one."""
@@ -229,7 +254,7 @@ class SagaSchema(AutoSchema):
     def _tighten_parameter(self, parameter: dict[str, Any]) -> None:
         own = self.view.own_parameters
         name = parameter["name"]
-        if parameter["in"] == "path" and name == "name":
+        if parameter["in"] == "path" and name in ("name", "service_name"):
             parameter["schema"] = _NAME
         elif (
             parameter["in"] == "query"

@@ -1,48 +1,55 @@
-"""Settings that staff edit: every change is on the audit trail with its author."""
+"""Settings that staff edit: the same rules and the same audit entries as over HTTP."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Model
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from saga_project.shared import wakeups
-from updates.history import audit
+from registry.operations import configured
+from registry.operations.configured import Kind
+
+
+class ConfiguredForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Shows what the operation would refuse beside the field that it is about."""
+
+    kind: ClassVar[Kind]
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        for name, text in configured.find_faults(self.kind, self.instance).items():
+            field = name if name in self.fields else None
+            self.add_error(field, text if field or name == NON_FIELD_ERRORS else f"{name}: {text}")
 
 
 class AuditedAdmin(ModelAdmin):
     """Records additions, changes and deletions in the request's own transaction."""
 
-    #: As the audit trail calls it: ``policy`` gives ``policy.changed``.
-    audited_as = ""
+    kind: ClassVar[Kind]
     list_per_page = 50
     list_select_related = ("service",)
     warn_unsaved_form = True
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        verb = "changed" if change else "added"
-        self._record(request, obj, verb, ", ".join(sorted(form.changed_data)))
+        known = type(obj)._meta.default_manager.filter(pk=obj.pk).first() if change else None
+        configured.save(
+            self.kind,
+            obj,
+            actor=request.user.get_username(),
+            before=configured.describe(known) if known is not None else None,
+            now=timezone.now(),
+        )
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        self._record(request, obj, "deleted", "")
-        super().delete_model(request, obj)
+        actor = request.user.get_username()
+        configured.delete(self.kind, obj, actor=actor, now=timezone.now())
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for row in queryset:
             self.delete_model(request, row)
-
-    def _record(self, request: HttpRequest, row: Model, verb: str, fields: str) -> None:
-        service = getattr(row, "service", None)
-        audit.record(
-            f"{self.audited_as}.{verb}",
-            actor=request.user.get_username(),
-            service_name=service.name if service else "",
-            data={"what": str(row)[:500], "fields": fields, "id": row.pk},
-            at=timezone.now(),
-        )
-        if service is not None:
-            wakeups.ring("updates.apply_policy", service.pk)

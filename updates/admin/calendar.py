@@ -7,13 +7,15 @@ from django.contrib import admin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from updates.admin.audited import AuditedAdmin
+from updates.admin.audited import AuditedAdmin, ConfiguredForm
 from updates.models import Freeze, MaintenanceWindow
+from updates.operations import settings
 
 EVERYBODY = "every service"
 
 
-class WindowForm(forms.ModelForm):  # type: ignore[type-arg]
+class WindowForm(ConfiguredForm):
+    kind = settings.WINDOW
     weekdays = forms.TypedMultipleChoiceField(
         choices=MaintenanceWindow.Weekday.choices,
         coerce=int,
@@ -30,7 +32,9 @@ class WindowForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
 
-class FreezeForm(forms.ModelForm):  # type: ignore[type-arg]
+class FreezeForm(ConfiguredForm):
+    kind = settings.FREEZE
+
     class Meta:
         help_texts = {
             "time_zone": "IANA name, such as Europe/Berlin: both times are on its wall clock.",
@@ -40,7 +44,7 @@ class FreezeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(MaintenanceWindow)
 class MaintenanceWindowAdmin(AuditedAdmin):
-    audited_as = "window"
+    kind = settings.WINDOW
     form = WindowForm
     list_display = (
         "name",
@@ -67,7 +71,7 @@ class MaintenanceWindowAdmin(AuditedAdmin):
 
 @admin.register(Freeze)
 class FreezeAdmin(AuditedAdmin):
-    audited_as = "freeze"
+    kind = settings.FREEZE
     form = FreezeForm
     list_display = ("name", "whose", "begins", "ends", "time_zone", "reason")
     search_fields = ("name", "service__name", "reason")

@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from saga_project.shared import crypto
 from updates.admin.audited import AuditedAdmin
 from updates.models import Credential
+from updates.operations import settings
 from updates.releases import credentials
 
 
@@ -48,7 +49,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Credential)
 class CredentialAdmin(AuditedAdmin):
-    audited_as = "credential"
+    kind = settings.CREDENTIAL
     form = CredentialForm
     list_display = ("host", "service", "kind", "username", "updated_at")
     list_filter = ("kind",)

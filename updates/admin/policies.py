@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
-from saga_project.shared import versions
-from updates.admin.audited import AuditedAdmin
+from updates.admin.audited import AuditedAdmin, ConfiguredForm
 from updates.models import Hold, Policy
+from updates.operations import settings
 from updates.policies import preview
-from updates.rollouts import measuring, strategy_options
 
 
-class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
+class PolicyForm(ConfiguredForm):
+    kind = settings.POLICY
+
     class Meta:
         labels = {"allows_prereleases": "Pre-releases, too", "minimum_age_seconds": "Minimum age"}
         help_texts = {
@@ -31,47 +31,20 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "requires_signature": "A release that none of the keys has signed is refused.",
         }
 
-    def clean_version_range(self) -> str:
-        text: str = self.cleaned_data["version_range"]
-        try:
-            versions.parse_range(text)
-        except versions.RangeError as exc:
-            raise forms.ValidationError(str(exc)) from exc
-        return text
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        pattern = cleaned.get("version_pattern", "")
-        try:
-            versions.compile_pattern(pattern)
-        except versions.PatternError as exc:
-            self.add_error("version_pattern", str(exc))
-        if cleaned.get("version_scheme") == "regex" and not pattern:
-            self.add_error("version_pattern", "The scheme regex needs a pattern with named groups.")
-        return cleaned
-
     def clean_metrics(self) -> Any:
-        metrics = self.cleaned_data["metrics"] or []
-        try:
-            measuring.read(metrics)
-        except measuring.InvalidMetrics as exc:
-            raise forms.ValidationError(str(exc)) from exc
-        return metrics
+        return self.cleaned_data["metrics"] or []
 
     def clean_strategy_options(self) -> Any:
-        options = self.cleaned_data["strategy_options"] or {}
-        if not isinstance(options, dict):
-            raise forms.ValidationError('Write an object, such as {"max_unavailable": 1}.')
-        try:
-            strategy_options.read(options)
-        except strategy_options.InvalidOptions as exc:
-            raise forms.ValidationError(str(exc)) from exc
-        return options
+        return self.cleaned_data["strategy_options"] or {}
+
+
+class HoldForm(ConfiguredForm):
+    kind = settings.HOLD
 
 
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
-    audited_as = "policy"
+    kind = settings.POLICY
     form = PolicyForm
     list_display = (
         "service",
@@ -123,7 +96,8 @@ class PolicyAdmin(AuditedAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(AuditedAdmin):
-    audited_as = "hold"
+    kind = settings.HOLD
+    form = HoldForm
     list_display = ("service", "what", "expires_at", "reason", "created_by", "created_at")
     search_fields = ("service__name", "version", "reason")
     date_hierarchy = "created_at"

@@ -18,6 +18,7 @@ from saga_project.shared.admin import verbs
 from updates import operations
 from updates.admin.audited import AuditedAdmin
 from updates.models import Source
+from updates.operations import settings
 from updates.releases import setup
 
 
@@ -70,7 +71,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Source)
 class SourceAdmin(AuditedAdmin):
-    audited_as = "source"
+    kind = settings.SOURCE
     form = SourceForm
     list_display = (
         "service",

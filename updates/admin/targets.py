@@ -8,23 +8,20 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from saga_project.shared import crypto
-from updates.artifacts.installers import container, hooks, script, systemd
+from updates.admin.audited import AuditedAdmin, ConfiguredForm
 from updates.models import Target
-from updates.rollouts import environments, target_instances
+from updates.operations import settings
+from updates.rollouts import environments
 
-_OPTIONS = {
-    Target.Installer.CONTAINER: container.fault,
-    Target.Installer.SYSTEMD: systemd.fault,
-    Target.Installer.COMMAND: script.fault,
-}
 WHERE_IT_RUNS = "updates.change_where_it_runs"
 
 
-class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
+class TargetForm(ConfiguredForm):
+    kind = settings.TARGET
+
     deployer_key = forms.CharField(
         required=False,
         max_length=512,
@@ -69,32 +66,17 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
             "metric_min_samples": "With fewer the result is inconclusive, and the deployment is paused.",
         }
 
-    def clean_environment(self) -> dict[str, str]:
-        values = self.cleaned_data["environment"] or {}
-        if fault := environments.fault(values):
-            raise forms.ValidationError(fault)
-        return dict(values)
+    def clean_environment(self) -> Any:
+        return self.cleaned_data["environment"] or {}
 
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        options = cleaned.get("installer_options") or {}
-        if not isinstance(options, dict):
-            self.add_error("installer_options", "Options are a JSON object.")
-        elif (check := _OPTIONS.get(cleaned.get("installer", ""))) and (fault := check(options)):
-            self.add_error("installer_options", fault)
-        return cleaned
+    def clean_hooks(self) -> Any:
+        return self.cleaned_data["hooks"] or {}
 
-    def clean_instances(self) -> list[Any]:
-        values = self.cleaned_data["instances"] or []
-        if fault := target_instances.fault(values):
-            raise forms.ValidationError(fault)
-        return list(values)
+    def clean_instances(self) -> Any:
+        return self.cleaned_data["instances"] or []
 
-    def clean_hooks(self) -> dict[str, Any]:
-        values = self.cleaned_data["hooks"] or {}
-        if fault := hooks.fault(values):
-            raise forms.ValidationError(fault)
-        return dict(values)
+    def clean_installer_options(self) -> Any:
+        return self.cleaned_data["installer_options"] or {}
 
     def clean_sealed_variables(self) -> dict[str, str]:
         lines = [
@@ -109,7 +91,8 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Target)
-class TargetAdmin(ModelAdmin):
+class TargetAdmin(AuditedAdmin):
+    kind = settings.TARGET
     form = TargetForm
     list_display = [
         "name",
@@ -121,7 +104,6 @@ class TargetAdmin(ModelAdmin):
         "current_version",
         "is_enabled",
     ]
-    list_select_related = ["service"]
     list_filter = ["installer", "restart", "is_enabled"]
     search_fields = ["=service__name", "name", "node"]
     autocomplete_fields = ["service"]

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from updates.api import approvals, history, jobs, plan, releases, sources
+from saga_project.shared.api import resources
+from updates.api import (
+    approvals,
+    calendar,
+    history,
+    jobs,
+    plan,
+    policies,
+    releases,
+    sources,
+    targets,
+)
+
+router = resources.ResourceRouter()
+router.register("policies", policies.PolicyViewSet, basename="policy")
+router.register("skips", policies.SkipViewSet, basename="skip")
+router.register("targets", targets.TargetViewSet, basename="target")
+router.register("windows", calendar.WindowViewSet, basename="window")
+router.register("freezes", calendar.FreezeViewSet, basename="freeze")
 
 urlpatterns = [
     path("approvals", approvals.ApprovalListView.as_view()),
@@ -32,4 +50,5 @@ urlpatterns = [
     path("releases/<str:release_id>/withdraw", releases.WithdrawView.as_view()),
     path("releases/<str:release_id>/release", releases.MakeAvailableView.as_view()),
     path("updates/plan", plan.PlanView.as_view()),
+    *router.urls,
 ]

@@ -12,14 +12,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
 from saga_project.shared import locks, origins
 from updates.models import AuditEntry
 
-#: Numbers are integers: PostgreSQL would give floats back in another spelling.
-Data = Mapping[str, str | int | bool | None]
+#: JSON whose numbers are integers: PostgreSQL would give floats back in another spelling.
+Data = Mapping[str, Any]
 FIRST_DIGEST = "0" * 64
 
 

@@ -49,7 +49,7 @@ from saga_project.shared.api.rendering import (
     validation_body,
 )
 from saga_project.shared.api.requests import RequestIdMiddleware, choose_request_id, request_id_of
-from saga_project.shared.api.views import SagaView
+from saga_project.shared.api.views import SagaView, view_of
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -92,6 +92,7 @@ __all__ = [
     "translate",
     "unavailable",
     "validation_body",
+    "view_of",
     "why_bad",
     "zulu",
 ]

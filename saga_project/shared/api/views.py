@@ -75,3 +75,14 @@ class SagaView(views.APIView):
                 self._unknown_parameters
             )
         return answer
+
+
+def view_of(callback: Any) -> SagaView | None:
+    """Return an instance of the view behind a route, with the methods that the route has; None for others."""
+    made = getattr(callback, "cls", None)
+    if not isinstance(made, type) or not issubclass(made, SagaView):
+        return None
+    view = made(**getattr(callback, "initkwargs", {}))
+    for method, action in (getattr(callback, "actions", None) or {}).items():
+        setattr(view, method, getattr(view, action))
+    return view

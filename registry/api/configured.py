@@ -1,0 +1,90 @@
+"""The API of rows that are configured: whose they are, and by which operation they change."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from registry import errors, names
+from registry.identity import accounts
+from registry.identity.accounts import Caller
+from registry.models import Service
+from registry.operations import configured
+from registry.operations.configured import Kind, Precondition
+from saga_project.shared.api import resources
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class ServiceNameField(serializers.Field[Service, str, str, Any]):
+    """A service by its name; one that does not exist is 404."""
+
+    def to_internal_value(self, data: str) -> Service:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("This must be the name of a service.")
+        service = Service.objects.filter(name=names.check_service_name(data)).first()
+        if service is None:
+            raise errors.ServiceNotFound(f"Service '{data}' not found in registry")
+        return service
+
+    def to_representation(self, value: Service) -> str:
+        return value.name
+
+
+class ServiceFilter(django_filters.CharFilter):
+    """Rows of one service."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"field_name": "service__name", "label": "Of one service.", **options})
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        if value:
+            names.check_service_name(value)
+        rows: QuerySet[Any] = super().filter(qs, value)
+        return rows
+
+
+def owned_or_unowned(by: Caller | None) -> Q:
+    """Return the filter for rows whose service the caller may change, and for those of no service."""
+    if by is not None and by.is_admin:
+        return Q()
+    is_unowned = Q(service=None) | Q(service__account=None)
+    return is_unowned if by is None else is_unowned | Q(service__account_id=by.account.pk)
+
+
+class ConfiguredViewSet(resources.ChangeableViewSet):
+    """Rows of one kind, which the admin shows and changes as well."""
+
+    kind: ClassVar[Kind]
+
+    @property
+    def caller(self) -> Caller | None:
+        return accounts.caller_of(self.request.user)
+
+    def make(self, values: dict[str, Any]) -> Any:
+        row = self.kind.model(**self.columns(None, values))
+        return configured.add(self.kind, row, by=self.caller, now=timezone.now())
+
+    def change(self, row: Any, values: dict[str, Any], *, precondition: Precondition) -> Any:
+        return configured.change(
+            self.kind,
+            row.pk,
+            self.columns(row, values),
+            by=self.caller,
+            now=timezone.now(),
+            precondition=precondition,
+        )
+
+    def remove(self, row: Any, *, precondition: Precondition) -> None:
+        configured.remove(
+            self.kind, row.pk, by=self.caller, now=timezone.now(), precondition=precondition
+        )
+
+    def columns(self, row: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the columns that these values set on ``row``, which is None for a new one."""
+        return values

@@ -1,0 +1,97 @@
+"""Targets: where services are installed; secrets are write-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from registry.api.configured import (
+    ConfiguredViewSet,
+    ServiceFilter,
+    ServiceNameField,
+    owned_or_unowned,
+)
+from registry.errors import InvalidRow
+from saga_project.shared import crypto
+from saga_project.shared.api import fields, resources
+from updates.models import Target
+from updates.operations import settings
+from updates.rollouts import environments
+
+READ, WRITE = "updates:read", "targets:write"
+SECRETS = ("deployer_key", "secret_environment")
+READ_ONLY = ("parent", "is_automatic", "is_standby", "current_version", "updated_at")
+
+
+class TargetShape(resources.RowShape):
+    fixed = ("service_name",)
+    service_name = ServiceNameField(source="service")
+    labels = serializers.DictField(child=fields.TextField(), required=False)
+    environment = serializers.DictField(child=fields.TextField(allow_blank=True), required=False)
+    installer_options = serializers.DictField(required=False)
+    hooks = serializers.DictField(required=False)
+    instances = serializers.ListField(required=False, max_length=1000)
+    keep_releases = fields.WholeField(required=False, min_value=2, max_value=1000)
+    deployer_key = fields.TextField(
+        write_only=True,
+        required=False,
+        allow_null=True,
+        max_length=512,
+        help_text="Signs the calls to the deployer. Kept encrypted, never shown; null removes it.",
+    )
+    secret_environment = serializers.DictField(
+        child=fields.TextField(allow_blank=True),
+        write_only=True,
+        required=False,
+        help_text="Secret variables of its commands; they replace those that are stored. Never shown.",
+    )
+    has_deployer_key = serializers.SerializerMethodField()
+    secret_names = serializers.SerializerMethodField(help_text="Names of the secret variables.")
+
+    class Meta:
+        model = Target
+        exclude = ("service", "sealed_deployer_secret", "sealed_environment")
+        read_only_fields = READ_ONLY
+
+    def get_has_deployer_key(self, row: Target) -> bool:
+        return bool(row.sealed_deployer_secret)
+
+    def get_secret_names(self, row: Target) -> list[str]:
+        return sorted(environments.unseal(row.sealed_environment))
+
+
+class TargetFilters(django_filters.FilterSet):
+    service = ServiceFilter()
+    name = django_filters.CharFilter(max_length=128)
+    node = django_filters.CharFilter(max_length=128)
+    zone = django_filters.CharFilter(max_length=128)
+
+
+class TargetViewSet(ConfiguredViewSet):
+    """A place where a service is installed. Other accounts than the service's see none of it."""
+
+    required_scopes = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
+    #: A target decides what runs on its machine: open mode lets no caller without a token set one.
+    requires_token = True
+    kind = settings.TARGET
+    serializer_class = TargetShape
+    pagination_class = resources.pages("targets")
+    filterset_class = TargetFilters
+    queryset = Target.objects.select_related("service")
+
+    def get_queryset(self) -> QuerySet[Target]:
+        return super().get_queryset().filter(owned_or_unowned(self.caller))
+
+    def columns(self, row: Any, values: dict[str, Any]) -> dict[str, Any]:
+        columns = {name: value for name, value in values.items() if name not in SECRETS}
+        if "deployer_key" in values:
+            key = values["deployer_key"]
+            columns["sealed_deployer_secret"] = crypto.encrypt(key) if key else ""
+        if "secret_environment" in values:
+            if fault := environments.fault(values["secret_environment"]):
+                raise InvalidRow(f"secret_environment: {fault}", field="secret_environment")
+            columns["sealed_environment"] = environments.seal(values["secret_environment"])
+        return columns

@@ -1,0 +1,91 @@
+"""What staff and programs set for updates: policies, skips, the calendar, targets, and their rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry.operations.configured import Faults, Kind
+from saga_project.shared import versions, wakeups
+from updates.artifacts.installers import container, hooks, script, systemd
+from updates.models import Credential, Freeze, Hold, MaintenanceWindow, Policy, Source, Target
+from updates.rollouts import environments, measuring, strategy_options, target_instances
+
+_OPTIONS = {
+    Target.Installer.CONTAINER: container.fault,
+    Target.Installer.SYSTEMD: systemd.fault,
+    Target.Installer.COMMAND: script.fault,
+}
+
+
+def _policy_faults(policy: Policy) -> Faults:
+    try:
+        versions.parse_range(policy.version_range)
+    except versions.RangeError as exc:
+        return {"version_range": str(exc)}
+    try:
+        versions.compile_pattern(policy.version_pattern)
+    except versions.PatternError as exc:
+        return {"version_pattern": str(exc)}
+    if policy.version_scheme == "regex" and not policy.version_pattern:
+        return {"version_pattern": "The scheme regex needs a pattern with named groups."}
+    if not isinstance(policy.strategy_options, dict):
+        return {"strategy_options": 'Write an object, such as {"max_unavailable": 1}.'}
+    try:
+        strategy_options.read(policy.strategy_options)
+    except strategy_options.InvalidOptions as exc:
+        return {"strategy_options": str(exc)}
+    try:
+        measuring.read(policy.metrics)
+    except measuring.InvalidMetrics as exc:
+        return {"metrics": str(exc)}
+    return {}
+
+
+def _hold_faults(hold: Hold) -> Faults:
+    if not hold.version and hold.expires_at is None:
+        return {"expires_at": "Without a version, all updates are snoozed: say until when."}
+    return {}
+
+
+def _freeze_faults(freeze: Freeze) -> Faults:
+    begin, end = (freeze.starts_on, freeze.starts_at), (freeze.ends_on, freeze.ends_at)
+    if None not in (*begin, *end) and end <= begin:
+        return {"ends_on": "A freeze ends after its start."}
+    return {}
+
+
+def _window_faults(window: MaintenanceWindow) -> Faults:
+    if window.duration_minutes is not None and not 1 <= window.duration_minutes <= 10080:
+        return {"duration_minutes": "A window is open for 1 to 10080 minutes, which is a week."}
+    return {}
+
+
+def _target_faults(target: Target) -> Faults:
+    if fault := environments.fault(target.environment):
+        return {"environment": fault}
+    if fault := hooks.fault(target.hooks):
+        return {"hooks": fault}
+    if fault := target_instances.fault(target.instances):
+        return {"instances": fault}
+    if not isinstance(target.installer_options, dict):
+        return {"installer_options": "Options are a JSON object."}
+    check = _OPTIONS.get(Target.Installer(target.installer))
+    if check is not None and (fault := check(target.installer_options)):
+        return {"installer_options": fault}
+    return {}
+
+
+def _apply_policy(row: Any) -> None:
+    if row.service_id is not None:
+        wakeups.ring("updates.apply_policy", row.service_id)
+
+
+POLICY = Kind(model=Policy, name="policy", find_faults=_policy_faults, wake_up=_apply_policy)
+HOLD = Kind(model=Hold, name="hold", find_faults=_hold_faults, wake_up=_apply_policy)
+WINDOW = Kind(
+    model=MaintenanceWindow, name="window", find_faults=_window_faults, wake_up=_apply_policy
+)
+FREEZE = Kind(model=Freeze, name="freeze", find_faults=_freeze_faults, wake_up=_apply_policy)
+TARGET = Kind(model=Target, name="target", find_faults=_target_faults)
+SOURCE = Kind(model=Source, name="source", wake_up=_apply_policy)
+CREDENTIAL = Kind(model=Credential, name="credential")
