@@ -122,7 +122,7 @@ class Approval(models.Model):
         State.PENDING: (),
         State.APPROVED: (State.PENDING,),
         State.REJECTED: (State.PENDING,),
-        State.SUPERSEDED: (State.PENDING,),
+        State.SUPERSEDED: (State.PENDING, State.APPROVED),
     }
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="approvals")

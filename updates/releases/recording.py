@@ -14,7 +14,7 @@ from registry import events, names
 from registry.models import Service
 from saga_project.shared import http_client, transitions, versions
 from updates import errors, event_constructors
-from updates.models import Job, Release, Step
+from updates.models import Approval, Job, Release, Step
 
 MAX_TEXT = 64 * 1024
 #: The step that holds an artifact against what was announced of it.
@@ -134,11 +134,16 @@ def _was_verified(release: Release) -> bool:
 
 
 def _replace_artifact(release: Release, announcement: Announcement) -> None:
-    """Correct a release that never ran; what described the other artifact is dropped."""
+    """Correct a release that never ran; what described the other artifact is dropped.
+
+    An approval was given or asked for the other artifact: it holds no longer, unless a job came of it.
+    """
     names_of_artifact = ("artifact_url", "artifact_type", "checksum", "size_bytes", "signature")
     for name in names_of_artifact:
         setattr(release, name, getattr(announcement, name))
     release.save(update_fields=list(names_of_artifact))
+    open_approvals = Approval.objects.filter(release=release, job_id="")
+    transitions.move_rows(open_approvals, Approval.State.SUPERSEDED, decided_at=timezone.now())
 
 
 def _difference(release: Release, announcement: Announcement) -> errors.ReleaseDiffers | None:

@@ -81,3 +81,23 @@ def test_what_is_decided_stays_decided(state: str) -> None:
 
     with pytest.raises(errors.ApprovalDecided, match=state):
         operations.approve(approval, by="sam", now=timezone.now())
+
+
+@pytest.mark.parametrize("is_approved", [False, True])
+def test_an_approval_holds_for_the_artifact_that_was_seen(is_approved: bool) -> None:
+    service = _service_that_asks()
+    _apply(service)
+    approval = Approval.objects.get()
+    if is_approved:  # and the deployment waits for the calendar
+        operations.approve(approval, by="sam", now=timezone.now())
+    other = operations.Announcement(version="1.1.0", artifact_url="https://evil.example/1.1.0.tgz")
+
+    operations.announce(service, other, by="mallory")
+    _apply(service)
+
+    approval.refresh_from_db()
+    assert approval.state == Approval.State.SUPERSEDED
+    with pytest.raises(errors.ApprovalDecided):
+        operations.approve(approval, by="sam", now=timezone.now())
+    assert not Job.objects.exists()
+    assert Approval.objects.filter(state=Approval.State.PENDING).count() == 1
