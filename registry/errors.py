@@ -133,6 +133,12 @@ class TooManyStreams(Unavailable):
     error = "Too many streams"
 
 
+class NothingToAccept(InvalidRequest):
+    """A subscription to a pattern keeps no service registered, so no owner accepts it."""
+
+    error = "Nothing to accept"
+
+
 class SubscriptionOwned(NotAllowed):
     error = "Subscription belongs to another account"
 

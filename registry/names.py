@@ -10,9 +10,12 @@ from registry import errors
 RESERVED_NAMES = frozenset({"register", "heartbeat", "watch", "export"})
 CAPABILITIES = ("rest", "graphql", "grpc", "mcp")
 MAX_URL_LENGTH = 2048
+#: A service's name or a pattern of names, as OpenAPI says it.
+NAME_OR_GLOB = "^(?!(register|heartbeat|watch|export)$)[A-Za-z0-9*][A-Za-z0-9._*-]{0,127}$"
 MAX_TEXT_LENGTH = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_NAME_GLOB = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,127}", re.ASCII)
 _INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}", re.ASCII)
 _NAME_RULE = "1-128 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit"
@@ -30,6 +33,20 @@ def check_service_name(text: str, *, field: str = "service_name") -> str:
         raise errors.InvalidServiceName(f"A service name has {_NAME_RULE}.", field=field)
     if text in RESERVED_NAMES:
         raise errors.InvalidServiceName(f"'{text}' is reserved.", field=field)
+    return text
+
+
+def is_glob(text: str) -> bool:
+    """Return whether the text stands for several names: ``*``, ``pay*``."""
+    return "*" in text
+
+
+def check_service_glob(text: str, *, field: str = "service_name") -> str:
+    if _NAME_GLOB.fullmatch(text) is None:
+        raise errors.InvalidServiceName(
+            "A pattern of service names has 1-128 characters out of A-Z a-z 0-9 . _ - and *.",
+            field=field,
+        )
     return text
 
 

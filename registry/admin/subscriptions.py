@@ -54,11 +54,18 @@ CANCEL = verbs.AdminVerb(
 
 @admin.register(Subscription)
 class SubscriptionAdmin(readonly.ReadOnly):
-    list_display = ("subscriber", "service", "state_label", "callback_url", "topics", "created_at")
+    list_display = (
+        "subscriber",
+        "service_name",
+        "state_label",
+        "callback_url",
+        "topics",
+        "created_at",
+    )
     list_filter = ("state",)
     list_select_related = ("service",)
     list_per_page = 50
-    search_fields = ("subscriber", "service__name", "callback_url")
+    search_fields = ("subscriber", "service__name", "service_glob", "callback_url")
     date_hierarchy = "created_at"
     actions = ("activate_subscriptions", "suspend_subscriptions", "cancel_subscriptions")
     exclude = ("sealed_secret",)

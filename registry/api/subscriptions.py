@@ -39,7 +39,9 @@ def check_topics(topics: list[str]) -> list[str]:
 
 
 class SubscriptionRequestSerializer(serializers.Serializer[Any]):
-    service_name = fields.TextField(allow_blank=True)
+    service_name = fields.TextField(
+        allow_blank=True, help_text="A service, or `*` and patterns such as `pay*` for many."
+    )
     subscriber = fields.TextField(max_length=128)
     callback_url = fields.TextField(required=False, allow_blank=True)
     topics = serializers.ListField(child=fields.TextField(), required=False, max_length=MAX_TOPICS)
@@ -68,7 +70,11 @@ class SubscriptionChangeSerializer(serializers.Serializer[Any]):
     )
     callback_url = fields.TextField(required=False, allow_blank=True)
     topics = serializers.ListField(child=fields.TextField(), required=False, max_length=MAX_TOPICS)
-    state = serializers.ChoiceField(choices=["active", "suspended"], required=False)
+    state = serializers.ChoiceField(
+        choices=["active", "suspended", "cancelled"],
+        required=False,
+        help_text="A cancelled subscription has ended for good.",
+    )
 
     def validate_topics(self, value: list[str]) -> list[str]:
         return check_topics(value)
@@ -90,7 +96,7 @@ def subscription_body(subscription: Subscription, *, by: Caller | None) -> dict[
         url = http_client.masked(url)
     return {
         "id": str(subscription.pk),
-        "service_name": subscription.service.name,
+        "service_name": subscription.service_name,
         "subscriber": subscription.subscriber,
         "callback_url": url or None,
         "topics": subscription.topics,
@@ -101,6 +107,7 @@ def subscription_body(subscription: Subscription, *, by: Caller | None) -> dict[
 
 
 class SubscriptionListView(api.SagaView):
+    own_parameters = ("service",)
     required_scopes = {"GET": "services:read", "POST": "registry:manage"}
 
     @extend_schema(
@@ -108,7 +115,11 @@ class SubscriptionListView(api.SagaView):
         summary="List subscriptions, oldest first",
         tags=["subscriptions"],
         parameters=[
-            fields.parameter("service", "Those of one service."),
+            fields.parameter(
+                "service",
+                "Those of one service, or of one pattern as it was written.",
+                kind={"type": "string", "pattern": f"^$|{names.NAME_OR_GLOB}"},
+            ),
             fields.parameter("state", "Those in one state.", choices=Subscription.State.values),
             *fields.PAGE,
         ],
@@ -119,7 +130,7 @@ class SubscriptionListView(api.SagaView):
         caller = accounts.caller_of(request.user)
         rows = operations.visible_subscriptions(caller)
         if service_name := api.read_text(request, "service"):
-            rows = rows.filter(service__name=names.check_service_name(service_name))
+            rows = rows.filter(**_named(service_name, field="service"))
         if state := api.read_text(request, "state"):
             rows = rows.filter(state=_check_state(state))
         page = [subscription_body(row, by=caller) for row in rows[offset : offset + limit]]
@@ -141,7 +152,7 @@ class SubscriptionListView(api.SagaView):
             http_client.check_url(callback_url, field="callback_url")
         caller = accounts.caller_of(request.user)
         subscription, secret = operations.subscribe(
-            names.check_service_name(data["service_name"]),
+            _check_name(data["service_name"]),
             subscriber=data["subscriber"],
             by=caller,
             callback_url=callback_url,
@@ -209,6 +220,18 @@ class SubscriptionView(api.SagaView):
             _read_id(subscription_id), by=caller, now=timezone.now()
         )
         return Response(subscription_body(subscription, by=caller))
+
+
+def _check_name(text: str, *, field: str = "service_name") -> str:
+    if names.is_glob(text):
+        return names.check_service_glob(text, field=field)
+    return names.check_service_name(text, field=field)
+
+
+def _named(text: str, *, field: str) -> dict[str, str]:
+    """Return the filter for subscriptions to one service, or to one pattern."""
+    column = "service_glob" if names.is_glob(text) else "service__name"
+    return {column: _check_name(text, field=field)}
 
 
 def _check_state(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import uuid
 
 from django.db import models
@@ -33,7 +34,11 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
 
 class Subscription(models.Model):
-    """A program that depends on a service and gets its events at a callback URL."""
+    """A program that depends on a service and gets its events at a callback URL.
+
+    One with a ``service_glob`` in place of a service covers every service with such a name, registered or
+    not, and keeps none of them registered.
+    """
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -51,7 +56,14 @@ class Subscription(models.Model):
     }
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="subscriptions")
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.CASCADE, related_name="subscriptions"
+    )
+    service_glob = models.CharField(
+        max_length=MAX_NAME_LENGTH,
+        blank=True,
+        help_text="Names of services such as pay*; * stands for any characters.",
+    )
     subscriber = models.CharField(max_length=MAX_NAME_LENGTH)
     callback_url = models.CharField(max_length=MAX_URL_LENGTH, blank=True)
     topics = models.JSONField(default=list, blank=True)
@@ -73,6 +85,23 @@ class Subscription(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
+        constraints = [
+            models.CheckConstraint(
+                name="subscription_to_a_service_or_a_glob",
+                condition=Q(service=None) ^ Q(service_glob=""),
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.subscriber} → {self.service.name}"
+        return f"{self.subscriber} → {self.service_name}"
+
+    @property
+    def service_name(self) -> str:
+        """The service's name, or the glob."""
+        return self.service.name if self.service is not None else self.service_glob
+
+    def covers(self, service_name: str) -> bool:
+        """Return whether events of the service are meant for this subscription."""
+        if self.service is not None:
+            return self.service.name == service_name
+        return fnmatch.fnmatchcase(service_name, self.service_glob)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from registry import errors
+from registry import errors, names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service, Subscription, SubscriptionQuerySet
@@ -19,6 +19,7 @@ from saga_project.shared import crypto, transitions
 SECRET_MARK = "whsec_"  # noqa: S105  (where every Standard Webhooks secret begins)
 SECRET_BYTES = 32
 EVERY_TOPIC = "*"
+READ_SCOPE = "services:read"
 
 State = Subscription.State
 
@@ -34,17 +35,17 @@ def subscribe(
 ) -> tuple[Subscription, str | None]:
     """Return a new subscription, and the secret that signs what its callback gets.
 
-    The secret is shown this once. Raises ServiceNotFound where the service is not registered.
+    The secret is shown this once. A ``service_name`` with ``*`` is a glob, for callers that may read
+    services. Raises ServiceNotFound where the service is not registered, ScopeMissing.
     """
     secret = _new_secret()
+    is_glob = names.is_glob(service_name)
+    if is_glob and by is not None and not by.has_scope(READ_SCOPE):
+        raise errors.ScopeMissing(f"A subscription to '{service_name}' needs '{READ_SCOPE}'.")
     with transaction.atomic(durable=True):
-        # The lock lets no deregistration pass that did not count this subscription.
-        services = Service.objects.registered().select_for_update().filter(name=service_name)
-        service = next(iter(services), None)
-        if service is None:
-            raise errors.ServiceNotFound(f"Service '{service_name}' not found in registry")
         subscription = Subscription.objects.create(
-            service=service,
+            service=None if is_glob else _registered(service_name),
+            service_glob=service_name if is_glob else "",
             subscriber=subscriber,
             callback_url=callback_url,
             topics=topics or [EVERY_TOPIC],
@@ -53,6 +54,15 @@ def subscribe(
             account=by.account if by is not None and by.account.pk else None,
         )
     return subscription, secret if callback_url else None
+
+
+def _registered(name: str) -> Service:
+    """Return the locked service: no deregistration passes that did not count this subscription."""
+    services = Service.objects.registered().select_for_update().filter(name=name)
+    service = next(iter(services), None)
+    if service is None:
+        raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
+    return service
 
 
 def visible_subscriptions(by: Caller | None) -> SubscriptionQuerySet:
@@ -160,6 +170,10 @@ def _check_may_change(
 ) -> None:
     service = subscription.service
     if change.is_accepted is not None:
+        if service is None:
+            raise errors.NothingToAccept(
+                "A subscription to a pattern keeps no service registered.", field="accepted"
+            )
         accounts.check_may_change(by, service.name, owner_id=service.account_id)
     is_subscribers = change != SubscriptionChange(is_accepted=change.is_accepted)
     if is_subscribers and not is_subscriber(subscription, by):

@@ -19,6 +19,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
+from registry import names
 from saga_project.shared import api
 from saga_project.shared.api import resources
 
@@ -96,6 +97,11 @@ _NAME = {
     "pattern": "^(?!(register|heartbeat|watch|export)$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
     "maxLength": 128,
 }
+_NAME_OR_GLOB = {
+    "type": "string",
+    "pattern": names.NAME_OR_GLOB,
+    "maxLength": 128,
+}
 _INSTANCE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}$", "maxLength": 128}
 _VERSION = {
     "type": "string",
@@ -154,6 +160,7 @@ BODY_RULES: dict[str, dict[str, dict[str, Any]]] = {
     "BulkRequest": {"services": {"maxItems": 1000, "items": {"anyOf": [_NAME, _BEAT]}}},
     "SourceShapeRequest": {"base_url": _URL_OR_EMPTY, "service_name": _NAME},
     "PatchedSourceChangeShapeRequest": {"base_url": _URL_OR_EMPTY},
+    "SubscriptionRequestRequest": {"service_name": _NAME_OR_GLOB},
     "DeployShapeRequest": {"artifact_url": _URL_OR_EMPTY},
     "ScaiControlRegistrationRequest": {"health_check_url": _URL_OR_EMPTY},
     "ConfigShapeRequest": {

@@ -6,6 +6,8 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -15,26 +17,38 @@ from saga_project.shared import wakeups
 from webhooks.models import Delivery, receiver_of
 from webhooks.outbound.channels import standard
 
+READ_SCOPES = frozenset({"services:read", "admin:registry"})
+
 
 @receiver(published, dispatch_uid="webhooks.enqueue")
 def enqueue(events: Sequence[Event], **_: Any) -> None:
+    named = Q(service__name__in={event.service_name for event in events})
     subscriptions = (
-        Subscription.objects.filter(
-            service__name__in={event.service_name for event in events},
-            state=Subscription.State.ACTIVE,
-        )
+        Subscription.objects.filter(named | Q(service=None), state=Subscription.State.ACTIVE)
         .exclude(callback_url="")
-        .select_related("service")
+        .select_related("service", "account")
     )
     rows = [
         _delivery(event, subscription)
         for subscription in subscriptions
         for event in events
-        if event.service_name == subscription.service.name and matches(subscription, event.type)
+        if subscription.covers(event.service_name)
+        and matches(subscription, event.type)
+        and _may_read(subscription)
     ]
     if rows:
         Delivery.objects.bulk_create(rows)
         wakeups.ring("webhooks.deliver")
+
+
+def _may_read(subscription: Subscription) -> bool:
+    """Return whether a pattern's subscriber may still read every service, as it would by a stream."""
+    if subscription.service is not None:
+        return True
+    if subscription.account is None:
+        return bool(settings.SAGA_AUTH == "open")
+    scopes = set(subscription.account.scopes)
+    return subscription.account.is_active and not scopes.isdisjoint(READ_SCOPES)
 
 
 def matches(subscription: Subscription, kind: str) -> bool:

@@ -95,6 +95,57 @@ def test_filters_by_service_and_state(api: APIClient) -> None:
     assert ids("limit=1&offset=1") == [two["id"]]
 
 
+@pytest.mark.parametrize("pattern", ["*", "pay*", "*-eu", "a*b*c"])
+def test_a_pattern_covers_services_that_are_not_registered_yet(
+    api: APIClient, pattern: str
+) -> None:
+    made = create(api, service_name=pattern)
+    create(api)
+
+    assert made["service_name"] == pattern
+    assert made["secret"].startswith("whsec_")
+    found = api.get(PATH, {"service": pattern}).json()
+    assert [row["id"] for row in found["subscriptions"]] == [made["id"]]
+
+
+def test_a_pattern_keeps_no_service_registered(api: APIClient, bearer: Bearer) -> None:
+    made = create(api, service_name="bill*")
+    chief = bearer("admin:registry", account="chief")
+    accept = api.patch(f"{PATH}/{made['id']}", {"accepted": True}, format="json", headers=chief)
+    leave = {"slug": "billing"}
+
+    assert (accept.status_code, accept.json()["error"]) == (400, "Nothing to accept")
+    answer = api.delete("/api/v1/registry/register", leave, format="json", headers=chief)
+    assert answer.status_code == 204
+    assert api.get(f"{PATH}/{made['id']}").json()["state"] == "active"
+
+
+def test_a_pattern_needs_the_right_to_read_services(api: APIClient, bearer: Bearer) -> None:
+    body = {**BODY, "service_name": "*"}
+    writer = bearer("registry:manage", account="writer")
+    reader = bearer("registry:manage", "services:read", account="reader")
+
+    refused = api.post(PATH, body, format="json", headers=writer)
+
+    assert (refused.status_code, refused.json()["error"]) == (403, "Scope missing")
+    assert api.post(PATH, body, format="json", headers=reader).status_code == 201
+
+
+def test_its_state_is_changed_until_it_is_cancelled(api: APIClient) -> None:
+    made = create(api, service_name="*", state="pending")
+
+    def change(state: str) -> tuple[int, str]:
+        answer = api.patch(f"{PATH}/{made['id']}", {"state": state}, format="json")
+        return answer.status_code, api.get(f"{PATH}/{made['id']}").json()["state"]
+
+    assert change("active") == (200, "active")
+    assert change("active") == (200, "active")
+    assert change("suspended") == (200, "suspended")
+    assert change("pending") == (400, "suspended")
+    assert change("cancelled") == (200, "cancelled")
+    assert change("active") == (409, "cancelled")
+
+
 def test_lists_many_with_as_many_queries_as_one(api: APIClient) -> None:
     create(api)
     with CaptureQueriesContext(connection) as few:
@@ -113,6 +164,8 @@ def test_lists_many_with_as_many_queries_as_one(api: APIClient) -> None:
     [
         ({"service_name": "unknown"}, 404, "Service not found"),
         ({"service_name": "two words"}, 400, "Invalid service name"),
+        ({"service_name": "pay?*"}, 400, "Invalid service name"),
+        ({"service_name": "-*"}, 400, "Invalid service name"),
         ({"service_name": None}, 400, None),
         ({"subscriber": ""}, 400, None),
         ({"subscriber": "x" * 129}, 400, None),

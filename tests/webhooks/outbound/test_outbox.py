@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import transaction
+from pytest_django import Settings
 
 from registry import events
 from registry.events import Fact
-from registry.models import Subscription
+from registry.identity import accounts
+from registry.models import ServiceAccount, Subscription
 from tests.factories import ServiceFactory, SubscriptionFactory
 from webhooks.models import Delivery
 
@@ -110,3 +114,60 @@ def test_many_subscribers_cost_two_queries_more(django_assert_num_queries: objec
         publish("service.expired")
 
     assert Delivery.objects.count() == 20
+
+
+# --- Subscriptions to patterns of names -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("glob", "covered"),
+    [
+        ("*", {"pay", "payment", "mail"}),
+        ("pay*", {"pay", "payment"}),
+        ("*ail", {"mail"}),
+        ("p*y", {"pay"}),
+    ],
+)
+def test_a_pattern_covers_services_by_their_names(glob: str, covered: set[str]) -> None:
+    account = accounts.ensure_account("reader", scopes=["services:read"])
+    SubscriptionFactory.create(service=None, service_glob=glob, account=account)
+    for name in ("pay", "payment", "mail"):
+        publish("service.expired", name)
+
+    assert set(Delivery.objects.values_list("service_name", flat=True)) == covered
+
+
+def test_a_pattern_keeps_to_its_topics_and_to_its_state() -> None:
+    account = accounts.ensure_account("reader", scopes=["services:read"])
+    SubscriptionFactory.create(
+        service=None, service_glob="*", account=account, topics=["deployment.*"]
+    )
+    SubscriptionFactory.create(service=None, service_glob="*", account=account, state="suspended")
+
+    publish("service.expired")
+    publish("deployment.failed")
+
+    assert [row.topic for row in Delivery.objects.all()] == ["deployment.failed"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "account", "told"),
+    [
+        ("required", {"scopes": ["services:read"]}, True),
+        ("required", {"scopes": ["admin:registry"]}, True),
+        ("required", {"scopes": ["webhooks:send"]}, False),
+        ("required", {"scopes": ["services:read"], "is_active": False}, False),
+        ("required", None, False),
+        ("open", None, True),
+    ],
+)
+def test_a_pattern_tells_only_what_its_account_may_read(
+    settings: Settings, mode: str, account: dict[str, Any] | None, told: bool
+) -> None:
+    settings.SAGA_AUTH = mode
+    owner = account and ServiceAccount.objects.create(name="reader", **account)
+    SubscriptionFactory.create(service=None, service_glob="*", account=owner)
+
+    publish("service.expired")
+
+    assert Delivery.objects.exists() == told
