@@ -1,3 +1,4 @@
+# The tag is a minor release of Python, which gets fixes when it is pulled. Pin a digest where builds must repeat.
 FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=saga_project.settings

@@ -62,10 +62,18 @@ def run() -> None:
             _start_servers(servers)
             _say("preparing the database")
             _prepare_database()
+            say_where_the_token_is()
             _say("starting the web processes")
             _supervise(listener, servers, started_at)
         finally:
             _stop_servers(servers)
+
+
+def say_where_the_token_is() -> None:
+    """Name the file of the local token, not the token: what is printed ends up in logs."""
+    if settings.SAGA_AUTH == "local-token":
+        path = settings.SAGA_DATA_DIR / "secrets" / "local_token"
+        _say(f"the token for every call is in {path}; send it as 'Authorization: Bearer <token>'")
 
 
 def _say(text: str) -> None:
