@@ -111,7 +111,7 @@ def test_many_subscribers_cost_two_queries_more(django_assert_num_queries: objec
     SubscriptionFactory.create_batch(20, service=service)
 
     with django_assert_num_queries(5):  # type: ignore[operator]  # savepoint, event, two of ours
-        publish("service.expired")
+        publish("health.changed")
 
     assert Delivery.objects.count() == 20
 
