@@ -13,7 +13,7 @@ import updates.operations
 from saga_project.console import overrides, roles
 from saga_project.console.confirm import Choice, Form, Verb
 from updates.models import Job
-from updates.operations import jobs
+from updates.operations import job_verbs as verbs
 from updates.policies import change_freeze
 
 
@@ -127,7 +127,7 @@ def of(job: Job, *, user: AbstractUser) -> list[Verb]:
 
 
 def _names(job: Job) -> list[str]:
-    allowed = jobs.ALLOWED[job.status]
+    allowed = verbs.ALLOWED[job.status]
     names = [name for name in allowed if name != "promote" or job.status == Job.Status.PAUSED]
     if "promote" in allowed and not job.is_promoted_fully:
         names.insert(names.index("abort"), "promote-fully")

@@ -20,7 +20,7 @@ from updates import errors, operations
 from updates.api import long_poll
 from updates.models import Job, JobTally, Step
 from updates.models.jobs import JobQuerySet
-from updates.rollouts import measuring, transitions
+from updates.rollouts import measuring, outcomes
 
 #: A job on its way back is still at work; its error says why it turned around.
 SHOWN_AS = {Job.Status.ROLLING_BACK: Job.Status.RUNNING}
@@ -168,7 +168,7 @@ def _document(job: Job, steps: list[dict[str, Any]]) -> dict[str, Any]:
         "created_at": api.zulu(job.created_at),
         "started_at": api.zulu(job.started_at),
         "finished_at": api.zulu(job.finished_at),
-        "duration_seconds": transitions.duration_seconds(job),
+        "duration_seconds": outcomes.duration_seconds(job),
         "error": job.error or None,
     }
     if job.needs_attention:

@@ -12,16 +12,8 @@ from updates.operations.approvals import (
 from updates.operations.approvals import request as request_approval
 from updates.operations.checks import check, reads_from, request_check
 from updates.operations.corrections import correct
-from updates.operations.jobs import (
-    abort,
-    acknowledge,
-    deploy,
-    pause,
-    promote,
-    resume,
-    retry,
-    roll_back,
-)
+from updates.operations.job_verbs import abort, acknowledge, pause, promote, resume, retry
+from updates.operations.jobs import deploy, roll_back
 from updates.operations.policies import apply_policies, apply_policy
 from updates.operations.releases import News, announce, hear, make_available, quarantine, withdraw
 from updates.operations.selections import Details

@@ -33,11 +33,11 @@ from updates.rollouts import (
     journal,
     leases,
     measuring,
+    outcomes,
     restarts,
     slots,
     strategies,
     strategy_options,
-    transitions,
     watching,
 )
 from updates.rollouts.strategies import Action
@@ -76,9 +76,7 @@ def perform(task: Task) -> Outcome:
         _wait_for_room(task, target)
     if name in (Action.DRAIN, Action.UNDRAIN):
         return _drain(task, target, is_draining=name == Action.DRAIN)
-    is_bare = task.step.is_way_back and not transitions.previous_of_targets(task.job).get(
-        target.name
-    )
+    is_bare = task.step.is_way_back and not outcomes.previous_of_targets(task.job).get(target.name)
     if is_bare and name in (Action.HEALTH, Hook.AFTER_ROLLBACK):
         return Outcome(message="Nothing ran here before.", is_skipped=True)
     if name == Action.HEALTH:
@@ -105,7 +103,7 @@ def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
 
 def _work(task: Task, target: Target) -> Work:
     job, is_signed = task.job, target.needs_signature
-    previous = transitions.previous_of_targets(job).get(target.name)
+    previous = outcomes.previous_of_targets(job).get(target.name)
     started = previous if task.step.is_way_back else None
     deadline_seconds = float(task.options.progress_deadline_seconds)
     if own := hooks.timeout_seconds(target, task.step.name):
