@@ -23,8 +23,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from bench import load, servers
+from bench.contestants import SERVICES, fill
 from bench.load import Measured
-from bench.run import SERVICES, WARM_UP_SECONDS, alone, fill
+from bench.run import WARM_UP_SECONDS, alone
 from bench.servers import Bench, Server
 from saga_project.shared import logs
 

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
-
-import redis as redis_library
 
 from bench import calls, load, servers
-from bench.calls import Call
+from bench.contestants import SERVICES, Contestant, WrongAnswer, ask, fill, others
 from bench.load import Measured
 from bench.servers import Bench, Server
 
@@ -34,19 +26,8 @@ ROWS = [
     *("register again", "register new", "mixed"),
 ]
 GROWING = "register new"  # comes last: it makes all lists longer
-SERVICES = 1000
 FEW = 100
 WARM_UP_SECONDS = 1
-
-
-@dataclass(frozen=True)
-class Contestant:
-    server: Server
-    calls: dict[str, Call]
-
-
-class WrongAnswer(SystemExit):
-    """A server that answers something else is not compared."""
 
 
 def main() -> None:
@@ -76,7 +57,7 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     fill(saga, SERVICES)
     if options.large and "lookup" in options.rows:
         _compare_sizes(bench, saga, options)
-    contestants |= _everybody_else(bench)
+    contestants |= others(bench)
     steady = [row for row in options.rows if row != GROWING]
     results = _rounds(bench, contestants, steady, options)
     if "mixed" in steady:
@@ -87,22 +68,6 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     _print_table(results, contestants)
     if "lookup" in steady:
         _print_open_and_required(results)
-
-
-def _run_here(server: Server, *words: str) -> str:
-    """Return what a program of ours prints that works on the data of a Saga."""
-    return subprocess.run(
-        [sys.executable, *words],
-        check=True,
-        cwd=servers.ROOT,
-        env={**os.environ, **server.environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout.strip()
-
-
-def fill(server: Server, count: int) -> None:
-    print(_run_here(server, "-m", "bench.fill", str(count)), flush=True)
 
 
 # --- Few services and many ------------------------------------------------------------------------
@@ -141,66 +106,6 @@ def _compare_sizes(bench: Bench, middle: Server, options: argparse.Namespace) ->
     for server in sizes.values():
         if server is not middle:
             bench.stop(server)
-
-
-# --- The servers compared -------------------------------------------------------------------------
-
-
-def _everybody_else(bench: Bench) -> dict[str, Contestant]:
-    required = bench.saga("required", SAGA_AUTH="required", SAGA_RATE_LIMIT="10000000")
-    scopes = "services:read,registry:manage,admin:registry"
-    token = _run_here(required, "manage.py", "create_token", "bench", "--scopes", scopes)
-    fill(required, SERVICES)
-    found = {
-        "required": Contestant(required, calls.saga(headers=[f"Authorization: Bearer {token}"])),
-    }
-    if (peer := bench.etcd()) is not None:
-        leases = [_lease(peer.port) for _ in range(SERVICES)]
-        _replay(peer, calls.etcd(leases)["register again"].make(SERVICES))
-        found["etcd"] = Contestant(peer, calls.etcd(leases))
-    if (peer := bench.webdis()) is not None:
-        port = json.loads((bench.folder / "webdis.json").read_text())["redis_port"]
-        _fill_redis(port, calls.name)
-        found["webdis"] = Contestant(peer, calls.webdis())
-    if (peer := bench.redis()) is not None:
-        _fill_redis(peer.port, lambda number: f"service-{number:012d}")
-        found["redis"] = Contestant(peer, calls.redis())
-    if (peer := bench.fastapi()) is not None:
-        _replay(peer, calls.saga()["register again"].make(SERVICES))
-        found["fastapi"] = Contestant(peer, calls.saga())
-    plain = bench.saga("plain", SAGA_FAST_PATH="false")
-    fill(plain, SERVICES)
-    found["plain views"] = Contestant(plain, calls.saga())
-    for name in {"fastapi", "etcd", "webdis", "redis"} - found.keys():
-        print(f"{name} is not installed and not measured.")
-    return found
-
-
-def _lease(port: int) -> str:
-    body = json.dumps({"TTL": calls.TTL_SECONDS}).encode()
-    with urlopen(Request(f"http://127.0.0.1:{port}/v3/lease/grant", data=body)) as answer:
-        return str(json.load(answer)["ID"])
-
-
-def _fill_redis(port: int, name: Callable[[int], str]) -> None:
-    with redis_library.Redis(port=port) as client:
-        for number in range(SERVICES):
-            client.set(name(number), json.dumps(calls.document(number)), ex=calls.TTL_SECONDS)
-
-
-def _replay(server: Server, requests: Iterable[bytes]) -> None:
-    for each in requests:
-        _ask(server.port, each)
-
-
-def _ask(port: int, request: bytes) -> bytes:
-    """Return the whole answer to a request."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-        answer = b""
-        while chunk := connection.recv(1 << 16):
-            answer += chunk
-        return answer
 
 
 # --- Measuring ------------------------------------------------------------------------------------
@@ -292,7 +197,7 @@ def _with_length(request: bytes) -> bytes:
 
 
 def _verify(server: Server, request: bytes, proof: bytes) -> None:
-    answer = _ask(server.port, request)
+    answer = ask(server.port, request)
     if b" 200 " not in answer[:20] or proof not in answer:
         raise WrongAnswer(f"{server.name} answered {answer[:300]!r} to {request[:200]!r}")
 

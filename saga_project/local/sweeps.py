@@ -20,7 +20,14 @@ from dataclasses import dataclass, field
 from django import db
 from django.conf import settings
 
-from registry.background import monitor, work_slots
+from registry.background import (
+    expiry,
+    flush,
+    missed_heartbeats,
+    reconciliation,
+    retention,
+    work_slots,
+)
 from saga_project.local import queues, workers
 from saga_project.shared import errors, metrics
 from updates.models import Target
@@ -49,8 +56,8 @@ class Duty:
 
 
 def purge() -> None:
-    monitor.purge_idempotency_keys()
-    monitor.purge_events()
+    retention.purge_idempotency_keys()
+    retention.purge_events()
 
 
 def bound_queues() -> None:
@@ -62,17 +69,17 @@ def bound_queues() -> None:
 def duties() -> list[Duty]:
     """Return what the elected process does."""
     return [
-        Duty("registry.sweep", monitor.sweep, 1.0),
+        Duty("registry.sweep", expiry.sweep, 1.0),
         Duty("updates.sweep_jobs", recovery.sweep, 2.0),
         Duty("updates.watch_jobs", watching.ring_due, 1.0),
         Duty("updates.measure_jobs", measuring.ring_due, 1.0),
-        Duty("registry.flush", monitor.flush_heartbeats, 5.0),
+        Duty("registry.flush", flush.flush_heartbeats, 5.0),
         Duty("webhooks.wake", worker.wake, 5.0),
         Duty("queues.bound", bound_queues, 10.0),
-        Duty("registry.reconcile", monitor.reconcile, 20.0, limit_seconds=300.0),
+        Duty("registry.reconcile", reconciliation.reconcile, 20.0, limit_seconds=300.0),
         Duty(
             "registry.count_misses",
-            monitor.count_misses,
+            missed_heartbeats.count_misses,
             float(settings.REGISTRY_HEARTBEAT_MONITOR_INTERVAL),
             limit_seconds=300.0,
         ),

@@ -17,8 +17,10 @@ An advisory lock of a periodic task comes before all row locks.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from django.db import connection
+from django.db import connection, transaction
 
 
 class Lock(enum.IntEnum):
@@ -59,3 +61,10 @@ def try_acquire(lock: Lock) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int(lock)])
         [is_acquired] = cursor.fetchone() or (False,)
     return bool(is_acquired)
+
+
+@contextmanager
+def alone(lock: Lock) -> Iterator[bool]:
+    """Open a transaction for a periodic task; yields whether it acquired the lock."""
+    with transaction.atomic(durable=True):
+        yield try_acquire(lock)

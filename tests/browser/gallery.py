@@ -12,7 +12,7 @@ from saga_project import wsgi  # noqa: F401 - sets Django up, before anything im
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_httpserver import HTTPServer
 
-from registry.background import monitor
+from registry.background import expiry
 from saga_project import celery  # noqa: F401 - it knows the broker's address
 from tests import webserver
 from tests.browser import chromium, stage
@@ -81,7 +81,7 @@ def photograph(browser: Browser, url: str, wanted: set[str]) -> Iterator[str]:
         page.wait_for_url("**/admin/")
         for name, address in addresses().items():
             if not wanted or name in wanted:
-                monitor.sweep()
+                expiry.sweep()
                 page.goto(address)
                 yield from _shoot(page, name, theme, device)
         yield from complaints

@@ -12,7 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
-from registry.background import monitor
+from registry.background import expiry
 from saga_project.shared import metrics
 from saga_project.web import scrape
 from tests import factories
@@ -89,7 +89,7 @@ def test_it_shows_the_registry(api: APIClient) -> None:
             {"service_name": "pay", "instance_id": f"i{number}", "service_url": "http://localhost"},
             format="json",
         )
-    monitor.sweep()
+    expiry.sweep()
 
     found = scraped(api)
 

@@ -14,7 +14,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from registry import presence
-from registry.background import monitor, protection
+from registry.background import expiry, protection
 from saga_project.local import queues
 from saga_project.web import health, problems
 from tests import waiting
@@ -48,7 +48,7 @@ def test_health_is_as_documented(stack: Stack) -> None:
 
 def _work_is_done() -> None:
     """Leave what a sweep and the workers leave while they run."""
-    monitor.sweep()
+    expiry.sweep()
     queues.note_consumer(queues.local())
 
 

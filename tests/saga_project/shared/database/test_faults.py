@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from registry import operations, presence
-from registry.background import monitor
+from registry.background import expiry, flush, missed_heartbeats
 from registry.models import Event, Instance, Service
 from saga_project.shared.api import JSONRenderer
 from saga_project.shared.database import watch
@@ -115,10 +115,10 @@ def test_the_flush_locks_services_before_their_instances() -> None:
 
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         Service.objects.select_for_update().get(name="pay")
-        flush = pool.submit(closing, monitor.flush_heartbeats)
+        flushing = pool.submit(closing, flush.flush_heartbeats)
         waiting.until(is_in_the_way)
         Instance.objects.filter(service__name="pay").update(note="changed meanwhile")
-    flushed = flush.result(10)
+    flushed = flushing.result(10)
 
     assert flushed == 1
     assert Instance.objects.get().note == "changed meanwhile"
@@ -144,16 +144,16 @@ def test_writers_that_compete_for_the_same_services_never_deadlock() -> None:
             ]
             operations.renew_many(beats, by=None, now=timezone.now())
 
-    def flush() -> None:
+    def flush_all() -> None:
         for _ in range(30):
             presence.renew([f"{name}/default" for name in names])
-            monitor.flush_heartbeats()
+            flush.flush_heartbeats()
 
     def judge() -> None:
         for _ in range(20):
             Service.objects.filter(name=names[0]).update(last_heartbeat_at=None)
-            monitor.count_misses()
-            monitor.sweep()
+            missed_heartbeats.count_misses()
+            expiry.sweep()
 
     def begin(work: Any) -> None:
         barrier.wait()
@@ -162,7 +162,7 @@ def test_writers_that_compete_for_the_same_services_never_deadlock() -> None:
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(closing, lambda work=work: begin(work))
-            for work in (beat, flush, beat, judge)
+            for work in (beat, flush_all, beat, judge)
         ]
         for job in jobs:
             job.result(60)

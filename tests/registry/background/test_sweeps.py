@@ -8,7 +8,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry import directory, errors, operations, presence
-from registry.background import monitor, protection
+from registry.background import (
+    expiry,
+    flush,
+    missed_heartbeats,
+    protection,
+    reconciliation,
+    retention,
+)
 from registry.models import Event, IdempotencyKey, Instance, Service
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -46,7 +53,7 @@ def test_expires_who_is_overdue_and_tells_it(redis):
     register("b")
     run_out(redis, "a")
 
-    monitor.sweep()
+    expiry.sweep()
 
     assert told("service.expired") == ["a"]
     assert live() == ["b"]
@@ -57,8 +64,8 @@ def test_a_second_sweep_tells_nothing_more(redis):
     register("a")
     run_out(redis, "a")
 
-    monitor.sweep()
-    monitor.sweep()
+    expiry.sweep()
+    expiry.sweep()
 
     assert told("service.expired") == ["a"]
 
@@ -71,7 +78,7 @@ def test_two_sweepers_at_once_tell_it_once(redis):
 
     def sweep():
         barrier.wait()
-        monitor.sweep()
+        expiry.sweep()
         connection.close()
 
     threads = [threading.Thread(target=sweep) for _ in range(4)]
@@ -79,7 +86,7 @@ def test_two_sweepers_at_once_tell_it_once(redis):
         thread.start()
     for thread in threads:
         thread.join()
-    monitor.sweep()
+    expiry.sweep()
 
     assert told("service.expired") == ["s-0", "s-1", "s-2"]
 
@@ -89,7 +96,7 @@ def test_what_a_killed_sweep_took_is_written_down_by_the_next(redis):
     run_out(redis, "a")
     presence.take_overdue(["a/default"])
 
-    monitor.sweep()
+    expiry.sweep()
 
     assert told("service.expired") == ["a"]
     assert presence.expiring() == {}
@@ -98,10 +105,10 @@ def test_what_a_killed_sweep_took_is_written_down_by_the_next(redis):
 def test_a_sweep_that_died_after_its_commit_is_not_told_twice(redis):
     register("a")
     run_out(redis, "a")
-    monitor.sweep()
+    expiry.sweep()
     redis.hset(presence.EXPIRING, "a/default", 1)
 
-    monitor.sweep()
+    expiry.sweep()
 
     assert told("service.expired") == ["a"]
 
@@ -112,7 +119,7 @@ def test_who_came_back_meanwhile_stays(redis):
     presence.take_overdue(["a/default"])
     register("a", weight=2)
 
-    monitor.sweep()
+    expiry.sweep()
 
     assert live() == ["a"]
     assert directory.get("a") is not None
@@ -123,7 +130,7 @@ def test_nobody_expires_while_no_process_can_receive_heartbeats(redis):
     run_out(redis, "a")
     redis.hset(presence.META, "tick", 1)
 
-    monitor.sweep()
+    expiry.sweep()
 
     assert live() == ["a"]
 
@@ -137,7 +144,7 @@ def test_many_rows_move_in_as_many_statements_as_one(redis, monkeypatch):
     def statements_to_expire(*some):
         run_out(redis, *some)
         with CaptureQueriesContext(connection) as queries:
-            assert monitor.sweep().expired == len(some)
+            assert expiry.sweep().expired == len(some)
         return len(queries)
 
     assert statements_to_expire(*names[1:]) == statements_to_expire(names[0])
@@ -159,14 +166,14 @@ def fleet(redis):
 def test_a_few_at_once_are_no_mass_expiry(fleet, redis):
     run_out(redis, *fleet[:4])
 
-    assert not monitor.sweep().is_protecting
+    assert not expiry.sweep().is_protecting
     assert told("service.expired") == fleet[:4]
 
 
 def test_a_mass_expiry_takes_only_a_share_and_keeps_the_rest_as_suspects(fleet, redis):
     run_out(redis, *fleet)
 
-    swept = monitor.sweep()
+    swept = expiry.sweep()
 
     assert swept.is_protecting
     assert len(told("service.expired")) == protection.registry_rule().allowed(30) == 4
@@ -177,11 +184,11 @@ def test_a_mass_expiry_takes_only_a_share_and_keeps_the_rest_as_suspects(fleet, 
 
 def test_a_suspect_that_beats_again_has_recovered(fleet, redis):
     run_out(redis, *fleet)
-    monitor.sweep()
+    expiry.sweep()
     survivors = live()
     presence.renew([f"{name}/default" for name in survivors])
 
-    swept = monitor.sweep()
+    swept = expiry.sweep()
 
     assert not swept.is_protecting
     assert told("service.recovered") == survivors
@@ -194,18 +201,18 @@ def test_protection_ends_by_itself(fleet, redis):
     for _ in range(12):
         redis.delete(*redis.keys("*protection:batch*") or ["none"])
         redis.hset(presence.META, "tick", int(time.time() * 1_000_000))
-        monitor.sweep()
+        expiry.sweep()
 
     assert live() == []
     assert told("service.expired") == fleet
-    assert not monitor.sweep().is_protecting
+    assert not expiry.sweep().is_protecting
 
 
 def test_the_rest_of_a_mass_expiry_waits_for_its_next_share(fleet, redis):
     run_out(redis, *fleet)
 
-    monitor.sweep()
-    monitor.sweep()
+    expiry.sweep()
+    expiry.sweep()
 
     assert len(told("service.expired")) == 4
 
@@ -221,7 +228,7 @@ def test_only_what_is_overdue_counts(fleet, redis):
     redis.hset(presence.META, "floor", 0)
     redis.zadd(presence.DEADLINES, {f"{name}/default": soon for name in fleet})
 
-    assert not monitor.sweep().is_protecting
+    assert not expiry.sweep().is_protecting
     assert told("service.suspect") == []
 
 
@@ -231,7 +238,7 @@ def test_a_handful_of_services_is_no_network_fault(redis):
         register(name)
     run_out(redis, *names[:4])
 
-    assert not monitor.sweep().is_protecting
+    assert not expiry.sweep().is_protecting
     assert told("service.expired") == names[:4]
 
 
@@ -241,35 +248,35 @@ def test_minimum_and_share_are_settings(redis, settings):
     for name in names:
         register(name)
     run_out(redis, *names[:5])
-    few = monitor.sweep()
+    few = expiry.sweep()
     for name in names:
         register(name, weight=2)
     run_out(redis, *names)
 
     assert not few.is_protecting
-    assert monitor.sweep().is_protecting
+    assert expiry.sweep().is_protecting
 
 
 def test_a_service_may_have_a_rule_of_its_own(fleet, redis, settings):
     settings.SAGA_PROTECTION_SERVICES = {"s-0*": {"percent": 100}}
     run_out(redis, *fleet[:10])
-    unprotected = monitor.sweep()
+    unprotected = expiry.sweep()
     settings.SAGA_PROTECTION_SERVICES = {"s-1*": {"minimum": 5}}
     run_out(redis, *fleet[10:20])
 
     assert not unprotected.is_protecting
     assert told("service.expired")[:10] == fleet[:10]
-    assert monitor.sweep().is_protecting
+    assert expiry.sweep().is_protecting
     assert told("service.suspect") == fleet[10:20]
 
 
 def test_suspects_that_staff_confirm_expire_at_once(fleet, redis):
     run_out(redis, *fleet)
-    monitor.sweep()
+    expiry.sweep()
 
     protection.decide(protection.GONE)
     presence.tick()
-    monitor.sweep()
+    expiry.sweep()
 
     assert live() == []
     assert told("service.recovered") == []
@@ -278,13 +285,13 @@ def test_suspects_that_staff_confirm_expire_at_once(fleet, redis):
 
 def test_suspects_that_staff_hold_stay(fleet, redis):
     run_out(redis, *fleet)
-    monitor.sweep()
+    expiry.sweep()
     left = live()
 
     protection.decide(protection.HOLD)
     for _ in range(3):
         next_share(redis)
-        monitor.sweep()
+        expiry.sweep()
 
     assert live() == left
     assert protection.state()["is_protecting"]
@@ -292,7 +299,7 @@ def test_suspects_that_staff_hold_stay(fleet, redis):
 
 def test_nothing_is_decided_where_nothing_is_held(redis):
     register("a")
-    monitor.sweep()
+    expiry.sweep()
 
     with pytest.raises(errors.NotProtecting):
         protection.decide(protection.GONE)
@@ -311,7 +318,7 @@ def silence(name, *, seconds):
 def silent(redis):
     register("a")
     run_out(redis, "a")
-    monitor.sweep()
+    expiry.sweep()
     silence("a", seconds=30 * 3 + 1)
     return "a"
 
@@ -320,13 +327,13 @@ def test_a_service_within_its_grace_has_missed_nothing(redis):
     register("a")
     silence("a", seconds=30 * 3 - 5)
 
-    assert monitor.count_misses() == 0
+    assert missed_heartbeats.count_misses() == 0
 
 
 def test_misses_add_up_to_degraded_and_unreachable(silent):
     seen = []
     for _ in range(11):
-        monitor.count_misses()
+        missed_heartbeats.count_misses()
         service = Service.objects.get()
         seen.append((service.status, service.health_status))
 
@@ -338,7 +345,7 @@ def test_misses_add_up_to_degraded_and_unreachable(silent):
 
 def test_a_heartbeat_makes_a_degraded_service_whole_again(silent):
     for _ in range(3):
-        monitor.count_misses()
+        missed_heartbeats.count_misses()
     register("a")
 
     service = Service.objects.get()
@@ -352,7 +359,7 @@ def test_misses_end_when_heartbeats_are_heard_again(redis):
     Instance.objects.update(last_heartbeat_at=timezone.now() - dt.timedelta(seconds=300))
     presence.renew(["a/default"])
 
-    monitor.flush_heartbeats()
+    flush.flush_heartbeats()
 
     service = Service.objects.get()
     assert (service.status, service.consecutive_misses) == ("active", 0)
@@ -363,13 +370,13 @@ def test_many_silent_services_cost_as_many_statements_as_one(redis):
     def statements(*names):
         for name in names:
             register(name)
-        monitor.flush_heartbeats()
+        flush.flush_heartbeats()
         for name in names:
             silence(name, seconds=300)
         services = Service.objects.filter(name__in=names)
         services.update(consecutive_misses=2)
         with CaptureQueriesContext(connection) as captured:
-            assert monitor.count_misses() == len(names)
+            assert missed_heartbeats.count_misses() == len(names)
         services.update(last_heartbeat_at=timezone.now())
         return len(captured)
 
@@ -382,11 +389,11 @@ def test_many_silent_services_cost_as_many_statements_as_one(redis):
 
 def test_readers_see_what_misses_made_of_a_service(silent):
     register("b")
-    monitor.flush_heartbeats()
+    flush.flush_heartbeats()
     silence("b", seconds=300)
 
     for _ in range(3):
-        monitor.count_misses()
+        missed_heartbeats.count_misses()
 
     shown = directory.find("b")
     assert (shown.status, shown.misses) == ("degraded", 3)
@@ -402,7 +409,7 @@ def test_the_newest_heartbeats_are_flushed_in_one_statement(redis, django_assert
     presence.renew([f"s-{number}/default" for number in range(5)])
 
     with django_assert_max_num_queries(8):
-        assert monitor.flush_heartbeats() == 5
+        assert flush.flush_heartbeats() == 5
 
     instance = Instance.objects.get(service__name="s-0")
     assert instance.last_heartbeat_at == presence.last_heartbeat("s-0", "default")
@@ -413,7 +420,7 @@ def test_an_old_heartbeat_never_overwrites_a_newer_one(redis):
     future = timezone.now() + dt.timedelta(days=1)
     Instance.objects.update(last_heartbeat_at=future)
 
-    assert monitor.flush_heartbeats() == 0
+    assert flush.flush_heartbeats() == 0
     assert Instance.objects.get().last_heartbeat_at == future
 
 
@@ -421,12 +428,12 @@ def test_a_heartbeat_is_flushed_once(redis):
     register("a")
     register("b")
     presence.renew(["a/default", "b/default"])
-    monitor.flush_heartbeats()
+    flush.flush_heartbeats()
     before = timezone.now() - dt.timedelta(hours=1)
     Instance.objects.update(last_heartbeat_at=before)
     presence.renew(["b/default"])
 
-    assert monitor.flush_heartbeats() == 1
+    assert flush.flush_heartbeats() == 1
     assert Instance.objects.get(service__name="a").last_heartbeat_at == before
 
 
@@ -436,21 +443,21 @@ def test_what_was_not_committed_is_flushed_by_the_next(redis):
 
     def die():
         with transaction.atomic():
-            monitor.flush_heartbeats()
+            flush.flush_heartbeats()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         die()
 
-    assert monitor.flush_heartbeats() == 1
+    assert flush.flush_heartbeats() == 1
 
 
 def test_a_redis_whose_clock_is_behind_is_flushed_all_the_same(redis, monkeypatch):
     register("a")
     presence.renew(["a/default"])
-    monkeypatch.setattr(monitor._flushed, "until_us", 2**60)
+    monkeypatch.setattr(flush._flushed, "until_us", 2**60)
 
-    assert monitor.flush_heartbeats() == 1
+    assert flush.flush_heartbeats() == 1
 
 
 def test_reconciling_leaves_alone_what_is_shown(redis):
@@ -458,15 +465,15 @@ def test_reconciling_leaves_alone_what_is_shown(redis):
     register("b")
     redis.hdel(presence.REVISIONS, "b")
 
-    assert monitor.reconcile() == 1
-    assert monitor.reconcile() == 0
+    assert reconciliation.reconcile() == 1
+    assert reconciliation.reconcile() == 0
 
 
 def test_what_a_killed_process_did_not_show_is_shown_by_reconciling(redis):
     register("a")
     redis.delete(presence.SERVICES, presence.REVISIONS)
 
-    monitor.reconcile()
+    reconciliation.reconcile()
 
     assert directory.get("a") is not None
 
@@ -478,5 +485,5 @@ def test_old_idempotency_keys_are_purged(redis):
         route="/", key="new", request_digest="", created_at=timezone.now()
     )
 
-    assert monitor.purge_idempotency_keys() == 1
+    assert retention.purge_idempotency_keys() == 1
     assert IdempotencyKey.objects.get().key == "new"

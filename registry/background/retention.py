@@ -1,0 +1,26 @@
+"""Delete what was kept for long enough."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from django.conf import settings
+from django.utils import timezone
+
+from registry import idempotency
+from registry.events import log
+
+logger = logging.getLogger(__name__)
+
+
+def purge_idempotency_keys() -> int:
+    return idempotency.purge(now=timezone.now())
+
+
+def purge_events() -> int:
+    kept = dt.timedelta(days=settings.SAGA_EVENT_RETENTION_DAYS)
+    deleted = log.purge(before=timezone.now() - kept)
+    if deleted:
+        logger.info("old events purged", extra={"count": deleted})
+    return deleted
