@@ -15,7 +15,7 @@ from environs import validate
 from saga_project import __version__
 from saga_project import env as configuration
 from saga_project.local import embedded
-from saga_project.shared import logs, redis_urls
+from saga_project.shared import content_policy, logs, redis_urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = configuration.load()
@@ -222,9 +222,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 # Served from where the packages keep them: one step less at the start, and nothing that can be stale.
@@ -239,21 +237,7 @@ CACHES = {"default": redis_urls.cache(REDIS_URL, SENTINELS)}
 
 # --- The console -----------------------------------------------------------------------------------
 
-# No inline script, no inline style, no eval: every page of ours lives with this.
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'none'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "font-src": ["'self'"],
-        "connect-src": ["'self'"],
-        "form-action": ["'self'"],
-        "frame-ancestors": ["'none'"],
-        "base-uri": ["'none'"],
-    }
-}
-X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": content_policy.DIRECTIVES}
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "saga_session"
 CSRF_COOKIE_HTTPONLY = True
@@ -334,6 +318,4 @@ Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 # --- Celery (celery.py has what no environment varies) --------------------------------------------
 
 CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 1, "socket_connect_timeout": 1}
-if SENTINELS:
-    CELERY_BROKER_TRANSPORT_OPTIONS |= SENTINELS.broker_options
+CELERY_BROKER_TRANSPORT_OPTIONS = redis_urls.broker_options(SENTINELS)

@@ -104,6 +104,12 @@ def cache(url: str, sentinels: SentinelUrl | None) -> dict[str, Any]:
     }
 
 
+def broker_options(sentinels: SentinelUrl | None) -> dict[str, Any]:
+    """Return the transport options of Celery's broker."""
+    timeouts = {"socket_timeout": 1, "socket_connect_timeout": 1}
+    return {**timeouts, **(sentinels.broker_options if sentinels else {})}
+
+
 def database_of(url: str) -> int:
     """Return the number of the database that a Redis URL names."""
     sentinels = parse_sentinels(url)
