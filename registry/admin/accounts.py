@@ -34,12 +34,12 @@ def _revoke(_request: HttpRequest, token: Token, _reason: str) -> None:
     accounts.revoke_token(token, at=timezone.now())
 
 
-REVOKE = verbs.AdminVerb(
-    action="revoke_tokens",
-    title="Revoke",
-    consequence="Calls with these tokens are rejected from now on. This cannot be undone.",
+REVOKE = verbs.Verb(
+    name="revoke_tokens",
+    label="Revoke",
+    consequences=["Calls with these tokens are rejected from now on. This cannot be undone."],
     done="Revoked",
-    do=_revoke,
+    does=_revoke,
 )
 
 

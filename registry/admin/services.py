@@ -39,29 +39,30 @@ def _deregister(request: HttpRequest, service: Service, reason: str) -> None:
     )
 
 
-APPROVE = verbs.AdminVerb(
-    action="approve_services",
-    title="Approve",
-    consequence="Lookups will find these services as long as they send heartbeats.",
+APPROVE = verbs.Verb(
+    name="approve_services",
+    label="Approve",
+    consequences=["Lookups will find these services as long as they send heartbeats."],
     done="Approved",
-    do=_approve,
+    does=_approve,
 )
-REJECT = verbs.AdminVerb(
-    action="reject_services",
-    title="Reject",
-    consequence="Lookups will not find these services. Their heartbeats are still recorded.",
+REJECT = verbs.Verb(
+    name="reject_services",
+    label="Reject",
+    consequences=["Lookups will not find these services. Their heartbeats are still recorded."],
     done="Rejected",
-    do=_reject,
-    has_reason=True,
-    is_reason_needed=True,
+    does=_reject,
+    choices=[verbs.REQUIRED_REASON],
 )
-DEREGISTER = verbs.AdminVerb(
-    action="deregister_services",
-    title="Deregister",
-    consequence="These services and all their instances leave the registry now. They may register again.",
+DEREGISTER = verbs.Verb(
+    name="deregister_services",
+    label="Deregister",
+    consequences=[
+        "These services and all their instances leave the registry now. They may register again."
+    ],
     done="Deregistered",
-    do=_deregister,
-    has_reason=True,
+    does=_deregister,
+    choices=[verbs.REASON],
 )
 
 

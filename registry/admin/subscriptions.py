@@ -29,26 +29,28 @@ def _cancel(request: HttpRequest, subscription: Subscription, _reason: str) -> N
     operations.cancel_subscription(subscription.pk, by=by, now=timezone.now())
 
 
-ACTIVATE = verbs.AdminVerb(
-    action="activate_subscriptions",
-    title="Activate",
-    consequence="These subscribers are told of events from now on.",
+ACTIVATE = verbs.Verb(
+    name="activate_subscriptions",
+    label="Activate",
+    consequences=["These subscribers are told of events from now on."],
     done="Activated",
-    do=_activate,
+    does=_activate,
 )
-SUSPEND = verbs.AdminVerb(
-    action="suspend_subscriptions",
-    title="Suspend",
-    consequence="These subscribers are told of nothing until they are activated again.",
+SUSPEND = verbs.Verb(
+    name="suspend_subscriptions",
+    label="Suspend",
+    consequences=["These subscribers are told of nothing until they are activated again."],
     done="Suspended",
-    do=_suspend,
+    does=_suspend,
 )
-CANCEL = verbs.AdminVerb(
-    action="cancel_subscriptions",
-    title="Cancel for good",
-    consequence="These subscriptions end for good, and no longer keep their service from deregistering.",
+CANCEL = verbs.Verb(
+    name="cancel_subscriptions",
+    label="Cancel for good",
+    consequences=[
+        "These subscriptions end for good, and no longer keep their service from deregistering."
+    ],
     done="Cancelled",
-    do=_cancel,
+    does=_cancel,
 )
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 import updates.operations
 from saga_project.console import confirm, overrides, roles
-from saga_project.console.confirm import Choice, Form, Verb
+from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Approval
 from updates.policies import preview
 
@@ -68,14 +68,14 @@ def _is_own(approval: Approval, user: AbstractUser) -> bool:
     return updates.operations.is_own(approval, by=user.get_username())
 
 
-def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:
+def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> list[ButtonVerb]:
     if approval.state != Approval.State.PENDING:
         return []
     decline = _reject(approval, user, now)
     return [decline] if _is_own(approval, user) else [_approve(approval, user, now), decline]
 
 
-def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> Verb:
+def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     verdict = preview.calendar_of(approval.service).judge(now)
     is_at_once = bool(approval.requested_by)
 
@@ -112,7 +112,7 @@ def _effect(approval: Approval) -> str:
     return f"{approval.release} is deployed"
 
 
-def _reject(approval: Approval, user: AbstractUser, now: dt.datetime) -> Verb:
+def _reject(approval: Approval, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     def does(form: Form) -> Done:
         by = user.get_username()
         updates.operations.reject(approval, by=by, reason=form["reason"], now=now)

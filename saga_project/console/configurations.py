@@ -15,8 +15,8 @@ import webhooks.operations
 from registry import names
 from registry.identity import accounts
 from saga_project.console import confirm, roles
-from saga_project.console.confirm import Form, Verb
 from saga_project.shared import http_client
+from saga_project.shared.admin.verbs import ButtonVerb, Form, Verb
 from saga_project.shared.errors import SagaError
 from webhooks.models import GLOBAL, Configuration, Delivery, Endpoint
 
@@ -161,7 +161,7 @@ def test(request: HttpRequest, number: int, channel: str) -> HttpResponse:
     )
 
 
-def _test_verb(endpoint: Endpoint) -> Verb:
+def _test_verb(endpoint: Endpoint) -> ButtonVerb:
     def does(_: Form) -> tuple[str, str | None]:
         result = webhooks.operations.send_test(endpoint, now=timezone.now())
         verdict = "took it" if result.is_delivered else "did not take it"

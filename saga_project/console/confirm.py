@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -11,48 +10,18 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from saga_project.console import roles
+from saga_project.shared.admin.verbs import ButtonVerb
 from saga_project.shared.errors import SagaError
 
-Form = dict[str, str]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A field to fill in before the button: a list where ``options`` are given, else a line of text."""
-
-    name: str
-    label: str
-    hint: str = ""
-    options: Sequence[tuple[str, str]] = ()
-    value: str = ""
-    is_long: bool = False
-    is_required: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verb:
-    """One button. ``does`` gets what was filled in and returns what to tell, and where to go on."""
-
-    name: str
-    label: str
-    icon: str
-    permission: str
-    consequences: Sequence[str]
-    does: Callable[[Form], tuple[str, str | None]]
-    choices: Sequence[Choice] = field(default_factory=tuple)
-    is_primary: bool = False
-    is_danger: bool = False
-    link: str = ""
-
-
-def allowed(request: HttpRequest, verbs: Sequence[Verb]) -> list[Verb]:
+def allowed(request: HttpRequest, verbs: Sequence[ButtonVerb]) -> list[ButtonVerb]:
     """Return the buttons that this person may see."""
     return [verb for verb in verbs if roles.person(request).has_perm(verb.permission)]
 
 
 def ask(
     request: HttpRequest,
-    verbs: Sequence[Verb],
+    verbs: Sequence[ButtonVerb],
     name: str,
     *,
     subject: str,
@@ -73,7 +42,7 @@ def ask(
     return TemplateResponse(request, "console/confirm.html", context)
 
 
-def _do(request: HttpRequest, verb: Verb, *, back: str) -> HttpResponse:
+def _do(request: HttpRequest, verb: ButtonVerb, *, back: str) -> HttpResponse:
     form = {choice.name: request.POST.get(choice.name, "").strip() for choice in verb.choices}
     missing = [choice for choice in verb.choices if choice.is_required and not form[choice.name]]
     if missing:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import updates.operations
 from saga_project.console import overrides, roles
-from saga_project.console.confirm import Choice, Form, Verb
+from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Job
 from updates.operations import job_verbs as verbs
 from updates.policies import change_freeze
@@ -122,7 +122,7 @@ _WORDS = {
 _CONSEQUENCES: Mapping[str, Callable[[Job], list[str]]] = {"abort": _of_abort, "retry": _of_retry}
 
 
-def of(job: Job, *, user: AbstractUser) -> list[Verb]:
+def of(job: Job, *, user: AbstractUser) -> list[ButtonVerb]:
     return [_verb(job, name, user) for name in _names(job)]
 
 
@@ -136,7 +136,7 @@ def _names(job: Job) -> list[str]:
     return names
 
 
-def _verb(job: Job, name: str, user: AbstractUser) -> Verb:
+def _verb(job: Job, name: str, user: AbstractUser) -> ButtonVerb:
     word = _WORDS[name]
 
     def does(form: Form) -> tuple[str, str | None]:

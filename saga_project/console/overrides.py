@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.contrib.auth.models import AbstractUser
 
 from saga_project.console import roles
-from saga_project.console.confirm import Choice, Form
+from saga_project.shared.admin.verbs import Choice, Form
 from updates.operations import Override
 
 FIELD = "override_reason"

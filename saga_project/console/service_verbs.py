@@ -13,7 +13,7 @@ import updates.operations
 from registry.identity import accounts
 from registry.models import Service, Subscription
 from saga_project.console import overrides, roles
-from saga_project.console.confirm import Choice, Form, Verb
+from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Approval, Job, Release
 from updates.policies import comparison, preview
 from updates.policies.calendar import Verdict
@@ -23,7 +23,7 @@ RELEASES_OFFERED = 20
 Done = tuple[str, str | None]
 
 
-def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Verb]:
+def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[ButtonVerb]:
     """Return every button that the service's state offers, before permissions are checked."""
     by = user.get_username()
     status = Service.Status(service.status)
@@ -44,7 +44,7 @@ def _link(service: Service, verb: str) -> str:
     return reverse("admin:console_service_verb", args=[service.name, verb])
 
 
-def _approve(service: Service, by: str, now: dt.datetime) -> Verb:
+def _approve(service: Service, by: str, now: dt.datetime) -> ButtonVerb:
     def does(_: Form) -> Done:
         registry.operations.approve(service.name, by=by, now=now)
         return f"{service.name} is approved: lookups find it.", None
@@ -64,7 +64,7 @@ def _approve(service: Service, by: str, now: dt.datetime) -> Verb:
     )
 
 
-def _reject(service: Service, by: str, now: dt.datetime) -> Verb:
+def _reject(service: Service, by: str, now: dt.datetime) -> ButtonVerb:
     def does(form: Form) -> Done:
         registry.operations.reject(service.name, by=by, reason=form["reason"], now=now)
         return f"{service.name} is rejected.", None
@@ -85,7 +85,7 @@ def _reject(service: Service, by: str, now: dt.datetime) -> Verb:
     )
 
 
-def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[Verb]:
+def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[ButtonVerb]:
     releases = list(
         Release.objects.filter(service=service)
         .available()
@@ -100,7 +100,7 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[Ver
 
 def _deploy(
     service: Service, releases: list[Release], user: AbstractUser, now: dt.datetime
-) -> Verb:
+) -> ButtonVerb:
     is_for_two = comparison.policy_of(service).requires_second_person
     verdict = preview.calendar_of(service).judge(now)
     does = partial(_queue, service, user)
@@ -160,7 +160,7 @@ def _told(asked: Job | Approval) -> Done:
     return f"A second person is asked to approve {asked.release.version}.", onward
 
 
-def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> Verb:
+def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     is_for_two = comparison.policy_of(service).requires_second_person
     verdict = preview.calendar_of(service).judge(now)
 
@@ -204,7 +204,7 @@ def _of_gates(verdict: Verdict, *, is_for_two: bool) -> list[str]:
     return told
 
 
-def _check(service: Service) -> Verb:
+def _check(service: Service) -> ButtonVerb:
     def does(_: Form) -> Done:
         result = updates.operations.check(service)
         if result.is_update_available:
@@ -225,7 +225,7 @@ def _check(service: Service) -> Verb:
     )
 
 
-def _deregister(service: Service, by: str, now: dt.datetime) -> Verb:
+def _deregister(service: Service, by: str, now: dt.datetime) -> ButtonVerb:
     def does(form: Form) -> Done:
         registry.operations.deregister(
             service.name,

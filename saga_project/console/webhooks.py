@@ -18,8 +18,8 @@ from django.utils.dateparse import parse_datetime
 import webhooks.inbound
 import webhooks.operations
 from saga_project.console import confirm, roles
-from saga_project.console.confirm import Form, Verb
 from saga_project.shared import http_client
+from saga_project.shared.admin.verbs import ButtonVerb, Form, Verb
 from webhooks.models import Delivery, InboundCall
 
 PREVIEWED = 50
@@ -73,7 +73,7 @@ def _readable(body: str) -> str:
         return body
 
 
-def _call_verbs(call: InboundCall, *, by: AbstractUser) -> list[Verb]:
+def _call_verbs(call: InboundCall, *, by: AbstractUser) -> list[ButtonVerb]:
     if not call.is_whole:
         return []
 
@@ -137,7 +137,7 @@ def _find_delivery(number: uuid.UUID) -> Delivery:
     return delivery
 
 
-def _delivery_verbs(delivery: Delivery, by: str) -> list[Verb]:
+def _delivery_verbs(delivery: Delivery, by: str) -> list[ButtonVerb]:
     if delivery.status != Delivery.Status.DEAD:
         return []
 

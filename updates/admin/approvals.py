@@ -24,22 +24,21 @@ def _reject(request: HttpRequest, approval: Approval, reason: str) -> None:
     operations.reject(approval, by=by, reason=reason, now=timezone.now())
 
 
-APPROVE = verbs.AdminVerb(
-    action="approve_updates",
-    title="Approve",
-    consequence="These releases are deployed as soon as the calendar allows.",
+APPROVE = verbs.Verb(
+    name="approve_updates",
+    label="Approve",
+    consequences=["These releases are deployed as soon as the calendar allows."],
     done="Approved",
-    do=_approve,
-    has_reason=True,
+    does=_approve,
+    choices=[verbs.REASON],
 )
-REJECT = verbs.AdminVerb(
-    action="reject_updates",
-    title="Reject",
-    consequence="No policy deploys these releases any more.",
+REJECT = verbs.Verb(
+    name="reject_updates",
+    label="Reject",
+    consequences=["No policy deploys these releases any more."],
     done="Rejected",
-    do=_reject,
-    has_reason=True,
-    is_reason_needed=True,
+    does=_reject,
+    choices=[verbs.REQUIRED_REASON],
 )
 
 

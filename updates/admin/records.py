@@ -29,15 +29,14 @@ def _correct_to(status: str) -> Callable[[HttpRequest, HistoryEntry, str], None]
     return correct
 
 
-def _correction(status: HistoryEntry.Status) -> verbs.AdminVerb:
-    return verbs.AdminVerb(
-        action=f"correct_to_{status.value}",
-        title=f"Correct to {status.label.lower()}",
-        consequence="A new row takes the place of each of these; the old ones stay on record.",
+def _correction(status: HistoryEntry.Status) -> verbs.RowVerb:
+    return verbs.Verb(
+        name=f"correct_to_{status.value}",
+        label=f"Correct to {status.label.lower()}",
+        consequences=["A new row takes the place of each of these; the old ones stay on record."],
         done=f"Corrected to {status.label.lower()}",
-        do=_correct_to(status.value),
-        has_reason=True,
-        is_reason_needed=True,
+        does=_correct_to(status.value),
+        choices=[verbs.REQUIRED_REASON],
     )
 
 

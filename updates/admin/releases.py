@@ -51,47 +51,48 @@ def _queue(request: HttpRequest, release: Release, *, override: operations.Overr
     )
 
 
-QUARANTINE = verbs.AdminVerb(
-    action="quarantine_releases",
-    title="Quarantine",
-    consequence="No policy deploys these releases until staff make them available again.",
+QUARANTINE = verbs.Verb(
+    name="quarantine_releases",
+    label="Quarantine",
+    consequences=["No policy deploys these releases until staff make them available again."],
     done="Quarantined",
-    do=_quarantine,
-    has_reason=True,
-    is_reason_needed=True,
+    does=_quarantine,
+    choices=[verbs.REQUIRED_REASON],
 )
-WITHDRAW = verbs.AdminVerb(
-    action="withdraw_releases",
-    title="Withdraw",
-    consequence="These releases cannot be deployed until staff make them available again.",
+WITHDRAW = verbs.Verb(
+    name="withdraw_releases",
+    label="Withdraw",
+    consequences=["These releases cannot be deployed until staff make them available again."],
     done="Withdrawn",
-    do=_withdraw,
-    has_reason=True,
-    is_reason_needed=True,
+    does=_withdraw,
+    choices=[verbs.REQUIRED_REASON],
 )
-RELEASE = verbs.AdminVerb(
-    action="make_releases_available",
-    title="Make available again",
-    consequence="Policies may deploy these releases again, also those that failed before.",
+RELEASE = verbs.Verb(
+    name="make_releases_available",
+    label="Make available again",
+    consequences=["Policies may deploy these releases again, also those that failed before."],
     done="Available",
-    do=_make_available,
-    has_reason=True,
+    does=_make_available,
+    choices=[verbs.REASON],
 )
-DEPLOY = verbs.AdminVerb(
-    action="deploy_releases",
-    title="Deploy",
-    consequence="Each of these releases is deployed to its service, by the strategy of its policy.",
+DEPLOY = verbs.Verb(
+    name="deploy_releases",
+    label="Deploy",
+    consequences=[
+        "Each of these releases is deployed to its service, by the strategy of its policy."
+    ],
     done="Deployment queued",
-    do=_deploy,
+    does=_deploy,
 )
-DEPLOY_ANYWAY = verbs.AdminVerb(
-    action="deploy_releases_anyway",
-    title="Deploy despite the calendar",
-    consequence="Freezes and maintenance windows are overridden; your reason goes on the audit trail.",
+DEPLOY_ANYWAY = verbs.Verb(
+    name="deploy_releases_anyway",
+    label="Deploy despite the calendar",
+    consequences=[
+        "Freezes and maintenance windows are overridden; your reason goes on the audit trail."
+    ],
     done="Deployment queued despite the calendar",
-    do=_deploy_anyway,
-    has_reason=True,
-    is_reason_needed=True,
+    does=_deploy_anyway,
+    choices=[verbs.REQUIRED_REASON],
 )
 
 

@@ -26,12 +26,12 @@ def _check_now(_request: HttpRequest, source: Source, _reason: str) -> None:
     operations.check(source.service)
 
 
-CHECK = verbs.AdminVerb(
-    action="check_now",
-    title="Check now",
-    consequence="These sources are asked for new releases now, one after the other.",
+CHECK = verbs.Verb(
+    name="check_now",
+    label="Check now",
+    consequences=["These sources are asked for new releases now, one after the other."],
     done="Checked",
-    do=_check_now,
+    does=_check_now,
 )
 
 

@@ -1,10 +1,14 @@
-"""Actions that ask once, say what will happen, and then call an operation for each row chosen."""
+"""What staff can do: a page says what will happen and asks once, then an operation is called.
+
+``carry_out`` applies a verb to the rows that are chosen in a list of the admin. The console offers verbs as
+buttons on the pages of single objects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -20,30 +24,65 @@ MAX_REASON_LENGTH = 1000
 MAX_SHOWN = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdminVerb:
-    """``action`` is the name of the admin's action, ``do`` what it does to one row, given a reason."""
+Act_co = TypeVar("Act_co", covariant=True)
 
-    action: str
-    title: str
-    consequence: str
-    done: str
-    do: Callable[[HttpRequest, Any, str], None]
-    has_reason: bool = False
-    is_reason_needed: bool = False
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A field to fill in before the button: a list where ``options`` are given, else a line of text."""
+
+    name: str
+    label: str
+    hint: str = ""
+    options: Sequence[tuple[str, str]] = ()
+    value: str = ""
+    is_long: bool = False
+    is_required: bool = False
+
+
+REASON = Choice(name="reason", label="Reason", is_long=True)
+REQUIRED_REASON = Choice(name="reason", label="Reason", is_long=True, is_required=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb(Generic[Act_co]):
+    """A change that staff confirm; ``does`` performs it, and ``done`` is the word for it afterwards.
+
+    ``permission``, ``icon`` and ``link`` belong to a button; in a list, ``name`` is the admin's action.
+    """
+
+    name: str
+    label: str
+    consequences: Sequence[str]
+    does: Act_co
+    choices: Sequence[Choice] = ()
+    done: str = ""
+    permission: str = ""
+    icon: str = ""
+    is_primary: bool = False
+    is_danger: bool = False
+    link: str = ""
+
+
+#: Changes one row, for the reason given.
+RowVerb = Verb[Callable[[HttpRequest, Any, str], None]]
+Form = dict[str, str]
+#: Takes what was filled in, and returns what to tell and where to go on.
+ButtonVerb = Verb[Callable[[Form], tuple[str, str | None]]]
 
 
 def carry_out(
-    admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any], verb: AdminVerb
+    admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any], verb: RowVerb
 ) -> HttpResponse | None:
     """Ask on the first call, act on the confirmed one, and say for each row what came of it."""
     reason = request.POST.get("reason", "").strip()[:MAX_REASON_LENGTH]
     is_confirmed = request.method == "POST" and "confirmed" in request.POST
-    if not is_confirmed or (verb.is_reason_needed and not reason):
+    is_needed = any(choice.is_required for choice in verb.choices)
+    if not is_confirmed or (is_needed and not reason):
         return ask(admin, request, rows, verb, is_reason_missing=is_confirmed)
     for row in rows:
         try:
-            verb.do(request, row, reason)
+            verb.does(request, row, reason)
         except SagaError as exc:
             messages.error(request, f"{row}: {exc.message}")
         else:
@@ -56,7 +95,7 @@ def ask(
     admin: ModelAdmin,
     request: HttpRequest,
     rows: QuerySet[Any],
-    verb: AdminVerb,
+    verb: RowVerb,
     *,
     is_reason_missing: bool = False,
 ) -> TemplateResponse:
@@ -65,7 +104,7 @@ def ask(
     chosen = list(rows)
     context = {
         **admin.admin_site.each_context(request),
-        "title": verb.title,
+        "title": verb.label,
         "opts": options,
         "verb": verb,
         "shown": chosen[:MAX_SHOWN],
