@@ -7,36 +7,14 @@ from __future__ import annotations
 
 from django.db import migrations
 
-NOTE = """
-CREATE FUNCTION registry_note_change_of_callers() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO registry_callersrevision AS known (id, value) VALUES (1, gen_random_uuid())
-    ON CONFLICT (id) DO UPDATE SET value = excluded.value
-    -- Once for a transaction, however many rows it changed.
-    WHERE known.xmin <> pg_current_xact_id()::xid;
-    RETURN NULL;
-END $$;
-CREATE CONSTRAINT TRIGGER token_change_is_noted
-    AFTER UPDATE OF account_id, digest, scopes, expires_at, revoked_at OR DELETE ON registry_token
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION registry_note_change_of_callers();
-CREATE CONSTRAINT TRIGGER account_change_is_noted
-    AFTER UPDATE OR DELETE ON registry_serviceaccount
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION registry_note_change_of_callers();
-CREATE TRIGGER token_truncation_is_noted AFTER TRUNCATE ON registry_token
-    FOR EACH STATEMENT EXECUTE FUNCTION registry_note_change_of_callers();
-CREATE TRIGGER account_truncation_is_noted AFTER TRUNCATE ON registry_serviceaccount
-    FOR EACH STATEMENT EXECUTE FUNCTION registry_note_change_of_callers();
-"""
-LEAVE = """
-DROP TRIGGER account_truncation_is_noted ON registry_serviceaccount;
-DROP TRIGGER token_truncation_is_noted ON registry_token;
-DROP TRIGGER account_change_is_noted ON registry_serviceaccount;
-DROP TRIGGER token_change_is_noted ON registry_token;
-DROP FUNCTION registry_note_change_of_callers();
-DELETE FROM registry_callersrevision;
-"""
+from registry.models import triggers
 
 
 class Migration(migrations.Migration):
     dependencies = [("registry", "0005_callersrevision")]
-    operations = [migrations.RunSQL(NOTE, LEAVE)]
+    operations = [
+        migrations.RunSQL(
+            triggers.CALLERS_REVISION.create,
+            [triggers.CALLERS_REVISION.drop, "DELETE FROM registry_callersrevision"],
+        )
+    ]

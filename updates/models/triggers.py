@@ -1,0 +1,100 @@
+"""Database triggers of updates."""
+
+from __future__ import annotations
+
+from saga_project.shared.database.triggers import TriggerSet
+
+#: Refuse to change or delete history and audit trail, for every role.
+APPEND_ONLY = TriggerSet(
+    tables={
+        "history_is_append_only": "updates_historyentry",
+        "audit_is_append_only": "updates_auditentry",
+    },
+    create="""
+CREATE FUNCTION updates_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER history_is_append_only BEFORE UPDATE OR DELETE ON updates_historyentry
+    FOR EACH ROW EXECUTE FUNCTION updates_refuse_change();
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON updates_auditentry
+    FOR EACH ROW EXECUTE FUNCTION updates_refuse_change();
+""",
+    drop="""
+DROP TRIGGER audit_is_append_only ON updates_auditentry;
+DROP TRIGGER history_is_append_only ON updates_historyentry;
+DROP FUNCTION updates_refuse_change();
+""",
+)
+
+#: Keep the tally of standing history entries, a statement at a time.
+HISTORY_TALLY = TriggerSet(
+    tables={
+        "history_is_tallied": "updates_historyentry",
+    },
+    create="""
+CREATE FUNCTION updates_tally_history() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO updates_historytally AS tally (service_name, status, entries, timed_entries, seconds)
+    SELECT service_name, status, sum(entries), sum(timed_entries), sum(seconds) FROM (
+        SELECT service_name, status, 1 AS entries, (duration_seconds IS NOT NULL)::int AS timed_entries,
+               coalesce(duration_seconds, 0) AS seconds
+        FROM added
+        UNION ALL
+        SELECT wrong.service_name, wrong.status, -1, -(wrong.duration_seconds IS NOT NULL)::int,
+               -coalesce(wrong.duration_seconds, 0)
+        FROM added JOIN updates_historyentry AS wrong ON wrong.id = added.corrects_id
+    ) AS changes
+    GROUP BY service_name, status
+    -- One order for everybody, so that no two writers wait for each other.
+    ORDER BY service_name, status
+    ON CONFLICT (service_name, status) DO UPDATE SET
+        entries = tally.entries + excluded.entries,
+        timed_entries = tally.timed_entries + excluded.timed_entries,
+        seconds = tally.seconds + excluded.seconds;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER history_is_tallied AFTER INSERT ON updates_historyentry
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION updates_tally_history();
+""",
+    drop="""
+DROP TRIGGER history_is_tallied ON updates_historyentry;
+DROP FUNCTION updates_tally_history();
+""",
+)
+
+#: Keep the tally of jobs by status.
+JOB_TALLY = TriggerSet(
+    tables={
+        "job_is_tallied": "updates_job",
+        "moved_job_is_tallied": "updates_job",
+    },
+    create="""
+CREATE FUNCTION updates_tally_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    changes updates_jobtally[] := '{}';
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        changes := changes || row(0, OLD.service_id, OLD.status, -1)::updates_jobtally;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        changes := changes || row(0, NEW.service_id, NEW.status, 1)::updates_jobtally;
+    END IF;
+    INSERT INTO updates_jobtally AS tally (service_id, status, jobs)
+    SELECT service_id, status, jobs FROM unnest(changes)
+    -- One order for everybody, so that no two writers wait for each other.
+    ORDER BY service_id, status
+    ON CONFLICT (service_id, status) DO UPDATE SET jobs = tally.jobs + excluded.jobs;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER job_is_tallied AFTER INSERT OR DELETE ON updates_job
+    FOR EACH ROW EXECUTE FUNCTION updates_tally_jobs();
+CREATE TRIGGER moved_job_is_tallied AFTER UPDATE ON updates_job
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION updates_tally_jobs();
+""",
+    drop="""
+DROP TRIGGER job_is_tallied ON updates_job;
+DROP TRIGGER moved_job_is_tallied ON updates_job;
+DROP FUNCTION updates_tally_jobs();
+""",
+)
