@@ -248,7 +248,7 @@ with override_settings(SAGA_AUTH="required"):
 
 
 def read_and_closed(environ: Any, start_response: Any) -> list[bytes]:
-    """A server closes each answer, which gives back an export's seat; the client here does not."""
+    """A server closes each answer, which gives back an export's stream slot; the client here does not."""
     answer = wsgi.application(environ, start_response)
     try:
         return [b"".join(answer)]

@@ -135,7 +135,7 @@ class JobNotFound(NotFound):
 
 
 class JobInProgress(Conflict):
-    """One live job a service; a way back that failed counts until staff acknowledge it."""
+    """One live job a service; a failed rollback counts until staff acknowledge it."""
 
     error = "Deployment in progress"
 

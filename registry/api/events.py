@@ -32,7 +32,7 @@ _WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{0,127}\*", re.ASCII)
 _TYPE_PATTERN = re.compile(r"[a-z0-9._]{0,63}[a-z0-9._*]", re.ASCII)
 
-stream_seats = stream_slots.Seats(
+slots_of_streams = stream_slots.StreamSlots(
     settings.SAGA_DATA_DIR / "streams.lock", total=settings.SAGA_MAX_STREAMS
 )
 
@@ -49,11 +49,11 @@ class LongPoll:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A stream that may begin; its seat is to be given back when it ends."""
+    """A stream that may begin; its slot is to be given back when it ends."""
 
     selection: Selection
     after: Cursor
-    seat: int
+    slot: int
     token: str | None
 
 
@@ -167,15 +167,15 @@ class EventStreamView(api.SagaView):
             log.check_is_readable(after)
         if request.method != "GET":
             return Response(status=200)
-        seat = stream_seats.take()
-        if seat is None:
+        slot = slots_of_streams.take()
+        if slot is None:
             raise errors.TooManyStreams(
                 f"At most {settings.SAGA_MAX_STREAMS} streams are served at once. Try again later,"
                 " or poll /api/v1/events.",
                 retry_after_seconds=10,
             )
         hand_over(
-            request, Stream(selection=selection, after=after, seat=seat, token=_token_of(request))
+            request, Stream(selection=selection, after=after, slot=slot, token=_token_of(request))
         )
         return Response(status=200)
 

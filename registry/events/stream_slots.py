@@ -1,6 +1,6 @@
 """At most so many streams at once on this server, counted over all its web processes.
 
-A seat is one byte of a file, locked by the process that holds it: the kernel gives the seats of a process
+A slot is one byte of a file, locked by the process that holds it: the kernel gives the slots of a process
 that dies to others, whatever it died of.
 """
 
@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 
-class Seats:
+class StreamSlots:
     def __init__(self, path: Path, *, total: int) -> None:
         self._path = path
         self._total = total
@@ -21,22 +21,22 @@ class Seats:
         self._file: int | None = None
 
     def take(self) -> int | None:
-        """Return the number of a seat that is now this process's, or None where all are taken."""
+        """Return the number of a slot that is now this process's, or None where all are taken."""
         with self._lock:
-            for seat in range(self._total):
-                if seat not in self._taken and self._is_free(seat):
-                    self._taken.add(seat)
-                    return seat
+            for slot in range(self._total):
+                if slot not in self._taken and self._is_free(slot):
+                    self._taken.add(slot)
+                    return slot
             return None
 
-    def give_back(self, seat: int) -> None:
+    def give_back(self, slot: int) -> None:
         with self._lock:
-            self._taken.discard(seat)
-            fcntl.lockf(self._opened(), fcntl.LOCK_UN, 1, seat)
+            self._taken.discard(slot)
+            fcntl.lockf(self._opened(), fcntl.LOCK_UN, 1, slot)
 
-    def _is_free(self, seat: int) -> bool:
+    def _is_free(self, slot: int) -> bool:
         try:
-            fcntl.lockf(self._opened(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, seat)
+            fcntl.lockf(self._opened(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
         except BlockingIOError:
             return False
         return True

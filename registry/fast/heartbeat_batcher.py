@@ -22,7 +22,7 @@ MAX_MEMBERS = 4000  # Redis serves no other client while a script runs.
 _Batch = list[tuple[Sequence[str], Told]]
 
 
-class Pulse:
+class HeartbeatBatcher:
     def __init__(self) -> None:
         self._renewal = presence.Renewal()
         self._waiting: _Batch = []

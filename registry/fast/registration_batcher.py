@@ -27,12 +27,12 @@ Answer = Registered | errors.Unavailable | None
 Told = Callable[[Answer], None]
 
 
-class Intake:
+class RegistrationBatcher:
     def __init__(self) -> None:
         self._waiting: list[tuple[Newcomer, Told]] = []
         self._running: asyncio.Task[None] | None = None
         self._keeping: asyncio.TimerHandle | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="intake")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registrations")
 
     def register(self, newcomer: Newcomer, told: Told) -> None:
         self._waiting.append((newcomer, told))

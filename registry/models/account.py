@@ -9,7 +9,7 @@ from registry.models.lengths import MAX_NAME_LENGTH
 
 
 class ServiceAccount(models.Model):
-    """A program that may speak to us: it owns tokens, scopes and the services that it registers."""
+    """A program that may call: it owns tokens, scopes and the services that it registers."""
 
     name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
     description = models.TextField(blank=True)
@@ -20,7 +20,7 @@ class ServiceAccount(models.Model):
         models.CharField(max_length=MAX_NAME_LENGTH),
         default=list,
         blank=True,
-        help_text="The only services that it may touch; empty means any that are its own or nobody's.",
+        help_text="The only services that it may change; empty: its own and those without an owner.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -32,7 +32,7 @@ class ServiceAccount(models.Model):
 
 
 class Token(models.Model):
-    """A bearer token; its text is shown once, we keep the SHA-256 of it."""
+    """A bearer token; its text is shown once, and only its SHA-256 is stored."""
 
     account = models.ForeignKey(ServiceAccount, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)

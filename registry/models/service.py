@@ -106,7 +106,7 @@ class Service(models.Model):
     updated_at = models.DateTimeField()
     canary_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     canary_percent = models.PositiveSmallIntegerField(null=True, blank=True)
-    notes = models.TextField(blank=True, help_text="For people; no program reads it.")
+    notes = models.TextField(blank=True, help_text="For staff; no program reads it.")
     revision = models.BigIntegerField(
         default=1, editable=False, help_text="Grows with every change that readers must see."
     )

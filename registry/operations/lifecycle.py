@@ -1,4 +1,4 @@
-"""The lifecycle of a service: the only module that assigns ``Service.status``.
+"""The lifecycle of a service: every change of ``Service.status``.
 
 The functions change a service that the caller has locked and saves; ``decide`` writes by itself. What is
 allowed stands in ``Service.MOVES``.

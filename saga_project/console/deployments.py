@@ -78,7 +78,7 @@ def status_of(steps: Sequence[Step]) -> str:
 
 
 def waves_of(job: Job, steps: Iterable[Step]) -> list[Wave]:
-    """Arrange the journal as it is meant: staging, the waves, the end, and the way back if there is one."""
+    """Arrange the journal as it is meant: staging, the waves, the end, and the rollback if there is one."""
     found: dict[tuple[bool, int], Wave] = {}
     number = STAGING
     for step in steps:

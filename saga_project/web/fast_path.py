@@ -133,8 +133,8 @@ def _read(raw: bytes, reader: request_heads.Reader) -> _Request | None:
 class FastPathProtocol(SharingProtocol):
     """One connection. While a request of ours is being answered, what comes after it is kept unread."""
 
-    pulse = heartbeat_batcher.Pulse()
-    intake = registration_batcher.Intake()
+    heartbeats = heartbeat_batcher.HeartbeatBatcher()
+    registrations = registration_batcher.RegistrationBatcher()
     _heads_made_for: Any = None
     _heads: ClassVar[dict[bytes, bytes]] = {}
     _bare_heads: ClassVar[dict[bytes, bytes]] = {}
@@ -157,8 +157,8 @@ class FastPathProtocol(SharingProtocol):
     @classmethod
     async def close_all(cls) -> None:
         """Finish pending requests, and close what the connections share."""
-        await cls.pulse.close()
-        await cls.intake.close()
+        await cls.heartbeats.close()
+        await cls.registrations.close()
 
     # --- What the server calls --------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class FastPathProtocol(SharingProtocol):
             self._go_on(request, answer, cell)
 
         self._wait(request)
-        self.pulse.beat(renewal.members, told)
+        self.heartbeats.beat(renewal.members, told)
 
     def _let_in(self, newcomer: Newcomer, request: _Request) -> None:
         def told(registered: registration_batcher.Answer) -> None:
@@ -299,7 +299,7 @@ class FastPathProtocol(SharingProtocol):
             self._go_on(request, answer, _REGISTRATIONS)
 
         self._wait(request)
-        self.intake.register(newcomer, told)
+        self.registrations.register(newcomer, told)
 
     def _wait(self, request: _Request) -> None:
         self._waiting = self.cycle = request  # type: ignore[assignment]

@@ -54,7 +54,7 @@ class Streams:
             logger.info("a reader took nothing for too long", extra={"path": scope["path"]})
         finally:
             if isinstance(stream := scope.get(events.HANDED_OVER), events.Stream):
-                events.stream_seats.give_back(stream.seat)
+                events.slots_of_streams.give_back(stream.slot)
 
     # --- Long polls -------------------------------------------------------------------------------
 

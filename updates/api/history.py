@@ -173,7 +173,7 @@ _seats = _Seats(MAX_EXPORTS)
 
 
 class _SeatedBody:
-    """The body of an export; its seat is free again once the response is closed, read or not."""
+    """The body of an export; its slot is free again once the response is closed, read or not."""
 
     def __init__(self, body: Iterator[bytes]) -> None:
         _seats.take()

@@ -22,7 +22,7 @@ from updates.models import Job, JobTally, Step
 from updates.models.jobs import JobQuerySet
 from updates.rollouts import measuring, outcomes
 
-#: A job on its way back is still at work; its error says why it turned around.
+#: A job that rolls back is still running; its error says why.
 SHOWN_AS = {Job.Status.ROLLING_BACK: Job.Status.RUNNING}
 STATUSES = [status for status in Job.Status.values if status != Job.Status.ROLLING_BACK]
 

@@ -100,7 +100,7 @@ class Job(models.Model):
     error = models.TextField(blank=True)
     needs_attention = models.BooleanField(
         default=False,
-        help_text="The way back failed; the service is locked until staff acknowledge.",
+        help_text="The rollback failed; the service is locked until staff acknowledge.",
     )
     attention: models.JSONField[Any, Any] = models.JSONField(
         default=list, help_text="The targets whose rollback failed."
@@ -149,7 +149,7 @@ class Job(models.Model):
         ordering = ["-created_at", "-id"]
         permissions = [
             ("operate_job", "Can pause, resume, promote, abort and retry deployments"),
-            ("acknowledge_job", "Can acknowledge a failed way back"),
+            ("acknowledge_job", "Can acknowledge a failed rollback"),
         ]
         constraints = [
             models.UniqueConstraint(

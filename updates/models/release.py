@@ -60,8 +60,8 @@ class Release(models.Model):
     published_at = models.DateTimeField(
         null=True, blank=True, help_text="As its source says; the minimum age counts from here."
     )
-    recorded_at = models.DateTimeField(help_text="When we heard of it first.")
-    origin = models.CharField(max_length=16, help_text="The kind of source that told us.")
+    recorded_at = models.DateTimeField(help_text="When it was first recorded.")
+    origin = models.CharField(max_length=16, help_text="The kind of its source.")
     state = models.CharField(max_length=11, choices=State.choices, default=State.AVAILABLE)
     state_reason = models.TextField(blank=True)
     state_changed_at = models.DateTimeField(null=True, blank=True)

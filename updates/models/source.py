@@ -67,7 +67,7 @@ class Source(models.Model):
     last_error = models.TextField(blank=True, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)
     validators: models.JSONField[Any, Any] = models.JSONField(
-        default=dict, editable=False, help_text="ETag and Last-Modified of what we saw last."
+        default=dict, editable=False, help_text="ETag and Last-Modified of the last answer."
     )
 
     class Meta:

@@ -124,7 +124,8 @@ class Target(models.Model):
         default=1, help_text="For callers that have just looked it up, before it is touched."
     )
     is_registry_gate = models.BooleanField(
-        default=False, help_text="It must beat again, passing, with the expected version."
+        default=False,
+        help_text="The instance must send a passing heartbeat with the expected version.",
     )
     health_url = models.CharField(max_length=MAX_URL_LENGTH, blank=True)
     health_successes = models.PositiveSmallIntegerField(default=3, help_text="In a row.")

@@ -75,7 +75,7 @@ def abort(job_id: str, *, by: str) -> Job:
 
 
 def retry(job_id: str, *, by: str, leave: change_freeze.Leave = change_freeze.NO_LEAVE) -> Job:
-    """Ask for the same again, as a new job that passes the same gates; a failed way back goes on instead."""
+    """Ask for the same again, as a new job that passes the same gates; a failed rollback goes on instead."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="retry")
         if job.needs_attention or job.status == Status.ROLLING_BACK:

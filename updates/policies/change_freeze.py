@@ -148,7 +148,7 @@ def _check_calendar(
     if leave.override is None:
         until = f" until {api.zulu(verdict.opens_at)}" if verdict.opens_at else ""
         raise errors.ChangesFrozen(
-            f"Service '{service.name}' may not be changed{until}: {verdict.reason} Somebody with the"
+            f"Service '{service.name}' may not be changed{until}: {verdict.reason} Staff with the"
             " permission can override this, with a reason."
         )
     overridden.obstacles["calendar"] = verdict.reason

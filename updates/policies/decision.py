@@ -181,7 +181,7 @@ def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) 
         return "Staff rejected it."
     failures = situation.failures.get(candidate.version)
     if failures and failures.count >= MAX_ATTEMPTS:
-        return f"Deploying it failed {failures.count} times; somebody must look."
+        return f"Deploying it failed {failures.count} times; staff must look at it."
     return None
 
 

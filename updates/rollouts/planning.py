@@ -21,7 +21,7 @@ AFTER_HEALTHY, AFTER_ROLLBACK = str(Hook.AFTER_HEALTHY), str(Hook.AFTER_ROLLBACK
 STAGING = (FETCH, VERIFY, UNPACK, AFTER_UNPACK, BACK_UP)
 #: Steps with failures that are journaled and change nothing else.
 HARMLESS = (CLEAN_UP, AFTER_ROLLBACK)
-#: Steps of a way back that must not stop it: the service runs without them.
+#: Steps of a rollback that must not stop it: the service runs without them.
 COURTESIES = (
     Action.DRAIN,
     Action.UNDRAIN,

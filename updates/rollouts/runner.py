@@ -168,7 +168,7 @@ def _do(task: steps.Task) -> bool:
 
 
 def _is_still_ours(task: steps.Task) -> bool:
-    """After an interruption: an aborted job goes on with its way back, a lost one is left alone."""
+    """After an interruption: an aborted job goes on with its rollback, a lost one is left alone."""
     with task.lease.writing():
         return True
 

@@ -219,7 +219,7 @@ def _check_health(task: Task, target: Target) -> Outcome:
         work,
         since=changed_at or task.job.created_at,
         wait=task.lease.wait,
-        # On the way back a metric still shows what the bad release did.
+        # During a rollback a metric still shows what the bad release did.
         has_metric=not task.step.is_way_back and not task.job.is_promoted_fully,
     )
 

@@ -1,7 +1,7 @@
-"""Pure: targets and a strategy become an ordered list of moves, and an interrupted list its way back.
+"""Pure: targets and a strategy become an ordered list of moves, and an interrupted list its rollback.
 
 The words and defaults are those of Argo Rollouts and AWS CodeDeploy. Whatever the strategy, at most
-``max_unavailable`` targets are out of service at any moment, on the way there and on the way back.
+``max_unavailable`` targets are out of service at any moment, during the rollout and during the rollback.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _canary(targets: Sequence[str], size: int, options: Options) -> Iterator[Mov
 
 
 def undo(begun: Sequence[Move], options: Options, *, targets: int) -> list[Move]:
-    """Return the way back from the moves that have begun (whether or not they were finished).
+    """Return the rollback of the moves that have begun (whether or not they were finished).
 
     Targets that are out of service come first: they cost nothing more. The others follow in batches.
     """

@@ -189,7 +189,7 @@ def _note_what_may_still_run(job: Job) -> None:
 def fail_way_back(job: Job, *, now: dt.datetime) -> None:
     """Some targets could not be restored: the service is locked until staff retry or acknowledge."""
     reasons = " ".join(entry["reason"] for entry in job.attention)
-    job.error = f"{job.error} The way back failed too: {reasons}".strip()
+    job.error = f"{job.error} The rollback failed too: {reasons}".strip()
     job.needs_attention = True
     job.save(update_fields=["error", "needs_attention"])
     if job.kind == Job.Kind.DEPLOY:

@@ -69,7 +69,7 @@ class Endpoint(models.Model):
     channel = models.CharField(max_length=MAX_CHANNEL_LENGTH, db_collation="C")
     url = models.CharField(max_length=MAX_URL_LENGTH)
     disabled_at = models.DateTimeField(
-        null=True, blank=True, help_text="Set when the receiver answered that it is gone (410)."
+        null=True, blank=True, help_text="Set when the receiver answered 410."
     )
 
     class Meta:

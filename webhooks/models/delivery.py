@@ -66,11 +66,13 @@ class Delivery(models.Model):
     topic = models.CharField(max_length=64, help_text="The event's type, or the channel.")
     url = models.CharField(max_length=MAX_URL_LENGTH)
     receiver = models.CharField(
-        max_length=32, editable=False, help_text="Digest of the URL: who must not be flooded."
+        max_length=32,
+        editable=False,
+        help_text="Digest of the URL: deliveries to one receiver are limited.",
     )
     payload: models.JSONField[Any, Any] = models.JSONField()
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
-    reason = models.TextField(blank=True, help_text="Why it is where it is, for people.")
+    reason = models.TextField(blank=True, help_text="Why it has this status.")
     attempt_count = models.PositiveIntegerField(
         default=0, help_text="Since it was made or replayed; it decides when to try again."
     )

@@ -170,7 +170,7 @@ def test_a_head_request_of_a_stream_begins_none(api: APIClient, query: str) -> N
 def test_a_stream_ends_with_its_token() -> None:
     account = accounts.ensure_account("viewer", scopes=["services:read"])
     token, text = accounts.issue_token(account, scopes=["services:read"])
-    stream = Stream(selection=Selection(), after=Cursor(0, 0), seat=0, token=text)
+    stream = Stream(selection=Selection(), after=Cursor(0, 0), slot=0, token=text)
 
     before = may_go_on(stream)
     Token.objects.filter(pk=token.pk).update(revoked_at=timezone.now())

@@ -1,4 +1,4 @@
-"""Seats are counted over processes, and come back whatever their process died of."""
+"""Stream slots are counted over processes, and come back whatever their process died of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOLDER = """
 import pathlib, sys
 from saga_project import wsgi  # sets Django up
 from registry.events import stream_slots
-own = stream_slots.Seats(pathlib.Path(sys.argv[1]), total=3)
+own = stream_slots.StreamSlots(pathlib.Path(sys.argv[1]), total=3)
 print(own.take(), own.take(), flush=True)
 sys.stdin.read()
 """
@@ -26,26 +26,26 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_there_are_so_many_and_no_more(path: Path) -> None:
-    own = stream_slots.Seats(path, total=2)
+    own = stream_slots.StreamSlots(path, total=2)
 
     assert [own.take(), own.take(), own.take()] == [0, 1, None]
 
 
 def test_a_seat_that_was_given_back_is_taken_again(path: Path) -> None:
-    own = stream_slots.Seats(path, total=1)
-    seat = own.take()
-    assert seat is not None
-    own.give_back(seat)
+    own = stream_slots.StreamSlots(path, total=1)
+    slot = own.take()
+    assert slot is not None
+    own.give_back(slot)
 
     assert own.take() == 0
 
 
 def test_without_seats_nobody_sits(path: Path) -> None:
-    assert stream_slots.Seats(path, total=0).take() is None
+    assert stream_slots.StreamSlots(path, total=0).take() is None
 
 
 def test_another_process_counts_until_it_is_killed(path: Path) -> None:
-    own = stream_slots.Seats(path, total=3)
+    own = stream_slots.StreamSlots(path, total=3)
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)],
         stdin=subprocess.PIPE,

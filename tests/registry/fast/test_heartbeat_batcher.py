@@ -24,13 +24,13 @@ class Renewal:
         asyncio.get_running_loop().call_soon(told, answer)
 
 
-def beating(renewal: Renewal) -> heartbeat_batcher.Pulse:
-    beats = heartbeat_batcher.Pulse()
+def beating(renewal: Renewal) -> heartbeat_batcher.HeartbeatBatcher:
+    beats = heartbeat_batcher.HeartbeatBatcher()
     beats._renewal = renewal  # type: ignore[assignment]
     return beats
 
 
-async def told_of(beats: heartbeat_batcher.Pulse, member: str) -> Told:
+async def told_of(beats: heartbeat_batcher.HeartbeatBatcher, member: str) -> Told:
     future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
     beats.beat([member], future.set_result)
     async with asyncio.timeout(10):

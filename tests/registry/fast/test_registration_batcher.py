@@ -24,7 +24,7 @@ Register = Callable[..., list[registration_batcher.Answer]]
 @pytest.fixture
 def register(loop: asyncio.AbstractEventLoop) -> Iterator[Register]:
     """Registers names that come together, and waits for what each is told."""
-    door = registration_batcher.Intake()
+    door = registration_batcher.RegistrationBatcher()
 
     async def let_in(names: Sequence[str]) -> list[registration_batcher.Answer]:
         told: list[asyncio.Future[registration_batcher.Answer]] = [
@@ -74,7 +74,7 @@ def test_newcomers_who_come_together_go_together(
 
 def test_an_answer_that_cannot_be_given_holds_up_nobody() -> None:
     async def let_in() -> registration_batcher.Answer:
-        door = registration_batcher.Intake()
+        door = registration_batcher.RegistrationBatcher()
         told: asyncio.Future[registration_batcher.Answer] = (
             asyncio.get_running_loop().create_future()
         )

@@ -248,7 +248,7 @@ def test_a_way_back_that_fails_keeps_the_service_locked(
     scene: scenes.Scene, shop: Service, stranded: Job
 ) -> None:
     assert (stranded.status, stranded.needs_attention) == ("failed", True)
-    assert "way back failed too" in stranded.error
+    assert "rollback failed too" in stranded.error
     with pytest.raises(errors.JobInProgress, match="staff must acknowledge"):
         scene.deploy(shop, "3.0.0")
 

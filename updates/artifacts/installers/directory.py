@@ -181,7 +181,7 @@ def _back_up(work: Work, root: Root, previous: str) -> Outcome:
     return Outcome(message=message, result={"previous": previous, "backup_path": str(folder)})
 
 
-# --- The change, and the way back ------------------------------------------------------------------
+# --- The change, and the rollback ------------------------------------------------------------------
 
 
 def switch(work: Work) -> Outcome:
