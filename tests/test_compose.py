@@ -67,7 +67,7 @@ def test_secrets_come_from_the_environment_and_have_no_default() -> None:
     assert {rule for _, rule in secrets} == {":?"}
 
 
-def test_everybody_must_authenticate(services: dict[str, Any]) -> None:
+def test_every_caller_must_authenticate(services: dict[str, Any]) -> None:
     assert {services[name]["environment"]["SAGA_AUTH"] for name in SAGA_SERVICES} == {"required"}
 
 

@@ -113,7 +113,7 @@ def test_has_rules_for_no_body_that_is_not_there(published: dict[str, Any]) -> N
     assert set(document.BODY_RULES) <= set(published["components"]["schemas"])
 
 
-def test_speaks_of_errors_in_each_dialects_words(published: dict[str, Any]) -> None:
+def test_errors_follow_the_dialect_of_the_path(published: dict[str, Any]) -> None:
     def body(path: str, method: str, status: str) -> str:
         answer = published["paths"][path][method]["responses"][status]
         return str(answer["content"]["application/json"]["schema"]["$ref"]).rpartition("/")[2]

@@ -29,9 +29,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def test_somebody_logs_in_and_out(
-    browser: Browser, people: dict[str, User], server: WebServer
-) -> None:
+def test_staff_log_in_and_out(browser: Browser, people: dict[str, User], server: WebServer) -> None:
     context = browser.new_context(base_url=server.url)
     page = context.new_page()
     page.goto("/admin/updates/job/")

@@ -208,7 +208,7 @@ def is_found_and_beats(stack: stacks.Stack, name: str, *, times: int) -> bool:
     )
 
 
-def test_without_postgresql_known_services_are_found_and_beat_on(stack):
+def test_without_postgresql_known_services_are_found_and_renewed(stack):
     register(stack, "steady")
     [postgresql] = stack.processes("postgres")
     launcher = stack.launcher

@@ -157,7 +157,9 @@ def test_heartbeats_that_waited_in_a_paused_redis_are_accepted(
     assert presence.take_overdue([ALIVE]) == []
 
 
-def test_lookups_right_after_a_pause_find_who_could_not_beat(client: redis_library.Redis) -> None:
+def test_lookups_right_after_a_pause_find_instances_without_heartbeats(
+    client: redis_library.Redis,
+) -> None:
     age(client, ALIVE, seconds=61)
     client.hincrby(presence.META, "tick", -5 * SECOND)
 

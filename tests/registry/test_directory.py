@@ -99,7 +99,7 @@ def _listed():
         return None
 
 
-def test_who_is_past_the_deadline_is_in_no_read_before_any_sweep(redis):
+def test_overdue_instance_is_in_no_read_before_any_sweep(redis):
     register("a")
     redis.hset(presence.META, "floor", 0)
     redis.zadd(presence.DEADLINES, {"a/default": 1})
@@ -215,7 +215,7 @@ def test_picks_follow_the_weights():
     assert "2" not in chosen
 
 
-def test_weights_of_zero_everywhere_still_find_somebody():
+def test_weights_of_zero_everywhere_still_select_an_instance():
     assert set(picks(entry_with({"weight": 0}, {"weight": 0}))) == {"0", "1"}
 
 

@@ -30,7 +30,7 @@ def expire(redis, member, *, seconds_ago=1):
     redis.zadd(presence.DEADLINES, {member: now - seconds_ago * SECOND})
 
 
-def test_renews_who_is_alive():
+def test_heartbeat_renews_a_live_instance():
     put(renewed=[("default", 60)])
 
     at_us, absent = presence.renew(["a/default", "b/default"])
@@ -39,7 +39,7 @@ def test_renews_who_is_alive():
     assert absent == 0
 
 
-def test_pages_of_heartbeats_hold_everybody(redis, monkeypatch):
+def test_pages_of_heartbeats_hold_every_instance(redis, monkeypatch):
     monkeypatch.setattr(reading, "PAGE", 3)
     now = redis.time()[0] * SECOND
     for number, ttl in enumerate([60, 60, 90, 60, 5, 60, 60, 3600]):
@@ -53,7 +53,7 @@ def test_pages_of_heartbeats_hold_everybody(redis, monkeypatch):
     assert at_us >= now
 
 
-def test_nobody_was_heard_in_the_future(redis):
+def test_no_heartbeat_is_in_the_future(redis):
     put(renewed=[("default", 3600)])
     redis.hset(
         presence.TTLS, "a/default", 5 * SECOND
@@ -73,7 +73,7 @@ def test_renews_more_than_one_command_may_name():
     assert [bool(at_us) for at_us in beats] == [number % 2 == 0 for number in range(2500)]
 
 
-def test_refuses_to_renew_who_is_past_the_deadline(redis):
+def test_renewal_of_an_overdue_instance_is_rejected(redis):
     put(renewed=[("default", 60)])
     expire(redis, "a/default")
 
@@ -103,7 +103,7 @@ def test_an_older_document_does_not_bring_a_service_back_that_has_left():
     assert presence.read("a") is None
 
 
-def test_takes_only_who_is_overdue_and_only_once(redis):
+def test_overdue_instances_are_removed_once(redis):
     put(renewed=[("default", 60)])
     put("b", renewed=[("default", 60)])
     expire(redis, "a/default")
@@ -126,7 +126,7 @@ def test_a_heartbeat_wins_over_a_sweep_that_comes_later(redis):
     assert presence.take_overdue(["a/default"]) == []
 
 
-def test_nobody_expires_for_one_ttl_after_nobody_could_beat(redis):
+def test_no_instance_expires_for_one_ttl_after_an_outage(redis):
     put(renewed=[("default", 60)])
     presence.tick()
     expire(redis, "a/default")
@@ -137,7 +137,7 @@ def test_nobody_expires_for_one_ttl_after_nobody_could_beat(redis):
     assert presence.renew(["a/default"]) != [0]
 
 
-def test_a_steady_tick_moves_no_floor(redis):
+def test_steady_tick_does_not_move_the_grace_floor(redis):
     presence.tick()
     before = redis.hget(presence.META, "floor")
 

@@ -70,7 +70,7 @@ def test_a_database_that_takes_no_utf8_is_refused_with_what_to_do():
     assert done.stderr.count("\n") == 1
 
 
-def test_a_web_process_rings_the_workers_of_saga(tmp_path):
+def test_web_process_wakes_the_workers(tmp_path):
     """A task that is sent by its name goes to Celery's current app, which must be Saga's."""
     program = "from saga_project import wsgi; import celery; print(celery.current_app.main)"
 

@@ -28,7 +28,7 @@ def test_a_web_process_lets_the_present_task_finish_its_turn(server: WebServer) 
 
 
 @ON_LINUX
-def test_a_policy_that_somebody_chose_is_kept() -> None:
+def test_chosen_policy_is_kept() -> None:
     done = subprocess.run([sys.executable, "-c", BEGIN], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "True"

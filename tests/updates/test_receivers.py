@@ -78,7 +78,7 @@ def test_a_deployment_without_a_version_is_no_history(version: str | None) -> No
     assert _rows() == []
 
 
-def test_a_way_back_that_a_service_reports_is_an_update_too() -> None:
+def test_rollback_that_a_service_reports_is_an_update_too() -> None:
     _report("1.2.3", "1.3.0")
     _report("1.3.0", "1.2.3")
 

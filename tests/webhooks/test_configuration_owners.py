@@ -96,7 +96,7 @@ def test_others_see_where_the_global_channels_lead_only_masked(
     assert api.get(CONFIG, headers=chief).json()["endpoints"] == SLACK
 
 
-def test_a_global_secret_does_not_speak_for_an_owned_service(
+def test_global_secret_does_not_sign_for_an_owned_service(
     api: APIClient, owned: Service, chief: Headers
 ) -> None:
     post(api, "config", {"secret": "the global secret"}, chief)
@@ -107,9 +107,7 @@ def test_a_global_secret_does_not_speak_for_an_owned_service(
     assert signed(api, CRASH, "the global secret") == 200
 
 
-def test_a_global_secret_speaks_for_a_service_without_an_owner(
-    api: APIClient, chief: Headers
-) -> None:
+def test_global_secret_signs_for_a_service_without_an_owner(api: APIClient, chief: Headers) -> None:
     ServiceFactory.create(name=NAME)
     post(api, "config", {"secret": "the global secret"}, chief)
 
@@ -118,7 +116,7 @@ def test_a_global_secret_speaks_for_a_service_without_an_owner(
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_only_an_administrator_lets_the_global_secret_speak(
+def test_only_an_administrator_allows_the_global_secret(
     api: APIClient, owned: Service, owner: Headers, value: bool
 ) -> None:
     body = {"service_name": NAME, "accept_global_secret": value}

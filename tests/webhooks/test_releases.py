@@ -87,7 +87,7 @@ def test_the_same_version_with_another_checksum_is_a_conflict(api: APIClient) ->
     assert (response.status_code, response.json()["error"]) == (409, "Release differs")
 
 
-def test_nobody_deploys_in_a_freeze(api: APIClient) -> None:
+def test_deployment_in_a_freeze_is_refused(api: APIClient) -> None:
     _freeze()
 
     response = _post(api, "deploy", RELEASE)

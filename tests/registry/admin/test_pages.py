@@ -74,7 +74,7 @@ def test_forms_open(login: Login, page: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["service", "instance", "subscription", "event", "token"])
-def test_nobody_writes_state_by_hand(login: Login, model: str) -> None:
+def test_state_cannot_be_edited_by_hand(login: Login, model: str) -> None:
     assert login().get(f"/admin/registry/{model}/add/").status_code == 403
 
 
@@ -106,7 +106,7 @@ def test_finds_what_is_searched_for_and_survives_what_is_not(login: Login, model
 
 
 @pytest.mark.parametrize("model", ["service", "instance"])
-def test_lists_open_while_redis_is_gone(
+def test_lists_open_without_redis(
     login: Login, model: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(1)

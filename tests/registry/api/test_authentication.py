@@ -139,7 +139,7 @@ def test_head_and_options_ask_for_what_get_asks_for() -> None:
     assert authentication.required_scope(View(), "OPTIONS") == "services:read"
 
 
-def test_lets_a_view_that_judges_signatures_judge_a_request_without_a_token(required: None) -> None:
+def test_view_that_verifies_signatures_accepts_a_request_without_a_token(required: None) -> None:
     authentication.authorise(post(), SignedView(), caller=None)
 
     with pytest.raises(errors.ScopeMissing):

@@ -148,7 +148,7 @@ def test_says_what_is_wrong_with_a_parameter(api: APIClient, query: str, error: 
         assert response.json()["message"]
 
 
-def test_a_cursor_that_is_too_old_is_gone(api: APIClient) -> None:
+def test_cursor_before_the_purge_is_410(api: APIClient) -> None:
     publish("old", "older")
     cursor = page(api, "?limit=2")["events"][0]["id"]
     Event.objects.update(occurred_at=timezone.now() - dt.timedelta(days=31))

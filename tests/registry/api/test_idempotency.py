@@ -93,7 +93,7 @@ def test_two_tokens_of_an_account_share_its_keys(api: APIClient, bearer: Bearer)
     assert again.json() == first.json()
 
 
-def test_answers_nobody_who_may_not_ask(api: APIClient, bearer: Bearer) -> None:
+def test_kept_answer_needs_the_permission(api: APIClient, bearer: Bearer) -> None:
     subscribe(api, "k1", headers=bearer("registry:manage", "services:read"))
 
     refused = subscribe(api, "k1", headers=bearer("services:read"))
@@ -136,7 +136,7 @@ def test_refuses_in_the_words_of_the_dialect(api: APIClient, bearer: Bearer) -> 
     "path",
     ["/api/v1/unknown", "/api/v1/services/a%00b/heartbeat", "/api/v1/services/" + "x" * 3000],
 )
-def test_leaves_strange_routes_to_those_who_refuse_them(api: APIClient, path: str) -> None:
+def test_unknown_routes_are_refused_by_their_own_handlers(api: APIClient, path: str) -> None:
     assert 400 <= subscribe(api, "k1", {}, path).status_code < 500
 
 
@@ -156,7 +156,7 @@ def test_keeps_no_secret_in_clear(api: APIClient) -> None:
     assert secret.removeprefix("whsec_") not in str(list(IdempotencyKey.objects.values()))
 
 
-def test_a_key_of_the_previous_release_whose_process_died_is_free_after_a_minute(
+def test_key_of_a_killed_process_of_the_previous_release_is_free_after_a_minute(
     api: APIClient,
 ) -> None:
     subscribe(api, "k1")

@@ -136,11 +136,11 @@ def test_an_unknown_service_is_told_as_documented(api):
 # --- Where the reference is silent ----------------------------------------------------------------
 
 
-def test_a_heartbeat_of_who_is_not_registered_is_400(api):
+def test_heartbeat_of_an_unregistered_service_is_400(api):
     assert error(api.post("/api/v1/services/nobody/heartbeat")) == (400, "Service not found")
 
 
-def test_unregistering_who_is_not_registered_is_404(api):
+def test_unregistering_an_unregistered_service_is_404(api):
     assert error(api.delete("/api/v1/services/nobody")) == (404, "Service not found")
 
 

@@ -387,7 +387,7 @@ def test_an_administrator_may_touch_any_service(
         ("post", "/api/v1/services/billing/heartbeat"),
     ],
 )
-def test_nobody_touches_an_accounts_service_anonymously(
+def test_anonymous_callers_cannot_change_an_owned_service(
     api: APIClient, registered: dict[str, Any], method: str, path: str
 ) -> None:
     answer = send(api, method, path, None, {})

@@ -62,7 +62,7 @@ def test_keeps_the_secret_sealed(api: APIClient) -> None:
     assert crypto.decrypt(row.sealed_secret) == secret
 
 
-def test_has_no_secret_for_whoever_is_not_called(api: APIClient) -> None:
+def test_subscription_without_a_callback_has_no_secret(api: APIClient) -> None:
     made = create(api, callback_url=None, topics=None)
 
     assert made["secret"] is None

@@ -19,7 +19,7 @@ def test_lets_a_burst_through_and_then_its_pace() -> None:
     assert buckets.take("a", now=100.1) > 0
 
 
-def test_whoever_is_refused_is_let_in_after_the_wait_that_was_named() -> None:
+def test_throttled_caller_is_accepted_after_retry_after() -> None:
     buckets = throttling.Buckets(per_second=2, burst=1)
     buckets.take("a", now=100.0)
 
@@ -46,7 +46,7 @@ def test_forgets_callers_rather_than_grow_for_ever(monkeypatch: pytest.MonkeyPat
     assert len(buckets._buckets) <= 100
 
 
-def test_forgets_last_who_has_called_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busiest_caller_is_evicted_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "MAX_CALLERS", 100)
     buckets = throttling.Buckets(per_second=1, burst=5)
     for _ in range(5):
@@ -58,7 +58,7 @@ def test_forgets_last_who_has_called_most(monkeypatch: pytest.MonkeyPatch) -> No
     assert buckets.take("busy", now=100.0) > 0
 
 
-def test_counts_in_a_bucket_that_somebody_keeps_what_it_counts_by_name() -> None:
+def test_kept_bucket_counts_the_same_as_one_by_name() -> None:
     buckets = throttling.Buckets(per_second=1, burst=2)
     bucket = buckets.of("a", now=100.0)
 

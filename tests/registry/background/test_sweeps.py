@@ -48,7 +48,7 @@ def live():
 # --- Expiry ---------------------------------------------------------------------------------------
 
 
-def test_expires_who_is_overdue_and_tells_it(redis):
+def test_overdue_instance_expires_with_an_event(redis):
     register("a")
     register("b")
     run_out(redis, "a")
@@ -113,7 +113,7 @@ def test_a_sweep_that_died_after_its_commit_is_not_told_twice(redis):
     assert told("service.expired") == ["a"]
 
 
-def test_who_came_back_meanwhile_stays(redis):
+def test_instance_that_registered_again_meanwhile_stays(redis):
     register("a")
     run_out(redis, "a")
     presence.take_overdue(["a/default"])
@@ -125,7 +125,7 @@ def test_who_came_back_meanwhile_stays(redis):
     assert directory.get("a") is not None
 
 
-def test_nobody_expires_while_no_process_can_receive_heartbeats(redis):
+def test_no_instance_expires_while_no_process_receives_heartbeats(redis):
     register("a")
     run_out(redis, "a")
     redis.hset(presence.META, "tick", 1)
@@ -182,7 +182,7 @@ def test_a_mass_expiry_takes_only_a_share_and_keeps_the_rest_as_suspects(fleet, 
     assert protection.state()["is_protecting"]
 
 
-def test_a_suspect_that_beats_again_has_recovered(fleet, redis):
+def test_suspect_with_a_new_heartbeat_has_recovered(fleet, redis):
     run_out(redis, *fleet)
     expiry.sweep()
     survivors = live()
@@ -352,7 +352,7 @@ def test_a_heartbeat_makes_a_degraded_service_whole_again(silent):
     assert (service.status, service.consecutive_misses) == ("active", 0)
 
 
-def test_misses_end_when_heartbeats_are_heard_again(redis):
+def test_misses_end_with_the_next_heartbeat(redis):
     register("a")
     Service.objects.update(consecutive_misses=3, status="degraded", health_status="degraded")
     silence("a", seconds=300)
@@ -452,7 +452,7 @@ def test_what_was_not_committed_is_flushed_by_the_next(redis):
     assert flush.flush_heartbeats() == 1
 
 
-def test_a_redis_whose_clock_is_behind_is_flushed_all_the_same(redis, monkeypatch):
+def test_heartbeats_of_a_redis_with_a_late_clock_are_flushed(redis, monkeypatch):
     register("a")
     presence.renew(["a/default"])
     monkeypatch.setattr(flush._flushed, "until_us", 2**60)

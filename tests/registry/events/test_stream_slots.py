@@ -31,7 +31,7 @@ def test_there_are_so_many_and_no_more(path: Path) -> None:
     assert [own.take(), own.take(), own.take()] == [0, 1, None]
 
 
-def test_a_seat_that_was_given_back_is_taken_again(path: Path) -> None:
+def test_released_slot_is_acquired_again(path: Path) -> None:
     own = stream_slots.StreamSlots(path, total=1)
     slot = own.take()
     assert slot is not None
@@ -40,7 +40,7 @@ def test_a_seat_that_was_given_back_is_taken_again(path: Path) -> None:
     assert own.take() == 0
 
 
-def test_without_seats_nobody_sits(path: Path) -> None:
+def test_limit_of_zero_refuses_every_stream(path: Path) -> None:
     assert stream_slots.StreamSlots(path, total=0).take() is None
 
 

@@ -143,7 +143,7 @@ def test_pages_of_a_new_viewer_and_its_queue_join_without_gap_or_overlap() -> No
     run(follow())
 
 
-def test_a_viewer_whose_events_were_purged_is_told() -> None:
+def test_viewer_behind_the_purge_gets_an_error() -> None:
     publish("old", "older")
     waiting.until_events_are_readable()
     first, _ = log.following(EVERYTHING, Cursor(0, 0), limit=2).entries
@@ -183,7 +183,7 @@ def test_a_place_moves_past_what_a_filter_leaves_out() -> None:
     run(follow())
 
 
-def test_closing_wakes_everybody() -> None:
+def test_closing_wakes_every_reader() -> None:
     async def follow() -> None:
         async with running() as started:
             with started.viewer(EVERYTHING, await in_thread(log.head)) as viewer:

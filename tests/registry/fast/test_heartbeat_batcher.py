@@ -37,7 +37,7 @@ async def told_of(beats: heartbeat_batcher.HeartbeatBatcher, member: str) -> Tol
         return await future
 
 
-def test_a_beat_that_fails_is_answered_and_the_next_one_beats() -> None:
+def test_failed_batch_is_answered_and_the_next_one_is_sent() -> None:
     async def beat() -> list[Told]:
         beats = beating(Renewal(errors.RedisUnavailable()))
         return [await told_of(beats, "a/x"), await told_of(beats, "a/x")]
@@ -48,7 +48,7 @@ def test_a_beat_that_fails_is_answered_and_the_next_one_beats() -> None:
     assert second == [1]
 
 
-def test_beats_that_come_together_go_together_and_each_hears_of_its_own() -> None:
+def test_concurrent_heartbeats_share_a_batch_and_get_their_own_answers() -> None:
     renewal = Renewal()
 
     async def beat() -> list[Told]:
@@ -74,7 +74,7 @@ def test_one_call_carries_so_many_members_at_most() -> None:
     assert [len(call) for call in renewal.calls] == [len(members), len(members), len(members) + 1]
 
 
-def test_an_answer_that_cannot_be_given_holds_up_nobody() -> None:
+def test_failing_callback_does_not_delay_the_others() -> None:
     def broken(told: Told) -> None:
         raise RuntimeError("the connection is in no state for this")
 

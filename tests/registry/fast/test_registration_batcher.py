@@ -53,7 +53,7 @@ def backends() -> list[int]:
         return [pid for (pid,) in cursor.fetchall()]
 
 
-def test_newcomers_who_come_together_go_together(
+def test_concurrent_registrations_share_a_batch(
     register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
@@ -72,7 +72,7 @@ def test_newcomers_who_come_together_go_together(
     assert batches == [30]
 
 
-def test_an_answer_that_cannot_be_given_holds_up_nobody() -> None:
+def test_failing_callback_does_not_delay_the_others() -> None:
     async def let_in() -> registration_batcher.Answer:
         door = registration_batcher.RegistrationBatcher()
         told: asyncio.Future[registration_batcher.Answer] = (
@@ -91,7 +91,7 @@ def test_an_answer_that_cannot_be_given_holds_up_nobody() -> None:
     assert isinstance(asyncio.run(let_in()), Registered)
 
 
-def test_the_connection_is_kept_for_those_who_come_next(register: Register) -> None:
+def test_connection_is_kept_for_the_next_batch(register: Register) -> None:
     register("a")
     first = backends()
 
@@ -101,7 +101,7 @@ def test_the_connection_is_kept_for_those_who_come_next(register: Register) -> N
     assert backends() == first
 
 
-def test_the_connection_is_given_back_when_nobody_comes(
+def test_idle_connection_is_given_back(
     register: Register, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registration_batcher, "KEEP_SECONDS", 0.01)

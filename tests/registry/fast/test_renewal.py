@@ -56,7 +56,7 @@ def last_heartbeat_us() -> int:
     return timestamps.microseconds(at)
 
 
-def test_tells_when_it_beat_and_who_is_not_there(renew: Callable[[str], Beats]) -> None:
+def test_renewal_returns_times_and_missing_instances(renew: Callable[[str], Beats]) -> None:
     assert renew("a/default") == [last_heartbeat_us()]
     assert renew("nobody/default") == [0]
 
@@ -89,7 +89,7 @@ def test_an_emptied_redis_is_unavailable_until_it_is_refilled(
     assert isinstance(renew("a/default"), errors.RedisUnavailable)
 
 
-def test_beats_that_wait_to_be_told_are_told(
+def test_waiting_heartbeats_are_published(
     renew: Callable[[str], Beats], loop: asyncio.AbstractEventLoop
 ) -> None:
     with replica.following():
@@ -100,7 +100,7 @@ def test_beats_that_wait_to_be_told_are_told(
         waiting.until(lambda: [last_heard_us()] == beats)
 
 
-def test_a_tick_tells_of_beats_whose_process_has_died(renew: Callable[[str], Beats]) -> None:
+def test_tick_publishes_the_heartbeats_of_a_killed_process(renew: Callable[[str], Beats]) -> None:
     with replica.following():
         for _ in range(3):
             beats = renew("a/default")

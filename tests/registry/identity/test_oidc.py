@@ -199,7 +199,7 @@ def test_refuses_a_token_that_another_key_signed(issuer: Issuer) -> None:
         recognise(issuer.token(OTHER_KEY))
 
 
-def test_refuses_a_token_whose_claims_were_changed(issuer: Issuer) -> None:
+def test_token_with_changed_claims_is_rejected(issuer: Issuer) -> None:
     header, _, signature = issuer.token().split(".")
 
     with pytest.raises(errors.TokenRefused):
@@ -284,7 +284,7 @@ def test_unknown_keys_do_not_hammer_the_issuer(issuer: Issuer) -> None:
     assert issuer.fetches == 1
 
 
-def test_many_who_come_at_once_fetch_the_keys_once(issuer: Issuer) -> None:
+def test_concurrent_callers_fetch_the_keys_once(issuer: Issuer) -> None:
     barrier, keys = threading.Barrier(5), oidc._keys_of(issuer.url)
 
     def find(_: int) -> Any:
@@ -323,7 +323,7 @@ def test_survives_an_issuer_that_publishes_nonsense(issuer: Issuer, keys: Any) -
         recognise(issuer.token())
 
 
-def test_a_known_token_is_good_while_the_database_is_gone(
+def test_known_token_is_accepted_without_the_database(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = issuer.token()

@@ -134,7 +134,7 @@ def test_a_token_stays_good_without_a_question_of_its_own_as_long_as_nothing_cha
         assert recall(memory) == caller
 
 
-def test_nobody_is_recalled_when_nobody_has_looked_lately(clock: Clock) -> None:
+def test_no_token_is_trusted_after_a_long_time_without_a_look(clock: Clock) -> None:
     memory, caller = known()
     clock.now += 30
     memory.look()
@@ -160,7 +160,7 @@ def test_a_change_ends_what_was_known_within_the_time_from_the_last_look(clock: 
     assert recall(memory) is None
 
 
-def test_who_was_asked_about_before_a_change_and_remembered_after_it_is_not_covered(
+def test_token_verified_before_a_change_and_cached_after_it_is_not_trusted(
     clock: Clock,
 ) -> None:
     memory, caller = known()
@@ -175,7 +175,7 @@ def test_who_was_asked_about_before_a_change_and_remembered_after_it_is_not_cove
     assert recall(memory) is None
 
 
-def test_a_token_that_our_tables_do_not_judge_is_asked_about_by_one_of_those_who_use_it(
+def test_foreign_token_is_verified_by_one_of_its_concurrent_requests(
     clock: Clock,
 ) -> None:
     memory, caller = known(is_local=False)
@@ -238,7 +238,7 @@ def test_forgets_the_oldest_rather_than_grow_for_ever(monkeypatch: pytest.Monkey
 # --- Use of tokens --------------------------------------------------------------------------------
 
 
-def test_tells_once_who_came_since_it_was_last_asked(clock: Clock) -> None:
+def test_used_tokens_are_reported_once(clock: Clock) -> None:
     memory, caller = known()
     memory.take_used()
 
@@ -263,7 +263,9 @@ def test_writes_when_tokens_were_last_used_that_postgresql_was_not_asked_about()
     assert other.last_used_at == now  # less than a minute ago
 
 
-def test_goes_on_looking_after_postgresql_was_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_cache_refreshes_after_an_outage_of_postgresql(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     memory, caller = known()
 
     def refuse() -> str:

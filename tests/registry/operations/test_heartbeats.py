@@ -33,12 +33,12 @@ def test_a_heartbeat_moves_the_last_heartbeat():
     assert presence.last_heartbeat("payment", "default") > before
 
 
-def test_refuses_the_heartbeat_of_who_never_registered():
+def test_heartbeat_of_unregistered_service_is_rejected():
     with pytest.raises(errors.ServiceNotLive, match="register it again"):
         beat()
 
 
-def test_refuses_the_heartbeat_of_who_has_expired(redis):
+def test_heartbeat_of_expired_instance_is_rejected(redis):
     register()
     redis.hset(presence.META, "floor", 0)
     redis.zadd(presence.DEADLINES, {"payment/default": 1})
@@ -75,7 +75,7 @@ def test_a_new_version_is_recorded():
     assert Event.objects.filter(type="service.version_changed").count() == 1
 
 
-def test_many_heartbeats_say_who_is_missing():
+def test_bulk_heartbeat_names_the_missing_instances():
     register("a", ttl_seconds=30)
     register("b", ttl_seconds=20)
     beats = [operations.Beat(service_name=name) for name in ("a", "b", "c")]

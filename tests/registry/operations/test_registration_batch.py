@@ -98,7 +98,7 @@ def test_a_name_that_is_taken_is_left_as_it_is() -> None:
     assert Event.objects.filter(service_name="taken").count() == 1
 
 
-def test_of_two_with_one_name_the_first_is_let_in() -> None:
+def test_first_of_two_registrations_of_one_name_wins() -> None:
     first, second = let_in(newcomer("twin", zone="north"), newcomer("twin", zone="south"))
 
     assert first is not None
@@ -106,7 +106,7 @@ def test_of_two_with_one_name_the_first_is_let_in() -> None:
     assert Instance.objects.get().zone == "north"
 
 
-def test_whoever_is_not_trusted_waits_for_approval(settings: Any) -> None:
+def test_untrusted_service_awaits_approval(settings: Any) -> None:
     settings.SAGA_AUTO_APPROVE = False
     settings.SAGA_INTERNAL_SERVICES = ["internal-*"]
 

@@ -16,7 +16,7 @@ def deregister(name="payment", **how):
     operations.deregister(name, by=None, now=timezone.now(), **how)
 
 
-def test_who_leaves_is_gone_at_once():
+def test_deregistered_service_is_not_found_at_once():
     register()
 
     deregister(reason="shutdown")
@@ -35,7 +35,7 @@ def test_one_instance_leaves_and_the_service_stays():
     assert Service.objects.get().status == Service.Status.ACTIVE
 
 
-def test_refuses_to_deregister_who_is_not_there():
+def test_deregistration_of_an_unknown_service_is_rejected():
     with pytest.raises(errors.ServiceNotFound):
         deregister()
 

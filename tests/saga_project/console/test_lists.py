@@ -96,7 +96,7 @@ def test_services_are_found_by_their_state(word: str, member: Member, redis: obj
     assert found == {"pending": {"shop"}, "gone": {"lost"}}[word]
 
 
-def test_nothing_found_says_so_and_offers_the_way_back(member: Member, redis: object) -> None:
+def test_empty_result_offers_a_link_back(member: Member, redis: object) -> None:
     rows.make()
 
     page = member("viewers").get(f"{SERVICES}?q=nobody").content.decode()
@@ -108,7 +108,7 @@ def test_nothing_found_says_so_and_offers_the_way_back(member: Member, redis: ob
 @pytest.mark.parametrize(
     ("role", "is_offered"), [("viewers", False), ("operators", True), ("administrators", True)]
 )
-def test_rows_are_chosen_by_those_who_may_act_on_them(
+def test_rows_can_be_chosen_only_with_permission_to_act(
     role: str, is_offered: bool, member: Member, redis: object
 ) -> None:
     rows.make()

@@ -124,7 +124,7 @@ def test_what_is_no_button_of_theirs_changes_nothing(
     assert Service.objects.get(pk=made.service.pk).status == Service.Status.PENDING_APPROVAL
 
 
-def test_only_those_who_configure_see_where_a_channel_leads(member: Member, redis: object) -> None:
+def test_url_of_a_channel_needs_the_permission_to_configure(member: Member, redis: object) -> None:
     made = rows.make()
     address = made.pages()["configuration"]
 
@@ -186,7 +186,7 @@ def test_a_stranger_is_sent_to_the_login(db: None, redis: object) -> None:
         assert client.get(address).headers["Location"].startswith("/admin/login/")
 
 
-def test_who_is_not_staff_sees_nothing(db: None, redis: object) -> None:
+def test_user_that_is_not_staff_sees_nothing(db: None, redis: object) -> None:
     made, client = rows.make(), Client(SERVER_NAME="localhost")
     client.force_login(
         User.objects.create_user("guest"), backend="django.contrib.auth.backends.ModelBackend"

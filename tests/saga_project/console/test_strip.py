@@ -36,7 +36,7 @@ def test_lives_all_day_where_nothing_happened() -> None:
     assert states(live_before=("a",)) == [("up", 24)]
 
 
-def test_is_gone_once_its_last_instance_expired() -> None:
+def test_service_is_down_once_its_last_instance_expired() -> None:
     assert states(
         happening("service.expired", hours=10, instance_id="a"),
         happening("service.expired", hours=4, instance_id="b"),
@@ -52,7 +52,7 @@ def test_is_degraded_while_one_instance_does_not_pass() -> None:
     ) == [("up", 19), ("degraded", 2), ("up", 3)]
 
 
-def test_missed_heartbeats_degrade_it_then_make_it_unreachable_and_a_heartbeat_mends_it() -> None:
+def test_missed_heartbeats_degrade_a_service_until_the_next_heartbeat() -> None:
     assert states(
         happening("service.degraded", hours=8),
         happening("service.unreachable", hours=6),

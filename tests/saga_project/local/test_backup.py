@@ -165,7 +165,7 @@ def test_a_file_that_is_no_backup_is_refused(tmp_path: Path) -> None:
         call_command("restore", str(path))
 
 
-def test_a_backup_whose_keys_are_missing_is_refused(file: Path, settings: Settings) -> None:
+def test_backup_with_missing_keys_is_rejected(file: Path, settings: Settings) -> None:
     settings.SAGA_ENCRYPTION_KEYS = ["another"]
 
     with pytest.raises(CommandError, match="SAGA_ENCRYPTION_KEYS"):

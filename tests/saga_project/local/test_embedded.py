@@ -101,7 +101,7 @@ def test_a_cluster_is_made_started_and_stopped(data_dir: Path) -> None:
     assert server.find() is None
 
 
-def test_a_killed_cluster_that_nobody_waited_for_starts_again(data_dir: Path) -> None:
+def test_killed_cluster_starts_again(data_dir: Path) -> None:
     killed = postgresql.server(data_dir, is_durable=False)
     killed.start()
     assert killed.child
@@ -220,7 +220,7 @@ def test_what_valkey_acknowledged_survives_a_kill(data_dir: Path, store: process
     assert client.get("answer") == b"42"
 
 
-def test_a_pid_that_belongs_to_somebody_else_is_not_taken_for_the_server(data_dir: Path) -> None:
+def test_pid_of_another_program_is_not_taken_for_the_server(data_dir: Path) -> None:
     server = valkey.server(data_dir)
     server.pid_file.write_text(f"{os.getpid()}\n")
 

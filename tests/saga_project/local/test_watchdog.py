@@ -46,7 +46,7 @@ def test_a_worker_that_consumes_goes_on(watched: watchdog.Watchdog, redis: Any) 
         watched.check()
 
 
-def test_a_worker_whose_threads_are_busy_goes_on(watched: watchdog.Watchdog, redis: Any) -> None:
+def test_worker_with_busy_threads_stays_alive(watched: watchdog.Watchdog, redis: Any) -> None:
     class Task:
         """A running request, as Celery keeps it."""
 

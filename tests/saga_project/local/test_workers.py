@@ -71,7 +71,7 @@ def _ended(task: str, state: str) -> float:
     )
 
 
-def test_a_worker_that_beats_is_known(redis: Any) -> None:
+def test_worker_with_a_heartbeat_is_known(redis: Any) -> None:
     before = time.time()
     heart = Heart()
 
@@ -83,7 +83,7 @@ def test_a_worker_that_beats_is_known(redis: Any) -> None:
 
 
 @pytest.mark.usefixtures("redis")
-def test_a_worker_lives_on_while_redis_is_gone() -> None:
+def test_worker_survives_an_outage_of_redis() -> None:
     presence.breaker._open_until = time.monotonic() + 60
     try:
         workers._note_heartbeat(Heart())

@@ -64,7 +64,7 @@ def test_reads_what_a_usual_request_says() -> None:
         b"Accept: " + b"x" * request_heads.MAX_BYTES,
     ],
 )
-def test_whatever_is_not_usual_is_somebody_elses(line: bytes) -> None:
+def test_unusual_header_line_is_left_to_the_parser(line: bytes) -> None:
     assert request_heads.read(HOST + b"\r\n" + line) is None
 
 

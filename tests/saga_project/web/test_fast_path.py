@@ -463,7 +463,7 @@ def test_leaves_a_body_that_does_not_come_to_the_server(connection: Connection) 
     assert b'{"refreshed":1,"ttl":3600,"missing":[]}' in connection.read()
 
 
-def test_hands_on_who_wants_the_connection_closed(connection: Connection) -> None:
+def test_request_that_closes_the_connection_is_left_to_the_server(connection: Connection) -> None:
     connection.send(request("GET", "/api/v1/services/alpha", headers={"Connection": "close"}))
 
     assert connection.read().startswith(b"HTTP/1.1 200")
@@ -479,7 +479,7 @@ def _id_of(answer: bytes) -> str:
 # --- Newcomers ------------------------------------------------------------------------------------
 
 
-def test_lets_in_many_newcomers_at_once(connection: Connection, redis: Redis) -> None:
+def test_many_new_services_register_at_once(connection: Connection, redis: Redis) -> None:
     names = [f"new-{number}" for number in range(300)]
     bodies = [
         json.dumps({"service_name": name, "service_url": f"http://127.0.0.1:9/{name}"}).encode()
@@ -502,7 +502,7 @@ def test_lets_in_many_newcomers_at_once(connection: Connection, redis: Redis) ->
     assert Instance.objects.live().count() == 301
 
 
-def test_one_of_two_newcomers_with_the_same_name_comes_first(connection: Connection) -> None:
+def test_one_of_two_new_services_with_the_same_name_is_first(connection: Connection) -> None:
     twin = connection.twin()
     for number in range(50):
         for each, instance_id in ((connection, "one"), (twin, "two")):
@@ -548,7 +548,7 @@ def test_revoked_token_is_rejected_while_requests_go_on(services: list[str]) -> 
         connection.close()
 
 
-def test_a_caller_who_is_too_fast_is_refused(services: list[str]) -> None:
+def test_caller_above_the_rate_limit_is_rejected(services: list[str]) -> None:
     with webserver.serving(SAGA_AUTH="required", SAGA_RATE_LIMIT="5") as server:
         connection = Connection(server.port)
         raw = request(
@@ -565,7 +565,7 @@ def test_a_caller_who_is_too_fast_is_refused(services: list[str]) -> None:
 # --- Without Redis --------------------------------------------------------------------------------
 
 
-def test_says_that_redis_is_gone_and_goes_on_when_it_is_back(redis: Redis) -> None:
+def test_outage_of_redis_is_reported_and_ends_with_it(redis: Redis) -> None:
     register("alpha")
     address = urlsplit(settings.REDIS_URL)
     proxy = FaultProxy(address.hostname or "127.0.0.1", address.port or 6379)

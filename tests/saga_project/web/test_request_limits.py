@@ -143,7 +143,7 @@ def test_a_body_is_cut_one_byte_above_what_is_allowed() -> None:
     assert chunks == []
 
 
-def test_who_sends_without_end_is_not_read_to_the_end() -> None:
+def test_endless_body_is_not_read_to_the_end() -> None:
     read = 0
 
     async def receive() -> request_limits.Message:
@@ -156,7 +156,7 @@ def test_who_sends_without_end_is_not_read_to_the_end() -> None:
     assert read < request_limits.MAX_DISCARDED_BYTES + 3_000_000
 
 
-def test_a_client_that_takes_nothing_does_not_hold_whoever_answers_it() -> None:
+def test_client_that_reads_nothing_does_not_block_its_thread() -> None:
     tried: list[request_limits.Message] = []
 
     async def stuck(message: request_limits.Message) -> None:

@@ -221,7 +221,7 @@ def test_a_transaction_that_commits_late_is_not_skipped(server: WebServer) -> No
         assert names(reader.events(2)) == ["early", "late"]
 
 
-def test_a_lost_doorbell_costs_only_time(server: WebServer) -> None:
+def test_lost_wake_up_only_costs_time(server: WebServer) -> None:
     with streaming(server) as reader:
         reader.begin()
         Event.objects.create(
@@ -231,7 +231,7 @@ def test_a_lost_doorbell_costs_only_time(server: WebServer) -> None:
         assert names(reader.events(1)) == ["quiet"]
 
 
-def test_a_reader_that_takes_nothing_holds_up_nobody(server: WebServer) -> None:
+def test_reader_that_reads_nothing_does_not_delay_others(server: WebServer) -> None:
     expected = [f"s{number}" for number in range(300)]
     with streaming(server), streaming(server) as reader:  # the first one never reads
         reader.begin()
@@ -264,7 +264,7 @@ def test_streams_are_bounded_over_all_processes() -> None:
         waiting.until(lambda: _has_a_seat(server), seconds=30)
 
 
-def test_a_killed_process_gives_its_seats_back() -> None:
+def test_slots_of_a_killed_process_are_released() -> None:
     with webserver.serving(SAGA_MAX_STREAMS="1") as server, streaming(server) as reader:
         reader.begin()
         server.signal(signal.SIGKILL)

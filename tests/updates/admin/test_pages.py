@@ -195,7 +195,7 @@ def test_a_freeze_that_is_deleted_leaves_its_trace(login: Login) -> None:
     assert AuditEntry.objects.get().action == "freeze.deleted"
 
 
-def test_a_hold_remembers_who_made_it(login: Login) -> None:
+def test_hold_records_its_author(login: Login) -> None:
     service = factories.ServiceFactory.create()
 
     login("operators").post(
@@ -280,7 +280,7 @@ def test_a_source_that_cannot_be_asked_is_refused(login: Login, wrong: dict[str,
         ("viewers", "quarantine_releases", {"reason": "it leaks"}, "available"),
     ],
 )
-def test_releases_move_by_who_may_and_with_a_reason(
+def test_release_moves_need_the_permission_and_a_reason(
     login: Login, group: str, action: str, body: dict[str, str], state: str
 ) -> None:
     release = factories.ReleaseFactory.create()
@@ -301,7 +301,7 @@ def test_operators_deploy_a_release(login: Login) -> None:
     assert Job.objects.get().requested_by == "operators"
 
 
-def test_only_who_may_overrides_the_calendar_and_says_why(login: Login) -> None:
+def test_calendar_override_needs_the_permission_and_a_reason(login: Login) -> None:
     release = factories.ReleaseFactory.create()
     today = dt.datetime.now(dt.UTC).date()
     Freeze.objects.create(name="now", starts_on=today, ends_on=today + dt.timedelta(days=2))
@@ -347,7 +347,7 @@ def test_history_is_corrected_by_a_row_of_its_own(login: Login) -> None:
 
 
 @pytest.mark.parametrize("model", ["historyentry", "auditentry", "release", "approval"])
-def test_nobody_edits_what_happened(login: Login, model: str) -> None:
+def test_history_cannot_be_edited(login: Login, model: str) -> None:
     _fill()
     [known] = [
         each for each in admin.site._registry if each._meta.label_lower == f"updates.{model}"

@@ -100,7 +100,7 @@ def test_refuses_what_is_no_signature(tmp_path: Path, signature: str) -> None:
         verify(tmp_path, signature)
 
 
-def test_what_is_gone_back_to_was_accepted_in_its_time(tmp_path: Path) -> None:
+def test_rollback_target_was_verified_when_it_was_deployed(tmp_path: Path) -> None:
     expired = sign(expires="2026-01-01T00:00:00Z")
 
     assert verify(tmp_path, expired, kind="rollback") == "The signature is valid."

@@ -123,7 +123,7 @@ def test_a_window_past_midnight_belongs_to_the_day_it_opens_on() -> None:
     assert not saturdays.judge(_at("2026-03-09T00:30:00+01:00")).is_open
 
 
-def test_a_freeze_beats_an_open_window_and_says_when_the_next_one_opens() -> None:
+def test_freeze_outranks_an_open_window_and_names_the_next_one() -> None:
     frozen = calendar.Calendar(
         windows=(_window("20:00", 60, zone=UTC),),
         freezes=(

@@ -39,7 +39,7 @@ def _deploy(service: Service, override: operations.Override | None = None) -> Jo
     )
 
 
-def test_nobody_deploys_in_a_freeze() -> None:
+def test_deployment_in_a_freeze_is_refused() -> None:
     service = _frozen_service()
 
     with pytest.raises(errors.ChangesFrozen, match=r"until .*T00:00:00Z: Frozen by 'stocktaking'"):

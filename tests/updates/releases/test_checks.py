@@ -219,7 +219,7 @@ def test_one_check_runs_at_a_time(httpserver: HTTPServer) -> None:
     assert not httpserver.log
 
 
-def test_a_check_whose_process_died_is_taken_over(httpserver: HTTPServer) -> None:
+def test_check_of_a_killed_process_is_taken_over(httpserver: HTTPServer) -> None:
     source = _source(httpserver, lease_expires_at=timezone.now() - dt.timedelta(seconds=1))
 
     assert checks.claim(source, now=timezone.now())

@@ -171,7 +171,7 @@ def test_a_registry_trades_the_password_for_a_token(
     assert job.status == Job.Status.SUCCEEDED, job.error
 
 
-def test_a_registry_whose_tokens_are_elsewhere_in_the_clear_is_told_no_password(
+def test_registry_with_a_plaintext_token_server_gets_no_password(
     service: Service, httpserver: HTTPServer, elsewhere: HTTPServer
 ) -> None:
     url = serve_registry(httpserver, realm=elsewhere.url_for("/token"))

@@ -107,7 +107,7 @@ def test_a_lower_fence_may_not_touch_an_install_root(tmp_path: Path) -> None:
         pytest.fail("the root was opened")
 
 
-def test_who_is_overtaken_right_after_its_check_changes_nothing(tmp_path: Path) -> None:
+def test_worker_that_loses_its_lease_right_after_the_check_changes_nothing(tmp_path: Path) -> None:
     """As one that freezes with the lock in its hand: others raise the fence, and wait in vain."""
 
     def be_overtaken() -> None:

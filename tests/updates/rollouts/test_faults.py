@@ -33,7 +33,7 @@ def versions(shop: Service) -> list[str | None]:
     return [crashing.current(Path(target.install_root)) for target in shop.targets.all()]
 
 
-def test_with_redis_gone_for_the_whole_job_it_still_ends_right(
+def test_job_ends_correctly_without_redis(
     scene: scenes.Scene, shop: Service, settings: Settings
 ) -> None:
     job = scene.deploy(shop, "2.0.0")
@@ -129,7 +129,7 @@ def test_a_node_without_a_worker_fails_its_step_and_says_so(
     assert versions(shop) == ["1.0.0", "1.0.0"]
 
 
-def test_a_node_whose_worker_lives_may_be_busy(
+def test_node_with_a_live_worker_may_be_busy(
     scene: scenes.Scene, shop: Service, redis: Redis
 ) -> None:
     Target.objects.filter(name="target-1").update(node="machine-7")
@@ -154,7 +154,7 @@ def test_a_node_that_dies_before_it_cleaned_up_undoes_nothing(
     assert versions(shop) == ["2.0.0", "2.0.0"]
 
 
-def test_a_node_that_dies_after_its_drain_holds_no_way_back_up(
+def test_node_lost_after_its_drain_does_not_delay_the_rollback(
     scene: scenes.Scene, shop: Service, redis: Redis
 ) -> None:
     """Its instance is put back into the lookups by another, and the first target gets its old version."""

@@ -55,7 +55,7 @@ def test_what_stays_unhealthy_fails_with_what_it_said_last(httpserver: HTTPServe
         check(target)
 
 
-def test_a_health_url_that_nobody_serves_fails() -> None:
+def test_health_url_without_a_server_fails() -> None:
     with pytest.raises(StepFailed, match="could not be reached"):
         check(Target(health_url="http://127.0.0.1:9/", healthy_deadline_seconds=0))
 
@@ -88,7 +88,7 @@ def gated(instance_id: str = "one") -> Target:
     return Target(is_registry_gate=True, instance_id=instance_id, healthy_deadline_seconds=0)
 
 
-def test_the_registry_vouches_for_an_instance_that_beats_with_the_new_version(
+def test_registry_gate_passes_on_a_heartbeat_with_the_new_version(
     shop: Service,
 ) -> None:
     assert check(gated()).message == "It beats, passing, with version 2.0.0."
@@ -151,7 +151,7 @@ def test_a_metric_out_of_its_range_fails(httpserver: HTTPServer, metered: Target
     ("samples", "value"),
     [("99", "0.01"), ("250", None), ("250", "NaN"), (None, "0.01"), ("x", "1")],
 )
-def test_too_little_to_judge_by_is_neither_good_nor_bad(
+def test_too_few_samples_are_inconclusive(
     httpserver: HTTPServer, metered: Target, samples: str | None, value: str | None
 ) -> None:
     say(httpserver, "requests", samples)

@@ -108,7 +108,7 @@ def test_every_target_is_staged_before_any_is_touched(
 
 @pytest.mark.parametrize("strategy", IN_PLACE)
 @pytest.mark.parametrize("count", range(1, 9))
-def test_every_failure_point_has_a_way_back(strategy: str, count: int) -> None:
+def test_every_failure_point_has_a_rollback(strategy: str, count: int) -> None:
     options = Options()
     moves = strategies.plan(strategy, names(count), options)
     for failing in range(len(moves)):

@@ -169,7 +169,7 @@ def test_a_pause_lets_the_worker_end_its_step(scene: scenes.Scene, shop: Service
     assert job.steps.filter(name="restart", status="succeeded").count() == 1
 
 
-def test_who_pauses_while_a_step_fails_does_not_resume_past_it(
+def test_pause_during_a_failing_step_does_not_resume_past_it(
     scene: scenes.Scene, shop: Service
 ) -> None:
     """The gate fails while the job is paused: the rollback begins at once."""
@@ -187,7 +187,7 @@ def test_who_pauses_while_a_step_fails_does_not_resume_past_it(
     assert versions(shop) == ["1.0.0", "1.0.0"]
 
 
-def test_who_pauses_while_a_download_fails_leaves_a_failed_job(
+def test_pause_during_a_failing_download_leaves_a_failed_job(
     scene: scenes.Scene, shop: Service
 ) -> None:
     job = scene.deploy(shop, "2.0.0")
@@ -244,7 +244,7 @@ def stranded(scene: scenes.Scene, shop: Service) -> Job:
     return run(scene.deploy(shop, "2.0.0"))
 
 
-def test_a_way_back_that_fails_keeps_the_service_locked(
+def test_failed_rollback_keeps_the_service_locked(
     scene: scenes.Scene, shop: Service, stranded: Job
 ) -> None:
     assert (stranded.status, stranded.needs_attention) == ("failed", True)
@@ -261,7 +261,7 @@ def test_once_acknowledged_the_service_may_be_deployed_to(
     assert scene.deploy(shop, "3.0.0").status == "queued"
 
 
-def test_a_way_back_may_be_tried_again(scene: scenes.Scene, shop: Service, stranded: Job) -> None:
+def test_rollback_can_be_retried(scene: scenes.Scene, shop: Service, stranded: Job) -> None:
     Target.objects.update(health_url="")
 
     again = operations.retry(stranded.job_id, by="anna")

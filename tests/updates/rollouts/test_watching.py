@@ -204,7 +204,7 @@ def test_a_canary_that_gets_sick_in_its_pause_is_rolled_back_while_it_waits(
     assert fleet.versions() == ["1.0.0"] * 3
 
 
-def test_a_canary_whose_heartbeat_says_critical_is_rolled_back_while_it_waits(
+def test_canary_with_a_critical_heartbeat_is_rolled_back_while_paused(
     fleet: Fleet, shop: Service
 ) -> None:
     job = canary(fleet, shop)

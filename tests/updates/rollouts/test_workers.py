@@ -23,7 +23,7 @@ class Heart:
         self.eventer = SimpleNamespace(hostname="w", app=SimpleNamespace(amqp=consumed))
 
 
-def test_a_worker_that_beats_lives_for_each_node_that_it_serves(redis: Redis) -> None:
+def test_worker_with_a_heartbeat_is_alive_for_each_of_its_nodes(redis: Redis) -> None:
     before = nodes.has_worker(NODE)
 
     tasks.note_life(Heart("updates", f"node.{NODE}"))

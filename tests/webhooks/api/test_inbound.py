@@ -318,7 +318,7 @@ def test_a_crash_is_an_event(api: APIClient, service: Service) -> None:
 
 
 @pytest.mark.parametrize("route", ["check-updates", "health", "lifecycle", "notify"])
-def test_a_service_that_nobody_knows_is_404(api: APIClient, route: str) -> None:
+def test_unknown_service_is_404(api: APIClient, route: str) -> None:
     body = {
         "service_name": "nobody",
         "status": "healthy",
@@ -362,7 +362,7 @@ def test_a_body_that_names_no_service_is_refused_before_any_secret_is_looked_up(
 
 
 @pytest.mark.parametrize("route", ["update", "health", "lifecycle"])
-def test_the_signature_is_judged_before_the_other_fields_and_the_service(
+def test_signature_is_verified_before_the_other_fields_and_the_service(
     api: APIClient, route: str
 ) -> None:
     configure()
@@ -373,7 +373,7 @@ def test_the_signature_is_judged_before_the_other_fields_and_the_service(
 
 
 @pytest.mark.parametrize("route", ["check-updates", "notify"])
-def test_the_fields_are_judged_before_the_service(api: APIClient, route: str) -> None:
+def test_fields_are_validated_before_the_service(api: APIClient, route: str) -> None:
     expected = 404 if route == "check-updates" else 400
 
     assert post(api, route, {"service_name": "nobody"}).status_code == expected
@@ -417,7 +417,7 @@ def test_every_way_to_fail_gets_the_same_401_and_changes_nothing(
         ({}, {"X-Hub-Signature-256": signature(HEALTH)}),
     ],
 )
-def test_each_way_to_prove_the_secret_is_let_in(
+def test_each_way_to_prove_the_secret_is_accepted(
     api: APIClient, service: Service, extra: dict[str, Any], headers: dict[str, str]
 ) -> None:
     configure()
@@ -466,7 +466,7 @@ def test_the_previous_secret_dies_after_a_day(api: APIClient, service: Service) 
     assert post(api, "health", {**HEALTH, "webhook_secret": "the second secret"}).status_code == 200
 
 
-def test_a_removed_secret_is_gone_at_once(api: APIClient, service: Service) -> None:
+def test_removed_secret_is_rejected_at_once(api: APIClient, service: Service) -> None:
     configure()
     operations.configure(NAME, endpoints=None, secret=None, now=timezone.now())
 

@@ -224,7 +224,7 @@ def test_falls_back_to_the_global_channel(
 
 
 @pytest.mark.parametrize("channel", ["slack", "", "pager "])
-def test_a_channel_that_nobody_configured(
+def test_channel_that_is_not_configured_is_rejected(
     api: APIClient, service: Service, httpserver: HTTPServer, channel: str
 ) -> None:
     lead_to(httpserver, 200)
@@ -235,7 +235,7 @@ def test_a_channel_that_nobody_configured(
     assert not Delivery.objects.exists()
 
 
-def test_a_channel_whose_receiver_is_gone_is_off_until_it_is_configured_again(
+def test_channel_is_disabled_by_410_until_it_is_configured_again(
     api: APIClient, service: Service, httpserver: HTTPServer
 ) -> None:
     lead_to(httpserver, 410)

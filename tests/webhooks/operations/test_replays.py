@@ -64,7 +64,7 @@ def test_a_dead_delivery_is_sent_again_with_all_its_attempts(httpserver: HTTPSer
     assert len(httpserver.log) == 1
 
 
-def test_a_replay_says_who_asked_for_it() -> None:
+def test_replay_records_its_requester() -> None:
     row = dead()
 
     replay(row)

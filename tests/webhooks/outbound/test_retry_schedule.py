@@ -37,7 +37,7 @@ def test_dead_at_once(status: int) -> None:
     assert judge(status).fate is Fate.DEAD
 
 
-def test_gone_switches_the_endpoint_off() -> None:
+def test_410_disables_the_endpoint() -> None:
     judgement = judge(410)
 
     assert (judgement.fate, judgement.is_gone) == (Fate.DEAD, True)

@@ -102,7 +102,7 @@ def test_retry_after_is_honoured(httpserver: HTTPServer) -> None:
     assert dt.timedelta(seconds=7190) < wait <= dt.timedelta(seconds=7200)
 
 
-def test_nobody_listening_is_tried_again_and_says_so() -> None:
+def test_refused_connection_is_retried_with_a_reason() -> None:
     row = deliver("http://127.0.0.1:1/hook")
 
     assert row.status == Status.PENDING
@@ -220,7 +220,7 @@ def test_a_secret_that_cannot_be_read_holds_up_only_its_own(httpserver: HTTPServ
 # --- What follows ---------------------------------------------------------------------------------
 
 
-def test_gone_switches_the_endpoint_off(httpserver: HTTPServer) -> None:
+def test_410_disables_the_endpoint(httpserver: HTTPServer) -> None:
     endpoint = EndpointFactory.create(url=answer_with(httpserver, 410))
 
     row = deliver(endpoint.url, endpoint=endpoint)
@@ -230,7 +230,7 @@ def test_gone_switches_the_endpoint_off(httpserver: HTTPServer) -> None:
     assert endpoint.disabled_at is not None
 
 
-def test_what_waits_for_a_channel_that_is_gone_is_not_sent(httpserver: HTTPServer) -> None:
+def test_delivery_to_a_removed_channel_is_not_sent(httpserver: HTTPServer) -> None:
     url = answer_with(httpserver, 200)
     endpoint = EndpointFactory.create(url=url, disabled_at=timezone.now())
 
@@ -240,7 +240,7 @@ def test_what_waits_for_a_channel_that_is_gone_is_not_sent(httpserver: HTTPServe
     assert "410" in row.reason
 
 
-def test_gone_suspends_the_subscription(httpserver: HTTPServer) -> None:
+def test_410_suspends_the_subscription(httpserver: HTTPServer) -> None:
     subscription = SubscriptionFactory.create(callback_url=answer_with(httpserver, 410))
 
     deliver(subscription.callback_url, kind="event", subscription=subscription)
@@ -278,14 +278,14 @@ def test_what_a_killed_worker_had_in_hand_is_sent_again(httpserver: HTTPServer) 
     assert (row.status, row.attempt_count) == (Status.DELIVERED, 2)
 
 
-def test_what_is_in_hand_is_nobody_elses() -> None:
+def test_leased_delivery_is_not_claimed_again() -> None:
     DeliveryFactory.create()
     claims.claim(lanes={}, room=1)
 
     assert claims.claim(lanes={}, room=1) == []
 
 
-def test_a_result_whose_lease_is_gone_is_dropped(httpserver: HTTPServer) -> None:
+def test_result_without_a_lease_is_dropped(httpserver: HTTPServer) -> None:
     row = DeliveryFactory.create(url=answer_with(httpserver, 404))
     ((_, (late,)),) = claims.claim(lanes={}, room=1)
     age_lease(row)
@@ -414,7 +414,7 @@ def test_a_long_queue_is_emptied_two_at_a_time(crowd: HTTPServer) -> None:
     assert receiver.most == 2
 
 
-def test_a_receiver_that_hangs_holds_up_nobody(crowd: HTTPServer) -> None:
+def test_hanging_receiver_does_not_delay_others(crowd: HTTPServer) -> None:
     """The hanging receiver answers only once all the others have been served."""
     served, all_served = Counter[str](), threading.Event()
 

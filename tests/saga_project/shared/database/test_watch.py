@@ -65,7 +65,7 @@ def test_a_connection_that_broke_is_no_outage(proxy: faults.FaultProxy, outages:
     assert outages == []
 
 
-def test_who_waits_is_told_and_the_connection_is_closed(
+def test_waiting_caller_gets_the_error_and_the_connection_is_closed(
     proxy: faults.FaultProxy, parameters: dict[str, Any], outages: list[str]
 ) -> None:
     with watch.WatchedConnection.connect(**parameters) as waiter:
@@ -77,7 +77,7 @@ def test_who_waits_is_told_and_the_connection_is_closed(
         assert waiter.closed
 
 
-def test_who_comes_during_an_outage_is_told_at_once(
+def test_caller_during_an_outage_gets_the_error_at_once(
     proxy: faults.FaultProxy, outages: list[str]
 ) -> None:
     proxy.refuse()

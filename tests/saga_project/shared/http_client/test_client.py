@@ -225,7 +225,7 @@ def test_refuses_a_hostile_url_when_it_is_called(url: str) -> None:
         "http://example.com/grüße?q=ü#part",
     ],
 )
-def test_accepts_a_url_whose_syntax_is_plain(url: str) -> None:
+def test_url_with_plain_syntax_is_accepted(url: str) -> None:
     http_client.check_url(url)
 
 
@@ -267,7 +267,7 @@ def test_calls_an_inside_address_that_is_allowed(httpserver: HTTPServer, setting
     assert (response.status, response.body) == (200, b"hello")
 
 
-def test_never_speaks_to_its_own_database(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_database_is_never_called(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         monkeypatch.setitem(settings.DATABASES["default"], "PORT", port)
@@ -276,7 +276,7 @@ def test_never_speaks_to_its_own_database(settings: Any, monkeypatch: pytest.Mon
             get(f"http://127.0.0.1:{port}/")
 
 
-def test_never_speaks_to_its_own_redis(settings: Any) -> None:
+def test_own_redis_is_never_called(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         settings.REDIS_URL = f"redis://:password@127.0.0.1:{port}/0"
@@ -285,14 +285,14 @@ def test_never_speaks_to_its_own_redis(settings: Any) -> None:
             get(f"http://127.0.0.1:{port}/")
 
 
-def test_judges_every_answer_of_the_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_address_of_the_resolver_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to(monkeypatch, ["127.0.0.1", "169.254.169.254"])
 
     with pytest.raises(http_client.AddressRefused):
         get("http://rebind.example/")
 
 
-def test_dials_the_address_that_was_judged_even_if_the_name_rebinds(
+def test_checked_address_is_dialled_even_if_the_name_rebinds(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/").respond_with_data("judged")
@@ -304,7 +304,7 @@ def test_dials_the_address_that_was_judged_even_if_the_name_rebinds(
     assert asked == ["rebind.example"]
 
 
-def test_judges_a_name_that_rebinds_again_at_the_next_call(
+def test_rebound_name_is_checked_at_the_next_call(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/").respond_with_data("judged")
@@ -315,7 +315,7 @@ def test_judges_a_name_that_rebinds_again_at_the_next_call(
         get(f"http://rebind.example:{httpserver.port}/")
 
 
-def test_refuses_a_peer_that_is_not_the_one_that_was_judged(
+def test_peer_other_than_the_checked_address_is_rejected(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
     monkeypatch.setattr(socket.socket, "getpeername", lambda self: ("10.9.9.9", 80))
@@ -407,7 +407,7 @@ def test_follows_a_relative_redirect(httpserver: HTTPServer) -> None:
         "http://[::1/",
     ],
 )
-def test_judges_a_redirect_like_a_first_url(serve: Serve, place: str) -> None:
+def test_redirect_is_checked_like_a_first_url(serve: Serve, place: str) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\n\r\n".encode()
     url = serve(lambda connection: connection.sendall(answer))
 
@@ -415,7 +415,7 @@ def test_judges_a_redirect_like_a_first_url(serve: Serve, place: str) -> None:
         get(url, follow_redirects=3)
 
 
-def test_a_name_that_rebinds_between_redirects_is_judged_again(
+def test_name_that_rebinds_between_redirects_is_checked_again(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
     redirect(httpserver, "/", "/again")
@@ -491,7 +491,7 @@ def test_a_header_with_a_line_break_is_refused_without_repeating_it(
     assert "s3cret" not in f"{caught.value.message} {caught.value.__cause__}"
 
 
-def test_a_port_where_nobody_listens_is_no_answer() -> None:
+def test_closed_port_is_no_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 

@@ -248,7 +248,7 @@ def test_says_that_anything_else_is_no_archive(tmp_path: Path, data: bytes) -> N
     assert archives.kind_of(write(tmp_path, data)) is None
 
 
-def test_never_follows_a_link_that_somebody_puts_in_the_way(tmp_path: Path) -> None:
+def test_link_planted_in_the_target_is_never_followed(tmp_path: Path) -> None:
     into = tmp_path / "into"
     outside = tmp_path / "outside"
     into.mkdir()

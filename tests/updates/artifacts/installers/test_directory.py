@@ -267,7 +267,7 @@ def test_an_image_is_nothing_for_a_directory(make: Make) -> None:
         directory.fetch(make("1", artifact_type="image"))
 
 
-def test_a_rollback_whose_release_is_gone_uses_its_backup(make: Make) -> None:
+def test_rollback_without_a_release_uses_the_backup(make: Make) -> None:
     install(make("1"))
     install(make("2"))
     work = make("1", kind="rollback", artifact_url="", artifact_sha256="")

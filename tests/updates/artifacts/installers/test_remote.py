@@ -125,7 +125,7 @@ def test_tells_the_deployer_which_artifact_was_verified(httpserver: HTTPServer) 
     assert request.get_json()["checksum"] == "sha256:" + "a" * 64
 
 
-def test_installs_nothing_whose_signature_was_not_verified(httpserver: HTTPServer) -> None:
+def test_artifact_without_a_verified_signature_is_not_installed(httpserver: HTTPServer) -> None:
     with pytest.raises(StepFailed, match="none was verified"):
         remote.switch(work(httpserver, is_signature_required=True))
 
@@ -140,7 +140,7 @@ def test_there_are_no_signatures_for_images(httpserver: HTTPServer) -> None:
         remote.fetch_signed(given)
 
 
-def test_a_way_back_that_is_tried_again_is_another_call(httpserver: HTTPServer) -> None:
+def test_retried_rollback_calls_the_hook_again(httpserver: HTTPServer) -> None:
     """A deployer that answers the same id with what it answered before would never try again."""
     answer(httpserver, "POST", {})
     answer(httpserver, "POST", {})

@@ -113,7 +113,7 @@ def test_a_release_that_becomes_a_prerelease_again_is_not_eligible(api: APIClien
 
 
 @pytest.mark.parametrize("action", ["deleted", "unpublished"])
-def test_a_release_that_is_gone_is_withdrawn_and_may_come_back(api: APIClient, action: str) -> None:
+def test_missing_release_is_withdrawn_and_may_return(api: APIClient, action: str) -> None:
     _policy()
     _send(api, "published", _release())
 

@@ -20,7 +20,7 @@ def render(channel: str, message: str, severity: str = "info") -> dict[str, Any]
     return channels.render(channel, Notification("payment-service", message, severity, NOW))
 
 
-def test_slack_says_who_what_and_how_bad() -> None:
+def test_slack_message_names_service_text_and_severity() -> None:
     assert render("slack", "updated to 1.3.0", "error")["text"] == (
         "[ERROR] payment-service: updated to 1.3.0"
     )
@@ -46,7 +46,7 @@ def test_slack_is_cut_between_entities(length: int) -> None:
     assert text.endswith("&lt;…")
 
 
-def test_discord_pings_nobody() -> None:
+def test_discord_message_mentions_no_user() -> None:
     payload = render("discord", "@everyone <@123>")
 
     assert payload["allowed_mentions"] == {"parse": []}
