@@ -17,148 +17,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from bench import webhook_examples
+from bench import webhook_harness as harness
 from tests import stack as stacks
 
 CLIENTS = 16
 _TIME = re.compile(r"\d{10}\"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-
-
-class Broken(Exception):
-    """A promise was not kept."""
-
-
-def check(is_kept: bool, text: str) -> None:
-    print(f"  {'kept  ' if is_kept else 'BROKEN'} {text}")
-    if not is_kept:
-        raise Broken(text)
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
-class Receiver:
-    """A receiver on loopback; ``answer`` says with which status, or sleeps."""
-
-    def __init__(self, answer: Callable[[str, str], int]) -> None:
-        self.arrivals: dict[str, list[float]] = defaultdict(list)
-        self.bodies: dict[str, Any] = {}
-        lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers["Content-Length"]))
-                message_id = self.headers.get("webhook-id", "")
-                with lock:
-                    outer.arrivals[message_id].append(time.time())
-                    outer.bodies[message_id] = json.loads(raw)
-                self.send_response(answer(self.path, message_id))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                """Keep quiet."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = (
-                128  # the default of five drops connections, which costs a second each
-            )
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def url(self, path: str = "/hook") -> str:
-        return f"http://127.0.0.1:{self.server.server_port}{path}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def register(stack: stacks.Stack, name: str, **fields: str) -> None:
-    body = {"service_name": name, "service_url": "http://localhost:8001", "ttl": 3600, **fields}
-    status, answer = stack.call("POST", "/api/v1/services/register", body)
-    if status != 200:
-        raise Broken(f"registering answered {status} {answer}")
-
-
-def subscribe(stack: stacks.Stack, name: str, url: str, *topics: str) -> None:
-    body = {
-        "service_name": name,
-        "subscriber": "bench",
-        "callback_url": url,
-        "topics": list(topics),
-    }
-    status, answer = stack.call("POST", "/api/v1/subscriptions", body)
-    if status != 201:
-        raise Broken(f"subscribing answered {status} {answer}")
-
-
-def warm_up(stack: stacks.Stack) -> None:
-    """Wait until the worker, which starts after the web processes, has delivered something."""
-    receiver = Receiver(lambda _path, _id: 200)
-    register(stack, "warm-up")
-    subscribe(stack, "warm-up", receiver.url())
-    send(stack, "lifecycle", {"service_name": "warm-up", "event": "started"})
-    while not receiver.arrivals:
-        time.sleep(0.05)
-    receiver.close()
-
-
-def send(stack: stacks.Stack, route: str, body: Any, message_id: str | None = None) -> int:
-    """Send until an answer arrives; an unanswered call may have acted, so the id stays the same."""
-    headers = {"webhook-id": message_id} if message_id else {}
-    for _ in range(200):
-        status, _ = stack.call(
-            "POST", f"/api/v1/webhooks/{route}", body, headers=headers, timeout=30
-        )
-        if status not in (0, 500, 503):
-            return status
-        time.sleep(0.1)
-    return 0
-
-
-def rows(stack: stacks.Stack, code: str) -> Any:
-    return json.loads(stack.manage("shell", "-v", "0", "-c", f"import json; {code}"))
-
-
-class Killer:
-    """Kills processes of a stack with -9 whenever enough has happened since the last time.
-
-    By progress and not by the clock: a process that is killed before it is up shows nothing.
-    """
-
-    def __init__(
-        self, stack: stacks.Stack, *words: str, progress: Callable[[], int], every: int
-    ) -> None:
-        self.count = 0
-        self.is_over = threading.Event()
-
-        def kill() -> None:
-            mark = every
-            while not self.is_over.wait(0.05):
-                if progress() >= mark:
-                    self.count += bool(stack.kill(*words))
-                    mark = progress() + every
-
-        self.thread = threading.Thread(target=kill, daemon=True)
-        self.thread.start()
-
-    def stop(self) -> int:
-        self.is_over.set()
-        self.thread.join()
-        return self.count
 
 
 # --- Parts ----------------------------------------------------------------------------------------
@@ -166,14 +34,14 @@ class Killer:
 
 def reference(stack: stacks.Stack) -> None:
     """The reference document's examples, sent as printed by curl: answered as printed, but for the time."""
-    register(stack, "payment-service", version="1.2.3")
-    receiver = Receiver(lambda _path, _id: 200)
+    harness.register(stack, "payment-service", version="1.2.3")
+    receiver = harness.Receiver(lambda _path, _id: 200)
     name = {"service_name": "payment-service"}
-    send(stack, "config", {**name, "endpoints": {"slack": receiver.url()}})
+    harness.send(stack, "config", {**name, "endpoints": {"slack": receiver.url()}})
     for route, body in webhook_examples.CALLS:
         if route == "rollback":  # once there is a release of that version, and no deployment runs
             url = receiver.url("/1.2.3")
-            send(stack, "update", {**name, "version": "1.2.3", "artifact_url": url})
+            harness.send(stack, "update", {**name, "version": "1.2.3", "artifact_url": url})
             _until_no_job_runs(stack)
         _compare(stack, route, "-X", "POST", "-d", json.dumps(body))
     _compare(stack, "config?service_name=payment-service")
@@ -190,7 +58,7 @@ def _compare(stack: stacks.Stack, route: str, *options: str) -> None:
         webhook_examples.ANSWERS[route][0],
         _timeless(webhook_examples.ANSWERS[route][1]),
     )
-    check(is_kept, f"{route}: {status} {answer}")
+    harness.check(is_kept, f"{route}: {status} {answer}")
 
 
 def _timeless(document: Any) -> str:
@@ -207,19 +75,19 @@ def _until_no_job_runs(stack: stacks.Stack) -> None:
 
 def inbound(stack: stacks.Stack, *, total: int = 10_000, duplicates: float = 0.2) -> None:
     """Calls with duplicates while web and worker processes are killed: each effect exactly once."""
-    register(stack, "payment-service")
+    harness.register(stack, "payment-service")
     unique = int(total * (1 - duplicates))
     numbers = [*range(unique), *random.choices(range(unique), k=total - unique)]  # noqa: S311
     random.shuffle(numbers)
     answered: list[int] = []
     killers = [
-        Killer(stack, "uvicorn", progress=lambda: len(answered), every=1000),
-        Killer(stack, "celery", "worker@", progress=lambda: len(answered), every=1700),
+        harness.Killer(stack, "uvicorn", progress=lambda: len(answered), every=1000),
+        harness.Killer(stack, "celery", "worker@", progress=lambda: len(answered), every=1700),
     ]
 
     def one(number: int) -> tuple[int, int]:
         body = {"service_name": "payment-service", "event": "crashed", "details": {"n": number}}
-        status = send(stack, "lifecycle", body, f"msg_{number}")
+        status = harness.send(stack, "lifecycle", body, f"msg_{number}")
         answered.append(number)
         return number, status
 
@@ -229,7 +97,7 @@ def inbound(stack: stacks.Stack, *, total: int = 10_000, duplicates: float = 0.2
     seconds = time.monotonic() - began
     kills = [killer.stop() for killer in killers]
     effects = Counter(
-        rows(
+        harness.rows(
             stack,
             "from registry.models import Event; print(json.dumps([e['details']['n'] for e in"
             " Event.objects.filter(type='lifecycle.crashed').values_list('data', flat=True)]))",
@@ -239,9 +107,9 @@ def inbound(stack: stacks.Stack, *, total: int = 10_000, duplicates: float = 0.2
         f"  {total} calls in {seconds:.0f} s ({total / seconds:.0f}/s), web processes killed"
         f" {kills[0]} times, the worker {kills[1]} times; answers {dict(statuses)}"
     )
-    check(statuses == {200: total}, "every call was answered 200 in the end")
-    check(set(effects) == set(range(unique)), f"all {unique} effects are there")
-    check(set(effects.values()) == {1}, "each exactly once")
+    harness.check(statuses == {200: total}, "every call was answered 200 in the end")
+    harness.check(set(effects) == set(range(unique)), f"all {unique} effects are there")
+    harness.check(set(effects.values()) == {1}, "each exactly once")
 
 
 def deliveries(stack: stacks.Stack, *, total: int = 1_000) -> None:
@@ -256,15 +124,15 @@ def deliveries(stack: stacks.Stack, *, total: int = 1_000) -> None:
         taken.add(message_id)
         return 200
 
-    receiver = Receiver(moody)
-    register(stack, "payment-service")
-    subscribe(stack, "payment-service", receiver.url(), "lifecycle.*")
-    killer = Killer(stack, "celery", "worker@", progress=lambda: len(taken), every=200)
+    receiver = harness.Receiver(moody)
+    harness.register(stack, "payment-service")
+    harness.subscribe(stack, "payment-service", receiver.url(), "lifecycle.*")
+    killer = harness.Killer(stack, "celery", "worker@", progress=lambda: len(taken), every=200)
     began = time.monotonic()
 
     def one(number: int) -> int:
         body = {"service_name": "payment-service", "event": "crashed", "details": {"n": number}}
-        return send(stack, "lifecycle", body, f"msg_{number}")
+        return harness.send(stack, "lifecycle", body, f"msg_{number}")
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(one, range(total)))
@@ -275,10 +143,10 @@ def deliveries(stack: stacks.Stack, *, total: int = 1_000) -> None:
     print(
         f"  {total} deliveries in {seconds:.0f} s, {kills} kills of the worker, {repeated} sent again"
     )
-    check(left == 0, "no delivery is left over")
-    check(set(told) == set(range(total)), f"all {total} were told")
-    check(set(told.values()) == {1}, "each under one message id")
-    check(len(taken) == total, "the receiver took every one of them")
+    harness.check(left == 0, "no delivery is left over")
+    harness.check(set(told) == set(range(total)), f"all {total} were told")
+    harness.check(set(told.values()) == {1}, "each under one message id")
+    harness.check(len(taken) == total, "the receiver took every one of them")
     receiver.close()
 
 
@@ -292,27 +160,27 @@ def _settle(stack: stacks.Stack, *, until: float) -> int:
     left = 1
     while left and time.monotonic() < until:
         time.sleep(1)
-        left = int(rows(stack, code))
+        left = int(harness.rows(stack, code))
     return left
 
 
 def backlog(stack: stacks.Stack, *, total: int = 1_000) -> None:
     """A queue that waits for one fast receiver, emptied by one worker."""
-    receiver = Receiver(lambda _path, _id: 200)
+    receiver = harness.Receiver(lambda _path, _id: 200)
     code = (
         "from django.db import transaction; from tests.factories import DeliveryFactory as F;"
         f" transaction.atomic(F.create_batch)({total}, url='{receiver.url()}');"
         f" print(json.dumps({total}))"
     )
-    rows(stack, code)
+    harness.rows(stack, code)
     began = time.monotonic()
     while len(receiver.arrivals) < total and time.monotonic() - began < 120:
         time.sleep(0.02)
     first = min(times[0] for times in receiver.arrivals.values())
     last = max(times[-1] for times in receiver.arrivals.values())
     print(f"  {total} deliveries within {last - first:.1f} s")
-    check(len(receiver.arrivals) == total, "all arrived")
-    check(last - first <= 10, "within 10 s")
+    harness.check(len(receiver.arrivals) == total, "all arrived")
+    harness.check(last - first <= 10, "within 10 s")
     receiver.close()
 
 
@@ -325,10 +193,10 @@ def slow(stack: stacks.Stack, *, receivers: int = 20, rounds: int = 50) -> None:
             is_over.wait(30)
         return 200
 
-    receiver = Receiver(answer)
+    receiver = harness.Receiver(answer)
     for number in range(receivers):
-        register(stack, f"service-{number}")
-        subscribe(stack, f"service-{number}", receiver.url(f"/{number}"), "lifecycle.*")
+        harness.register(stack, f"service-{number}")
+        harness.subscribe(stack, f"service-{number}", receiver.url(f"/{number}"), "lifecycle.*")
     sent: dict[tuple[str, int], float] = {}
     for turn in range(rounds):
         for number in range(receivers):
@@ -337,7 +205,7 @@ def slow(stack: stacks.Stack, *, receivers: int = 20, rounds: int = 50) -> None:
                 "event": "crashed",
                 "details": {"n": turn},
             }
-            send(stack, "lifecycle", body)
+            harness.send(stack, "lifecycle", body)
             sent[f"service-{number}", turn] = time.time()
         time.sleep(0.2)
     time.sleep(3)
@@ -347,12 +215,12 @@ def slow(stack: stacks.Stack, *, receivers: int = 20, rounds: int = 50) -> None:
         if (name := body["data"]["service_name"]) != "service-0"
     ]
     is_over.set()
-    p50, p95 = statistics.median(waits), percentile(waits, 0.95)
+    p50, p95 = statistics.median(waits), harness.percentile(waits, 0.95)
     print(
         f"  {len(waits)} deliveries to the {receivers - 1} others: median {p50:.3f} s, p95 {p95:.3f} s"
     )
-    check(len(waits) == (receivers - 1) * rounds, "all of theirs arrived")
-    check(p95 < 1, "95 % within a second")
+    harness.check(len(waits) == (receivers - 1) * rounds, "all of theirs arrived")
+    harness.check(p95 < 1, "95 % within a second")
     receiver.close()
 
 
@@ -375,9 +243,9 @@ def main() -> None:
         print(f"{name}: {(part.__doc__ or '').splitlines()[0]}", flush=True)
         try:
             with stacks.running() as stack:
-                warm_up(stack)
+                harness.warm_up(stack)
                 part(stack)
-        except Broken as exc:
+        except harness.Broken as exc:
             has_failed = True
             print(f"  {exc}")
     sys.exit(1 if has_failed else 0)

@@ -21,8 +21,8 @@ from contextlib import contextmanager
 
 import psutil
 
-from bench import webhooks
-from bench.webhooks import Broken, check
+from bench import webhook_harness, webhooks
+from bench.webhook_harness import Broken, check
 from tests import stack as stacks
 from tests import waiting
 
@@ -71,7 +71,7 @@ def start(stack: stacks.Stack) -> None:
         " from the command to a 200 of /readyz)"
     )
     check(again <= 5, "started within 5 s")
-    webhooks.warm_up(stack)
+    webhook_harness.warm_up(stack)
 
 
 def _seconds_of_last_start(stack: stacks.Stack) -> float:
@@ -87,7 +87,7 @@ def expiries(stack: stacks.Stack, *, services: int, expiring: int) -> None:
         stack.manage("shell", "-v", "0", "-c", OVERDUE.format(expiring=expiring))
     waiting.until(lambda: _sweeps(stack)[0] > count, seconds=60)
     seconds = _sweeps(stack)[1] - spent
-    events = webhooks.rows(
+    events = webhook_harness.rows(
         stack,
         "from registry.models import Event;"
         " print(json.dumps(Event.objects.filter(type='service.expired').count()))",
