@@ -1,7 +1,8 @@
 """The updates app."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
-from django.utils.module_loading import autodiscover_modules
 
 
 class UpdatesConfig(AppConfig):
@@ -9,4 +10,5 @@ class UpdatesConfig(AppConfig):
     verbose_name = "Updates"
 
     def ready(self) -> None:
-        autodiscover_modules("receivers", "figures")
+        """Subscribe to events; the module needs the models, which are loaded by now."""
+        import_module("updates.history.reports")
