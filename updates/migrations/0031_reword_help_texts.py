@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('updates', '0027_add_package_sources'),
+        ('updates', '0030_list_instances_of_targets'),
     ]
 
     operations = [
