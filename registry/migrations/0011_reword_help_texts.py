@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0009_allow_rollouts_without_a_share'),
+        ('registry', '0010_let_subscriptions_cover_globs'),
     ]
 
     operations = [
