@@ -23,9 +23,19 @@ import webhooks.operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service, ServiceAccount, Subscription
+from saga_project.shared import crypto
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Approval, Freeze, Hold, Job, MaintenanceWindow, Source, Target
+from updates.models import (
+    Approval,
+    Credential,
+    Freeze,
+    Hold,
+    Job,
+    MaintenanceWindow,
+    Source,
+    Target,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -156,13 +166,15 @@ for _plural, _scope, _new in (
         {"name": "x", "starts_on": "2030-01-01", "ends_on": "2030-01-02"},
     ),
     ("targets", "targets:write", {"name": "x"}),
+    ("credentials", "targets:write", {"host": "new.example", "secret": "s3cret"}),
 ):
-    _others = HIDDEN if _plural == "targets" else FORBIDDEN
+    _is_hidden = _plural in ("targets", "credentials")
+    _others = HIDDEN if _is_hidden else FORBIDDEN
     ACCESS |= {
         f"GET /api/v1/{_plural}": reads("updates:read"),
         f"POST /api/v1/{_plural}": changes(_scope, **NAMED, **_new),
         f"GET /api/v1/{_plural}/{{}}": reads("updates:read")
-        if _plural != "targets"
+        if not _is_hidden
         else Access(scope="updates:read", others=HIDDEN, objects=SERVICES),
         f"PATCH /api/v1/{_plural}/{{}}": Access(scope=_scope, others=_others, objects=SERVICES),
         f"DELETE /api/v1/{_plural}/{{}}": Access(scope=_scope, others=_others, objects=SERVICES),
@@ -343,7 +355,16 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
             service=of, name="past", starts_on=dt.date(2020, 1, 1), ends_on=dt.date(2020, 1, 2)
         ),
     )
-    return {"targets": target, "skips": hold, "windows": window, "freezes": freeze}
+    credential = Credential.objects.create(
+        service=service, host="packages.example", sealed_secret=crypto.encrypt("s3cret")
+    )
+    return {
+        "credentials": credential,
+        "targets": target,
+        "skips": hold,
+        "windows": window,
+        "freezes": freeze,
+    }
 
 
 def decisions(api: APIClient, route: str, access: Access) -> Iterator[tuple[str, str, str, str]]:

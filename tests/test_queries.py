@@ -22,9 +22,10 @@ from registry import presence
 from registry.background import protection
 from registry.identity import accounts
 from registry.models import Service, Subscription, Token
+from saga_project.shared import crypto
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Approval, Freeze, Hold, Job, MaintenanceWindow, Target
+from updates.models import Approval, Credential, Freeze, Hold, Job, MaintenanceWindow, Target
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -71,6 +72,8 @@ READS = [
     Call("GET /api/v1/skips/{hold_id}", 1),
     Call("GET /api/v1/targets", 2, has_token=True),
     Call("GET /api/v1/targets/{target_id}", 2, has_token=True),
+    Call("GET /api/v1/credentials", 2, has_token=True),
+    Call("GET /api/v1/credentials/{credential_id}", 2, has_token=True),
     Call("GET /api/v1/windows", 1),
     Call("GET /api/v1/windows/{window_id}", 1),
     Call("GET /api/v1/freezes", 1),
@@ -101,6 +104,14 @@ WRITES = [
     Call("POST /api/v1/targets", 13, body={"service_name": SHOP, "name": "x"}, has_token=True),
     Call("PATCH /api/v1/targets/{target_id}", 13, body={"zone": "x"}, has_token=True),
     Call("DELETE /api/v1/targets/{target_id}", 14, has_token=True),
+    Call(
+        "POST /api/v1/credentials",
+        13,
+        body={"service_name": SHOP, "host": "new.example", "secret": "x"},
+        has_token=True,
+    ),
+    Call("PATCH /api/v1/credentials/{credential_id}", 13, body={"secret": "y"}, has_token=True),
+    Call("DELETE /api/v1/credentials/{credential_id}", 14, has_token=True),
     Call(
         "POST /api/v1/windows", 8, body={"name": "x", "opens_at": "22:00", "duration_minutes": 60}
     ),
@@ -216,6 +227,9 @@ def _add_configured(service: Service) -> None:
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
     Target.objects.create(service=service, name="default", is_automatic=True)
+    Credential.objects.create(
+        service=service, host="packages.example", sealed_secret=crypto.encrypt("s3cret")
+    )
     MaintenanceWindow.objects.create(
         service=service, name="n", opens_at=dt.time(22), duration_minutes=60, is_enabled=False
     )
@@ -254,6 +268,7 @@ def _ids_of_configured() -> dict[str, int]:
     kinds: dict[str, Any] = {
         "hold_id": Hold,
         "target_id": Target,
+        "credential_id": Credential,
         "window_id": MaintenanceWindow,
         "freeze_id": Freeze,
         "approval_id": Approval,

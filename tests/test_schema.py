@@ -271,6 +271,8 @@ REFUSED_ALL_THE_SAME = {
     # A time zone is an IANA name, and a freeze ends after its start.
     "/api/v1/windows",
     "/api/v1/freezes",
+    # A host is one that could be called, and a credential needs what its kind sends.
+    "/api/v1/credentials",
 }
 
 

@@ -8,6 +8,7 @@ from saga_project.shared.api import resources
 from updates.api import (
     approvals,
     calendar,
+    credentials,
     history,
     jobs,
     plan,
@@ -21,6 +22,7 @@ router = resources.ResourceRouter()
 router.register("policies", policies.PolicyViewSet, basename="policy")
 router.register("skips", policies.SkipViewSet, basename="skip")
 router.register("targets", targets.TargetViewSet, basename="target")
+router.register("credentials", credentials.CredentialViewSet, basename="credential")
 router.register("windows", calendar.WindowViewSet, basename="window")
 router.register("freezes", calendar.FreezeViewSet, basename="freeze")
 

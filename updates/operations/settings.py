@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
+
 from registry.operations.configured import Faults, Kind
 from saga_project.shared import versions, wakeups
 from updates.artifacts.installers import container, hooks, script, systemd
 from updates.models import Credential, Freeze, Hold, MaintenanceWindow, Policy, Source, Target
+from updates.releases import credentials
 from updates.rollouts import environments, measuring, strategy_options, target_instances
 
 _OPTIONS = {
@@ -75,6 +78,11 @@ def _target_faults(target: Target) -> Faults:
     return {}
 
 
+def _credential_faults(credential: Credential) -> Faults:
+    found = credentials.fault(credential, secret=credential.secret)
+    return {NON_FIELD_ERRORS: found} if found else {}
+
+
 def _apply_policy(row: Any) -> None:
     if row.service_id is not None:
         wakeups.ring("updates.apply_policy", row.service_id)
@@ -88,4 +96,4 @@ WINDOW = Kind(
 FREEZE = Kind(model=Freeze, name="freeze", find_faults=_freeze_faults, wake_up=_apply_policy)
 TARGET = Kind(model=Target, name="target", find_faults=_target_faults)
 SOURCE = Kind(model=Source, name="source", wake_up=_apply_policy)
-CREDENTIAL = Kind(model=Credential, name="credential")
+CREDENTIAL = Kind(model=Credential, name="credential", find_faults=_credential_faults)

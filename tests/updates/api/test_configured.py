@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from rest_framework.test import APIClient
 
 from registry.identity import accounts
 from tests import factories
-from updates.models import AuditEntry, Policy, Target
+from updates.models import AuditEntry, Credential, Policy, Target
+from updates.releases import credentials
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -170,3 +172,56 @@ def test_a_repeated_key_makes_one_row(api: APIClient) -> None:
 
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json()
+
+
+CREDENTIAL = {"service_name": "shop", "host": "packages.example", "secret": "s3cret"}
+
+
+def test_a_credential_never_shows_its_secret_and_keeps_its_host(
+    api: APIClient, headers: dict[str, str]
+) -> None:
+    shop = factories.ServiceFactory.create(name="shop")
+    made = _post(api, "credentials", CREDENTIAL, headers=headers)
+    path = f"credentials/{made.json()['id']}"
+
+    moved = _patch(api, path, {"host": "evil.example"}, headers=headers)
+    changed = _patch(api, path, {"kind": "basic", "username": "ci"}, headers=headers)
+    renewed = _patch(api, path, {"secret": "n3w"}, headers=headers)
+
+    assert (made.status_code, moved.status_code) == (201, 400)
+    assert (changed.status_code, renewed.status_code) == (200, 200)
+    shown = api.get(f"/api/v1/{path}", headers=headers).content.decode()
+    assert "s3cret" not in shown
+    assert "secret" not in shown
+    url = "https://packages.example/shop.tar.gz"
+    sent = credentials.headers_for(url, service=shop)["Authorization"]
+    assert base64.b64decode(sent.removeprefix("Basic ")) == b"ci:n3w"
+    assert "n3w" not in str(list(AuditEntry.objects.values_list("data", flat=True)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"host": "https://packages.example/"},
+        {"secret": ""},
+        {"kind": "basic"},
+        {"kind": "header", "header_name": "Host"},
+    ],
+)
+def test_a_credential_that_could_not_be_sent_is_refused(
+    api: APIClient, headers: dict[str, str], body: dict[str, Any]
+) -> None:
+    factories.ServiceFactory.create(name="shop")
+
+    answer = _post(api, "credentials", {**CREDENTIAL, **body}, headers=headers)
+
+    assert answer.status_code == 400, answer.content
+    assert not Credential.objects.exists()
+
+
+def test_a_credential_of_all_services_takes_an_administrator(
+    api: APIClient, headers: dict[str, str]
+) -> None:
+    answer = _post(api, "credentials", {**CREDENTIAL, "service_name": None}, headers=headers)
+
+    assert answer.status_code == 403
