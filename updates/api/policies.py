@@ -35,6 +35,7 @@ class PolicyShape(resources.RowShape):
             "strategy",
             "strategy_options",
             "metrics",
+            "requires_checksum",
             "requires_second_person",
             "requires_signature",
             "signing_keys",

@@ -225,3 +225,12 @@ def test_a_credential_of_all_services_takes_an_administrator(
     answer = _post(api, "credentials", {**CREDENTIAL, "service_name": None}, headers=headers)
 
     assert answer.status_code == 403
+
+
+def test_a_policy_demands_checksums_over_http(api: APIClient) -> None:
+    factories.PolicyFactory.create(service__name="shop")
+
+    answer = _patch(api, "policies/shop", {"requires_checksum": True})
+
+    assert (answer.status_code, answer.json()["requires_checksum"]) == (200, True)
+    assert Policy.objects.get().requires_checksum is True
