@@ -25,7 +25,17 @@ from registry.models import Service, Subscription, Token
 from saga_project.shared import crypto
 from tests import factories
 from tests.test_schema import operations, spelled
-from updates.models import Approval, Credential, Freeze, Hold, Job, MaintenanceWindow, Target
+from updates.models import (
+    Approval,
+    Credential,
+    Freeze,
+    Hold,
+    Job,
+    MaintenanceWindow,
+    Release,
+    Source,
+    Target,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -33,7 +43,14 @@ FEW, MANY = 2, 7
 SHOP = "service-0"
 URL = "http://localhost:8001"
 ARTIFACT = "https://ci.example/shop-9.9.9.tar.gz"
-SCOPES = ["registry:manage", "services:read", "targets:write", "updates:read", "approvals:decide"]
+SCOPES = [
+    "registry:manage",
+    "services:read",
+    "policies:write",
+    "targets:write",
+    "updates:read",
+    "approvals:decide",
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,10 @@ READS = [
     Call("GET /api/v1/approvals/{approval_id}", 4, has_token=True),
     Call("GET /api/v1/policies", 1),
     Call("GET /api/v1/policies/{name}", 1),
+    Call("GET /api/v1/sources", 3),
+    Call("GET /api/v1/sources/{source_id}", 2),
+    Call("GET /api/v1/releases", 3),
+    Call("GET /api/v1/releases/{release_id}", 2),
     Call("GET /api/v1/skips", 1, query="service=service-0&limit=2"),
     Call("GET /api/v1/skips/{hold_id}", 1),
     Call("GET /api/v1/targets", 2, has_token=True),
@@ -95,9 +116,16 @@ READS = [
 WRITES = [
     Call("POST /api/v1/approvals/{approval_id}/approve", 45, has_token=True),
     Call("POST /api/v1/approvals/{approval_id}/reject", 12, body={"reason": "x"}, has_token=True),
-    Call("POST /api/v1/policies", 9, body={"service_name": "slug-0"}),
+    Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
     Call("PATCH /api/v1/policies/{name}", 8, body={"kind": "auto"}),
     Call("DELETE /api/v1/policies/{name}", 8),
+    Call("POST /api/v1/sources", 15, body={"service_name": SHOP, "kind": "announced"}),
+    Call("PATCH /api/v1/sources/{source_id}", 15, body={"is_enabled": False}),
+    Call("DELETE /api/v1/sources/{source_id}", 15),
+    Call("POST /api/v1/sources/{source_id}/check", 15),
+    Call("POST /api/v1/releases/{release_id}/quarantine", 15, body={"reason": "x"}),
+    Call("POST /api/v1/releases/{release_id}/withdraw", 15, body={"reason": "x"}),
+    Call("POST /api/v1/releases/{quarantined_id}/release", 15),
     Call("POST /api/v1/skips", 8, body={"service_name": SHOP, "version": "1"}),
     Call("PATCH /api/v1/skips/{hold_id}", 8, body={"reason": "x"}),
     Call("DELETE /api/v1/skips/{hold_id}", 8),
@@ -223,6 +251,9 @@ def _add(number: int, *, pager: str) -> None:
 def _add_configured(service: Service) -> None:
     release = factories.ReleaseFactory.create(service=service, version="3.0.0")
     Approval.objects.create(service=service, release=release, requested_at=timezone.now())
+    factories.ReleaseFactory.create(service=service, version="0.0.1", state="quarantined")
+    if service.name != SHOP:
+        factories.SourceFactory.create(service=service)
     factories.PolicyFactory.create(service=service, kind="manual")
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
@@ -272,8 +303,12 @@ def _ids_of_configured() -> dict[str, int]:
         "window_id": MaintenanceWindow,
         "freeze_id": Freeze,
         "approval_id": Approval,
+        "source_id": Source,
+        "release_id": Release,
     }
-    return {name: kind.objects.order_by("pk").first().pk for name, kind in kinds.items()}
+    found = {name: kind.objects.order_by("pk").first().pk for name, kind in kinds.items()}
+    quarantined = Release.objects.filter(state=Release.State.QUARANTINED).order_by("pk")
+    return {**found, "quarantined_id": quarantined.values_list("pk", flat=True)[0]}
 
 
 def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
