@@ -199,13 +199,14 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
         and not _tell_if_expired(service, before)
     ):
         values |= {"health": before.health, "note": before.note}
+    is_replaced = before is not None and before.version != registration.version
     instance = before or Instance(service=service, instance_id=registration.instance_id)
     transitions.set_state(instance, Instance.State.LIVE)
     for name, value in values.items():
         setattr(instance, name, value)
     instance.save(update_fields=None if before is None else ["state", *values])
     events.publish(registered_fact(instance))
-    if before is not None and before.version != registration.version:
+    if is_replaced:
         rows.tell_replaced(service, now=now)
     return instance
 
