@@ -12,26 +12,6 @@ from saga_project.shared.errors import (
 )
 
 
-class InvalidServiceName(InvalidRequest):
-    error = "Invalid service name"
-
-
-class InvalidInstanceId(InvalidRequest):
-    error = "Invalid instance id"
-
-
-class InvalidVersion(InvalidRequest):
-    error = "Invalid version"
-
-
-class InvalidServiceUrl(InvalidRequest):
-    error = "Invalid service URL"
-
-
-class InvalidCapability(InvalidRequest):
-    error = "Invalid capability"
-
-
 class ServiceNotFound(NotFound):
     error = "Service not found"
 

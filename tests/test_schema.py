@@ -25,6 +25,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from registry.identity import accounts
 from saga_project import wsgi
 from saga_project.shared import api as shared
+from saga_project.shared import rules
+from saga_project.shared.api import fields
 from saga_project.web import openapi as document
 
 pytestmark = pytest.mark.django_db
@@ -109,8 +111,21 @@ def test_asks_for_a_token_where_one_is_asked_for(
         assert documents["paths"]["/api/v1/health"]["get"]["security"] == []
 
 
-def test_has_rules_for_no_body_that_is_not_there(published: dict[str, Any]) -> None:
-    assert set(document.BODY_RULES) <= set(published["components"]["schemas"])
+def test_shows_the_rules_of_fields_where_bodies_and_parameters_have_them(
+    published: dict[str, Any],
+) -> None:
+    bodies = published["components"]["schemas"]
+    name = fields.schema_of(rules.SERVICE_NAME)
+
+    assert bodies["RegistrationRequest"]["properties"]["service_name"] == name
+    assert bodies["DeployShapeRequest"]["properties"]["service_name"] == name
+    assert bodies["BulkRequest"]["properties"]["services"]["items"]["anyOf"][0] == name
+    lookup = published["paths"]["/api/v1/services/{name}"]["get"]["parameters"]
+    assert [each["schema"] for each in lookup] == [name]
+    beat = bodies["BeatRequest"]["properties"]
+    assert beat["instance_id"] == {**fields.schema_of(rules.INSTANCE_ID), "nullable": True}
+    assert beat["version"]["type"] == "string"
+    assert "pattern" not in beat["version"]  # any text renews; what is no version is warned of
 
 
 def test_errors_follow_the_dialect_of_the_path(published: dict[str, Any]) -> None:

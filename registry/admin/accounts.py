@@ -22,9 +22,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from registry import errors, names
+from registry import names
 from registry.identity import accounts
 from registry.models import ServiceAccount, Token
+from saga_project.shared import rules
 from saga_project.shared.admin import readonly, verbs
 
 SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in accounts.SCOPES.items()]
@@ -85,7 +86,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             return [
                 names.check_service_name(line) for line in self.cleaned_data["services"].split()
             ]
-        except errors.InvalidServiceName as exc:
+        except rules.InvalidServiceName as exc:
             raise forms.ValidationError(exc.message) from exc
 
 

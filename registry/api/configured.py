@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import django_filters
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -17,10 +16,11 @@ from registry.identity.accounts import Caller
 from registry.models import Service
 from registry.operations import configured
 from registry.operations.configured import Kind, Precondition
-from saga_project.shared.api import resources
+from saga_project.shared import rules
+from saga_project.shared.api import fields, resources
 
 
-@extend_schema_field(OpenApiTypes.STR)
+@extend_schema_field(fields.schema_of(rules.SERVICE_NAME))
 class ServiceNameField(serializers.Field[Service, str, str, Any]):
     """A service by its name; one that does not exist is 404."""
 
@@ -36,6 +36,7 @@ class ServiceNameField(serializers.Field[Service, str, str, Any]):
         return value.name
 
 
+@extend_schema_field(fields.schema_of(rules.SERVICE_NAME, or_empty=True))
 class ServiceFilter(django_filters.CharFilter):
     """Rows of one service."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from registry import errors, names
 from registry.directory import ANY, Criteria
-from saga_project.shared import api, versions
+from saga_project.shared import api, rules, versions
+from saga_project.shared.api import fields
 
 MAX_EXCLUDED = 100
 MAX_ZONE_LENGTH = 256
 
-CAPABILITY = OpenApiParameter("capability", str, enum=names.CAPABILITIES)
+CAPABILITY = fields.text_parameter("capability", rule=rules.CAPABILITY)
 VERSION = OpenApiParameter("version", str, description="A range such as `>=1.4,<2`.")
 PARAMETERS = [
     OpenApiParameter(
@@ -26,7 +26,7 @@ PARAMETERS = [
         "exclude",
         {
             "type": "array",
-            "items": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}$"},
+            "items": fields.schema_of(rules.INSTANCE_ID),
         },
         description="Instance ids that are not picked.",
     ),
@@ -63,9 +63,9 @@ def described(criteria: Criteria) -> str:
 
 def read_capability(request: Request) -> str | None:
     capability = api.read_text(request, "capability")
-    if capability is not None and capability not in names.CAPABILITIES:
-        raise errors.InvalidCapability(
-            f"'capability' is one of {', '.join(names.CAPABILITIES)}, not '{capability}'.",
+    if capability is not None and not rules.CAPABILITY.allows(capability):
+        raise rules.InvalidCapability(
+            f"'capability' is one of {', '.join(rules.CAPABILITY.choices)}, not '{capability}'.",
             field="capability",
         )
     return capability
@@ -78,7 +78,7 @@ def read_version_range(request: Request) -> versions.Range | None:
     try:
         return versions.parse_range(text)
     except versions.RangeError as exc:
-        raise errors.InvalidVersion(f"'version' is no range: {exc}", field="version") from exc
+        raise rules.InvalidVersion(f"'version' is no range: {exc}", field="version") from exc
 
 
 def _read_excluded(request: Request) -> frozenset[str]:
@@ -88,8 +88,8 @@ def _read_excluded(request: Request) -> frozenset[str]:
             f"'exclude' takes at most {MAX_EXCLUDED} instance ids.", field="exclude"
         )
     for instance_id in sorted(ids):
-        if not names.is_instance_id(instance_id):
-            raise errors.InvalidInstanceId(
+        if not rules.INSTANCE_ID.allows(instance_id):
+            raise rules.InvalidInstanceId(
                 f"'exclude' takes instance ids, and '{instance_id[:128]}' is none.", field="exclude"
             )
     return frozenset(ids)

@@ -18,19 +18,26 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import errors, names
+from registry import errors
 from registry.api import authentication
 from registry.events import log, stream_slots
 from registry.events.log import Cursor, Selection
-from saga_project.shared import api
+from saga_project.shared import api, rules
 from saga_project.shared import errors as saga_errors
+from saga_project.shared.api import fields
 
 HANDED_OVER = "saga.handed_over"
 MAX_WAIT_SECONDS = 60
 MAX_PATTERNS = 50
 _WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
-_NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{0,127}\*", re.ASCII)
-_TYPE_PATTERN = re.compile(r"[a-z0-9._]{0,63}[a-z0-9._*]", re.ASCII)
+EVENT_TYPE = rules.PatternRule(
+    pattern=r"[a-z0-9._]{0,63}[a-z0-9._*]",
+    message="A type is a name such as 'service.expired', or its beginning with '*' at the end.",
+    error=errors.InvalidType,
+)
+_NAME_OR_PREFIX = "|".join(
+    rule.schema()["pattern"] for rule in (rules.SERVICE_NAME, rules.SERVICE_NAME_PREFIX)
+)
 
 slots_of_streams = stream_slots.StreamSlots(
     settings.SAGA_DATA_DIR / "streams.lock", total=settings.SAGA_MAX_STREAMS
@@ -57,16 +64,12 @@ class Stream:
     token: str | None
 
 
-SERVICE_PATTERN = (
-    r"^(\*|(?!(register|heartbeat|watch|export)$)[A-Za-z0-9][A-Za-z0-9._-]{0,126}\*?)$"
-)
-TYPE_PATTERN = r"^(\*|[a-z0-9._]{1,63}\*?)$"
 SELECTION = [
     OpenApiParameter(
         "service",
         {
             "type": "array",
-            "items": {"type": "string", "pattern": SERVICE_PATTERN},
+            "items": {"type": "string", "pattern": _NAME_OR_PREFIX},
         },
         description="Service names; `*` may end one.",
     ),
@@ -74,7 +77,7 @@ SELECTION = [
         "type",
         {
             "type": "array",
-            "items": {"type": "string", "pattern": TYPE_PATTERN},
+            "items": fields.schema_of(EVENT_TYPE),
         },
         description="Event types such as `service.*`; `*` may end one.",
     ),
@@ -110,7 +113,7 @@ class EventsView(api.SagaView):
         tags=["events"],
         parameters=[
             *SELECTION,
-            OpenApiParameter("limit", int, description="1-1000, default 100."),
+            fields.limit_parameter(),
             OpenApiParameter(
                 "wait",
                 {"type": "string", "pattern": r"^([0-5]?[0-9](\.[0-9]{1,6})?|60)$"},
@@ -213,19 +216,11 @@ def read_selection(request: Request) -> Selection:
     """Read ``service`` and ``type``: repeated or with commas, ``*`` at the end for anything."""
     services = _read_patterns(request, "service")
     for pattern in services:
-        if "*" not in pattern:
-            names.check_service_name(pattern, field="service")
-        elif _NAME_PATTERN.fullmatch(pattern) is None:
-            raise errors.InvalidServiceName(
-                "A pattern is the beginning of a name, with '*' at its end.", field="service"
-            )
+        rule = rules.SERVICE_NAME_PREFIX if "*" in pattern else rules.SERVICE_NAME
+        rule.check(pattern, field="service")
     types = _read_patterns(request, "type")
     for pattern in types:
-        if _TYPE_PATTERN.fullmatch(pattern) is None:
-            raise errors.InvalidType(
-                "A type is a name such as 'service.expired', or its beginning with '*' at the end.",
-                field="type",
-            )
+        EVENT_TYPE.check(pattern, field="type")
     return Selection(services=services, types=types)
 
 

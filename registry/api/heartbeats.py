@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,42 +15,56 @@ from rest_framework.response import Response
 from registry import names, operations
 from registry.identity import accounts
 from registry.models import Instance
-from saga_project.shared import api
-from saga_project.shared.api.fields import TextField, warnings_field
+from saga_project.shared import api, rules
+from saga_project.shared.api import fields
 
 MAX_BULK = 1000
 
 
 class BeatSerializer(serializers.Serializer[Any]):
-    instance_id = TextField(required=False, allow_null=True, allow_blank=True)
+    instance_id = fields.InstanceIdField(required=False, allow_null=True)
     status = serializers.ChoiceField(
         choices=Instance.Health.choices, required=False, allow_null=True
     )
-    version = TextField(
+    version = fields.TextField(
         required=False,
         allow_null=True,
         allow_blank=True,
         help_text="One that is not a version is ignored and named in 'warnings'.",
     )
-    note = TextField(
+    note = fields.TextField(
         required=False, allow_null=True, allow_blank=True, max_length=1000, trim_whitespace=True
     )
 
 
 class NamedBeatSerializer(BeatSerializer):
-    service_name = TextField(allow_blank=True)
+    service_name = fields.NameField()
 
 
 class RefreshedSerializer(serializers.Serializer[Any]):
     service_name = serializers.CharField()
     message = serializers.CharField()
     ttl = serializers.IntegerField()
-    warnings = warnings_field()
+    warnings = fields.warnings_field()
+
+
+class BulkItemField(serializers.JSONField):
+    """A name, or a heartbeat with the service's name."""
+
+
+class BulkItemExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = BulkItemField
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        beat = auto_schema._map_serializer(NamedBeatSerializer, direction)  # noqa: SLF001 - as its documentation does
+        beat["properties"]["status"].pop("x-spec-enum-id")  # a mark for components' names
+        return {"anyOf": [fields.schema_of(rules.SERVICE_NAME), beat]}
 
 
 class BulkSerializer(serializers.Serializer[Any]):
     services = serializers.ListField(
-        child=serializers.JSONField(),
+        child=BulkItemField(),
+        max_length=MAX_BULK,
         help_text="Names, or objects like a heartbeat with service_name.",
     )
 
@@ -58,7 +73,7 @@ class BulkRefreshedSerializer(serializers.Serializer[Any]):
     refreshed = serializers.IntegerField()
     ttl = serializers.IntegerField()
     missing = serializers.ListField(child=serializers.CharField())
-    warnings = warnings_field()
+    warnings = fields.warnings_field()
 
 
 def refreshed_body(name: str, *, ttl_seconds: int) -> dict[str, Any]:
@@ -69,14 +84,14 @@ def bulk_refreshed_body(answer: operations.Renewed) -> dict[str, Any]:
     return {"refreshed": answer.refreshed, "ttl": answer.ttl_seconds, "missing": answer.missing}
 
 
-def _read_beat(name: str, data: dict[str, Any]) -> operations.Beat:
-    given = {key: value for key, value in data.items() if value is not None}
+def beat_of(name: str, body: dict[str, Any]) -> operations.Beat:
+    """Return the heartbeat that a checked body, without null, is; an unusable version is left out."""
     return operations.Beat(
-        service_name=names.check_service_name(name),
-        instance_id=names.check_instance_id(given.get("instance_id", operations.DEFAULT_INSTANCE)),
-        health=given.get("status"),
-        version=given["version"] if names.is_version(given.get("version", "")) else None,
-        note=given.get("note"),
+        service_name=name,
+        instance_id=body.get("instance_id", operations.DEFAULT_INSTANCE),
+        health=body.get("status"),
+        version=body["version"] if names.is_version(body.get("version", "")) else None,
+        note=body.get("note"),
     )
 
 
@@ -85,10 +100,10 @@ def _warnings(items: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, list[str
     warnings = [
         names.version_warning(
             data["version"],
-            instance=f"{name}/{data.get('instance_id') or operations.DEFAULT_INSTANCE}",
+            instance=f"{name}/{data.get('instance_id', operations.DEFAULT_INSTANCE)}",
         )
         for name, data in items
-        if data.get("version") is not None and not names.is_version(data["version"])
+        if "version" in data and not names.is_version(data["version"])
     ]
     return {"warnings": warnings} if warnings else {}
 
@@ -105,11 +120,11 @@ class HeartbeatView(api.SagaView):
     )
     def post(self, request: Request, name: str) -> Response:
         names.check_service_name(name)
-        shape = BeatSerializer(data=request.data)
-        shape.is_valid(raise_exception=True)
-        beat = _read_beat(name, shape.validated_data)
-        ttl = operations.renew(beat, by=accounts.caller_of(request.user), now=timezone.now())
-        warnings = _warnings([(name, shape.validated_data)])
+        body = fields.read(BeatSerializer, request.data)
+        ttl = operations.renew(
+            beat_of(name, body), by=accounts.caller_of(request.user), now=timezone.now()
+        )
+        warnings = _warnings([(name, body)])
         return Response({**refreshed_body(name, ttl_seconds=ttl), **warnings})
 
 
@@ -125,7 +140,7 @@ class BulkHeartbeatView(api.SagaView):
     )
     def post(self, request: Request) -> Response:
         items = _read_bulk(api.body_of(request).get("services"))
-        beats = [_read_beat(name, data) for name, data in items]
+        beats = [beat_of(name, data) for name, data in items]
         answer = operations.renew_many(
             beats, by=accounts.caller_of(request.user), now=timezone.now()
         )
@@ -137,12 +152,18 @@ def _read_bulk(items: Any) -> list[tuple[str, dict[str, Any]]]:
         raise api.InvalidParameter("'services' must be a list.", field="services")
     if len(items) > MAX_BULK:
         raise api.InvalidParameter(f"'services' has at most {MAX_BULK} entries.", field="services")
-    return [_read_bulk_item(item) for item in items]
+    shapes = [_bulk_item(item) for item in items]
+    return [_checked_item(name, shape) for name, shape in shapes]
 
 
-def _read_bulk_item(item: Any) -> tuple[str, dict[str, Any]]:
+def _bulk_item(item: Any) -> tuple[str, NamedBeatSerializer | None]:
     if isinstance(item, str):
-        return item, {}
+        return item, None
     shape = NamedBeatSerializer(data=item)
     shape.is_valid(raise_exception=True)
-    return shape.validated_data["service_name"], shape.validated_data
+    return shape.validated_data["service_name"], shape
+
+
+def _checked_item(name: str, shape: NamedBeatSerializer | None) -> tuple[str, dict[str, Any]]:
+    names.check_service_name(name)
+    return name, fields.checked(shape) if shape is not None else {}

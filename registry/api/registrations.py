@@ -11,29 +11,32 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import errors, names, operations
+from registry import operations
 from registry.identity import accounts
 from saga_project.shared import api
-from saga_project.shared.api.fields import TextField, WholeField
+from saga_project.shared.api import fields
+
+#: Fields that a registration has by another name.
+_ATTRIBUTES = {"service_url": "url", "ttl": "ttl_seconds"}
 
 
 class RegistrationSerializer(serializers.Serializer[Any]):
-    service_name = TextField(allow_blank=True, max_length=10_000)
-    service_url = TextField(allow_blank=True)
+    service_name = fields.NameField(max_length=10_000)
+    service_url = fields.UrlField()
     capabilities = serializers.ListField(
-        child=TextField(allow_blank=True), required=False, allow_null=True
+        child=fields.CapabilityField(), required=False, allow_null=True
     )
-    instance_id = TextField(required=False, allow_null=True, allow_blank=True)
-    version = TextField(required=False, allow_null=True, allow_blank=True)
+    instance_id = fields.InstanceIdField(required=False, allow_null=True)
+    version = fields.VersionField(required=False, allow_null=True)
     metadata = serializers.DictField(
-        child=TextField(allow_blank=True, max_length=4096),
+        child=fields.TextField(allow_blank=True, max_length=4096),
         required=False,
         allow_null=True,
     )
-    health_check_url = TextField(required=False, allow_null=True, allow_blank=True)
-    weight = WholeField(required=False, allow_null=True, min_value=0, max_value=65535)
-    zone = TextField(required=False, allow_null=True, max_length=128, allow_blank=True)
-    ttl = WholeField(required=False, allow_null=True, min_value=5, max_value=3600)
+    health_check_url = fields.UrlField(required=False, allow_null=True)
+    weight = fields.WholeField(required=False, allow_null=True, min_value=0, max_value=65535)
+    zone = fields.TextField(required=False, allow_null=True, max_length=128, allow_blank=True)
+    ttl = fields.WholeField(required=False, allow_null=True, min_value=5, max_value=3600)
 
 
 class RegisteredSerializer(serializers.Serializer[Any]):
@@ -56,30 +59,11 @@ def registered_body(registered: operations.Registered) -> dict[str, Any]:
     }
 
 
-def read(body: Any) -> operations.Registration:
-    shape = RegistrationSerializer(data=body)
-    shape.is_valid(raise_exception=True)
-    data = {key: value for key, value in shape.validated_data.items() if value is not None}
-    capabilities = list(dict.fromkeys(data.get("capabilities", [])))
-    for capability in capabilities:
-        if capability not in names.CAPABILITIES:
-            raise errors.InvalidCapability(
-                f"'{capability}' is none of {', '.join(names.CAPABILITIES)}.", field="capabilities"
-            )
-    return operations.Registration(
-        service_name=names.check_service_name(data["service_name"]),
-        url=names.check_url(data["service_url"]),
-        capabilities=capabilities,
-        instance_id=names.check_instance_id(data.get("instance_id", operations.DEFAULT_INSTANCE)),
-        version=names.check_version(data["version"]) if "version" in data else "",
-        metadata=data.get("metadata", {}),
-        health_check_url=names.check_url(data["health_check_url"], field="health_check_url")
-        if "health_check_url" in data
-        else "",
-        weight=data.get("weight", 1),
-        zone=data.get("zone", ""),
-        ttl_seconds=data.get("ttl", settings.REGISTRATION_TTL),
-    )
+def registration_of(body: dict[str, Any]) -> operations.Registration:
+    """Return the registration that a checked body, without null, asks for."""
+    named = {_ATTRIBUTES.get(name, name): value for name, value in body.items()}
+    named["capabilities"] = list(dict.fromkeys(body.get("capabilities", [])))
+    return operations.Registration(**{"ttl_seconds": settings.REGISTRATION_TTL, **named})
 
 
 class RegisterView(api.SagaView):
@@ -93,7 +77,7 @@ class RegisterView(api.SagaView):
         responses={200: RegisteredSerializer},
     )
     def post(self, request: Request) -> Response:
-        registration = read(request.data)
+        registration = registration_of(fields.read(RegistrationSerializer, request.data))
         caller = accounts.caller_of(request.user)
         registered = operations.register(registration, by=caller, now=timezone.now())
         return Response(registered_body(registered))

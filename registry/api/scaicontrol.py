@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import Any
 
 from django.utils import timezone
@@ -16,21 +15,21 @@ from registry import errors, names, operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service
-from saga_project.shared import api, timestamps
+from saga_project.shared import api, rules, timestamps
 from saga_project.shared.api import fields
 
 REPORTS = ("healthy", "degraded", "unhealthy")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+EMAIL = rules.PatternRule(pattern=r"[^@\s]+@[^@\s]+", message="Enter an e-mail address.")
 
 
 class ScaiControlRegistrationSerializer(serializers.Serializer[Any]):
-    slug = fields.TextField(allow_blank=True)
+    slug = fields.NameField()
     name = fields.TextField(max_length=255)
-    version = fields.TextField(allow_blank=True)
-    base_url = fields.TextField(allow_blank=True)
+    version = fields.VersionField()
+    base_url = fields.UrlField()
     description = fields.TextField(required=False, allow_blank=True, max_length=10_000)
     app_id = fields.TextField(required=False, allow_blank=True, max_length=255)
-    health_check_url = fields.TextField(required=False, allow_blank=True)
+    health_check_url = fields.UrlField(required=False, or_empty=True)
     capabilities = serializers.ListField(child=fields.TextField(max_length=128), required=False)
     endpoints = serializers.DictField(child=fields.TextField(max_length=2048), required=False)
     metadata = serializers.DictField(required=False)
@@ -38,28 +37,28 @@ class ScaiControlRegistrationSerializer(serializers.Serializer[Any]):
         required=False, default=30, min_value=5, max_value=3600
     )
     category = fields.TextField(required=False, allow_blank=True, max_length=255)
-    contact_email = fields.TextField(required=False, allow_blank=True, max_length=320)
+    contact_email = fields.TextField(required=False, or_empty=True, max_length=320, rule=EMAIL)
 
     def validate_contact_email(self, value: str) -> str:
-        if value and _EMAIL.fullmatch(value) is None:
-            raise serializers.ValidationError("Enter an e-mail address.")
+        if value and not EMAIL.allows(value):
+            raise serializers.ValidationError(EMAIL.message)
         return value
 
 
 class ScaiControlHeartbeatSerializer(serializers.Serializer[Any]):
-    slug = fields.TextField(allow_blank=True)
+    slug = fields.NameField()
     status = serializers.ChoiceField(choices=REPORTS, required=False, default="healthy")
     version = fields.TextField(required=False, allow_blank=True)
     uptime_seconds = fields.NumberField(required=False, min_value=0)
     timestamp = fields.TimeField(required=False)
-    instance_id = fields.TextField(required=False, allow_blank=True)
+    instance_id = fields.InstanceIdField(required=False)
     checks = serializers.DictField(required=False)
     metrics = serializers.DictField(child=fields.NumberField(), required=False)
     message = fields.TextField(required=False, allow_blank=True, max_length=10_000)
 
 
 class ScaiControlDeregistrationSerializer(serializers.Serializer[Any]):
-    slug = fields.TextField(allow_blank=True)
+    slug = fields.NameField()
     reason = fields.TextField(required=False, allow_blank=True, max_length=10_000)
 
 
@@ -127,20 +126,11 @@ def registration_body(service: Service) -> dict[str, Any]:
 
 
 def _read(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    shape = serializer(data=fields.given(request.data))
-    shape.is_valid(raise_exception=True)
-    validated: dict[str, Any] = shape.validated_data
-    return validated
+    return fields.read(serializer, fields.given(request.data))
 
 
 def _read_profile(request: Request) -> operations.Profile:
-    data = _read(ScaiControlRegistrationSerializer, request)
-    names.check_service_name(data["slug"], field="slug")
-    names.check_version(data["version"])
-    names.check_url(data["base_url"], field="base_url")
-    if data.get("health_check_url"):
-        names.check_url(data["health_check_url"], field="health_check_url")
-    return operations.Profile(**data)
+    return operations.Profile(**_read(ScaiControlRegistrationSerializer, request))
 
 
 def _caller(request: Request) -> Caller:
@@ -196,7 +186,7 @@ class ScaiControlRegisterView(ScaiControlView):
     def delete(self, request: Request) -> Response:
         data = _read(ScaiControlDeregistrationSerializer, request)
         operations.deregister(
-            names.check_service_name(data["slug"], field="slug"),
+            data["slug"],
             by=_caller(request),
             now=timezone.now(),
             reason=data.get("reason", ""),
@@ -218,13 +208,11 @@ class ScaiControlHeartbeatView(ScaiControlView):
         data = _read(ScaiControlHeartbeatSerializer, request)
         now, version = timezone.now(), data.get("version", "")
         standing = operations.renew_profile(
-            names.check_service_name(data["slug"], field="slug"),
+            data["slug"],
             report=data["status"],
             by=_caller(request),
             now=now,
-            instance_id=names.check_instance_id(
-                data.get("instance_id", operations.DEFAULT_INSTANCE)
-            ),
+            instance_id=data.get("instance_id", operations.DEFAULT_INSTANCE),
             version=version if names.is_version(version) else None,
             note=data.get("message"),
         )

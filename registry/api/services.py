@@ -15,7 +15,8 @@ from registry import directory, names, operations
 from registry.api import conditional, criteria, stale_reads
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.identity import accounts
-from saga_project.shared import api, timestamps
+from saga_project.shared import api, rules, timestamps
+from saga_project.shared.api import fields
 
 
 class ServiceSerializer(serializers.Serializer[Any]):
@@ -55,8 +56,8 @@ FILTERS = [
     OpenApiParameter(
         "q", {"type": "string", "maxLength": 256}, description="Part of a name or URL."
     ),
-    OpenApiParameter("limit", int, description="Default: all."),
-    OpenApiParameter("offset", int),
+    fields.limit_parameter(default=None),
+    fields.OFFSET,
 ]
 
 
@@ -134,7 +135,9 @@ class ServiceView(api.SagaView):
 
     @extend_schema(
         operation_id="unregister_service",
-        parameters=[OpenApiParameter("instance_id", str, description="Only this instance.")],
+        parameters=[
+            fields.text_parameter("instance_id", "Only this instance.", rule=rules.INSTANCE_ID)
+        ],
         summary="Unregister a service, or one of its instances",
         tags=["registry"],
         request=None,

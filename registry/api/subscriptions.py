@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
@@ -16,11 +15,14 @@ from registry import errors, names, operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Subscription
-from saga_project.shared import api, http_client, timestamps
+from saga_project.shared import api, http_client, rules, timestamps
 from saga_project.shared.api import fields
 
 MAX_TOPICS = 100
-_TOPIC = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,64}", re.ASCII)
+TOPIC = rules.PatternRule(
+    pattern=r"[A-Za-z0-9._*?\[\]!-]{1,64}",
+    message="A topic is an event's type or a glob such as service.*",
+)
 _STATES_TO_BEGIN_WITH = (
     Subscription.State.ACTIVE,
     Subscription.State.PENDING,
@@ -31,20 +33,26 @@ _STATES_TO_BEGIN_WITH = (
 def check_topics(topics: list[str]) -> list[str]:
     """Return the topics without repeats."""
     for topic in topics:
-        if _TOPIC.fullmatch(topic) is None:
-            raise serializers.ValidationError(
-                "A topic is an event's type or a glob such as service.*"
-            )
+        if not TOPIC.allows(topic):
+            raise serializers.ValidationError(TOPIC.message)
     return list(dict.fromkeys(topics))
+
+
+class TopicField(fields.TextField):
+    rule = TOPIC
+
+    def __init__(self) -> None:
+        super().__init__(allow_blank=False)
 
 
 class SubscriptionRequestSerializer(serializers.Serializer[Any]):
     service_name = fields.TextField(
-        allow_blank=True, help_text="A service, or `*` and patterns such as `pay*` for many."
+        rule=rules.SERVICE_NAME_OR_GLOB,
+        help_text="A service, or `*` and patterns such as `pay*` for many.",
     )
     subscriber = fields.TextField(max_length=128)
-    callback_url = fields.TextField(required=False, allow_blank=True)
-    topics = serializers.ListField(child=fields.TextField(), required=False, max_length=MAX_TOPICS)
+    callback_url = fields.UrlField(required=False, or_empty=True)
+    topics = serializers.ListField(child=TopicField(), required=False, max_length=MAX_TOPICS)
     state = serializers.ChoiceField(choices=_STATES_TO_BEGIN_WITH, required=False, default="active")
 
     def validate_topics(self, value: list[str]) -> list[str]:
@@ -68,8 +76,8 @@ class SubscriptionChangeSerializer(serializers.Serializer[Any]):
     accepted = fields.FlagField(
         help_text="The owner of the service sets it: the subscription keeps the service registered."
     )
-    callback_url = fields.TextField(required=False, allow_blank=True)
-    topics = serializers.ListField(child=fields.TextField(), required=False, max_length=MAX_TOPICS)
+    callback_url = fields.UrlField(required=False, or_empty=True)
+    topics = serializers.ListField(child=TopicField(), required=False, max_length=MAX_TOPICS)
     state = serializers.ChoiceField(
         choices=["active", "suspended", "cancelled"],
         required=False,
@@ -115,10 +123,11 @@ class SubscriptionListView(api.SagaView):
         summary="List subscriptions, oldest first",
         tags=["subscriptions"],
         parameters=[
-            fields.parameter(
+            fields.text_parameter(
                 "service",
                 "Those of one service, or of one pattern as it was written.",
-                kind={"type": "string", "pattern": f"^$|{names.NAME_OR_GLOB}"},
+                rule=rules.SERVICE_NAME_OR_GLOB,
+                or_empty=True,
             ),
             fields.parameter("state", "Those in one state.", choices=Subscription.State.values),
             *fields.PAGE,

@@ -15,21 +15,21 @@ import orjson
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from registry import directory, names, operations, presence
+from registry import directory, operations, presence
 from registry.api import heartbeats, registrations, throttling
 from registry.directory import InstanceEntry, ServiceEntry
+from registry.fast import bodies
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Instance
-from saga_project.shared import api, callers, errors
+from saga_project.shared import api, callers, errors, rules
 from saga_project.shared.request_heads import Head
 
 RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good;
 ADMITTED_SECONDS = 0.05  # and so long after that it may still admit the same caller.
 ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need not.
 MAX_HOSTS = 1000
-MAX_TEXT = 128  # Longer texts are legal in places; they are not usual.
-_STATUSES = frozenset(Instance.Health.values)
+_read_beat = bodies.reader_of(heartbeats.BeatSerializer)
+_read_registration = bodies.reader_of(registrations.RegistrationSerializer)
 _IS_OPEN = settings.SAGA_AUTH == "open"
 #: Whether a request with this allowed ``Host`` needs no token. Cached: Django's settings are slow to read.
 _is_open_to: dict[bytes, bool] = {}
@@ -205,24 +205,17 @@ def _bulk_beat(item: Any) -> operations.Beat:
         name = item["service_name"]
     else:
         raise HandOn
-    if not names.is_name(name) or name in names.RESERVED_NAMES:
+    if not rules.SERVICE_NAME.allows(name):
         raise HandOn
     return _beat(name, item)
 
 
 def _beat(name: str, data: dict[str, Any]) -> operations.Beat:
-    """Return the heartbeat that ``data`` is; whatever would be checked more closely is handed on."""
-    instance_id = data.get("instance_id")
-    if instance_id is None:
-        instance_id = operations.DEFAULT_INSTANCE
-    elif not isinstance(instance_id, str) or not names.is_instance_id(instance_id):
+    """Return the heartbeat that ``data`` is; one that says more than a health is handed on."""
+    body = _read_beat(data)
+    if body is None or "version" in body or "note" in body:
         raise HandOn
-    health = data.get("status")
-    if health is not None and (not isinstance(health, str) or health not in _STATUSES):
-        raise HandOn
-    if data.get("version") is not None or data.get("note") is not None:
-        raise HandOn
-    return operations.Beat(service_name=name, instance_id=instance_id, health=health)
+    return heartbeats.beat_of(name, body)
 
 
 def _known(name: str, admission: Admission | None) -> ServiceEntry | None:
@@ -268,47 +261,7 @@ def registered(answer: operations.Registered) -> bytes:
 
 
 def _registration(data: dict[str, Any]) -> operations.Registration:
-    """Return the registration that ``data`` is, as ``registrations.read`` would; in doubt, hand it on."""
-    given = {key: value for key, value in data.items() if value is not None}
-    capabilities, metadata = given.get("capabilities", []), given.get("metadata", {})
-    if not isinstance(capabilities, list) or not isinstance(metadata, dict):
+    body = _read_registration(data)
+    if body is None:
         raise HandOn
-    if not all(isinstance(word, str) and word in names.CAPABILITIES for word in capabilities):
-        raise HandOn
-    if not all(isinstance(text, str) and len(text) <= MAX_TEXT for text in metadata.values()):
-        raise HandOn
-    try:
-        return operations.Registration(
-            service_name=names.check_service_name(_text(given, "service_name")),
-            url=names.check_url(_text(given, "service_url")),
-            capabilities=list(dict.fromkeys(capabilities)),
-            instance_id=names.check_instance_id(
-                _text(given, "instance_id", default=operations.DEFAULT_INSTANCE)
-            ),
-            version=names.check_version(_text(given, "version")) if "version" in given else "",
-            metadata=metadata,
-            health_check_url=names.check_url(_text(given, "health_check_url"))
-            if "health_check_url" in given
-            else "",
-            weight=_number(given, "weight", default=1, least=0, most=65535),
-            zone=_text(given, "zone", default=""),
-            ttl_seconds=_number(
-                given, "ttl", default=settings.REGISTRATION_TTL, least=5, most=3600
-            ),
-        )
-    except errors.SagaError:
-        raise HandOn from None
-
-
-def _text(given: dict[str, Any], key: str, *, default: str | None = None) -> str:
-    text = given.get(key, default)
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        raise HandOn
-    return text
-
-
-def _number(given: dict[str, Any], key: str, *, default: int, least: int, most: int) -> int:
-    number = given.get(key, default)
-    if type(number) is not int or not least <= number <= most:
-        raise HandOn
-    return number
+    return registrations.registration_of(body)

@@ -1,4 +1,6 @@
 """Lengths of columns that several models share."""
 
-MAX_NAME_LENGTH = 128
-MAX_URL_LENGTH = 2048
+from saga_project.shared import rules
+
+MAX_NAME_LENGTH = rules.MAX_NAME_LENGTH
+MAX_URL_LENGTH = rules.MAX_URL_LENGTH

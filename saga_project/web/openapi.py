@@ -1,7 +1,7 @@
 """The OpenAPI document: every route with every status it answers, in both dialects, and a page to read it.
 
-Views describe their own bodies and answers; what all routes share (errors, scopes, the rules for names,
-versions and URLs) is added here, once.
+Views describe their own parameters, bodies and answers, fields their own rules; what all routes share
+(errors, scopes, the name in a path) is added here, once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from registry import names
-from saga_project.shared import api
-from saga_project.shared.api import resources
+from saga_project.shared import api, rules
+from saga_project.shared.api import fields, resources
 
 BEARER = "bearer"
 #: The verbs of a viewset's actions, in the names of operations.
@@ -90,94 +89,6 @@ HTTP_VALIDATION_ERROR = {
     "additionalProperties": False,
 }
 
-# --- The words that mean the same wherever they stand ---------------------------------------------
-
-_NAME = {
-    "type": "string",
-    "pattern": "^(?!(register|heartbeat|watch|export)$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
-    "maxLength": 128,
-}
-_NAME_OR_GLOB = {
-    "type": "string",
-    "pattern": names.NAME_OR_GLOB,
-    "maxLength": 128,
-}
-_INSTANCE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:#_-]{0,127}$", "maxLength": 128}
-_VERSION = {
-    "type": "string",
-    "pattern": "^(?!.*\\.\\.)[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}$",
-    "maxLength": 128,
-}
-#: In a heartbeat any text is accepted; what is no version is answered with a warning.
-_ANY_VERSION = {"type": "string"}
-_URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048}
-_URL_OR_EMPTY = {"type": "string", "pattern": "^(https?://.*)?$", "maxLength": 2048}
-_MOMENT = {"type": "string", "format": "date-time"}
-_WINDOW = {"type": "string", "pattern": "^([1-9][0-9]{0,2}[smhdw])?$"}
-RULES: dict[str, dict[str, Any]] = {
-    "service_name": _NAME,
-    "slug": _NAME,
-    "instance_id": _INSTANCE,
-    "version": _VERSION,
-    "service_url": _URL,
-    "base_url": _URL,
-    "health_check_url": _URL,
-    "callback_url": _URL_OR_EMPTY,
-    "artifact_url": _URL,
-    "timestamp": _MOMENT,
-    "published_at": _MOMENT,
-    "artifact_type": {"type": "string", "enum": ["binary", "archive", "image"]},
-    "strategy": {"type": "string", "enum": ["rolling", "blue-green", "canary"]},
-    "checksum": {"type": "string", "pattern": "^[ -~]{0,256}$"},
-    "topics": {
-        "maxItems": 100,
-        "items": {"type": "string", "pattern": "^[A-Za-z0-9._*?\\[\\]!-]{1,64}$"},
-    },
-    "contact_email": {"type": "string", "pattern": "^([^@\\s]+@[^@\\s]+)?$", "maxLength": 320},
-}
-_BEAT = {
-    "type": "object",
-    "required": ["service_name"],
-    "properties": {
-        "service_name": _NAME,
-        "instance_id": {**_INSTANCE, "nullable": True},
-        "status": {
-            "type": "string",
-            "nullable": True,
-            "enum": ["passing", "warning", "critical", None],
-        },
-        "version": {**_ANY_VERSION, "nullable": True},
-        "note": {"type": "string", "nullable": True, "maxLength": 1000},
-    },
-}
-#: Words that mean something in one body only.
-BODY_RULES: dict[str, dict[str, dict[str, Any]]] = {
-    "RegistrationRequest": {
-        "capabilities": {"items": {"type": "string", "enum": ["rest", "graphql", "grpc", "mcp"]}}
-    },
-    "BeatRequest": {"version": _ANY_VERSION},
-    "ScaiControlHeartbeatRequest": {"version": _ANY_VERSION},
-    "BulkRequest": {"services": {"maxItems": 1000, "items": {"anyOf": [_NAME, _BEAT]}}},
-    "SourceShapeRequest": {"base_url": _URL_OR_EMPTY, "service_name": _NAME},
-    "PatchedSourceChangeShapeRequest": {"base_url": _URL_OR_EMPTY},
-    "SubscriptionRequestRequest": {"service_name": _NAME_OR_GLOB},
-    "DeployShapeRequest": {"artifact_url": _URL_OR_EMPTY},
-    "ScaiControlRegistrationRequest": {"health_check_url": _URL_OR_EMPTY},
-    "ConfigShapeRequest": {
-        "endpoints": {"additionalProperties": _URL},
-        "service_name": _NAME,
-    },
-}
-PARAMETER_RULES: dict[str, dict[str, Any]] = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
-    "offset": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
-    "since": _MOMENT,
-    "until": _MOMENT,
-    "window": _WINDOW,
-    "service": {**_NAME, "pattern": f"^$|{_NAME['pattern']}"},
-    "service_name": _NAME,
-    "instance_id": _INSTANCE,
-}
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -229,7 +140,8 @@ class SagaSchema(AutoSchema):
         if 412 in self.view.further_statuses.get(self.method, ()):
             operation.setdefault("parameters", []).append(IF_MATCH)
         for parameter in operation.get("parameters", []):
-            self._tighten_parameter(parameter)
+            if parameter["in"] == "path" and parameter["name"] in ("name", "service_name"):
+                parameter["schema"] = fields.schema_of(rules.SERVICE_NAME)
         for status in self._statuses(has_body="requestBody" in operation):
             operation["responses"].setdefault(status, self._error(status))
         return operation
@@ -252,24 +164,16 @@ class SagaSchema(AutoSchema):
         finally:
             self.method = method
 
+    def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
+        """A rule's schema is complete: it says of the empty text as well whether it is allowed."""
+        if getattr(field, "rule", None) is None:
+            super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+
     def _scope(self) -> str | None:
         return self.view.required_scopes.get(self.method)
 
     def _is_scaicontrol(self) -> bool:
         return api.is_scaicontrol(self.path)
-
-    def _tighten_parameter(self, parameter: dict[str, Any]) -> None:
-        own = self.view.own_parameters
-        name = parameter["name"]
-        if parameter["in"] == "path" and name in ("name", "service_name"):
-            parameter["schema"] = _NAME
-        elif (
-            parameter["in"] == "query"
-            and name in PARAMETER_RULES
-            and name not in own
-            and parameter["schema"].get("type") != "array"
-        ):
-            parameter["schema"] = {**parameter["schema"], **PARAMETER_RULES[name]}
 
     def _statuses(self, *, has_body: bool) -> list[str]:
         """Return what this operation may answer beside what its view describes."""
@@ -295,7 +199,7 @@ class SagaSchema(AutoSchema):
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Finish the document: the shared components, and the rules inside request bodies."""
+    """Finish the document with the shared components."""
     components = result.setdefault("components", {})
     schemas: dict[str, Any] = components.setdefault("schemas", {})
     schemas["Error"] = ERROR
@@ -308,33 +212,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             "description": "A service account's token (manage.py create_token), or its issuer's JWT.",
         }
     }
-    for name in _requested(result):
-        rules = {**RULES, **BODY_RULES.get(name, {})}
-        for word, schema in schemas[name].get("properties", {}).items():
-            if word in rules:
-                _tighten(schema, rules[word])
     return result
-
-
-def _tighten(schema: dict[str, Any], rule: dict[str, Any]) -> None:
-    """Add a word's rule to its schema; whether it may be null stays as the view says."""
-    is_nullable = bool(schema.get("nullable"))
-    for key in ("enum", "minLength"):
-        schema.pop(key, None)
-    schema.update(rule)
-    if is_nullable and "enum" in rule:
-        schema["enum"] = [*rule["enum"], None]
-
-
-def _requested(result: dict[str, Any]) -> set[str]:
-    """Return the components that are bodies of requests."""
-    names = set()
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            content = operation.get("requestBody", {}).get("content", {})
-            reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-            names.add(reference.rpartition("/")[2])
-    return names - {""}
 
 
 # --- Serving it -----------------------------------------------------------------------------------

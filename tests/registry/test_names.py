@@ -1,6 +1,7 @@
 import pytest
 
-from registry import errors, names
+from registry import names
+from saga_project.shared import rules
 
 
 @pytest.mark.parametrize(
@@ -15,13 +16,13 @@ def test_takes_what_the_rule_allows(name):
     ["", "my service", "my:service", "-a", ".a", "_a", "a/b", "a" * 129, "é", "a\n", "a\x00", "１"],
 )
 def test_refuses_any_other_name(name):
-    with pytest.raises(errors.InvalidServiceName):
+    with pytest.raises(rules.InvalidServiceName):
         names.check_service_name(name)
 
 
 @pytest.mark.parametrize("name", ["register", "heartbeat", "watch", "export"])
 def test_keeps_reserved_words_for_routes(name):
-    with pytest.raises(errors.InvalidServiceName):
+    with pytest.raises(rules.InvalidServiceName):
         names.check_service_name(name)
 
 
@@ -32,7 +33,7 @@ def test_takes_any_kind_of_version(version):
 
 @pytest.mark.parametrize("version", ["", "..", "1..2", "../etc", "1/2", "1 2", "-1", "a" * 129])
 def test_refuses_versions_that_could_be_paths(version):
-    with pytest.raises(errors.InvalidVersion):
+    with pytest.raises(rules.InvalidVersion):
         names.check_version(version)
 
 
@@ -65,5 +66,5 @@ def test_takes_web_addresses(url):
     ],
 )
 def test_refuses_what_is_no_web_address(url):
-    with pytest.raises(errors.InvalidServiceUrl):
+    with pytest.raises(rules.InvalidServiceUrl):
         names.check_url(url)

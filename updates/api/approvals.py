@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from registry import names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from saga_project.shared import api
+from saga_project.shared import api, rules
 from saga_project.shared.api import fields
 from updates import errors, operations
 from updates.models import Approval
@@ -69,7 +69,9 @@ class ApprovalListView(api.SagaView):
         summary="List approvals, newest first",
         tags=["approvals"],
         parameters=[
-            fields.parameter("service", "Those of one service."),
+            fields.text_parameter(
+                "service", "Those of one service.", rule=rules.SERVICE_NAME, or_empty=True
+            ),
             fields.parameter("state", "Those in one state.", choices=Approval.State.values),
             *fields.PAGE,
         ],

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from registry import names
 from registry.errors import ServiceNotFound
 from saga_project.shared import api
+from saga_project.shared.api import fields
 from updates import errors
 from updates.history import dora, exports, fleets, records, statistics
 from updates.models import HistoryEntry
@@ -95,17 +96,17 @@ SELECTION = [
     OpenApiParameter("since", dt.datetime, description="From this moment on."),
     OpenApiParameter("until", dt.datetime, description="Up to, not including, this moment."),
 ]
-PAGE = [
-    OpenApiParameter("limit", int, description="1 to 1000, default 100."),
-    OpenApiParameter("offset", int, description="How many to skip, default 0."),
-]
-WINDOW = OpenApiParameter("window", str, description="Such as 24h, 30d or 12w, back from now.")
+WINDOW = OpenApiParameter(
+    "window",
+    {"type": "string", "pattern": "^([1-9][0-9]{0,2}[smhdw])?$"},
+    description="Such as 24h, 30d or 12w, back from now.",
+)
 
 
 class HistoryView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(parameters=SELECTION + PAGE, responses=HistorySerializer)
+    @extend_schema(parameters=[*SELECTION, *fields.PAGE], responses=HistorySerializer)
     def get(self, request: Request) -> Response:
         """What happened to all services, newest first."""
         return Response(_page(request, None))
@@ -114,7 +115,7 @@ class HistoryView(api.SagaView):
 class ServiceHistoryView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(parameters=SELECTION + PAGE, responses=ServiceHistorySerializer)
+    @extend_schema(parameters=[*SELECTION, *fields.PAGE], responses=ServiceHistorySerializer)
     def get(self, request: Request, name: str) -> Response:
         """What happened to one service, newest first."""
         page = _page(request, name)
@@ -196,7 +197,6 @@ class ExportView(api.SagaView):
     """The history of one service, or of all, as an attachment; all of it unless ``limit`` is given."""
 
     required_scopes = {"GET": "updates:read"}
-    own_parameters = ("limit",)
 
     @extend_schema(
         parameters=[

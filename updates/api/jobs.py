@@ -15,7 +15,8 @@ from registry import names
 from registry.errors import InvalidWait
 from registry.identity import accounts
 from registry.models import Service
-from saga_project.shared import api, strict_json
+from saga_project.shared import api, rules, strict_json
+from saga_project.shared.api import fields
 from updates import errors, operations
 from updates.api import long_poll
 from updates.models import Job, JobTally, Step
@@ -183,10 +184,9 @@ class JobListView(api.SagaView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("service", str),
+            fields.text_parameter("service", rule=rules.SERVICE_NAME, or_empty=True),
             OpenApiParameter("status", str, enum=STATUSES),
-            OpenApiParameter("limit", int, description="1 to 1000, default 100."),
-            OpenApiParameter("offset", int, description="How many to skip, default 0."),
+            *fields.PAGE,
         ],
         responses=JobListSerializer,
     )

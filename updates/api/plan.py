@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from registry import names
 from registry.errors import ServiceNotFound
 from registry.models import Service
-from saga_project.shared import api
+from saga_project.shared import api, rules
+from saga_project.shared.api import fields
 from updates.models import Policy
 from updates.policies import preview
 from updates.policies.decision import Judgement
@@ -45,16 +46,13 @@ class PlanSerializer(serializers.Serializer[Any]):
     releases = JudgementSerializer(many=True, help_text="All that are newer than what runs.")
 
 
-SERVICE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}
-
-
 class PlanView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
     further_statuses = {"GET": (404,)}
-    own_parameters = ("service",)
 
     @extend_schema(
-        parameters=[OpenApiParameter("service", SERVICE, required=True)], responses=PlanSerializer
+        parameters=[fields.text_parameter("service", rule=rules.SERVICE_NAME, required=True)],
+        responses=PlanSerializer,
     )
     def get(self, request: Request) -> Response:
         """What policy, releases and calendar would do to a service now; the scheduler does just that."""

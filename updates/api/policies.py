@@ -65,8 +65,8 @@ class PolicyViewSet(ConfiguredViewSet):
 class SkipShape(resources.RowShape):
     fixed = ("service_name",)
     service_name = ServiceNameField(source="service")
-    version = fields.TextField(
-        required=False, allow_blank=True, max_length=128, help_text="Empty: every version."
+    version = fields.VersionField(
+        required=False, or_empty=True, max_length=128, help_text="Empty: every version."
     )
 
     class Meta:

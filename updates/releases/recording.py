@@ -64,7 +64,7 @@ def judge(announcement: Announcement) -> None:
 
 
 def _is_image(reference: str) -> bool:
-    return len(reference) <= names.MAX_URL_LENGTH and _IMAGE.fullmatch(reference) is not None
+    return len(reference) <= http_client.MAX_URL_LENGTH and _IMAGE.fullmatch(reference) is not None
 
 
 def record(service: Service, announcement: Announcement, *, origin: str) -> tuple[Release, bool]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 import updates.operations
 from registry import names
-from saga_project.shared import api
-from saga_project.shared.api.fields import TextField
+from saga_project.shared import api, rules
+from saga_project.shared.api.fields import NameField, TextField, VersionField
 from saga_project.shared.errors import InvalidRequest
+from updates.models import Release
 
 Data = dict[str, Any]
 ANNOUNCED = (
@@ -26,6 +29,12 @@ ANNOUNCED = (
 )
 
 
+#: For the OpenAPI document; ``updates.operations`` checks it.
+CHECKSUM = rules.PatternRule(
+    pattern="[ -~]{0,256}", message="'checksum' has at most 256 characters."
+)
+
+
 class OptionalTextField(TextField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"required": False, "allow_null": True, **kwargs})
@@ -37,7 +46,7 @@ class DetailsField(serializers.DictField):
 
 
 class NamedShape(serializers.Serializer[Any]):
-    service_name = TextField(allow_blank=True)
+    service_name = NameField()
 
 
 class SecretShape(NamedShape):
@@ -46,6 +55,7 @@ class SecretShape(NamedShape):
     )
 
 
+@extend_schema_field(OpenApiTypes.DATETIME)
 class MomentField(serializers.Field[Any, Any, Any, Any]):
     """An RFC 3339 time."""
 
@@ -57,6 +67,11 @@ class MomentField(serializers.Field[Any, Any, Any, Any]):
         if moment is None:
             raise serializers.ValidationError("Must be an RFC 3339 time.")
         return moment
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class TimestampField(OptionalTextField):
+    """The text of an RFC 3339 time, which the route reads."""
 
 
 class SizeField(serializers.IntegerField):
@@ -73,9 +88,11 @@ class SizeField(serializers.IntegerField):
 class ReleaseShape(SecretShape):
     """The optional fields of a release in ``update`` and ``deploy``."""
 
-    version = TextField(allow_blank=True)
-    artifact_type = OptionalTextField()
-    checksum = OptionalTextField(allow_blank=True)
+    version = VersionField()
+    artifact_type = OptionalTextField(
+        rule=rules.ChoiceRule(choices=Release.ArtifactType.values), allow_blank=False
+    )
+    checksum = OptionalTextField(rule=CHECKSUM)
     size = SizeField(help_text="Of the artifact, in bytes.")
     signature = OptionalTextField(
         allow_blank=True,

@@ -8,16 +8,21 @@ from typing import Any
 
 from rest_framework import serializers
 
-from saga_project.shared.api.fields import FlagField, TextField
+from saga_project.shared.api.fields import FlagField, NameField, UrlField
 from webhooks.inbound import answers, bodies, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 from webhooks.operations import configuration
 
 
 class ConfigShape(serializers.Serializer[Any]):
-    service_name = bodies.OptionalTextField(help_text="Absent for the global configuration.")
+    service_name = NameField(
+        required=False,
+        allow_null=True,
+        allow_blank=False,
+        help_text="Absent for the global configuration.",
+    )
     endpoints = serializers.DictField(
-        child=TextField(),
+        child=UrlField(allow_blank=False),
         required=False,
         allow_null=True,
         help_text="Channel to URL; replaces the whole map.",

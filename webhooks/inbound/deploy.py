@@ -7,14 +7,18 @@ from functools import partial
 
 import updates.operations
 from registry import names
-from saga_project.shared.api.fields import FlagField
+from saga_project.shared import rules
+from saga_project.shared.api.fields import FlagField, UrlField
+from updates.models import Policy
 from webhooks.inbound import bodies, jobs, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 
 
 class DeployShape(jobs.JobDetailsShape, bodies.ReleaseShape):
-    artifact_url = bodies.OptionalTextField(allow_blank=True)
-    strategy = bodies.OptionalTextField()
+    artifact_url = UrlField(required=False, allow_null=True, or_empty=True)
+    strategy = bodies.OptionalTextField(
+        rule=rules.ChoiceRule(choices=Policy.Strategy.values), allow_blank=False
+    )
     force = FlagField(help_text="Deploy a quarantined release; needs a reason.")
     reason = bodies.OptionalTextField(max_length=1000)
     override_reason = jobs.OverrideReasonField()

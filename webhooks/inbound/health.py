@@ -16,7 +16,7 @@ HEALTH_STATUSES = ("healthy", "degraded", "unhealthy")
 
 class HealthShape(bodies.SecretShape):
     status = serializers.ChoiceField(choices=HEALTH_STATUSES)
-    timestamp = bodies.OptionalTextField()
+    timestamp = bodies.TimestampField()
     details = bodies.DetailsField()
 
 

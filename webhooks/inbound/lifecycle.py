@@ -29,7 +29,7 @@ REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
 
 class LifecycleShape(bodies.SecretShape):
     event = serializers.ChoiceField(choices=LIFECYCLE_EVENTS)
-    timestamp = bodies.OptionalTextField()
+    timestamp = bodies.TimestampField()
     details = bodies.DetailsField()
 
 

@@ -6,13 +6,13 @@ import datetime as dt
 from functools import partial
 
 import updates.operations
-from saga_project.shared.api.fields import FlagField
+from saga_project.shared.api.fields import FlagField, VersionField
 from webhooks.inbound import bodies, jobs, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 
 
 class RollbackShape(jobs.JobDetailsShape, bodies.SecretShape):
-    version = bodies.OptionalTextField(allow_blank=True)
+    version = VersionField(required=False, allow_null=True)
     fast = FlagField(
         help_text="All targets at once, without drains, metrics and the watch at the end."
     )

@@ -7,14 +7,14 @@ from functools import partial
 
 import updates.operations
 from registry import names
-from saga_project.shared.api.fields import TextField
+from saga_project.shared.api.fields import UrlField
 from webhooks.inbound import answers, bodies, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 from webhooks.inbound.senders import Message, github
 
 
 class UpdateShape(bodies.ReleaseShape):
-    artifact_url = TextField()
+    artifact_url = UrlField(allow_blank=False)
 
 
 def _name_of(call: Call) -> str:

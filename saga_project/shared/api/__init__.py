@@ -22,6 +22,8 @@ from saga_project.shared.api.failures import (
     why_bad,
 )
 from saga_project.shared.api.parameters import (
+    MAX_LIMIT,
+    MAX_OFFSET,
     InvalidLimit,
     InvalidOffset,
     InvalidParameter,
@@ -53,6 +55,8 @@ from saga_project.shared.api.views import SagaView, view_of
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "MAX_LIMIT",
+    "MAX_OFFSET",
     "SCAICONTROL_CODES",
     "SCAICONTROL_PREFIX",
     "BodyTooLarge",

@@ -6,20 +6,93 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
-from saga_project.shared import api
+from saga_project.shared import api, rules
 
 
 class TextField(serializers.CharField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"trim_whitespace": False, **options})
+    """A text, as it stands; with a rule, the rule says what it must be and how the schema shows it.
+
+    The rule is checked by ``checked``, once all fields have the right type. ``or_empty``: the empty text
+    is no fault either.
+    """
+
+    rule: rules.TextRule | None = None
+
+    def __init__(
+        self, *, rule: rules.TextRule | None = None, or_empty: bool = False, **options: Any
+    ) -> None:
+        self.rule = rule or self.rule
+        self.or_empty = or_empty
+        has_rule = self.rule is not None
+        super().__init__(**{"trim_whitespace": False, "allow_blank": has_rule, **options})
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
         return str(super().to_internal_value(data))
+
+    def check(self, text: str, *, name: str) -> None:
+        """Raise the rule's error, which names the field, where ``text`` breaks the rule."""
+        if self.rule is not None and (text or not self.or_empty):
+            self.rule.check(text, field=name)
+
+
+class NameField(TextField):
+    """A service's name."""
+
+    rule = rules.SERVICE_NAME
+
+
+class InstanceIdField(TextField):
+    rule = rules.INSTANCE_ID
+
+
+class VersionField(TextField):
+    rule = rules.VERSION
+
+
+class UrlField(TextField):
+    """An http(s) URL."""
+
+    rule = rules.URL
+
+
+class CapabilityField(TextField):
+    rule = rules.CAPABILITY
+
+
+class TextFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Shows a text field with the keywords of its rule."""
+
+    target_class = TextField
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        field: TextField = self.target
+        if field.rule is None:
+            plain: dict[str, Any] = auto_schema._map_serializer_field(  # noqa: SLF001 - as its documentation does
+                field, direction, bypass_extensions=True
+            )
+            return plain
+        schema = schema_of(field.rule, or_empty=field.or_empty)
+        if field.max_length is not None:
+            schema.setdefault("maxLength", field.max_length)
+        if field.allow_null and "enum" in schema:
+            schema["enum"].append(None)
+        return schema
+
+
+def schema_of(rule: rules.TextRule, *, or_empty: bool = False) -> dict[str, Any]:
+    """Return the schema of a text that the rule allows."""
+    schema = {"type": "string", **rule.schema()}
+    if or_empty:
+        schema.pop("format", None)
+        schema["pattern"] = f"^$|{schema['pattern']}"
+    return schema
 
 
 class WholeField(serializers.IntegerField):
@@ -54,23 +127,6 @@ def warnings_field() -> serializers.ListField:
     )
 
 
-def given(body: Any) -> dict[str, Any]:
-    """Return what a body says; ``null`` is the same as absent."""
-    return {key: value for key, value in body.items() if value is not None}
-
-
-def parameter(
-    name: str, description: str, *, choices: Sequence[str] | None = None, kind: Any = str
-) -> OpenApiParameter:
-    return OpenApiParameter(name, kind, description=description, enum=choices)
-
-
-PAGE = (
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
-    OpenApiParameter("offset", {"type": "integer", "minimum": 0, "default": 0}),
-)
-
-
 class FlagField(serializers.BooleanField):
     """True or false, and nothing that could be read as one of them."""
 
@@ -81,3 +137,71 @@ class FlagField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+# --- Bodies ---------------------------------------------------------------------------------------
+
+
+def given(body: Any) -> dict[str, Any]:
+    """Return what a body says; ``null`` is the same as absent."""
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def read(shape: type[serializers.Serializer[Any]], body: Any) -> dict[str, Any]:
+    """Return what ``body`` says; raises for a wrong type first, then for the first rule it breaks."""
+    serializer = shape(data=body)
+    serializer.is_valid(raise_exception=True)
+    return checked(serializer)
+
+
+def checked(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+    """Return what a valid body says, its texts held to their rules; the items of lists come first."""
+    body = given(serializer.validated_data)
+    for name in sorted(body, key=lambda name: not isinstance(body[name], list)):
+        _check(serializer.fields[name], body[name], name=name)
+    return body
+
+
+def _check(field: serializers.Field[Any, Any, Any, Any], value: Any, *, name: str) -> None:
+    if isinstance(field, serializers.ListField):
+        for item in value:
+            _check(field.child, item, name=name)
+    elif isinstance(field, TextField):
+        field.check(value, name=name)
+
+
+# --- Query parameters -----------------------------------------------------------------------------
+
+
+def parameter(
+    name: str, description: str, *, choices: Sequence[str] | None = None, kind: Any = str
+) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, description=description, enum=choices)
+
+
+def text_parameter(
+    name: str,
+    description: str = "",
+    *,
+    rule: rules.TextRule,
+    or_empty: bool = False,
+    required: bool = False,
+) -> OpenApiParameter:
+    """Return a parameter that the rule allows."""
+    schema = schema_of(rule, or_empty=or_empty)
+    return OpenApiParameter(name, schema, description=description, required=required)
+
+
+def limit_parameter(*, default: int | None = 100) -> OpenApiParameter:
+    """Return ``limit`` as ``api.read_limit`` reads it."""
+    schema = {"type": "integer", "minimum": 1, "maximum": api.MAX_LIMIT}
+    if default is None:
+        return OpenApiParameter("limit", schema, description="Default: all.")
+    return OpenApiParameter("limit", {**schema, "default": default})
+
+
+#: ``offset`` as ``api.read_offset`` reads it.
+OFFSET = OpenApiParameter(
+    "offset", {"type": "integer", "minimum": 0, "maximum": api.MAX_OFFSET, "default": 0}
+)
+PAGE = (limit_parameter(), OFFSET)

@@ -12,6 +12,9 @@ from rest_framework.request import Request
 
 from saga_project.shared import errors, strict_json
 
+MAX_LIMIT = 1000
+MAX_OFFSET = 2**31 - 1
+
 
 class InvalidLimit(errors.InvalidRequest):
     error = "Invalid limit"
@@ -43,7 +46,7 @@ def read_integer(
 
 def read_limit(request: Request, *, default: int | None = 100) -> int | None:
     return read_integer(
-        request, "limit", default=default, minimum=1, maximum=1000, error=InvalidLimit
+        request, "limit", default=default, minimum=1, maximum=MAX_LIMIT, error=InvalidLimit
     )
 
 
@@ -53,7 +56,7 @@ class InvalidOffset(errors.InvalidRequest):
 
 def read_offset(request: Request) -> int:
     offset = read_integer(
-        request, "offset", default=0, minimum=0, maximum=2**31 - 1, error=InvalidOffset
+        request, "offset", default=0, minimum=0, maximum=MAX_OFFSET, error=InvalidOffset
     )
     return offset or 0
 

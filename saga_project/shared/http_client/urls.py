@@ -7,9 +7,10 @@ import ipaddress
 import re
 import urllib.parse
 
+from saga_project.shared import rules
 from saga_project.shared.http_client.errors import InvalidUrl
 
-MAX_URL_LENGTH = 2048
+MAX_URL_LENGTH = rules.MAX_URL_LENGTH
 PORTS = {"http": 80, "https": 443}
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 

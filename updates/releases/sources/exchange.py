@@ -14,8 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from registry import names
-from registry.errors import InvalidVersion
-from saga_project.shared import api, errors, http_client, versions
+from saga_project.shared import api, errors, http_client, rules, versions
 from updates.errors import SourceUnavailable
 from updates.releases.sources import foreign_json
 
@@ -248,7 +247,7 @@ def version(value: Any, *, prefix: str = "") -> str | None:
         bare = bare[1:]
     try:
         return names.check_version(bare)
-    except InvalidVersion:
+    except rules.InvalidVersion:
         return None
 
 
