@@ -19,6 +19,13 @@ _numbers: dict[int, int] = {}
 _VISIBLE = frozenset(status.value for status in Service.APPROVED)
 
 
+#: What the document of an instance says as its row does, under the same name.
+AS_IN_ROWS = (
+    *("instance_id", "url", "capabilities", "version", "zone", "weight", "metadata"),
+    *("health_check_url", "health", "note", "is_draining"),
+)
+
+
 @dataclass(slots=True, kw_only=True)
 class InstanceEntry:
     """One instance as readers see it; ``score_us`` is its last heartbeat plus its TTL, in µs.

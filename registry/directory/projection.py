@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from registry import directory, presence
+from registry.directory import entries
 from registry.models import Instance, Service
 from saga_project.shared import timestamps
 
@@ -24,19 +25,9 @@ SERVICE_FIELDS = (
 
 def instance_document(instance: Instance) -> dict[str, Any]:
     return {
-        "instance_id": instance.instance_id,
-        "url": instance.url,
-        "capabilities": instance.capabilities,
-        "version": instance.version,
-        "zone": instance.zone,
-        "weight": instance.weight,
-        "metadata": instance.metadata,
-        "health_check_url": instance.health_check_url,
-        "health": instance.health,
-        "note": instance.note,
+        **{name: getattr(instance, name) for name in entries.AS_IN_ROWS},
         "registered_at": timestamps.iso(instance.registered_at),
         "ttl": instance.ttl_seconds,
-        "is_draining": instance.is_draining,
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +35,13 @@ class Registration:
     weight: int = 1
     zone: str = ""
     ttl_seconds: int = 60
+
+
+#: What a registration says of its instance; the row and the directory have the same names for it.
+DESCRIPTION = tuple(
+    each.name for each in fields(Registration) if each.name not in ("service_name", "instance_id")
+)
+_description = operator.attrgetter(*DESCRIPTION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +94,7 @@ def as_registered(known: directory.ServiceEntry, instance: directory.InstanceEnt
 
 
 def _is_same(instance: directory.InstanceEntry, registration: Registration) -> bool:
-    return (
-        instance.url == registration.url
-        and instance.capabilities == registration.capabilities
-        and instance.version == registration.version
-        and instance.metadata == registration.metadata
-        and instance.health_check_url == registration.health_check_url
-        and instance.weight == registration.weight
-        and instance.zone == registration.zone
-        and instance.ttl_seconds == registration.ttl_seconds
-    )
+    return bool(_description(instance) == _description(registration))
 
 
 @faults.retry_conflict
@@ -214,14 +213,7 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
 def instance_values(registration: Registration, *, now: dt.datetime) -> dict[str, Any]:
     """Return what the row of an instance that registers now holds beside its name."""
     return {
-        "url": registration.url,
-        "capabilities": registration.capabilities,
-        "version": registration.version,
-        "metadata": registration.metadata,
-        "health_check_url": registration.health_check_url,
-        "weight": registration.weight,
-        "zone": registration.zone,
-        "ttl_seconds": registration.ttl_seconds,
+        **{name: getattr(registration, name) for name in DESCRIPTION},
         "health": Instance.Health.PASSING,
         "note": "",
         "registered_at": now,
