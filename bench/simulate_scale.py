@@ -58,14 +58,14 @@ def _simulate(instances: int, expiring: int) -> None:
     from registry import presence  # noqa: PLC0415
 
     presence.bear()
-    before = _memory(presence)
+    before = _memory()
     begun = time.perf_counter()
     for start in range(0, instances, BATCH):
         presence.put_all(
             [_change(presence, n) for n in range(start, min(start + BATCH, instances))]
         )
     filled = time.perf_counter() - begun
-    used = _memory(presence) - before
+    used = _memory() - before
     print(
         f"{instances:,} instances: {used / 1e6:,.0f} MB in Redis, {used / instances:,.0f} bytes each;"
     )
@@ -107,8 +107,10 @@ def _change(presence: Any, number: int) -> Any:
     return presence.Change(name, revision=1, document=document, renewed=[("default", 3600)])
 
 
-def _memory(presence: Any) -> int:
-    return int(presence.connection().info("memory")["used_memory"])
+def _memory() -> int:
+    from saga_project.shared import redis  # noqa: PLC0415
+
+    return int(redis.connection().info("memory")["used_memory"])
 
 
 def _beat(presence: Any, instances: int) -> None:
@@ -126,11 +128,13 @@ def _beat(presence: Any, instances: int) -> None:
 
 
 def _sweep(presence: Any, expiring: int) -> None:
+    from saga_project.shared import redis  # noqa: PLC0415
+
     begun = time.perf_counter()
     seen = presence.overdue(within_seconds=2.5)
     asked = time.perf_counter() - begun
     print(f"  a sweep's question: {asked * 1000:.1f} ms ({seen.total:,} instances, none due)")
-    client = presence.connection()
+    client = redis.connection()
     members = [f"service-{n:07d}/default" for n in range(expiring)]
     client.hset(presence.META, "floor", 0)
     past = seen.now_us - 1_000_000

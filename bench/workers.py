@@ -30,8 +30,9 @@ from tests import waiting
 PROCESSES = {"worker": "worker@", "delivery": "delivery@", "sweeps": "sweep", "beat": "beat"}
 OVERDUE = """
 from registry import presence
+from saga_project.shared import redis
 members = [f"service-{{n:06d}}/default" for n in range({expiring})]
-client = presence.connection()
+client = redis.connection()
 seen = presence.overdue(within_seconds=0)
 client.hset(presence.META, "floor", 0)
 client.zadd(presence.DEADLINES, dict.fromkeys(members, seen.now_us - 1_000_000))

@@ -13,6 +13,7 @@ import redis as redis_library
 from rest_framework.test import APIClient
 
 from registry import presence
+from saga_project.shared import redis as shared_redis
 from saga_project.web import health, problems
 
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
@@ -35,11 +36,11 @@ def redis() -> Iterator[redis_library.Redis]:
     finds nothing, and would come to the end of that in the next one.
     """
     connection = django_redis.get_redis_connection("default")
-    presence.breaker.close()
+    shared_redis.breaker.close()
     connection.flushdb()
     presence.bear()
     yield connection
-    presence.breaker.close()
+    shared_redis.breaker.close()
     connection.flushdb()
     presence.bear()
 

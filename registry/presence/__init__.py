@@ -17,7 +17,6 @@ All times are on Redis' clock; where it is set back, they move with it (``script
 
 from __future__ import annotations
 
-from registry.presence.connections import breaker, connection
 from registry.presence.expiry import (
     Overdue,
     expiring,
@@ -84,9 +83,7 @@ __all__ = [
     "Told",
     "Wire",
     "bear",
-    "breaker",
     "connect",
-    "connection",
     "ensure_filled",
     "expiring",
     "floor",

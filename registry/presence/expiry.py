@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from registry.presence import connections, keys, reading, scripts
+from registry.presence import keys, reading, scripts
 from registry.presence.scripts import AWAY_SECONDS
+from saga_project.shared import redis
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Overdue:
 
 def overdue() -> Overdue:
     """Return the members that are past their deadline."""
-    with connections.breaker.guard():
-        client = connections.connection()
+    with redis.breaker.guard():
+        client = redis.connection()
         seconds, rest = client.time()
         now_us = seconds * 1_000_000 + rest
         pipeline = client.pipeline(transaction=False)
@@ -51,8 +52,8 @@ def overdue() -> Overdue:
 
 def members() -> Iterator[str]:
     """Yield every member that has a deadline; one may come twice."""
-    with connections.breaker.guard():
-        client = connections.connection()
+    with redis.breaker.guard():
+        client = redis.connection()
         for member, _ in client.zscan_iter(keys.DEADLINES, count=reading.PAGE):
             yield member.decode()
 
@@ -61,7 +62,7 @@ def take_overdue(members: Sequence[str]) -> list[str]:
     """Take the members that are (still) overdue out of presence; they wait in ``expiring``."""
     taken: list[str] = []
     for start in range(0, len(members), 1000):
-        answer = connections.run(scripts.TAKE_OVERDUE, members[start : start + 1000])
+        answer = scripts.run(scripts.TAKE_OVERDUE, members[start : start + 1000])
         taken.extend(member.decode() for member in answer)
     return taken
 
@@ -71,8 +72,8 @@ def expiring() -> dict[str, int]:
 
     Maps members to their last heartbeat in µs, on this host's clock.
     """
-    with connections.breaker.guard():
-        pipeline = connections.connection().pipeline(transaction=False)
+    with redis.breaker.guard():
+        pipeline = redis.connection().pipeline(transaction=False)
         pipeline.time()
         pipeline.hgetall(keys.EXPIRING)
         (seconds, rest), raw = pipeline.execute()
@@ -82,12 +83,12 @@ def expiring() -> dict[str, int]:
 
 def forget_expiring(members: Sequence[str]) -> None:
     if members:
-        with connections.breaker.guard():
-            connections.connection().hdel(keys.EXPIRING, *members)
+        with redis.breaker.guard():
+            redis.connection().hdel(keys.EXPIRING, *members)
 
 
 def hold(members: dict[str, int]) -> None:
     """Keep suspects listed until the given times (µs); 0 ends it."""
     pairs = [word for pair in members.items() for word in pair]
     for start in range(0, len(pairs), 1000):
-        connections.run(scripts.HOLD, pairs[start : start + 1000])
+        scripts.run(scripts.HOLD, pairs[start : start + 1000])

@@ -12,8 +12,8 @@ from typing import Any
 
 from redis import exceptions as redis_exceptions
 
-from registry.presence import connections, keys, scripts, wire
-from saga_project.shared import errors, strict_json
+from registry.presence import keys, scripts, wire
+from saga_project.shared import errors, redis, strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def renew(members: Sequence[str]) -> list[int]:
     """
     if not members:
         return []
-    return _beats(len(members), connections.run(scripts.RENEW, [0, *members]))
+    return _beats(len(members), scripts.run(scripts.RENEW, [0, *members]))
 
 
 def _beats(count: int, answer: list[Any]) -> list[int]:
@@ -58,8 +58,8 @@ class Renewal:
     def renew(self, members: Sequence[str], told: Told) -> None:
         """Renew the members; ``told`` gets the moments, or RedisUnavailable whatever goes wrong."""
         call = _Call(members, told)
-        if connections.breaker.is_open:
-            call.end(connections.refusal())
+        if redis.breaker.is_open:
+            call.end(redis.refusal())
             return
         loop = asyncio.get_running_loop()
         call.timer = loop.call_later(RENEWAL_SECONDS, self._give_up, call)
@@ -103,7 +103,7 @@ class Renewal:
             else:
                 self._fail(call, answer)
         else:
-            connections.breaker.close()
+            redis.breaker.close()
             are_waiting = answer[1]
             if are_waiting and self._teller is None:
                 loop = asyncio.get_running_loop()
@@ -117,13 +117,13 @@ class Renewal:
     def _fail(self, call: _Call, reason: Exception) -> None:
         """Count the failure in the breaker, and end the call with its error."""
         try:
-            with connections.breaker.guard():
+            with redis.breaker.guard():
                 raise reason
         except errors.Unavailable as exc:
             call.end(exc)
         except redis_exceptions.RedisError:
             logger.exception("heartbeats failed")
-            call.end(connections.refusal())
+            call.end(redis.refusal())
 
     def _tell_others(self) -> None:
         """Publish heartbeats that no later one carried along; a tick would do so, too."""
@@ -198,5 +198,5 @@ def put_all(changes: Sequence[Change]) -> int:
     for start in range(0, len(changes), CHANGES_AT_ONCE):
         some = changes[start : start + CHANGES_AT_ONCE]
         words = [word for change in some for word in change.arguments()]
-        sequence = max(sequence, int(connections.run(scripts.PUT, words)))
+        sequence = max(sequence, int(scripts.run(scripts.PUT, words)))
     return sequence

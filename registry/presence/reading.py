@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from registry.presence import connections, keys
+from registry.presence import keys
 from registry.presence.scripts import AWAY_SECONDS
-from saga_project.shared import errors, timestamps
+from saga_project.shared import errors, redis, timestamps
 
 PAGE = 1000
 #: Redis' clock counts as ours while they differ by less.
@@ -36,8 +36,8 @@ class ScanResult:
 
 def read(name: str) -> ScanResult | None:
     """Return a service from Redis, in two round trips; raises RedisUnavailable."""
-    with connections.breaker.guard():
-        client = connections.connection()
+    with redis.breaker.guard():
+        client = redis.connection()
         pipeline = client.pipeline(transaction=False)
         pipeline.hget(keys.SERVICES, name)
         _ask_floor(pipeline)
@@ -96,8 +96,8 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
     Raises RedisUnavailable, also while documents are taken; one may come twice. Changes that happen
     meanwhile may be in it or not: a follower applies them (again) from the channel.
     """
-    with connections.breaker.guard():
-        client = connections.connection()
+    with redis.breaker.guard():
+        client = redis.connection()
         pipeline = client.pipeline(transaction=False)
         _ask_floor(pipeline)
         floor_us, born, _ = _floor_of(*pipeline.execute())
@@ -112,7 +112,7 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
 
 
 def _documents(client: Redis) -> Iterator[bytes]:
-    with connections.breaker.guard():
+    with redis.breaker.guard():
         for _, raw in client.hscan_iter(keys.SERVICES, count=PAGE):
             yield raw
 
@@ -123,15 +123,15 @@ def numbers(raw: Mapping[Any, Any]) -> dict[str, int]:
 
 def sequence() -> int:
     """Return the number of the last change."""
-    with connections.breaker.guard():
-        return int(connections.connection().hget(keys.META, "seq") or 0)
+    with redis.breaker.guard():
+        return int(redis.connection().hget(keys.META, "seq") or 0)
 
 
 def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
     """Return when a live instance was last heard of; None for one that is not there."""
     member = keys.member_of(service_name, instance_id)
-    with connections.breaker.guard():
-        pipeline = connections.connection().pipeline(transaction=False)
+    with redis.breaker.guard():
+        pipeline = redis.connection().pipeline(transaction=False)
         pipeline.zscore(keys.DEADLINES, member)
         pipeline.hget(keys.TTLS, member)
         score, ttl = pipeline.execute()
@@ -145,8 +145,8 @@ def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
     meanwhile moves ahead and is read again there.
     """
     beats: dict[str, int] = {}
-    with connections.breaker.guard():
-        client: Any = connections.connection()
+    with redis.breaker.guard():
+        client: Any = redis.connection()
         seconds, rest = client.time()
         now_us = seconds * 1_000_000 + rest
         for scores in _pages(client):
@@ -178,7 +178,7 @@ def revisions(names: Sequence[str]) -> list[int]:
     """Return the revision of each service that was written last, 0 where none ever was."""
     found: list[int] = []
     for start in range(0, len(names), PAGE):
-        with connections.breaker.guard():
-            some = connections.connection().hmget(keys.REVISIONS, names[start : start + PAGE])
+        with redis.breaker.guard():
+            some = redis.connection().hmget(keys.REVISIONS, names[start : start + PAGE])
         found += [int(number or 0) for number in some]
     return found

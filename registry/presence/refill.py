@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from redis import exceptions as redis_exceptions
 
-from registry.presence import connections, keys, scripts
-from saga_project.shared import errors
+from registry.presence import keys, scripts
+from saga_project.shared import errors, redis
 
 logger = logging.getLogger(__name__)
 
@@ -30,30 +30,30 @@ class Tick:
 
 def tick() -> Tick:
     """Record that heartbeats can be received now; a gap moves the floor for all instances."""
-    now_us, born, run_id = connections.run(scripts.TICK, [])
+    now_us, born, run_id = scripts.run(scripts.TICK, [])
     return Tick(now_us=int(now_us), born_us=int(born or 0), run_id=run_id.decode())
 
 
 def bear() -> None:
     """Mark Redis as filled; every instance gets one full TTL from now."""
-    connections.run(scripts.BEAR, [run_id()])
+    scripts.run(scripts.BEAR, [run_id()])
 
 
 def is_cluster() -> bool:
-    with connections.breaker.guard():
-        return bool(connections.connection().info("cluster").get("cluster_enabled"))
+    with redis.breaker.guard():
+        return bool(redis.connection().info("cluster").get("cluster_enabled"))
 
 
 def forget_everything() -> None:
     """Empty presence, as after a loss of Redis: web processes fill it again from PostgreSQL."""
-    with connections.breaker.guard():
-        connections.connection().delete(*keys.ALL)
+    with redis.breaker.guard():
+        redis.connection().delete(*keys.ALL)
 
 
 def run_id() -> str:
     """Return the identity of the Redis process: another one may have lost its last second."""
-    with connections.breaker.guard():
-        return str(connections.connection().info("server")["run_id"])
+    with redis.breaker.guard():
+        return str(redis.connection().info("server")["run_id"])
 
 
 def ensure_filled(refill: Callable[[], int]) -> None:
@@ -75,8 +75,8 @@ def ensure_filled(refill: Callable[[], int]) -> None:
 @contextmanager
 def _refilling() -> Iterator[bool]:
     """Acquire the refill lock; yields whether this process holds it."""
-    with connections.breaker.guard():
-        lock = connections.connection().lock("saga:refilling", timeout=30, blocking=False)
+    with redis.breaker.guard():
+        lock = redis.connection().lock("saga:refilling", timeout=30, blocking=False)
         is_mine = lock.acquire()
     try:
         yield is_mine
@@ -90,8 +90,8 @@ def _refilling() -> Iterator[bool]:
 
 def floor() -> tuple[int, int]:
     """Return the floor and Redis' time, in µs."""
-    with connections.breaker.guard():
-        client = connections.connection()
+    with redis.breaker.guard():
+        client = redis.connection()
         seconds, rest = client.time()
         return int(client.hget(keys.META, "floor") or 0), seconds * 1_000_000 + rest
 
@@ -99,7 +99,7 @@ def floor() -> tuple[int, int]:
 def ring_doorbell() -> None:
     """Wake readers that wait for events; one that misses it polls a second later."""
     try:
-        with connections.breaker.guard():
-            connections.connection().publish(keys.DOORBELL_CHANNEL, b"1")
+        with redis.breaker.guard():
+            redis.connection().publish(keys.DOORBELL_CHANNEL, b"1")
     except errors.RedisUnavailable:
         logger.debug("doorbell not rung")

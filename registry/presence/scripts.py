@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from registry.presence import keys
+from saga_project.shared import redis
+
 AWAY_SECONDS = 3.0  # Without a tick for this long, no heartbeat could arrive.
 #: A clock that is behind the last tick by more than this was set back.
 SET_BACK_SECONDS = 1.0
@@ -217,3 +223,8 @@ tell('F', {text(now)})
 return text(now)
 """
 )
+
+
+def run(script: str, arguments: Sequence[Any]) -> Any:
+    """Run one of these scripts; raises RedisUnavailable."""
+    return redis.run(script, keys=keys.ALL, arguments=arguments)

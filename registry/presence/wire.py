@@ -2,7 +2,7 @@
 
 For the two hot paths only, heartbeats and the change channel: a client library's pool, locks and tasks cost
 more there than what is asked. Parsing is hiredis's, and how to reach Redis is redis-py's to read out of the
-URL. Everything else goes through ``connections``.
+URL. Everything else goes through ``saga_project.shared.redis``.
 """
 
 from __future__ import annotations

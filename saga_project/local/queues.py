@@ -8,8 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from registry import presence
-from saga_project.shared import errors
+from saga_project.shared import errors, redis
 from updates.rollouts import nodes
 
 UPDATES, WEBHOOKS = "updates", "webhooks"
@@ -29,11 +28,11 @@ def bound(names: Iterable[str]) -> int:
     A queue without a consumer would otherwise fill Redis, since expired messages leave it only when consumed.
     """
     dropped = 0
-    with presence.breaker.guard():
+    with redis.breaker.guard():
         for name in names:
-            waiting = int(presence.connection().llen(name))
+            waiting = int(redis.connection().llen(name))
             if waiting > MAX_WAITING:
-                presence.connection().ltrim(name, 0, MAX_WAITING - 1)
+                redis.connection().ltrim(name, 0, MAX_WAITING - 1)
                 dropped += waiting - MAX_WAITING
     return dropped
 
@@ -41,9 +40,9 @@ def bound(names: Iterable[str]) -> int:
 def note_consumer(names: Iterable[str]) -> None:
     """Record, by Redis' clock, that a worker lives that consumes these queues."""
     try:
-        with presence.breaker.guard():
+        with redis.breaker.guard():
             now = _now()
-            presence.connection().hset(CONSUMERS_KEY, mapping=dict.fromkeys(names, now))
+            redis.connection().hset(CONSUMERS_KEY, mapping=dict.fromkeys(names, now))
     except errors.RedisUnavailable:
         return  # Without Redis there is no queue either; the next heartbeat of this worker records it.
 
@@ -54,16 +53,16 @@ def unconsumed_seconds() -> dict[str, float]:
     A node's queue needs no worker as long as nothing waits in it.
     """
     node = nodes.queue_of(settings.SAGA_NODE_NAME)
-    with presence.breaker.guard():
+    with redis.breaker.guard():
         now = _now()
-        seen = _numbers(presence.connection().hgetall(CONSUMERS_KEY))
-        is_node_needed = bool(presence.connection().llen(node))
+        seen = _numbers(redis.connection().hgetall(CONSUMERS_KEY))
+        is_node_needed = bool(redis.connection().llen(node))
     needed = [UPDATES, WEBHOOKS, *([node] if is_node_needed else [])]
     return {name: max(0.0, now - seen.get(name, -math.inf)) for name in needed}
 
 
 def _now() -> float:
-    seconds, microseconds = presence.connection().time()
+    seconds, microseconds = redis.connection().time()
     return float(seconds) + microseconds / 1_000_000
 
 

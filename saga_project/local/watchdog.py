@@ -16,8 +16,7 @@ from typing import Any
 from celery import signals
 from celery.worker import state
 
-from registry import presence
-from saga_project.shared import errors
+from saga_project.shared import errors, redis
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +56,8 @@ class Watchdog:
     def _waiting(self) -> int:
         """Return how many messages wait; 0 where Redis does not answer: nothing can be consumed."""
         try:
-            with presence.breaker.guard():
-                pipeline = presence.connection().pipeline(transaction=False)
+            with redis.breaker.guard():
+                pipeline = redis.connection().pipeline(transaction=False)
                 for queue in self._queues:
                     pipeline.llen(queue)
                 return sum(pipeline.execute())

@@ -10,9 +10,8 @@ from celery import Task, signals
 from django.conf import settings
 from django_structlog.celery.receivers import CeleryReceiver
 
-from registry import presence
 from saga_project.local import queues, watchdog
-from saga_project.shared import errors, metrics
+from saga_project.shared import errors, metrics, redis
 
 WORKERS_KEY = "saga:workers"
 
@@ -54,8 +53,8 @@ def _note_heartbeat(sender: Any, **_: Any) -> None:
 def note_life(name: str) -> None:
     """Record that this worker lives."""
     try:
-        with presence.breaker.guard():
-            presence.connection().hset(WORKERS_KEY, name, time.time())
+        with redis.breaker.guard():
+            redis.connection().hset(WORKERS_KEY, name, time.time())
     except errors.RedisUnavailable:
         return  # Without Redis there is no work either; the next beat of this worker tells.
 

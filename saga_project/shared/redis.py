@@ -1,4 +1,4 @@
-"""The way to Redis: pooled connections with short timeouts, behind a breaker."""
+"""Redis as all apps reach it: pooled connections with short timeouts, behind a breaker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django_redis import get_redis_connection
 from redis import Redis
 from redis import exceptions as redis_exceptions
 
-from registry.presence import keys
 from saga_project.shared import errors
 
 
@@ -77,12 +76,13 @@ def connection() -> Redis:
 _scripts: dict[str, Any] = {}
 
 
-def run(script: str, arguments: Sequence[Any]) -> Any:
+def run(script: str, *, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Run a Lua script, which Redis keeps after the first time; raises RedisUnavailable."""
     with breaker.guard():
-        return registered(script)(keys=keys.ALL, args=arguments, client=connection())
+        return _registered(script)(keys=keys, args=arguments, client=connection())
 
 
-def registered(script: str) -> Any:
+def _registered(script: str) -> Any:
     known = _scripts.get(script)
     if known is None:
         known = _scripts[script] = connection().register_script(script)

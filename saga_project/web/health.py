@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from registry import directory, presence
 from registry.background import protection
 from saga_project.local import queues
-from saga_project.shared import api, counters, errors, timestamps
+from saga_project.shared import api, counters, errors, redis, timestamps
 from saga_project.web import problems
 from saga_project.web.problems import Level, Problem
 from webhooks.outbound import claims
@@ -69,8 +69,8 @@ def _ask_database() -> DatabaseState | None:
 
 def _ask_redis() -> bool:
     try:
-        with presence.breaker.guard():
-            return bool(presence.connection().ping())
+        with redis.breaker.guard():
+            return bool(redis.connection().ping())
     except errors.RedisUnavailable:
         return False
 
@@ -78,15 +78,15 @@ def _ask_redis() -> bool:
 def _ask_presence() -> bool:
     """Return whether presence is filled; an empty Redis answers but holds no instance."""
     try:
-        with presence.breaker.guard():
-            return bool(presence.connection().hexists(presence.META, "born"))
+        with redis.breaker.guard():
+            return bool(redis.connection().hexists(presence.META, "born"))
     except errors.RedisUnavailable:
         return False
 
 
 def _ask_protection() -> dict[str, Any] | None:
     try:
-        with presence.breaker.guard():
+        with redis.breaker.guard():
             return protection.state()
     except errors.RedisUnavailable:
         return None

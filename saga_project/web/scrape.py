@@ -11,10 +11,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
 from rest_framework.request import Request
 
-from registry import directory, presence
+from registry import directory
 from registry.background import protection
 from saga_project.local import queues, workers
-from saga_project.shared import api, counters, metrics
+from saga_project.shared import api, counters, metrics, redis
 from saga_project.web import health
 
 WORKER_FORGOTTEN_SECONDS = 600
@@ -71,7 +71,7 @@ def read_registry() -> Iterable[Metric]:
 
 def read_protection() -> Iterable[Metric]:
     """Sweeps: how long ago the last one was, and whether it held instances back."""
-    with presence.breaker.guard():
+    with redis.breaker.guard():
         state = protection.state()
     lag = (directory.now_us() - state["swept_us"]) / 1_000_000 if state else float("inf")
     is_protecting = bool(state and state["is_protecting"])
@@ -97,8 +97,8 @@ def read_health() -> Iterable[Metric]:
 
 def read_queues() -> Iterable[Metric]:
     """How many tasks wait, and when each worker was last heard of."""
-    with presence.breaker.guard():
-        pipeline = presence.connection().pipeline(transaction=False)
+    with redis.breaker.guard():
+        pipeline = redis.connection().pipeline(transaction=False)
         for queue in queues.local():
             pipeline.llen(queue)
         pipeline.hgetall(workers.WORKERS_KEY)

@@ -10,7 +10,7 @@ import pytest
 import redis as redis_library
 
 from registry import presence
-from registry.presence import connections
+from saga_project.shared import redis as shared_redis
 from tests import redis_servers, waiting
 from tests.redis_servers import RedisServer
 
@@ -41,8 +41,8 @@ def server(clock: Path) -> Iterator[RedisServer]:
 def client(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis_library.Redis]:
     """Let presence speak to this test's server, filled and with two instances."""
     with server.client() as client:
-        monkeypatch.setattr(connections, "connection", lambda: client)
-        presence.breaker.close()
+        monkeypatch.setattr(shared_redis, "connection", lambda: client)
+        shared_redis.breaker.close()
         presence.bear()
         register(ALIVE, ttl=60)
         register(DEAD, ttl=60)

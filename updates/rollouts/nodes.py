@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from registry import presence
-from saga_project.shared import errors
+from saga_project.shared import errors, redis
 
 BELIEVED_SECONDS = 30
 _QUEUE = "node."
@@ -23,9 +22,9 @@ def note_life(queues: Iterable[str]) -> None:
     """Record a live worker and the queues that it consumes."""
     names = [queue.removeprefix(_QUEUE) for queue in queues if queue.startswith(_QUEUE)]
     try:
-        with presence.breaker.guard():
+        with redis.breaker.guard():
             for name in names:
-                presence.connection().set(f"{_KEY}{name}", 1, ex=BELIEVED_SECONDS)
+                redis.connection().set(f"{_KEY}{name}", 1, ex=BELIEVED_SECONDS)
     except errors.RedisUnavailable:
         return  # Redis is unavailable; the next heartbeat reports it.
 
@@ -33,7 +32,7 @@ def note_life(queues: Iterable[str]) -> None:
 def has_worker(node: str) -> bool:
     """False only where we know that no worker lives: without Redis none could have said so."""
     try:
-        with presence.breaker.guard():
-            return bool(presence.connection().exists(f"{_KEY}{node}"))
+        with redis.breaker.guard():
+            return bool(redis.connection().exists(f"{_KEY}{node}"))
     except errors.RedisUnavailable:
         return True

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from registry import presence
 from registry.models import Event, Service
+from saga_project.shared import redis as shared_redis
 from tests import replica
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -455,9 +455,9 @@ def test_an_unknown_route_is_404_and_a_wrong_method_405_with_allow(api):
 @pytest.fixture
 def no_redis(redis):
     """Redis as a client sees it when the server refuses connections."""
-    presence.breaker._open_until = float("inf")
+    shared_redis.breaker._open_until = float("inf")
     yield
-    presence.breaker._open_until = 0.0
+    shared_redis.breaker._open_until = 0.0
 
 
 @pytest.mark.parametrize(
@@ -483,11 +483,11 @@ def test_stale_reads_are_served_where_they_are_allowed_and_say_their_age(api, re
     settings.SAGA_STALE_READS = 60
     register(api)
     with replica.following():
-        presence.breaker._open_until = float("inf")
+        shared_redis.breaker._open_until = float("inf")
 
     response = api.get("/api/v1/services/authentication")
     listed = api.get("/api/v1/services")
-    presence.breaker._open_until = 0.0
+    shared_redis.breaker._open_until = 0.0
 
     assert response.status_code == listed.status_code == 200
     assert int(response["X-Saga-Stale"]) >= 0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from celery.worker import state
 
-from registry import presence
 from saga_project.local import watchdog
+from saga_project.shared import redis as shared_redis
 
 
 class Ended(Exception):
@@ -60,6 +60,6 @@ def test_worker_with_busy_threads_stays_alive(watched: watchdog.Watchdog, redis:
 
 def test_an_outage_of_redis_ends_no_worker(watched: watchdog.Watchdog, redis: Any) -> None:
     redis.lpush("updates", "a task")
-    presence.breaker._open_until = time.monotonic() + 60
+    shared_redis.breaker._open_until = time.monotonic() + 60
     for _ in range(watchdog.CHECKS_UNTIL_STUCK * 2):
         watched.check()

@@ -13,9 +13,9 @@ import structlog
 from celery import signals
 from prometheus_client.parser import text_string_to_metric_families
 
-from registry import presence
 from saga_project.local import queues, workers
 from saga_project.shared import metrics
+from saga_project.shared import redis as shared_redis
 from webhooks import tasks
 
 
@@ -84,11 +84,11 @@ def test_worker_with_a_heartbeat_is_known(redis: Any) -> None:
 
 @pytest.mark.usefixtures("redis")
 def test_worker_survives_an_outage_of_redis() -> None:
-    presence.breaker._open_until = time.monotonic() + 60
+    shared_redis.breaker._open_until = time.monotonic() + 60
     try:
         workers._note_heartbeat(Heart())
     finally:
-        presence.breaker.close()
+        shared_redis.breaker.close()
 
 
 def test_a_worker_does_not_look_for_garbage_in_its_own_program() -> None:
