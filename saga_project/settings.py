@@ -271,11 +271,10 @@ UNFOLD = {
 
 # --- The API --------------------------------------------------------------------------------------
 
-# Parsers and renderers stand on api.SagaView: DRF imports the names below before its views exist.
+# Parsers, renderers and throttles stand on api.SagaView: DRF imports the names below before its views exist.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["registry.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["registry.api.authentication.ScopePermission"],
-    "DEFAULT_THROTTLE_CLASSES": ["registry.api.throttling.CallerThrottle"],
     "EXCEPTION_HANDLER": "saga_project.shared.api.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "saga_project.web.openapi.SagaSchema",
 }

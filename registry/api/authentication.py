@@ -12,10 +12,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from registry import errors
-from registry.api import throttling
 from registry.identity import accounts, local_token, oidc
 from registry.identity.accounts import Caller
-from saga_project.shared import callers, origins
+from saga_project.shared import callers, origins, rate_limits
 
 if TYPE_CHECKING:  # DRF imports this module before its views exist
     from rest_framework.views import APIView
@@ -53,11 +52,11 @@ def authenticate(request: HttpRequest | Request) -> Caller | None:
     if scheme.lower() != "bearer" or not accounts.is_token_text(text):
         raise errors.TokenRefused("Send the token as 'Authorization: Bearer <token>'.")
     address = request.META.get("REMOTE_ADDR", "")
-    throttling.check_guesses(address)
+    rate_limits.check_guesses(address)
     try:
         caller = recognise(text)
     except errors.TokenRefused:
-        throttling.note_guess(address)
+        rate_limits.note_guess(address)
         raise
     if caller.token is not None:
         origins.note_token(caller.token.prefix)

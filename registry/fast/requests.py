@@ -16,12 +16,12 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from registry import directory, operations, presence
-from registry.api import heartbeats, registrations, throttling
+from registry.api import heartbeats, registrations
 from registry.directory import InstanceEntry, ServiceEntry
 from registry.fast import bodies
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from saga_project.shared import api, callers, errors, rules
+from saga_project.shared import api, callers, errors, rate_limits, rules
 from saga_project.shared.request_heads import Head
 
 RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for good;
@@ -58,7 +58,7 @@ class Admission:
     """
 
     caller: Caller
-    bucket: throttling.Bucket | None
+    bucket: rate_limits.Bucket | None
     until: float
 
 
@@ -99,11 +99,11 @@ def _admit(head: Head, token_digest: str, scope: str) -> Admission:
     caller = accounts.recall(
         token_digest, within_seconds=RECALL_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS
     )
-    if caller is None or not caller.has_scope(scope) or throttling.is_anyone_barred():
+    if caller is None or not caller.has_scope(scope) or rate_limits.is_anyone_barred():
         raise HandOn
     return Admission(
         caller,
-        throttling.bucket_of(caller) if not _IS_OPEN else None,
+        rate_limits.bucket_of(caller.key) if not _IS_OPEN else None,
         until=time.monotonic() + ADMITTED_SECONDS,
     )
 

@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 from django.conf import settings
-from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
 
-from registry.identity import accounts
 from saga_project.shared.errors import SagaError
-
-if TYPE_CHECKING:  # DRF imports this module before its views exist
-    from rest_framework.views import APIView
 
 BURST_SECONDS = 10
 GUESSES_PER_SECOND = 10
@@ -104,24 +97,16 @@ _calls = Buckets(
 _guesses = Buckets(per_second=GUESSES_PER_SECOND, burst=GUESSES_BURST)
 
 
-class CallerThrottle(BaseThrottle):
-    """``SAGA_RATE_LIMIT`` calls a second for each token, and for each address without one."""
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        check(request.META.get("REMOTE_ADDR", ""), accounts.caller_of(request.user))
-        return True
-
-
-def check(address: str, caller: accounts.Caller | None) -> None:
-    """Count one call; raises TooManyRequests. Off in open mode."""
+def check(address: str, *, caller_key: str | None) -> None:
+    """Count one call of a caller, or of an address without one; raises TooManyRequests. Off in open mode."""
     if settings.SAGA_AUTH != "open":
-        key = caller.key if caller is not None else f"address {address}"
+        key = caller_key if caller_key is not None else f"address {address}"
         _refuse_for(_calls.take(key, now=time.monotonic()))
 
 
-def bucket_of(caller: accounts.Caller) -> Bucket:
+def bucket_of(caller_key: str) -> Bucket:
     """Return the bucket in which ``check`` counts this caller, for many calls at once."""
-    return _calls.of(caller.key, now=time.monotonic())
+    return _calls.of(caller_key, now=time.monotonic())
 
 
 def check_guesses(address: str) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from rest_framework import generics, parsers, views
+from rest_framework import generics, parsers, throttling, views
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +18,7 @@ from saga_project.shared.api.bodies import (
     JsonWhateverIsAccepted,
     StrictJSONParser,
 )
+from saga_project.shared.api.throttling import CallerThrottle
 from saga_project.shared.database import faults
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class SagaView(views.APIView):
     _is_retried = False
     parser_classes: tuple[type[parsers.BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
+    throttle_classes: tuple[type[throttling.BaseThrottle], ...] = (CallerThrottle,)
     content_negotiation_class = JsonWhateverIsAccepted
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -8,10 +8,10 @@ from django.test import RequestFactory
 from pytest_django import Settings
 
 from registry import errors
-from registry.api import authentication, throttling
+from registry.api import authentication
 from registry.identity import accounts
 from registry.models import ServiceAccount
-from saga_project.shared import callers
+from saga_project.shared import callers, rate_limits
 
 pytestmark = pytest.mark.django_db
 
@@ -103,12 +103,12 @@ def test_refuses_whatever_else_stands_for_a_token(header: str) -> None:
 def test_an_address_that_guesses_tokens_is_slowed_down(
     required: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttling, "_guesses", throttling.Buckets(per_second=0.001, burst=2))
+    monkeypatch.setattr(rate_limits, "_guesses", rate_limits.Buckets(per_second=0.001, burst=2))
     for _ in range(2):
         with pytest.raises(errors.TokenRefused):
             authentication.authenticate(get("Bearer guess"))
 
-    with pytest.raises(throttling.TooManyRequests) as refusal:
+    with pytest.raises(rate_limits.TooManyRequests) as refusal:
         authentication.authenticate(get("Bearer guess"))
 
     assert refusal.value.retry_after_seconds

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from registry.api import throttling
 from registry.identity import accounts
 from registry.models import ServiceAccount, Token
+from saga_project.shared import rate_limits
 
 
 def test_lets_a_burst_through_and_then_its_pace() -> None:
-    buckets = throttling.Buckets(per_second=10, burst=3)
+    buckets = rate_limits.Buckets(per_second=10, burst=3)
 
     assert [buckets.take("a", now=100.0) for _ in range(3)] == [0, 0, 0]
     assert buckets.take("a", now=100.0) == pytest.approx(0.1)
@@ -20,7 +20,7 @@ def test_lets_a_burst_through_and_then_its_pace() -> None:
 
 
 def test_throttled_caller_is_accepted_after_retry_after() -> None:
-    buckets = throttling.Buckets(per_second=2, burst=1)
+    buckets = rate_limits.Buckets(per_second=2, burst=1)
     buckets.take("a", now=100.0)
 
     wait = buckets.take("a", now=100.2)
@@ -29,7 +29,7 @@ def test_throttled_caller_is_accepted_after_retry_after() -> None:
 
 
 def test_callers_do_not_pay_for_each_other() -> None:
-    buckets = throttling.Buckets(per_second=1, burst=1)
+    buckets = rate_limits.Buckets(per_second=1, burst=1)
     buckets.take("a", now=100.0)
 
     assert buckets.take("a", now=100.0) > 0
@@ -37,8 +37,8 @@ def test_callers_do_not_pay_for_each_other() -> None:
 
 
 def test_forgets_callers_rather_than_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling, "MAX_CALLERS", 100)
-    buckets = throttling.Buckets(per_second=1, burst=5)
+    monkeypatch.setattr(rate_limits, "MAX_CALLERS", 100)
+    buckets = rate_limits.Buckets(per_second=1, burst=5)
 
     for number in range(1000):
         buckets.take(str(number), now=100.0)
@@ -47,8 +47,8 @@ def test_forgets_callers_rather_than_grow_for_ever(monkeypatch: pytest.MonkeyPat
 
 
 def test_busiest_caller_is_evicted_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling, "MAX_CALLERS", 100)
-    buckets = throttling.Buckets(per_second=1, burst=5)
+    monkeypatch.setattr(rate_limits, "MAX_CALLERS", 100)
+    buckets = rate_limits.Buckets(per_second=1, burst=5)
     for _ in range(5):
         buckets.take("busy", now=100.0)
 
@@ -59,7 +59,7 @@ def test_busiest_caller_is_evicted_last(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_kept_bucket_counts_the_same_as_one_by_name() -> None:
-    buckets = throttling.Buckets(per_second=1, burst=2)
+    buckets = rate_limits.Buckets(per_second=1, burst=2)
     bucket = buckets.of("a", now=100.0)
 
     assert [bucket.take(100.0), buckets.take("a", now=100.0)] == [0, 0]
@@ -70,7 +70,7 @@ def test_kept_bucket_counts_the_same_as_one_by_name() -> None:
 
 @given(st.lists(st.floats(min_value=0, max_value=2), max_size=60))
 def test_never_lets_more_through_than_burst_and_pace(pauses: list[float]) -> None:
-    buckets = throttling.Buckets(per_second=5, burst=4)
+    buckets = rate_limits.Buckets(per_second=5, burst=4)
     now, passed = 1000.0, 0
 
     for pause in pauses:
@@ -81,22 +81,22 @@ def test_never_lets_more_through_than_burst_and_pace(pauses: list[float]) -> Non
 
 
 def test_is_off_in_open_mode(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr(throttling, "_calls", throttling.Buckets(per_second=0.001, burst=1))
+    monkeypatch.setattr(rate_limits, "_calls", rate_limits.Buckets(per_second=0.001, burst=1))
     for _ in range(3):
-        throttling.check("10.0.0.1", None)
+        rate_limits.check("10.0.0.1", caller_key=None)
 
     settings.SAGA_AUTH = "required"
 
-    throttling.check("10.0.0.1", None)
-    with pytest.raises(throttling.TooManyRequests) as refusal:
-        throttling.check("10.0.0.1", None)
+    rate_limits.check("10.0.0.1", caller_key=None)
+    with pytest.raises(rate_limits.TooManyRequests) as refusal:
+        rate_limits.check("10.0.0.1", caller_key=None)
     assert refusal.value.retry_after_seconds == 1000
 
 
 def test_counts_by_token_and_not_by_address_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    monkeypatch.setattr(throttling, "_calls", throttling.Buckets(per_second=0.001, burst=1))
+    monkeypatch.setattr(rate_limits, "_calls", rate_limits.Buckets(per_second=0.001, burst=1))
     settings.SAGA_AUTH = "required"
     account = ServiceAccount(name="ci")
     one, two = (
@@ -104,7 +104,7 @@ def test_counts_by_token_and_not_by_address_where_there_is_one(
         for number in (1, 2)
     )
 
-    throttling.check("10.0.0.1", one)
-    throttling.check("10.0.0.1", two)
-    with pytest.raises(throttling.TooManyRequests):
-        throttling.check("10.0.0.2", one)
+    rate_limits.check("10.0.0.1", caller_key=one.key)
+    rate_limits.check("10.0.0.1", caller_key=two.key)
+    with pytest.raises(rate_limits.TooManyRequests):
+        rate_limits.check("10.0.0.2", caller_key=one.key)
