@@ -91,7 +91,10 @@ def schema_of(rule: rules.TextRule, *, or_empty: bool = False) -> dict[str, Any]
     schema = {"type": "string", **rule.schema()}
     if or_empty:
         schema.pop("format", None)
-        schema["pattern"] = f"^$|{schema['pattern']}"
+        begin, end = schema["pattern"].removeprefix("^"), ".*"
+        if begin.endswith("$"):
+            begin, end = begin.removesuffix("$"), ""
+        schema["pattern"] = f"^({begin}{end})?$"
     return schema
 
 
