@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from registry import names
 from registry.identity import accounts
-from saga_project.shared import api
+from saga_project.shared import api, rules
 from saga_project.shared.api import fields
 from updates import errors, operations
 from updates.models import Release
@@ -64,7 +64,9 @@ class ReleaseListView(api.SagaView):
         summary="List releases, the newest on record first",
         tags=["releases"],
         parameters=[
-            fields.parameter("service", "Those of one service."),
+            fields.text_parameter(
+                "service", "Those of one service.", rule=rules.SERVICE_NAME, or_empty=True
+            ),
             fields.parameter("state", "Those in one state.", choices=Release.State.values),
             *fields.PAGE,
         ],

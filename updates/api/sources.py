@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from registry import names
 from registry.identity import accounts
-from saga_project.shared import api
+from saga_project.shared import api, rules
 from saga_project.shared.api import fields
 from updates import errors, operations
 from updates.api import releases
@@ -51,7 +51,7 @@ class SourceListSerializer(serializers.Serializer[Any]):
 class SourceChangeShape(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=Source.Kind.choices, required=False)
     location = fields.TextField(required=False, allow_blank=True, max_length=2048)
-    base_url = fields.TextField(required=False, allow_blank=True, max_length=2048)
+    base_url = fields.UrlField(required=False, or_empty=True, max_length=2048)
     options = serializers.DictField(required=False)
     token = fields.TextField(
         required=False,
@@ -65,7 +65,7 @@ class SourceChangeShape(serializers.Serializer[Any]):
 
 
 class SourceShape(SourceChangeShape):
-    service_name = fields.TextField(max_length=128)
+    service_name = fields.NameField(max_length=128, allow_blank=False)
     url = fields.TextField(
         required=False,
         max_length=2048,
@@ -90,7 +90,9 @@ class SourceListView(api.SagaView):
         summary="List sources by service",
         tags=["sources"],
         parameters=[
-            fields.parameter("service", "The one of this service."),
+            fields.text_parameter(
+                "service", "The one of this service.", rule=rules.SERVICE_NAME, or_empty=True
+            ),
             fields.parameter("kind", "Those of one kind.", choices=Source.Kind.values),
             *fields.PAGE,
         ],
