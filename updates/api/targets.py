@@ -15,7 +15,7 @@ from registry.api.configured import (
     owned_or_unowned,
 )
 from registry.errors import InvalidRow
-from saga_project.shared import crypto
+from saga_project.shared import crypto, rules
 from saga_project.shared.api import fields, resources
 from updates.models import Target
 from updates.operations import settings
@@ -55,6 +55,7 @@ class TargetShape(resources.RowShape):
         model = Target
         exclude = ("service", "sealed_deployer_secret", "sealed_environment")
         read_only_fields = READ_ONLY
+        extra_kwargs = {"instance_id": {"rule": rules.INSTANCE_ID}}
 
     def get_has_deployer_key(self, row: Target) -> bool:
         return bool(row.sealed_deployer_secret)
