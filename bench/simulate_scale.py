@@ -57,7 +57,7 @@ def _simulate(instances: int, expiring: int) -> None:
     django.setup()
     from registry import presence  # noqa: PLC0415
 
-    presence.bear()
+    presence.mark_filled()
     before = _memory()
     begun = time.perf_counter()
     for start in range(0, instances, BATCH):
@@ -70,7 +70,7 @@ def _simulate(instances: int, expiring: int) -> None:
         f"{instances:,} instances: {used / 1e6:,.0f} MB in Redis, {used / instances:,.0f} bytes each;"
     )
     print(f"  written in {filled:.1f} s, {instances / filled:,.0f}/s")
-    _beat(presence, instances)
+    _heartbeat(presence, instances)
     _sweep(presence, expiring)
 
 
@@ -113,7 +113,7 @@ def _memory() -> int:
     return int(redis.connection().info("memory")["used_memory"])
 
 
-def _beat(presence: Any, instances: int) -> None:
+def _heartbeat(presence: Any, instances: int) -> None:
     count = min(instances, 200_000)
     begun = time.perf_counter()
     for start in range(0, count, BATCH):

@@ -122,7 +122,7 @@ class Application:
     async def _live(self, receive: request_limits.Receive, send: request_limits.Send) -> None:
         """Run what a web process does beside answering, from the server's start to its stop."""
         await receive()
-        _interrupt_nobody()
+        _ignore_interrupt()
         head_limits.raise_file_limit()
         open_mode.note_start()
         _on_signal(self._streams.tail.close)
@@ -134,7 +134,7 @@ class Application:
             asyncio.create_task(directory.follow(projection.refill)),
             asyncio.create_task(accounts.follow()),
             asyncio.create_task(open_mode.warn()),
-            asyncio.create_task(_publish_figures()),
+            asyncio.create_task(_publish_counters()),
         ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -147,13 +147,13 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _publish_figures() -> None:
+async def _publish_counters() -> None:
     while True:
-        health.publish_figures()
+        health.publish_counters()
         await asyncio.sleep(1)
 
 
-def _interrupt_nobody() -> None:
+def _ignore_interrupt() -> None:
     """Do not preempt running processes: SCHED_BATCH of sched(7).
 
     More has come by then, and goes with it. Under load that is worth a tenth; where other programs keep

@@ -38,11 +38,11 @@ def redis() -> Iterator[redis_library.Redis]:
     connection = django_redis.get_redis_connection("default")
     shared_redis.breaker.close()
     connection.flushdb()
-    presence.bear()
+    presence.mark_filled()
     yield connection
     shared_redis.breaker.close()
     connection.flushdb()
-    presence.bear()
+    presence.mark_filled()
 
 
 @pytest.fixture(autouse=True)

@@ -39,10 +39,10 @@ class Stack:
         document = self.health()
         return bool(document["redis"] == document["database"] == "connected")
 
-    def follows(self, born_us: int) -> bool:
+    def follows(self, filled_us: int) -> bool:
         """Whether every process' cache has begun again since Redis was filled at that time."""
         refreshed = [cells[counters.REFRESHED_US] for cells in self.web.cells()]
-        return all(moment_us > born_us for moment_us in refreshed)
+        return all(moment_us > filled_us for moment_us in refreshed)
 
     def register(self) -> None:
         """Register "pay"; the first request after an outage may get 503 on a broken connection."""
@@ -55,8 +55,8 @@ class Stack:
     @contextlib.contextmanager
     def whole(self) -> Iterator[Stack]:
         """Lend it to a test that has just emptied Redis; afterwards it is whole again."""
-        born_us = presence.tick().born_us
-        waiting.until(lambda: self.follows(born_us), seconds=30)
+        filled_us = presence.tick().filled_us
+        waiting.until(lambda: self.follows(filled_us), seconds=30)
         waiting.until(self.is_healthy, seconds=30)
         yield self
         self.redis.serve()

@@ -329,7 +329,7 @@ def make(kind: str) -> World:
         webhooks.operations.configure(
             "",
             endpoints={"pager": URL},
-            secret=webhooks.operations.KEEP,
+            secret=webhooks.operations.UNSET,
             by=accounts.staff("root"),
             now=timezone.now(),
         )

@@ -8,38 +8,38 @@ from registry import events
 from updates.models import Job
 
 
-def release_announced(name: str, *, version: str, origin: str, channel: str) -> events.Fact:
+def release_announced(name: str, *, version: str, origin: str, channel: str) -> events.EventDraft:
     data = {"version": version, "origin": origin, "channel": channel or None}
-    return events.Fact(type="release.announced", service_name=name, data=data)
+    return events.EventDraft(type="release.announced", service_name=name, data=data)
 
 
-def release_moved(name: str, *, version: str, state: str, reason: str) -> events.Fact:
+def release_moved(name: str, *, version: str, state: str, reason: str) -> events.EventDraft:
     """``release.quarantined``, ``.withdrawn`` or ``.available``."""
     data = {"version": version, "reason": reason or None}
-    return events.Fact(type=f"release.{state}", service_name=name, data=data)
+    return events.EventDraft(type=f"release.{state}", service_name=name, data=data)
 
 
-def update_available(name: str, *, current: str | None, latest: str) -> events.Fact:
+def update_available(name: str, *, current: str | None, latest: str) -> events.EventDraft:
     data = {"current_version": current, "latest_version": latest}
-    return events.Fact(type="update.available", service_name=name, data=data)
+    return events.EventDraft(type="update.available", service_name=name, data=data)
 
 
-def update_waits(name: str, *, version: str) -> events.Fact:
+def update_waits(name: str, *, version: str) -> events.EventDraft:
     """Policy asks for an approval, and none was given yet."""
-    return events.Fact(
+    return events.EventDraft(
         type="update.awaiting_approval", service_name=name, data={"version": version}
     )
 
 
-def check_failed(name: str, *, reason: str) -> events.Fact:
-    return events.Fact(type="update.check_failed", service_name=name, data={"reason": reason})
+def check_failed(name: str, *, reason: str) -> events.EventDraft:
+    return events.EventDraft(type="update.check_failed", service_name=name, data={"reason": reason})
 
 
-def check_recovered(name: str) -> events.Fact:
-    return events.Fact(type="update.check_recovered", service_name=name)
+def check_recovered(name: str) -> events.EventDraft:
+    return events.EventDraft(type="update.check_recovered", service_name=name)
 
 
-def deployment(moment: str, job: Job, **more: Any) -> events.Fact:
+def deployment(moment: str, job: Job, **more: Any) -> events.EventDraft:
     """``deployment.queued``, ``.started``, ``.paused``, ``.promoted``, or how it ended: its status."""
     data = {
         "job_id": job.job_id,
@@ -50,4 +50,4 @@ def deployment(moment: str, job: Job, **more: Any) -> events.Fact:
         "error": job.error or None,
         **more,
     }
-    return events.Fact(type=f"deployment.{moment}", service_name=job.service.name, data=data)
+    return events.EventDraft(type=f"deployment.{moment}", service_name=job.service.name, data=data)

@@ -35,7 +35,7 @@ class TransientFailure(StepFailed):
     """The step failed by something that may pass: a server that was away, a timeout."""
 
 
-class CannotTell(Exception):
+class Inconclusive(Exception):
     """A gate has too little to judge by: the job pauses, it does not fail."""
 
 

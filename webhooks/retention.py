@@ -40,10 +40,10 @@ def _purge_refused() -> int:
 
 def trim_unauthenticated() -> None:
     """Delete the oldest refused calls without a known caller, so that these are a bounded ring."""
-    ring = InboundCall.objects.filter(
+    wake = InboundCall.objects.filter(
         verdict=InboundCall.Verdict.REFUSED, status__in=(401, 403), caller=""
     ).order_by("-received_at")
-    keys = ring.values_list("pk", flat=True)
+    keys = wake.values_list("pk", flat=True)
     if keys[MAX_UNAUTHENTICATED + RING_SLACK :].exists():
         InboundCall.objects.filter(pk__in=list(keys[MAX_UNAUTHENTICATED:][:BATCH])).delete()
 

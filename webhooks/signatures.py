@@ -89,7 +89,7 @@ def presented_schemes(headers: Mapping[str, str]) -> list[Scheme]:
     return [scheme for scheme in Scheme if scheme.value in headers]
 
 
-def judge(
+def evaluate(
     body: bytes,
     headers: Mapping[str, str],
     *,

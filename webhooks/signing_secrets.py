@@ -44,12 +44,12 @@ def find(service_name: str, *, now: dt.datetime) -> Keys:
     is_required = any(row is not None and row.requires_timestamp for row in (own, shared))
     if own is not None and own.sealed_secret:
         return Keys(of(own, now=now), own.requires_timestamp)
-    if shared is None or not _speaks_for(own, owner_id=owner_id):
+    if shared is None or not _covers(own, owner_id=owner_id):
         return Keys([])
     return Keys(of(shared, now=now), is_required)
 
 
-def _speaks_for(own: Configuration | None, *, owner_id: int | None) -> bool:
+def _covers(own: Configuration | None, *, owner_id: int | None) -> bool:
     """Whether the global secret counts for a service with that configuration and owner."""
     return owner_id is None or (own is not None and own.accepts_global_secret)
 

@@ -21,7 +21,7 @@ from saga_project.shared.api import fields
 MAX_BULK = 1000
 
 
-class BeatSerializer(serializers.Serializer[Any]):
+class HeartbeatSerializer(serializers.Serializer[Any]):
     instance_id = fields.InstanceIdField(required=False, allow_null=True)
     status = serializers.ChoiceField(
         choices=Instance.Health.choices, required=False, allow_null=True
@@ -37,7 +37,7 @@ class BeatSerializer(serializers.Serializer[Any]):
     )
 
 
-class NamedBeatSerializer(BeatSerializer):
+class NamedHeartbeatSerializer(HeartbeatSerializer):
     service_name = fields.NameField()
 
 
@@ -56,7 +56,7 @@ class BulkItemExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-unt
     target_class = BulkItemField
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        beat = auto_schema._map_serializer(NamedBeatSerializer, direction)  # noqa: SLF001 - as its documentation does
+        beat = auto_schema._map_serializer(NamedHeartbeatSerializer, direction)  # noqa: SLF001 - as its documentation does
         beat["properties"]["status"].pop("x-spec-enum-id")  # a mark for components' names
         return {"anyOf": [fields.schema_of(rules.SERVICE_NAME), beat]}
 
@@ -84,9 +84,9 @@ def bulk_refreshed_body(answer: operations.Renewed) -> dict[str, Any]:
     return {"refreshed": answer.refreshed, "ttl": answer.ttl_seconds, "missing": answer.missing}
 
 
-def beat_of(name: str, body: dict[str, Any]) -> operations.Beat:
+def beat_of(name: str, body: dict[str, Any]) -> operations.Heartbeat:
     """Return the heartbeat that a checked body, without null, is; an unusable version is left out."""
-    return operations.Beat(
+    return operations.Heartbeat(
         service_name=name,
         instance_id=body.get("instance_id", operations.DEFAULT_INSTANCE),
         health=body.get("status"),
@@ -115,12 +115,12 @@ class HeartbeatView(api.SagaView):
         operation_id="heartbeat",
         summary="Keep an instance alive",
         tags=["registry"],
-        request=BeatSerializer,
+        request=HeartbeatSerializer,
         responses={200: RefreshedSerializer},
     )
     def post(self, request: Request, name: str) -> Response:
         names.check_service_name(name)
-        body = fields.read(BeatSerializer, request.data)
+        body = fields.read(HeartbeatSerializer, request.data)
         ttl = operations.renew(
             beat_of(name, body), by=accounts.caller_of(request.user), now=timezone.now()
         )
@@ -156,14 +156,14 @@ def _read_bulk(items: Any) -> list[tuple[str, dict[str, Any]]]:
     return [_checked_item(name, shape) for name, shape in shapes]
 
 
-def _bulk_item(item: Any) -> tuple[str, NamedBeatSerializer | None]:
+def _bulk_item(item: Any) -> tuple[str, NamedHeartbeatSerializer | None]:
     if isinstance(item, str):
         return item, None
-    shape = NamedBeatSerializer(data=item)
+    shape = NamedHeartbeatSerializer(data=item)
     shape.is_valid(raise_exception=True)
     return shape.validated_data["service_name"], shape
 
 
-def _checked_item(name: str, shape: NamedBeatSerializer | None) -> tuple[str, dict[str, Any]]:
+def _checked_item(name: str, shape: NamedHeartbeatSerializer | None) -> tuple[str, dict[str, Any]]:
     names.check_service_name(name)
     return name, fields.checked(shape) if shape is not None else {}

@@ -65,7 +65,7 @@ class IdempotencyMiddleware:
                     return _replay(earlier)
                 response = self.get_response(request)
                 _settle(use, response)
-        except _Undone as exc:
+        except _RolledBack as exc:
             return exc.response
         return response
 
@@ -90,10 +90,10 @@ def _settle(use: Use, response: HttpResponseBase) -> None:
     except (DatabaseError, InterfaceError):
         if response.status_code < 300:
             raise
-        raise _Undone(response) from None
+        raise _RolledBack(response) from None
 
 
-class _Undone(Exception):
+class _RolledBack(Exception):
     """The request failed and its transaction is broken: only the answer is left."""
 
     def __init__(self, response: HttpResponseBase) -> None:

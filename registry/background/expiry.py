@@ -70,9 +70,9 @@ def _hold(seen: presence.Overdue, held: Sequence[str]) -> None:
 def _write_expired(taken: dict[str, int]) -> None:
     """Move the instances' rows, and publish one fact for each row that moved."""
     by_service: dict[str, dict[str, int]] = {}
-    for member, beat_us in taken.items():
+    for member, heartbeat_us in taken.items():
         name, instance_id = presence.split_member(member)
-        by_service.setdefault(name, {})[instance_id] = beat_us
+        by_service.setdefault(name, {})[instance_id] = heartbeat_us
     keys = list(
         Service.objects.filter(name__in=by_service).order_by("pk").values_list("pk", flat=True)
     )
@@ -116,7 +116,7 @@ def _expire_rows(
                 now,
                 [pk for pk, _, _ in members],
                 [instance_id for _, instance_id, _ in members],
-                [timestamps.at(beat_us) for _, _, beat_us in members],
+                [timestamps.at(heartbeat_us) for _, _, heartbeat_us in members],
                 transitions.sources(Instance, Instance.State.EXPIRED),
             ],
         )

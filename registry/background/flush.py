@@ -44,7 +44,7 @@ def flush_heartbeats() -> int:
     count = 0
     if beats:
         skew_us = presence.skew_us(now_us)
-        count = _flush({member: beat_us + skew_us for member, beat_us in beats.items()})
+        count = _flush({member: heartbeat_us + skew_us for member, heartbeat_us in beats.items()})
     transaction.on_commit(functools.partial(_flushed.note, now_us))
     _recover()
     return count
@@ -61,7 +61,7 @@ def _flush(beats: dict[str, int]) -> int:
             [
                 [name for name, _ in members],
                 [instance_id for _, instance_id in members],
-                [timestamps.at(beat_us) for beat_us in beats.values()],
+                [timestamps.at(heartbeat_us) for heartbeat_us in beats.values()],
             ],
         )
         row = cursor.fetchone()
@@ -98,7 +98,7 @@ SELECT count(*) FROM moved
 def _recover() -> None:
     now = timezone.now()
     interval = settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER * F("heartbeat_interval_seconds")
-    heard = (
+    received = (
         Service.objects.approved()
         .filter(Q(consecutive_misses__gt=0))
         .annotate(silence=now - F("last_heartbeat_at"))
@@ -107,8 +107,8 @@ def _recover() -> None:
         .order_by("pk")
         .select_for_update()
     )
-    while some := list(heard[:CHUNK]):
-        facts: list[events.Fact] = []
+    while some := list(received[:CHUNK]):
+        facts: list[events.EventDraft] = []
         for service in some:
             if lifecycle.recover(service, health=Service.Health.HEALTHY):
                 facts.append(events.service_recovered(service.name))

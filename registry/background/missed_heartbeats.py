@@ -50,15 +50,15 @@ def _silent(now: dt.datetime) -> ServiceQuerySet:
 
 def _add_miss(services: Sequence[Service], *, now: dt.datetime) -> None:
     """Count one miss for services with locked rows, and publish the resulting changes."""
-    facts: list[events.Fact] = []
+    facts: list[events.EventDraft] = []
     for service in services:
         service.consecutive_misses += 1
-        facts += _judge_misses(service)
+        facts += _evaluate_misses(service)
     service_health.save(services, now=now)
     events.publish(*facts)
 
 
-def _judge_misses(service: Service) -> Iterator[events.Fact]:
+def _evaluate_misses(service: Service) -> Iterator[events.EventDraft]:
     misses = service.consecutive_misses
     is_degraded = misses >= settings.REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD
     is_unreachable = misses >= settings.REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD

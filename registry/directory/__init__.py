@@ -21,7 +21,7 @@ from registry.directory.memory import (
     wait_for,
 )
 from registry.directory.reading import (
-    Figures,
+    Counters,
     all_services,
     all_stale,
     figures,
@@ -34,8 +34,8 @@ from registry.directory.selection import ANY, Criteria, chosen, newest, pick, se
 
 __all__ = [
     "ANY",
+    "Counters",
     "Criteria",
-    "Figures",
     "InstanceEntry",
     "ServiceEntry",
     "all_services",

@@ -14,7 +14,7 @@ from registry.directory.entries import InstanceEntry, Instances, ServiceEntry, e
 _state = memory.state
 
 
-class OutOfStep(Exception):
+class OutOfSync(Exception):
     """A change was missed, or the channel is silent: begin again."""
 
 
@@ -22,7 +22,7 @@ def load() -> None:
     """Take a snapshot; every change after its sequence number is still to come over the channel."""
     tick = presence.tick()
     memory.set_clock(tick.now_us)
-    _state.born_us = tick.born_us
+    _state.filled_us = tick.filled_us
     sequence = presence.sequence()
     documents, scores, holds, floor_us = presence.snapshot()
     services = {}
@@ -58,7 +58,7 @@ def apply(data: bytes) -> None:
     if number <= _state.sequence:
         return
     if number != _state.sequence + 1:
-        raise OutOfStep("a change was missed")
+        raise OutOfSync("a change was missed")
     _APPLY[kind](words, tail)
     memory.note_change(number)
 
@@ -69,7 +69,7 @@ def _find(member: str) -> tuple[ServiceEntry | None, InstanceEntry | None]:
     return entry, entry.instances.get(instance_id) if entry is not None else None
 
 
-def _apply_beats(words: list[str], _tail: bytes) -> None:
+def _apply_heartbeats(words: list[str], _tail: bytes) -> None:
     """A time and the members that sent a heartbeat then, repeated. Members have a slash."""
     services, at_us = _state.services, 0
     for word in words:
@@ -78,7 +78,7 @@ def _apply_beats(words: list[str], _tail: bytes) -> None:
             entry = services.get(name)
             instance = entry.instances.get(instance_id) if entry is not None else None
             if instance is not None:
-                instance.hear(at_us)
+                instance.renew(at_us)
         elif word:
             at_us = int(word)
 
@@ -121,17 +121,17 @@ def _apply_expired(words: list[str], _tail: bytes) -> None:
             )
 
 
-def _apply_floor(words: list[str], _tail: bytes) -> None:
+def _apply_grace_floor(words: list[str], _tail: bytes) -> None:
     _state.floor_us = int(words[0])
     for entry in _state.services.values():
         entry.floor_us = _state.floor_us
 
 
 _APPLY: dict[str, Callable[[list[str], bytes], None]] = {
-    "B": _apply_beats,
+    "B": _apply_heartbeats,
     "D": functools.partial(_apply_numbers, "score_us"),
     "P": _apply_put,
     "X": _apply_expired,
     "H": functools.partial(_apply_numbers, "hold_us"),
-    "F": _apply_floor,
+    "F": _apply_grace_floor,
 }

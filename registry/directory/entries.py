@@ -66,7 +66,7 @@ class InstanceEntry:
     def last_heartbeat_at(self) -> dt.datetime:
         return timestamps.at(self.last_heartbeat_us)
 
-    def hear(self, at_us: int) -> None:
+    def renew(self, at_us: int) -> None:
         """Move its deadline, but never back: what is told late may be older than what is known."""
         score_us = at_us + self.ttl_seconds * 1_000_000
         if score_us > self.score_us:

@@ -42,7 +42,7 @@ async def _follow_once(refill: Callable[[], int], thread: ThreadPoolExecutor) ->
     """Follow until something is wrong; return for how many seconds to wait before trying again."""
     try:
         await _Follower(thread).run(refill)
-    except changes.OutOfStep as exc:
+    except changes.OutOfSync as exc:
         logger.warning("directory begins again", extra={"reason": str(exc)})
     except (errors.SagaError, redis_exceptions.RedisError, OSError) as exc:
         logger.warning("directory has no Redis", extra={"reason": str(exc)})
@@ -67,7 +67,7 @@ class _Follower:
         self._ended = asyncio.Event()
 
     async def run(self, refill: Callable[[], int]) -> None:
-        wire = await presence.connect(heard=self._hear, lost=self._lose)
+        wire = await presence.connect(received=self._receive, lost=self._lose)
         try:
             await wire.ask("SUBSCRIBE", presence.CHANGES_CHANNEL)
             await self._in_thread(_fill, refill)
@@ -82,7 +82,7 @@ class _Follower:
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
-    def _hear(self, message: list[bytes]) -> None:
+    def _receive(self, message: list[bytes]) -> None:
         """Take a message, or the answer to a ping, which says as well that nothing was missed."""
         self._unanswered = 0
         if message[0] != b"message":
@@ -103,12 +103,12 @@ class _Follower:
         self._reason = self._reason or reason
         self._ended.set()
 
-    async def _keep_up(self, wire: presence.Wire) -> None:
+    async def _keep_up(self, wire: presence.RedisProtocol) -> None:
         next_tick = 0.0
         while self._reason is None:
             # Pings, not seconds: a process that was halted has much to read before it may judge.
             if self._unanswered >= SILENT_PINGS:
-                raise changes.OutOfStep("the channel is silent")
+                raise changes.OutOfSync("the channel is silent")
             self._unanswered += 1
             wire.send("PING")
             if time.monotonic() >= next_tick:
@@ -128,9 +128,9 @@ def _fill(refill: Callable[[], int]) -> None:
 
 def _tick() -> None:
     tick = presence.tick()
-    if tick.born_us != memory.state.born_us:
+    if tick.filled_us != memory.state.filled_us:
         # Perhaps another process has refilled it already: its sequence numbers began again.
-        raise changes.OutOfStep("Redis lost its data")
+        raise changes.OutOfSync("Redis lost its data")
     if memory.set_clock(tick.now_us) > memory.CLOCK_STEP_US:
         # What ends now on the new clock may have been given more time, of which memory was not told yet.
-        raise changes.OutOfStep("Redis' clock was set")
+        raise changes.OutOfSync("Redis' clock was set")

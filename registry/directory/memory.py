@@ -25,7 +25,7 @@ class State:
     membership: int = 0
     names: tuple[int, list[str]] = (0, [])
     sequence: int = 0
-    born_us: int = 0
+    filled_us: int = 0
     floor_us: int = 0
     clock_offset_us: int = field(
         default_factory=lambda: (time.time_ns() - time.monotonic_ns()) // 1000

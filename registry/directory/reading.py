@@ -15,7 +15,7 @@ from saga_project.shared import counters as shared_figures
 
 
 @dataclass(frozen=True)
-class Figures:
+class Counters:
     """Counters of this process's cache; ``last_refresh_at`` is the time of the last change."""
 
     size: int
@@ -89,8 +89,8 @@ def _was_live(entry: ServiceEntry) -> bool:
     return bool(entry.live(known_us))
 
 
-def figures() -> Figures:
-    return Figures(
+def figures() -> Counters:
+    return Counters(
         size=memory.size(),
         hits=shared_figures.cells[shared_figures.HITS],
         misses=shared_figures.cells[shared_figures.MISSES],

@@ -1,7 +1,7 @@
 """Events: constructors, the log and its readers."""
 
 from registry.events.constructors import (
-    Fact,
+    EventDraft,
     health_changed,
     instance_replaced,
     publish,
@@ -21,7 +21,7 @@ from registry.events.constructors import (
 )
 
 __all__ = [
-    "Fact",
+    "EventDraft",
     "health_changed",
     "instance_replaced",
     "publish",

@@ -28,7 +28,7 @@ instance_replaced = Signal()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
+class EventDraft:
     """One thing that happened; ``data`` is JSON and holds no secret."""
 
     type: str
@@ -37,7 +37,7 @@ class Fact:
     occurred_at: dt.datetime | None = None
 
 
-def publish(*facts: Fact) -> list[Event]:
+def publish(*facts: EventDraft) -> list[Event]:
     """Write the facts as events and tell the receivers; must run inside the operation's transaction."""
     if not facts:
         return []
@@ -48,28 +48,28 @@ def publish(*facts: Fact) -> list[Event]:
     return _publish(facts, now=timezone.now())
 
 
-def _publish(facts: Sequence[Fact], *, now: dt.datetime) -> list[Event]:
+def _publish(facts: Sequence[EventDraft], *, now: dt.datetime) -> list[Event]:
     rows = rows_of(facts, now=now)
     for row, (key, number) in zip(
         rows, bulk.insert(rows, returning=["id", "transaction"]), strict=True
     ):
         row.pk, row.transaction = key, number
     published.send(sender=Event, events=rows)
-    transaction.on_commit(presence.ring_doorbell)
+    transaction.on_commit(presence.wake_readers)
     return rows
 
 
-def rows_of(facts: Iterable[Fact], *, now: dt.datetime) -> list[Event]:
+def rows_of(facts: Iterable[EventDraft], *, now: dt.datetime) -> list[Event]:
     """Return the facts as unsaved Event rows."""
     return [
         bulk.make(
             Event,
-            type=fact.type,
-            service_name=fact.service_name,
-            data=fact.data,
-            occurred_at=fact.occurred_at or now,
+            type=draft.type,
+            service_name=draft.service_name,
+            data=draft.data,
+            occurred_at=draft.occurred_at or now,
         )
-        for fact in facts
+        for draft in facts
     ]
 
 
@@ -78,68 +78,68 @@ def rows_of(facts: Iterable[Fact], *, now: dt.datetime) -> list[Event]:
 
 def service_registered(
     name: str, *, instance_id: str, url: str, version: str, capabilities: list[str]
-) -> Fact:
+) -> EventDraft:
     data = {
         "instance_id": instance_id,
         "service_url": url,
         "version": version or None,
         "capabilities": capabilities,
     }
-    return Fact(type="service.registered", service_name=name, data=data)
+    return EventDraft(type="service.registered", service_name=name, data=data)
 
 
-def service_deregistered(name: str, *, instance_ids: list[str], reason: str = "") -> Fact:
+def service_deregistered(name: str, *, instance_ids: list[str], reason: str = "") -> EventDraft:
     data: dict[str, Any] = {"instances": instance_ids, "reason": reason or None}
-    return Fact(type="service.deregistered", service_name=name, data=data)
+    return EventDraft(type="service.deregistered", service_name=name, data=data)
 
 
-def service_expired(name: str, *, instance_id: str, last_heartbeat_at: str) -> Fact:
+def service_expired(name: str, *, instance_id: str, last_heartbeat_at: str) -> EventDraft:
     data = {"instance_id": instance_id, "last_heartbeat": last_heartbeat_at}
-    return Fact(type="service.expired", service_name=name, data=data)
+    return EventDraft(type="service.expired", service_name=name, data=data)
 
 
-def service_taken_over(name: str, *, account: str, subscriptions: list[str]) -> Fact:
+def service_taken_over(name: str, *, account: str, subscriptions: list[str]) -> EventDraft:
     """An account owns a service that had no owner; what others left there was dropped."""
     data = {"account": account, "dropped_subscriptions": subscriptions}
-    return Fact(type="service.taken_over", service_name=name, data=data)
+    return EventDraft(type="service.taken_over", service_name=name, data=data)
 
 
-def service_suspect(name: str, *, instance_id: str) -> Fact:
-    return Fact(type="service.suspect", service_name=name, data={"instance_id": instance_id})
+def service_suspect(name: str, *, instance_id: str) -> EventDraft:
+    return EventDraft(type="service.suspect", service_name=name, data={"instance_id": instance_id})
 
 
-def service_degraded(name: str, *, misses: int) -> Fact:
+def service_degraded(name: str, *, misses: int) -> EventDraft:
     data = {"consecutive_misses": misses}
-    return Fact(type="service.degraded", service_name=name, data=data)
+    return EventDraft(type="service.degraded", service_name=name, data=data)
 
 
-def service_unreachable(name: str, *, misses: int) -> Fact:
+def service_unreachable(name: str, *, misses: int) -> EventDraft:
     data = {"consecutive_misses": misses}
-    return Fact(type="service.unreachable", service_name=name, data=data)
+    return EventDraft(type="service.unreachable", service_name=name, data=data)
 
 
-def service_recovered(name: str, *, instance_id: str | None = None) -> Fact:
+def service_recovered(name: str, *, instance_id: str | None = None) -> EventDraft:
     data = {"instance_id": instance_id}
-    return Fact(type="service.recovered", service_name=name, data=data)
+    return EventDraft(type="service.recovered", service_name=name, data=data)
 
 
 def service_version_changed(
     name: str, *, old: str, new: str, instance_id: str | None = None
-) -> Fact:
+) -> EventDraft:
     data = {"old_version": old or None, "new_version": new, "instance_id": instance_id}
-    return Fact(type="service.version_changed", service_name=name, data=data)
+    return EventDraft(type="service.version_changed", service_name=name, data=data)
 
 
-def service_approved(name: str, *, by: str) -> Fact:
-    return Fact(type="service.approved", service_name=name, data={"by": by})
+def service_approved(name: str, *, by: str) -> EventDraft:
+    return EventDraft(type="service.approved", service_name=name, data={"by": by})
 
 
-def service_rejected(name: str, *, by: str, reason: str) -> Fact:
-    return Fact(type="service.rejected", service_name=name, data={"by": by, "reason": reason})
+def service_rejected(name: str, *, by: str, reason: str) -> EventDraft:
+    return EventDraft(type="service.rejected", service_name=name, data={"by": by, "reason": reason})
 
 
 def health_changed(
     name: str, *, instance_id: str | None, old: str, new: str, note: str = ""
-) -> Fact:
+) -> EventDraft:
     data = {"instance_id": instance_id, "old": old, "new": new, "note": note or None}
-    return Fact(type="health.changed", service_name=name, data=data)
+    return EventDraft(type="health.changed", service_name=name, data=data)

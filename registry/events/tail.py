@@ -236,18 +236,18 @@ class Tail:
         while True:
             await self._is_wanted.wait()
             try:
-                await self._hear()
+                await self._receive()
             except (redis_exceptions.RedisError, OSError):
                 logger.info("doorbell is silent; polling")
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         url = await presence.server_url()
         client = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=1, socket_timeout=2 * LISTEN_SECONDS
         )
         async with client, client.pubsub() as channel:
-            await channel.subscribe(presence.DOORBELL_CHANNEL)
+            await channel.subscribe(presence.WAKEUP_CHANNEL)
             while self._is_wanted.is_set():
                 if await channel.get_message(timeout=LISTEN_SECONDS) is None:
                     await channel.ping()

@@ -12,14 +12,14 @@ import logging
 from collections.abc import Sequence
 
 from registry import directory, presence
-from registry.presence import Told
+from registry.presence import Callback
 from saga_project.shared import errors
 
 logger = logging.getLogger(__name__)
 
 MAX_MEMBERS = 4000  # Redis serves no other client while a script runs.
 
-_Batch = list[tuple[Sequence[str], Told]]
+_Batch = list[tuple[Sequence[str], Callback]]
 
 
 class HeartbeatBatcher:
@@ -29,7 +29,7 @@ class HeartbeatBatcher:
         self._is_beating = False
         self._idle: asyncio.Event | None = None
 
-    def beat(self, members: Sequence[str], told: Told) -> None:
+    def beat(self, members: Sequence[str], told: Callback) -> None:
         """Renew the members and pass on the result; the receiver updates its entries in memory."""
         self._waiting.append((members, told))
         if not self._is_beating:
@@ -49,7 +49,7 @@ class HeartbeatBatcher:
             return
         batch = self._take()
         members = [member for some, _ in batch for member in some]
-        self._renewal.renew(members, functools.partial(self._tell_all, batch))
+        self._renewal.renew(members, functools.partial(self._answer_all, batch))
 
     def _take(self) -> _Batch:
         """Return the requests that waited longest, as many as one call may carry (at least one)."""
@@ -62,7 +62,7 @@ class HeartbeatBatcher:
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
-    def _tell_all(self, batch: _Batch, beats: list[int] | errors.Unavailable) -> None:
+    def _answer_all(self, batch: _Batch, beats: list[int] | errors.Unavailable) -> None:
         if isinstance(beats, errors.Unavailable):
             for _, told in batch:
                 _tell(told, beats)
@@ -80,7 +80,7 @@ class HeartbeatBatcher:
             self._idle.set()
 
 
-def _tell(told: Told, beats: list[int] | errors.Unavailable) -> None:
+def _tell(told: Callback, beats: list[int] | errors.Unavailable) -> None:
     """Answer one; what goes wrong there is not the others' concern."""
     try:
         told(beats)

@@ -14,28 +14,28 @@ from django import db
 from django.utils import timezone
 
 from registry import operations
-from registry.operations import Newcomer, Registered
+from registry.operations import NewRegistration, Registered
 from saga_project.shared import errors
 
 logger = logging.getLogger(__name__)
 
-MAX_NEWCOMERS = 200
+MAX_BATCH = 200
 KEEP_SECONDS = 1.0
 
 #: Called with what to answer, or None where the ordinary way must be gone.
 Answer = Registered | errors.Unavailable | None
-Told = Callable[[Answer], None]
+Callback = Callable[[Answer], None]
 
 
 class RegistrationBatcher:
     def __init__(self) -> None:
-        self._waiting: list[tuple[Newcomer, Told]] = []
+        self._waiting: list[tuple[NewRegistration, Callback]] = []
         self._running: asyncio.Task[None] | None = None
         self._keeping: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registrations")
 
-    def register(self, newcomer: Newcomer, told: Told) -> None:
-        self._waiting.append((newcomer, told))
+    def register(self, new_registration: NewRegistration, told: Callback) -> None:
+        self._waiting.append((new_registration, told))
         if self._running is None or self._running.done():
             self._running = asyncio.get_running_loop().create_task(self._run())
 
@@ -51,10 +51,10 @@ class RegistrationBatcher:
         loop = asyncio.get_running_loop()
         while self._waiting:
             await self._gather()
-            batch = self._waiting[:MAX_NEWCOMERS]
-            self._waiting = self._waiting[MAX_NEWCOMERS:]
-            newcomers = [newcomer for newcomer, _ in batch]
-            answers = await loop.run_in_executor(self._thread, _register, newcomers)
+            batch = self._waiting[:MAX_BATCH]
+            self._waiting = self._waiting[MAX_BATCH:]
+            new_registrations = [new_registration for new_registration, _ in batch]
+            answers = await loop.run_in_executor(self._thread, _register, new_registrations)
             for (_, told), answer in zip(batch, answers, strict=True):
                 _tell(told, answer)
             self._keep_connection()
@@ -74,7 +74,7 @@ class RegistrationBatcher:
             await asyncio.sleep(0)
 
 
-def _tell(told: Told, answer: Answer) -> None:
+def _tell(told: Callback, answer: Answer) -> None:
     """Answer one; what goes wrong there is not the others' concern."""
     try:
         told(answer)
@@ -87,15 +87,15 @@ def _give_back() -> None:
     db.connection.close()
 
 
-def _register(newcomers: list[Newcomer]) -> list[Answer]:
+def _register(new_registrations: list[NewRegistration]) -> list[Answer]:
     try:
-        return list(operations.register_new(newcomers, now=timezone.now()))
+        return list(operations.register_new(new_registrations, now=timezone.now()))
     except (db.OperationalError, db.InterfaceError):
         # Asking once more would only take as long again.
         _give_back()
         gone = errors.DatabaseUnavailable("The database is not available. Try again in a moment.")
-        return [gone] * len(newcomers)
+        return [gone] * len(new_registrations)
     except (db.Error, errors.SagaError) as exc:
         # Each of them is tried once more by itself, the ordinary way, which has words for what is wrong.
         logger.warning("newcomers are registered one by one", extra={"reason": str(exc)})
-        return [None] * len(newcomers)
+        return [None] * len(new_registrations)

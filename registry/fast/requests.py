@@ -28,14 +28,14 @@ RECALL_SECONDS = 0.9  # How long after its end a token may still be taken for go
 ADMITTED_SECONDS = 0.05  # and so long after that it may still admit the same caller.
 ASK_AGAIN_SECONDS = 0.4  # Then one request asks anew, so that the others need not.
 MAX_HOSTS = 1000
-_read_beat = bodies.reader_of(heartbeats.BeatSerializer)
+_read_heartbeat = bodies.reader_of(heartbeats.HeartbeatSerializer)
 _read_registration = bodies.reader_of(registrations.RegistrationSerializer)
 _IS_OPEN = settings.SAGA_AUTH == "open"
 #: Whether a request with this allowed ``Host`` needs no token. Cached: Django's settings are slow to read.
 _is_open_to: dict[bytes, bool] = {}
 
 
-class HandOn(Exception):
+class PassToDjango(Exception):
     """Not sure of the answer: Django is to give it."""
 
 
@@ -72,8 +72,8 @@ def admit(head: Head, scope: str) -> Admission | None:
     """
     if head.token_digest is None:
         is_open = _is_open_to.get(head.host) if head.is_direct else False
-        if not (is_open if is_open is not None else _judge_host(head.host)):
-            raise HandOn
+        if not (is_open if is_open is not None else _check_host(head.host)):
+            raise PassToDjango
         return None
     admission: Admission | None = head.kept.get(scope)
     if admission is None or admission.until < time.monotonic():
@@ -81,12 +81,12 @@ def admit(head: Head, scope: str) -> Admission | None:
     return admission
 
 
-def _judge_host(host: bytes) -> bool:
+def _check_host(host: bytes) -> bool:
     """Check a new ``Host``, and cache it if it is allowed."""
     text = host.decode("ascii", "replace")
     domain, _ = split_domain_port(text)
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
-        raise HandOn
+        raise PassToDjango
     if len(_is_open_to) >= MAX_HOSTS:
         _is_open_to.clear()
     return _is_open_to.setdefault(host, _IS_OPEN and callers.is_loopback_host(text))
@@ -95,12 +95,12 @@ def _judge_host(host: bytes) -> bool:
 def _admit(head: Head, token_digest: str, scope: str) -> Admission:
     """Admit a caller that PostgreSQL recognised by the same token less than a second ago."""
     if head.host not in _is_open_to:
-        _judge_host(head.host)
-    caller = accounts.recall(
+        _check_host(head.host)
+    caller = accounts.lookup(
         token_digest, within_seconds=RECALL_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS
     )
     if caller is None or not caller.has_scope(scope) or rate_limits.is_anyone_barred():
-        raise HandOn
+        raise PassToDjango
     return Admission(
         caller,
         rate_limits.bucket_of(caller.key) if not _IS_OPEN else None,
@@ -116,7 +116,7 @@ def count(admission: Admission | None) -> None:
     if admission is None or admission.bucket is None:
         return
     if admission.bucket.take(time.monotonic()) > 0:
-        raise HandOn
+        raise PassToDjango
 
 
 # --- Heartbeats -----------------------------------------------------------------------------------
@@ -124,15 +124,15 @@ def count(admission: Admission | None) -> None:
 
 def heartbeat(name: str, head: Head, body: bytes) -> PendingRenewal:
     """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
-    beat = _beat(name, _object(body)) if body else None
+    beat = _heartbeat(name, _object(body)) if body else None
     admission = admit(head, "registry:manage")
     instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
     entry = directory.peek(name) if directory.is_whole() else None
     instance = entry.instances.get(instance_id) if entry is not None else None
     if entry is None or instance is None:
-        raise HandOn
+        raise PassToDjango
     if beat is not None and operations.is_news(beat, instance):
-        raise HandOn
+        raise PassToDjango
     _check_may_change(admission, name, entry)
     count(admission)
     content = orjson.dumps(heartbeats.refreshed_body(name, ttl_seconds=instance.ttl_seconds))
@@ -146,7 +146,7 @@ def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> PendingRe
         at_us = beats[0]
         if not at_us:
             return None
-        instance.hear(at_us)
+        instance.renew(at_us)
         return content
 
     return PendingRenewal([presence.member_of(name, instance.instance_id)], answer)
@@ -156,16 +156,16 @@ def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
     """The same for many; missing ones are named, so that the rest need not be handed on."""
     items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= heartbeats.MAX_BULK:
-        raise HandOn
+        raise PassToDjango
     admission = admit(head, "registry:manage")
     members: list[str] = []
     instances: list[InstanceEntry | None] = []
     for item in items:
-        beat = _bulk_beat(item)
+        beat = _bulk_heartbeat(item)
         entry = _known(beat.service_name, admission)
         instance = entry.instances.get(beat.instance_id) if entry is not None else None
         if instance is not None and operations.is_news(beat, instance):
-            raise HandOn
+            raise PassToDjango
         members.append(presence.member_of(beat.service_name, beat.instance_id))
         instances.append(instance)
     count(admission)
@@ -177,7 +177,7 @@ def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
             if not at_us:
                 missing.append(presence.split_member(member)[0])
             elif instance is not None:
-                instance.hear(at_us)
+                instance.renew(at_us)
                 refreshed.append(instance.ttl_seconds)
             else:
                 return None  # Redis may know an instance that memory does not hold yet.
@@ -195,33 +195,33 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         return api.read_json_object(body)
     except errors.SagaError:
-        raise HandOn from None
+        raise PassToDjango from None
 
 
-def _bulk_beat(item: Any) -> operations.Beat:
+def _bulk_heartbeat(item: Any) -> operations.Heartbeat:
     if isinstance(item, str):
         name, item = item, {}
     elif isinstance(item, dict) and isinstance(item.get("service_name"), str):
         name = item["service_name"]
     else:
-        raise HandOn
+        raise PassToDjango
     if not rules.SERVICE_NAME.allows(name):
-        raise HandOn
-    return _beat(name, item)
+        raise PassToDjango
+    return _heartbeat(name, item)
 
 
-def _beat(name: str, data: dict[str, Any]) -> operations.Beat:
+def _heartbeat(name: str, data: dict[str, Any]) -> operations.Heartbeat:
     """Return the heartbeat that ``data`` is; one that says more than a health is handed on."""
-    body = _read_beat(data)
+    body = _read_heartbeat(data)
     if body is None or "version" in body or "note" in body:
-        raise HandOn
+        raise PassToDjango
     return heartbeats.beat_of(name, body)
 
 
 def _known(name: str, admission: Admission | None) -> ServiceEntry | None:
     """Return the live service as memory has it, which the caller may change."""
     if not directory.is_whole():
-        raise HandOn
+        raise PassToDjango
     entry = directory.peek(name)
     if entry is not None and not entry.live(directory.now_us()):
         entry = None
@@ -234,13 +234,13 @@ def _check_may_change(admission: Admission | None, name: str, entry: ServiceEntr
     try:
         accounts.check_may_change(caller, name, owner_id=entry.account_id if entry else None)
     except errors.SagaError:
-        raise HandOn from None
+        raise PassToDjango from None
 
 
 # --- Registering ----------------------------------------------------------------------------------
 
 
-def registration(head: Head, body: bytes) -> PendingRenewal | operations.Newcomer:
+def registration(head: Head, body: bytes) -> PendingRenewal | operations.NewRegistration:
     """Renew an instance that registers as we know it already, or let in a service that we do not know."""
     wanted = _registration(_object(body))
     admission = admit(head, "registry:manage")
@@ -248,10 +248,10 @@ def registration(head: Head, body: bytes) -> PendingRenewal | operations.Newcome
     caller = admission.caller if admission is not None else None
     if entry is None:
         count(admission)
-        return operations.Newcomer(wanted, caller)
+        return operations.NewRegistration(wanted, caller)
     instance = operations.same_instance(entry, wanted, by=caller)
     if instance is None:
-        raise HandOn
+        raise PassToDjango
     count(admission)
     return _renewal_of(entry.name, instance, registered(operations.as_registered(entry, instance)))
 
@@ -263,5 +263,5 @@ def registered(answer: operations.Registered) -> bytes:
 def _registration(data: dict[str, Any]) -> operations.Registration:
     body = _read_registration(data)
     if body is None:
-        raise HandOn
+        raise PassToDjango
     return registrations.registration_of(body)

@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from registry import errors, names
-from registry.identity.token_cache import Confirmed
+from registry.identity.token_cache import VerifiedTokens
 from registry.models import Service, ServiceAccount, Token
 from saga_project.shared import errors as saga_errors
 
@@ -209,7 +209,7 @@ def digest_of(text: str) -> str:
 class _Memory:
     """Callers that PostgreSQL recognised, for use while it does not answer."""
 
-    confirmed: Confirmed[Caller] = field(default_factory=Confirmed)
+    confirmed: VerifiedTokens[Caller] = field(default_factory=VerifiedTokens)
     ask_again_at: float = 0.0
 
 
@@ -226,7 +226,7 @@ def recognise(text: str, *, now: dt.datetime) -> Caller:
     def find(digest: str) -> Caller:
         rows = Token.objects.select_related("account").filter(digest=digest)
         token = next(iter(rows), None)
-        caller = _judge(token, now=now)
+        caller = _evaluate(token, now=now)
         _note_use(caller.token, now=now)
         return caller
 
@@ -240,13 +240,13 @@ def confirm(text: str, find: Callable[[str], Caller], *, now: dt.datetime) -> Ca
     """
     digest = digest_of(text)
     if time.monotonic() < _memory.ask_again_at:
-        return _recall_or_unavailable(digest, now=now)
+        return _lookup_or_unavailable(digest, now=now)
     asked = _memory.confirmed.now()
     try:
         caller = find(digest)
     except (OperationalError, InterfaceError):
         _memory.ask_again_at = time.monotonic() + DATABASE_PAUSE_SECONDS
-        return _recall_or_unavailable(digest, now=now)
+        return _lookup_or_unavailable(digest, now=now)
     except errors.TokenRefused:
         _memory.confirmed.forget(digest)
         raise
@@ -254,9 +254,9 @@ def confirm(text: str, find: Callable[[str], Caller], *, now: dt.datetime) -> Ca
     return caller
 
 
-def recall(digest: str, *, within_seconds: float, ask_again_seconds: float) -> Caller | None:
+def lookup(digest: str, *, within_seconds: float, ask_again_seconds: float) -> Caller | None:
     """Return the caller of a token in the token cache; see ``Confirmed.recall``."""
-    return _memory.confirmed.recall(
+    return _memory.confirmed.lookup(
         digest, within_seconds=within_seconds, ask_again_seconds=ask_again_seconds
     )
 
@@ -266,8 +266,8 @@ async def follow() -> None:
     await _memory.confirmed.follow(_note_uses)
 
 
-def _recall_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
-    caller = _memory.confirmed.recall_for_want_of_better(
+def _lookup_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
+    caller = _memory.confirmed.lookup_stale(
         digest, within_seconds=TRUSTED_WITHOUT_DATABASE_SECONDS, now=now
     )
     if caller is None:
@@ -277,7 +277,7 @@ def _recall_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
     return caller
 
 
-def _judge(token: Token | None, *, now: dt.datetime) -> Caller:
+def _evaluate(token: Token | None, *, now: dt.datetime) -> Caller:
     if token is None:
         raise errors.TokenRefused("The token is not known.")
     if token.revoked_at is not None:

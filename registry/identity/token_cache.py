@@ -38,7 +38,7 @@ class Holder(Protocol):
 CallerT = TypeVar("CallerT", bound=Holder)
 
 
-class Moment(NamedTuple):
+class VerifiedAt(NamedTuple):
     """When PostgreSQL was asked, on the monotonic clock, and under which revision (None: not known)."""
 
     at: float
@@ -60,18 +60,18 @@ class _Entry(Generic[CallerT]):
     is_used: bool = True
 
 
-class Confirmed(Generic[CallerT]):
+class VerifiedTokens(Generic[CallerT]):
     """Callers by the digest of their tokens."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry[CallerT]] = {}
-        self._seen = Moment(at=float("-inf"), revision=None)
+        self._seen = VerifiedAt(at=float("-inf"), revision=None)
 
-    def now(self) -> Moment:
+    def now(self) -> VerifiedAt:
         """Return what is to be remembered with the answer of a PostgreSQL that is asked next."""
-        return Moment(at=time.monotonic(), revision=self._seen.revision)
+        return VerifiedAt(at=time.monotonic(), revision=self._seen.revision)
 
-    def remember(self, digest: str, caller: CallerT, asked: Moment, *, is_local: bool) -> None:
+    def remember(self, digest: str, caller: CallerT, asked: VerifiedAt, *, is_local: bool) -> None:
         """Cache a verified token; ``is_local`` if all that it depends on is in Saga's tables."""
         revision = asked.revision if is_local else None
         self._entries.pop(digest, None)
@@ -82,7 +82,7 @@ class Confirmed(Generic[CallerT]):
     def forget(self, digest: str) -> None:
         self._entries.pop(digest, None)
 
-    def recall(
+    def lookup(
         self, digest: str, *, within_seconds: float, ask_again_seconds: float
     ) -> CallerT | None:
         """Return the caller of a token that was valid within the last seconds, without a query.
@@ -105,7 +105,7 @@ class Confirmed(Generic[CallerT]):
         entry.asked_at = now
         return None
 
-    def recall_for_want_of_better(
+    def lookup_stale(
         self, digest: str, *, within_seconds: float, now: dt.datetime
     ) -> CallerT | None:
         """Return the caller of a token that was valid within the last seconds, without side effects."""
@@ -132,7 +132,7 @@ class Confirmed(Generic[CallerT]):
             for entry in list(self._entries.values()):
                 if self._is_covered(entry):
                     entry.at = max(entry.at, self._seen.at)
-        self._seen = Moment(at, revision)
+        self._seen = VerifiedAt(at, revision)
 
     def _is_covered(self, entry: _Entry[CallerT]) -> bool:
         return entry.revision is not None and entry.revision == self._seen.revision

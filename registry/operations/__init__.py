@@ -7,10 +7,10 @@ surface: the apps above, the API and the admin call ``operations.<verb>``.
 
 from __future__ import annotations
 
-from registry.operations.heartbeats import Beat, Renewed, is_news, renew, renew_many
+from registry.operations.heartbeats import Heartbeat, Renewed, is_news, renew, renew_many
 from registry.operations.profiles import (
+    HeartbeatAnswer,
     Profile,
-    Standing,
     register_profile,
     renew_profile,
     update_profile,
@@ -22,7 +22,7 @@ from registry.operations.registration import (
     register,
     same_instance,
 )
-from registry.operations.registration_batch import Newcomer, register_new
+from registry.operations.registration_batch import NewRegistration, register_new
 from registry.operations.reports import (
     begin_rollout,
     clear_canary,
@@ -51,13 +51,13 @@ from registry.operations.subscriptions import (
 __all__ = [
     "DEFAULT_INSTANCE",
     "HEALTH_OF_REPORT",
-    "Beat",
-    "Newcomer",
+    "Heartbeat",
+    "HeartbeatAnswer",
+    "NewRegistration",
     "Profile",
     "Registered",
     "Registration",
     "Renewed",
-    "Standing",
     "SubscriptionChange",
     "approve",
     "as_registered",

@@ -19,7 +19,7 @@ from saga_project.shared.database import faults
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beat:
+class Heartbeat:
     """One heartbeat; what is None says nothing."""
 
     service_name: str
@@ -38,7 +38,7 @@ class Renewed:
     missing: list[str]
 
 
-def renew(beat: Beat, *, by: Caller | None, now: dt.datetime) -> int:
+def renew(beat: Heartbeat, *, by: Caller | None, now: dt.datetime) -> int:
     """Keep an instance alive and return its TTL in seconds; raises ServiceNotLive."""
     answer = renew_many([beat], by=by, now=now)
     if answer.missing:
@@ -48,21 +48,21 @@ def renew(beat: Beat, *, by: Caller | None, now: dt.datetime) -> int:
     return answer.ttl_seconds
 
 
-def renew_many(beats: Sequence[Beat], *, by: Caller | None, now: dt.datetime) -> Renewed:
+def renew_many(beats: Sequence[Heartbeat], *, by: Caller | None, now: dt.datetime) -> Renewed:
     """Keep many instances alive in one round trip; only what tells something new is written down."""
     known = [_known(beat, by) for beat in beats]
     members = [presence.member_of(beat.service_name, beat.instance_id) for beat in beats]
     renewed = presence.renew(members)
     missing: list[str] = []
     ttls: list[int] = []
-    for beat, entry, beat_us in zip(beats, known, renewed, strict=True):
-        if not beat_us or entry is None:
+    for beat, entry, heartbeat_us in zip(beats, known, renewed, strict=True):
+        if not heartbeat_us or entry is None:
             missing.append(beat.service_name)
             continue
-        entry.hear(beat_us)
+        entry.renew(heartbeat_us)
         ttls.append(entry.ttl_seconds)
         if is_news(beat, entry):
-            _write_beat(beat, now=now)
+            _write_heartbeat(beat, now=now)
     directory.note_version()
     return Renewed(
         refreshed=len(ttls),
@@ -71,7 +71,7 @@ def renew_many(beats: Sequence[Beat], *, by: Caller | None, now: dt.datetime) ->
     )
 
 
-def _known(beat: Beat, by: Caller | None) -> directory.InstanceEntry | None:
+def _known(beat: Heartbeat, by: Caller | None) -> directory.InstanceEntry | None:
     service = directory.find(beat.service_name)
     accounts.check_may_change(
         by, beat.service_name, owner_id=service.account_id if service else None
@@ -79,7 +79,7 @@ def _known(beat: Beat, by: Caller | None) -> directory.InstanceEntry | None:
     return service.instances.get(beat.instance_id) if service else None
 
 
-def is_news(beat: Beat, entry: directory.InstanceEntry) -> bool:
+def is_news(beat: Heartbeat, entry: directory.InstanceEntry) -> bool:
     return (
         (beat.health is not None and beat.health != entry.health)
         or (beat.version is not None and beat.version != entry.version)
@@ -88,7 +88,7 @@ def is_news(beat: Beat, entry: directory.InstanceEntry) -> bool:
 
 
 @faults.retry_conflict
-def _write_beat(beat: Beat, *, now: dt.datetime) -> None:
+def _write_heartbeat(beat: Heartbeat, *, now: dt.datetime) -> None:
     with transaction.atomic():
         service = Service.objects.select_for_update().filter(name=beat.service_name).first()
         if service is None:

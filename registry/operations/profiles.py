@@ -43,7 +43,7 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class HeartbeatAnswer:
     """The answer to a ScaiControl heartbeat."""
 
     slug: str
@@ -159,7 +159,7 @@ def renew_profile(
     instance_id: str = rows.DEFAULT_INSTANCE,
     version: str | None = None,
     note: str | None = None,
-) -> Standing:
+) -> HeartbeatAnswer:
     """Record a ScaiControl heartbeat: ``report`` is ``healthy``, ``degraded`` or ``unhealthy``.
 
     What was degraded is active again, what had expired is back. Raises ServiceNotFound.
@@ -169,7 +169,7 @@ def renew_profile(
     if known is not None:
         accounts.check_may_change(by, slug, owner_id=known.account_id)
         entry = known.instances.get(instance_id) or known.instances.get(rows.DEFAULT_INSTANCE)
-        beat = heartbeats.Beat(
+        beat = heartbeats.Heartbeat(
             service_name=slug,
             instance_id=entry.instance_id if entry else instance_id,
             health=health,
@@ -184,7 +184,7 @@ def renew_profile(
             and not heartbeats.is_news(beat, entry)
         )
         if is_quiet and presence.renew([presence.member_of(slug, beat.instance_id)]) != [0]:
-            return Standing(
+            return HeartbeatAnswer(
                 slug=slug,
                 status=known.status,
                 health_status=known.health_status,
@@ -204,12 +204,12 @@ def _write_standing(
     instance_id: str,
     version: str | None,
     note: str | None,
-) -> Standing:
+) -> HeartbeatAnswer:
     service_health, health = rows.HEALTH_OF_REPORT[report]
     with transaction.atomic(durable=True):
         service = rows.locked(slug)
         accounts.check_may_change(by, slug, owner_id=service.account_id)
-        instance = _beating_instance(service, instance_id)
+        instance = _heartbeat_instance(service, instance_id)
         if instance is not None:
             _revive(service, instance, now=now)
             rows.set_health(service, instance, health, note=note or "")
@@ -227,7 +227,7 @@ def _write_standing(
         rows.save_change(service, now=now)
         renewed = [(instance.instance_id, instance.ttl_seconds)] if instance else []
         projection.schedule(service, renewed=renewed)
-    return Standing(
+    return HeartbeatAnswer(
         slug=slug,
         status=service.status,
         health_status=service.health_status,
@@ -235,7 +235,7 @@ def _write_standing(
     )
 
 
-def _beating_instance(service: Service, instance_id: str) -> Instance | None:
+def _heartbeat_instance(service: Service, instance_id: str) -> Instance | None:
     """Return the instance that speaks; ScaiControl clients may name one that never registered."""
     known = {row.instance_id: row for row in service.instances.all()}
     return known.get(instance_id) or known.get(rows.DEFAULT_INSTANCE)

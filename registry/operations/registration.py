@@ -195,7 +195,7 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
     if (
         before is not None
         and before.state == Instance.State.LIVE
-        and not _tell_if_expired(service, before)
+        and not _publish_expired(service, before)
     ):
         values |= {"health": before.health, "note": before.note}
     is_replaced = before is not None and before.version != registration.version
@@ -204,7 +204,7 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
     for name, value in values.items():
         setattr(instance, name, value)
     instance.save(update_fields=None if before is None else ["state", *values])
-    events.publish(registered_fact(instance))
+    events.publish(registered_draft(instance))
     if is_replaced:
         rows.tell_replaced(service, now=now)
     return instance
@@ -222,7 +222,7 @@ def instance_values(registration: Registration, *, now: dt.datetime) -> dict[str
     }
 
 
-def registered_fact(instance: Instance) -> events.Fact:
+def registered_draft(instance: Instance) -> events.EventDraft:
     return events.service_registered(
         instance.service.name,
         instance_id=instance.instance_id,
@@ -232,7 +232,7 @@ def registered_fact(instance: Instance) -> events.Fact:
     )
 
 
-def _tell_if_expired(service: Service, instance: Instance) -> bool:
+def _publish_expired(service: Service, instance: Instance) -> bool:
     """An instance that comes back before the sweep wrote its expiry down did expire all the same."""
     member = presence.member_of(service.name, instance.instance_id)
     if member not in presence.expiring():

@@ -26,35 +26,37 @@ from saga_project.shared.database import bulk, faults
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomer:
+class NewRegistration:
     registration: Registration
     by: Caller | None
 
 
-def register_new(newcomers: Sequence[Newcomer], *, now: dt.datetime) -> list[Registered | None]:
+def register_new(
+    new_registrations: Sequence[NewRegistration], *, now: dt.datetime
+) -> list[Registered | None]:
     """Register services with free names durably; None stands for each taken name.
 
     The callers may do so: of a name that is free, ``accounts.check_may_change`` asks nothing of the database.
     """
-    wanted = {each.registration.service_name: each for each in reversed(newcomers)}
+    wanted = {each.registration.service_name: each for each in reversed(new_registrations)}
     # In one order: two processes that take the same names must not wait for each other.
     services = [_service(wanted[name], now=now) for name in sorted(wanted)]
     instances = [_instance(service, wanted[service.name], now=now) for service in services]
     taken = _insert(services, instances, now=now)
     mine = [instance for instance in instances if instance.service.name in taken]
     projection.show_new(mine)
-    presence.ring_doorbell()
+    presence.wake_readers()
     registered = {
         id(wanted[instance.service.name]): registration.as_answered(instance.service, instance)
         for instance in mine
     }
-    return [registered.get(id(newcomer)) for newcomer in newcomers]
+    return [registered.get(id(new_registration)) for new_registration in new_registrations]
 
 
 @faults.retry_conflict
 def _insert(services: list[Service], instances: list[Instance], *, now: dt.datetime) -> set[str]:
     """Write services that were not there, with an instance and an event each; return their names."""
-    facts = map(registration.registered_fact, instances)
+    facts = map(registration.registered_draft, instances)
     documents = [
         bulk.document(services),
         bulk.document(instances),
@@ -93,26 +95,26 @@ def _statement() -> str:
     """  # noqa: S608
 
 
-def _service(newcomer: Newcomer, *, now: dt.datetime) -> Service:
+def _service(new_registration: NewRegistration, *, now: dt.datetime) -> Service:
     service = bulk.make(
         Service,
         service_id=uuid.uuid4(),
-        name=newcomer.registration.service_name,
+        name=new_registration.registration.service_name,
         status=Service.Status.DEREGISTERED,
         heartbeat_interval_seconds=settings.HEARTBEAT_INTERVAL,
-        version=newcomer.registration.version,
+        version=new_registration.registration.version,
         registered_at=now,
         revision=0,
     )
-    registration.take(service, by=newcomer.by, now=now, is_saga=True)
+    registration.take(service, by=new_registration.by, now=now, is_saga=True)
     return service
 
 
-def _instance(service: Service, newcomer: Newcomer, *, now: dt.datetime) -> Instance:
+def _instance(service: Service, new_registration: NewRegistration, *, now: dt.datetime) -> Instance:
     instance = bulk.make(
         Instance,
-        instance_id=newcomer.registration.instance_id,
-        **registration.instance_values(newcomer.registration, now=now),
+        instance_id=new_registration.registration.instance_id,
+        **registration.instance_values(new_registration.registration, now=now),
     )
     instance.service = service
     return instance

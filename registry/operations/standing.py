@@ -65,7 +65,7 @@ def approve(name: str, *, by: str, now: dt.datetime) -> None:
         to=Service.Status.ACTIVE,
         legal=(Service.Status.PENDING_APPROVAL, Service.Status.REJECTED),
         changes={"approved_at": now, "approved_by": by, "status_reason": ""},
-        fact=events.service_approved(name, by=by),
+        draft=events.service_approved(name, by=by),
         now=now,
     )
 
@@ -77,7 +77,7 @@ def reject(name: str, *, by: str, reason: str, now: dt.datetime) -> None:
         to=Service.Status.REJECTED,
         legal=(Service.Status.PENDING_APPROVAL, Service.Status.ACTIVE, Service.Status.DEGRADED),
         changes={"approved_at": None, "approved_by": "", "status_reason": reason},
-        fact=events.service_rejected(name, by=by, reason=reason),
+        draft=events.service_rejected(name, by=by, reason=reason),
         now=now,
     )
 
@@ -88,7 +88,7 @@ def _decide(
     to: Service.Status,
     legal: Collection[Service.Status],
     changes: dict[str, Any],
-    fact: events.Fact,
+    draft: events.EventDraft,
     now: dt.datetime,
 ) -> None:
     with transaction.atomic(durable=True):
@@ -98,5 +98,5 @@ def _decide(
                 f"Service '{name}' is {service.status}; it cannot become {to}."
             )
         service.refresh_from_db()
-        events.publish(fact)
+        events.publish(draft)
         projection.schedule(service)

@@ -26,17 +26,17 @@ from registry.presence.expiry import (
     overdue,
     take_overdue,
 )
-from registry.presence.heartbeats import Change, Renewal, Told, put, put_all, renew
+from registry.presence.heartbeats import Callback, Change, Renewal, put, put_all, renew
 from registry.presence.keys import (
     CHANGES_CHANNEL,
     DEADLINES,
-    DOORBELL_CHANNEL,
     EXPIRING,
     HOLDS,
     META,
     REVISIONS,
     SERVICES,
     TTLS,
+    WAKEUP_CHANNEL,
     member_of,
     split_member,
 )
@@ -52,37 +52,36 @@ from registry.presence.reading import (
 )
 from registry.presence.refill import (
     Tick,
-    bear,
     ensure_filled,
     floor,
     forget_everything,
     is_cluster,
-    ring_doorbell,
+    mark_filled,
     run_id,
     tick,
+    wake_readers,
 )
 from registry.presence.scripts import AWAY_SECONDS
-from registry.presence.wire import Wire, connect, server_url
+from registry.presence.wire import RedisProtocol, connect, server_url
 
 __all__ = [
     "AWAY_SECONDS",
     "CHANGES_CHANNEL",
     "DEADLINES",
-    "DOORBELL_CHANNEL",
     "EXPIRING",
     "HOLDS",
     "META",
     "REVISIONS",
     "SERVICES",
     "TTLS",
+    "WAKEUP_CHANNEL",
+    "Callback",
     "Change",
     "Overdue",
+    "RedisProtocol",
     "Renewal",
     "ScanResult",
     "Tick",
-    "Told",
-    "Wire",
-    "bear",
     "connect",
     "ensure_filled",
     "expiring",
@@ -93,6 +92,7 @@ __all__ = [
     "hold",
     "is_cluster",
     "last_heartbeat",
+    "mark_filled",
     "member_of",
     "members",
     "overdue",
@@ -101,7 +101,6 @@ __all__ = [
     "read",
     "renew",
     "revisions",
-    "ring_doorbell",
     "run_id",
     "sequence",
     "server_url",
@@ -110,4 +109,5 @@ __all__ = [
     "split_member",
     "take_overdue",
     "tick",
+    "wake_readers",
 ]

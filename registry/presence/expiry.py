@@ -32,7 +32,7 @@ def overdue() -> Overdue:
         pipeline.zcard(keys.DEADLINES)
         pipeline.hgetall(keys.HOLDS)
         pipeline.hmget(keys.META, "floor", "tick", "born")
-        scores, total, holds, (floor, tick, born) = pipeline.execute()
+        scores, total, holds, (floor, tick, filled_at) = pipeline.execute()
         late = [member for member, _ in scores]
         ttls = client.hmget(keys.TTLS, late) if late else []
     due = {
@@ -44,7 +44,7 @@ def overdue() -> Overdue:
         total=total,
         due={member: deadline for member, deadline in due.items() if deadline <= now_us},
         holds=reading.numbers(holds),
-        is_anyone_receiving=born is not None
+        is_anyone_receiving=filled_at is not None
         and tick is not None
         and now_us - int(tick) < AWAY_SECONDS * 1_000_000,
     )
@@ -78,7 +78,7 @@ def expiring() -> dict[str, int]:
         pipeline.hgetall(keys.EXPIRING)
         (seconds, rest), raw = pipeline.execute()
     skew_us = reading.skew_us(seconds * 1_000_000 + rest)
-    return {member: beat_us + skew_us for member, beat_us in reading.numbers(raw).items()}
+    return {member: heartbeat_us + skew_us for member, heartbeat_us in reading.numbers(raw).items()}
 
 
 def forget_expiring(members: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ _BY_DIGEST = ("EVALSHA", _DIGEST)
 _KEYS = (len(keys.ALL), *keys.ALL)
 
 #: Called with the times in µs (0 for a missing member), or with the error.
-Told = Callable[[list[int] | errors.Unavailable], None]
+Callback = Callable[[list[int] | errors.Unavailable], None]
 
 
 def renew(members: Sequence[str]) -> list[int]:
@@ -36,10 +36,10 @@ def renew(members: Sequence[str]) -> list[int]:
     """
     if not members:
         return []
-    return _beats(len(members), scripts.run(scripts.RENEW, [0, *members]))
+    return _heartbeats(len(members), scripts.run(scripts.RENEW, [0, *members]))
 
 
-def _beats(count: int, answer: list[Any]) -> list[int]:
+def _heartbeats(count: int, answer: list[Any]) -> list[int]:
     at_us, _, absent = answer
     beats = [int(at_us)] * count
     for position in absent:
@@ -51,11 +51,11 @@ class Renewal:
     """The same from an event loop, over one connection of its own, one call at a time."""
 
     def __init__(self) -> None:
-        self._wire = wire.Wire()
+        self._wire = wire.RedisProtocol()
         self._reaching: asyncio.Task[None] | None = None
         self._teller: asyncio.TimerHandle | None = None
 
-    def renew(self, members: Sequence[str], told: Told) -> None:
+    def renew(self, members: Sequence[str], told: Callback) -> None:
         """Renew the members; ``told`` gets the moments, or RedisUnavailable whatever goes wrong."""
         call = _Call(members, told)
         if redis.breaker.is_open:
@@ -107,8 +107,8 @@ class Renewal:
             are_waiting = answer[1]
             if are_waiting and self._teller is None:
                 loop = asyncio.get_running_loop()
-                self._teller = loop.call_later(2 * TELL_AFTER_US / 1_000_000, self._tell_others)
-            call.end(_beats(len(call.members), answer))
+                self._teller = loop.call_later(2 * TELL_AFTER_US / 1_000_000, self._publish_change)
+            call.end(_heartbeats(len(call.members), answer))
 
     def _give_up(self, call: _Call) -> None:
         self._fail(call, TimeoutError())
@@ -125,7 +125,7 @@ class Renewal:
             logger.exception("heartbeats failed")
             call.end(redis.refusal())
 
-    def _tell_others(self) -> None:
+    def _publish_change(self) -> None:
         """Publish heartbeats that no later one carried along; a tick would do so, too."""
         self._teller = None
         if self._wire.is_open:
@@ -139,11 +139,11 @@ def _ignore(_answer: Any) -> None:
 class _Call:
     """One call of the script, until its result is delivered."""
 
-    def __init__(self, members: Sequence[str], told: Told) -> None:
+    def __init__(self, members: Sequence[str], told: Callback) -> None:
         self.members = members
         self.is_second = False
         self.timer: asyncio.TimerHandle | None = None
-        self._told: Told | None = told
+        self._told: Callback | None = told
 
     @property
     def is_over(self) -> bool:

@@ -9,7 +9,7 @@ from saga_project.shared import redis_urls
 # Channels, unlike keys, are shared by all databases of a Redis server.
 _DATABASE = redis_urls.database_of(settings.REDIS_URL)
 CHANGES_CHANNEL = f"saga:changes:{_DATABASE}"
-DOORBELL_CHANNEL = f"saga:events:{_DATABASE}"
+WAKEUP_CHANNEL = f"saga:events:{_DATABASE}"
 
 SERVICES, REVISIONS, DEADLINES = "saga:services", "saga:revisions", "saga:deadlines"
 TTLS, HOLDS, EXPIRING, META = "saga:ttls", "saga:holds", "saga:expiring", "saga:meta"

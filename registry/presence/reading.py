@@ -40,10 +40,10 @@ def read(name: str) -> ScanResult | None:
         client = redis.connection()
         pipeline = client.pipeline(transaction=False)
         pipeline.hget(keys.SERVICES, name)
-        _ask_floor(pipeline)
+        _ask_grace_floor(pipeline)
         raw, meta, clock = pipeline.execute()
-        floor_us, born, now_us = _floor_of(meta, clock)
-        if born is None:
+        floor_us, filled_at, now_us = _grace_floor_of(meta, clock)
+        if filled_at is None:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
         if raw is None:
             return None
@@ -54,17 +54,17 @@ def read(name: str) -> ScanResult | None:
     )
 
 
-def _ask_floor(pipeline: Any) -> None:
+def _ask_grace_floor(pipeline: Any) -> None:
     pipeline.hmget(keys.META, "floor", "born", "tick")
     pipeline.time()
 
 
-def _floor_of(meta: list[Any], clock: tuple[int, int]) -> tuple[int, bytes | None, int]:
+def _grace_floor_of(meta: list[Any], clock: tuple[int, int]) -> tuple[int, bytes | None, int]:
     """Return the floor as the scripts judge it, when Redis was filled, and its time in µs."""
-    floor, born, tick = meta
+    floor, filled_at, tick = meta
     now_us = clock[0] * 1_000_000 + clock[1]
     is_away = tick is not None and now_us - int(tick) > AWAY_SECONDS * 1_000_000
-    return max(int(floor or 0), now_us if is_away else 0), born, now_us
+    return max(int(floor or 0), now_us if is_away else 0), filled_at, now_us
 
 
 def skew_us(redis_now_us: int) -> int:
@@ -99,9 +99,9 @@ def snapshot() -> tuple[Iterator[bytes], dict[str, int], dict[str, int], int]:
     with redis.breaker.guard():
         client = redis.connection()
         pipeline = client.pipeline(transaction=False)
-        _ask_floor(pipeline)
-        floor_us, born, _ = _floor_of(*pipeline.execute())
-        if born is None:
+        _ask_grace_floor(pipeline)
+        floor_us, filled_at, _ = _grace_floor_of(*pipeline.execute())
+        if filled_at is None:
             raise errors.RedisUnavailable("Redis lost its data and is being refilled.")
         scores = {
             member.decode(): int(score)
@@ -153,9 +153,9 @@ def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
             ttls = client.hmget(keys.TTLS, [member for member, _ in scores])
             for (member, score), ttl in zip(scores, ttls, strict=True):
                 # Not later than now: a member may have got a shorter TTL since the first answer.
-                beat_us = min(int(score) - int(ttl), now_us) if ttl is not None else -1
-                if beat_us >= since_us:
-                    beats[member.decode()] = beat_us
+                heartbeat_us = min(int(score) - int(ttl), now_us) if ttl is not None else -1
+                if heartbeat_us >= since_us:
+                    beats[member.decode()] = heartbeat_us
     return beats, now_us
 
 

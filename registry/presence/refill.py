@@ -17,26 +17,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tick:
-    """``born_us``: when a process last filled Redis; 0 if it is empty."""
+    """``filled_us``: when a process last filled Redis; 0 if it is empty."""
 
     now_us: int
-    born_us: int
+    filled_us: int
     run_id: str
 
     @property
-    def is_born(self) -> bool:
-        return self.born_us != 0
+    def is_filled(self) -> bool:
+        return self.filled_us != 0
 
 
 def tick() -> Tick:
     """Record that heartbeats can be received now; a gap moves the floor for all instances."""
-    now_us, born, run_id = scripts.run(scripts.TICK, [])
-    return Tick(now_us=int(now_us), born_us=int(born or 0), run_id=run_id.decode())
+    now_us, filled_at, run_id = scripts.run(scripts.TICK, [])
+    return Tick(now_us=int(now_us), filled_us=int(filled_at or 0), run_id=run_id.decode())
 
 
-def bear() -> None:
+def mark_filled() -> None:
     """Mark Redis as filled; every instance gets one full TTL from now."""
-    scripts.run(scripts.BEAR, [run_id()])
+    scripts.run(scripts.MARK_FILLED, [run_id()])
 
 
 def is_cluster() -> bool:
@@ -62,13 +62,13 @@ def ensure_filled(refill: Callable[[], int]) -> None:
     One caller at a time; the others find it filled, or try again.
     """
     state = tick()
-    if state.is_born and state.run_id == run_id():
+    if state.is_filled and state.run_id == run_id():
         return
     with _refilling() as is_mine:
         if not is_mine:
             raise errors.RedisUnavailable("Redis is being refilled.")
         count = refill()
-        bear()
+        mark_filled()
         logger.warning("presence refilled", extra={"services": count})
 
 
@@ -96,10 +96,10 @@ def floor() -> tuple[int, int]:
         return int(client.hget(keys.META, "floor") or 0), seconds * 1_000_000 + rest
 
 
-def ring_doorbell() -> None:
+def wake_readers() -> None:
     """Wake readers that wait for events; one that misses it polls a second later."""
     try:
         with redis.breaker.guard():
-            redis.connection().publish(keys.DOORBELL_CHANNEL, b"1")
+            redis.connection().publish(keys.WAKEUP_CHANNEL, b"1")
     except errors.RedisUnavailable:
         logger.debug("doorbell not rung")

@@ -215,7 +215,7 @@ return {text(now), born or '', redis.call('HGET', META, 'run_id') or ''}
 )
 
 # After a refill the TTL of every instance starts again.
-BEAR = (
+MARK_FILLED = (
     _PROLOGUE
     + """
 redis.call('HSET', META, 'born', text(now), 'run_id', ARGV[1], 'floor', text(now), 'tick', text(now))

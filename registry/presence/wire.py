@@ -34,20 +34,20 @@ CONNECT_SECONDS = 0.5
 Answered = Callable[[Any], None]
 
 
-class Wire(asyncio.Protocol):
-    """Answers come in the order of the commands; published messages go to ``heard``.
+class RedisProtocol(asyncio.Protocol):
+    """Answers come in the order of the commands; published messages go to ``received``.
 
     ``lost`` is called once when the connection ends without a local close.
     """
 
     def __init__(
         self,
-        heard: Callable[[Any], None] | None = None,
+        received: Callable[[Any], None] | None = None,
         lost: Callable[[Exception], None] | None = None,
     ) -> None:
         self._reader = hiredis.Reader(replyError=ResponseError)
         self._asked: collections.deque[Answered] = collections.deque()
-        self._heard = heard
+        self._heard = received
         self._lost = lost
         self._transport: asyncio.Transport | None = None
 
@@ -56,7 +56,7 @@ class Wire(asyncio.Protocol):
         return self._transport is not None
 
     def send(self, *words: str | bytes | int) -> None:
-        """Write a command with its answer going to ``heard``; raises redis' ConnectionError."""
+        """Write a command with its answer going to ``received``; raises redis' ConnectionError."""
         if self._transport is None:
             raise _ended()
         self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
@@ -140,11 +140,11 @@ async def server_url() -> str:
 
 async def connect(
     *,
-    heard: Callable[[Any], None] | None = None,
+    received: Callable[[Any], None] | None = None,
     lost: Callable[[Exception], None] | None = None,
-) -> Wire:
+) -> RedisProtocol:
     """Open a connection to ``REDIS_URL``; raises OSError, TimeoutError and RedisError."""
-    wire = Wire(heard, lost)
+    wire = RedisProtocol(received, lost)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             pool = ConnectionPool.from_url(await server_url(), protocol=2)
@@ -161,7 +161,7 @@ async def connect(
     return wire
 
 
-async def _dial(url: AbstractConnection, wire: Wire) -> None:
+async def _dial(url: AbstractConnection, wire: RedisProtocol) -> None:
     loop = asyncio.get_running_loop()
     if isinstance(url, UnixDomainSocketConnection):
         await loop.create_unix_connection(lambda: wire, url.path)

@@ -76,7 +76,7 @@ def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> lis
 
 
 def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
-    verdict = preview.calendar_of(approval.service).judge(now)
+    verdict = preview.calendar_of(approval.service).evaluate(now)
     is_at_once = bool(approval.requested_by)
 
     def does(form: Form) -> Done:

@@ -141,7 +141,7 @@ def _secret(request: HttpRequest) -> Any:
     if chosen == "remove":
         return None
     text = request.POST.get("secret", "")
-    return text if chosen == "set" and text else webhooks.operations.KEEP
+    return text if chosen == "set" and text else webhooks.operations.UNSET
 
 
 def test(request: HttpRequest, number: int, channel: str) -> HttpResponse:

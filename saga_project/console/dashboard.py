@@ -32,7 +32,7 @@ STATES = ("up", "degraded", "gone", "pending")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class PendingItem:
     """Something that waits for a person."""
 
     count: int
@@ -79,7 +79,7 @@ def _services(word: str) -> str:
     return f"{reverse('admin:registry_service_changelist')}?state={word}"
 
 
-def _needs(states: dict[str, int]) -> list[Need]:
+def _needs(states: dict[str, int]) -> list[PendingItem]:
     jobs = Job.objects.locking().aggregate(
         paused=Count("pk", filter=Q(status=Job.Status.PAUSED)),
         stuck=Count("pk", filter=Q(needs_attention=True)),
@@ -89,7 +89,7 @@ def _needs(states: dict[str, int]) -> list[Need]:
     failing = Source.objects.filter(is_enabled=True, failures__gt=0).count()
     job_list = reverse("admin:updates_job_changelist")
     needs = [
-        Need(
+        PendingItem(
             count=states.get("pending", 0),
             text=_counted(
                 states.get("pending", 0),
@@ -100,7 +100,7 @@ def _needs(states: dict[str, int]) -> list[Need]:
             tone="warn",
             link=_services("pending"),
         ),
-        Need(
+        PendingItem(
             count=approvals,
             text=_counted(
                 approvals, "update is awaiting approval", "updates are awaiting approval"
@@ -109,14 +109,14 @@ def _needs(states: dict[str, int]) -> list[Need]:
             tone="warn",
             link=f"{reverse('admin:updates_approval_changelist')}?state__exact=pending",
         ),
-        Need(
+        PendingItem(
             count=jobs["paused"],
             text=_counted(jobs["paused"], "deployment is paused", "deployments are paused"),
             icon="pause_circle",
             tone="warn",
             link=f"{job_list}?status__exact=paused",
         ),
-        Need(
+        PendingItem(
             count=jobs["stuck"],
             text=_counted(
                 jobs["stuck"], "deployment's rollback failed", "deployments' rollbacks failed"
@@ -125,21 +125,21 @@ def _needs(states: dict[str, int]) -> list[Need]:
             tone="bad",
             link=f"{job_list}?needs_attention__exact=1",
         ),
-        Need(
+        PendingItem(
             count=states.get("gone", 0),
             text=_counted(states.get("gone", 0), "service is expired", "services are expired"),
             icon="cancel",
             tone="bad",
             link=_services("gone"),
         ),
-        Need(
+        PendingItem(
             count=dead,
             text=_counted(dead, "delivery is dead", "deliveries are dead"),
             icon="unsubscribe",
             tone="bad",
             link=f"{reverse('admin:webhooks_delivery_changelist')}?status__exact=dead",
         ),
-        Need(
+        PendingItem(
             count=failing,
             text=_counted(failing, "update source fails", "update sources fail"),
             icon="cloud_off",

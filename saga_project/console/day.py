@@ -35,19 +35,19 @@ def of(service: Service, instances: list[Instance], *, now: dt.datetime) -> Day:
     return Day(strip.cells(spans, start=start), strip.shares(spans), start, end)
 
 
-def _happenings(name: str, start: dt.datetime) -> list[strip.Happening]:
+def _happenings(name: str, start: dt.datetime) -> list[strip.StripEvent]:
     """The day's events, after the last ones from before it: they say how it began."""
     rows = Event.objects.filter(service_name=name, type__in=strip.TYPES)
     earlier = rows.filter(occurred_at__lt=start).order_by("-transaction", "-id")[:EARLIER_EVENTS]
     during = rows.filter(occurred_at__gte=start).order_by("-transaction", "-id")[:MOST_EVENTS]
     found = [
-        strip.Happening(type=row.type, at=row.occurred_at, data=row.data)
+        strip.StripEvent(type=row.type, at=row.occurred_at, data=row.data)
         for row in (*during, *earlier)
     ]
     return sorted(found, key=lambda happening: happening.at)
 
 
-def _live_before(instances: list[Instance], happenings: list[strip.Happening]) -> list[str]:
+def _live_before(instances: list[Instance], happenings: list[strip.StripEvent]) -> list[str]:
     """Return the instances that were alive before the first event on record."""
     arrived: dict[str, bool] = {}
     for happening in happenings:

@@ -22,7 +22,7 @@ STAGE = "Stage"
 
 
 @dataclass
-class Lane:
+class TargetSteps:
     """One target's steps in one wave."""
 
     target: str
@@ -39,7 +39,7 @@ class Wave:
     """A phase of a deployment: parallel lanes between steps that concern all targets."""
 
     title: str
-    lanes: dict[str, Lane] = field(default_factory=dict)
+    lanes: dict[str, TargetSteps] = field(default_factory=dict)
     before: list[Step] = field(default_factory=list)
     after: list[Step] = field(default_factory=list)
 
@@ -62,7 +62,7 @@ class Wave:
         if not step.target_name:
             (self.after if self.lanes else self.before).append(step)
             return
-        lane = self.lanes.setdefault(step.target_name, Lane(step.target_name, step.node))
+        lane = self.lanes.setdefault(step.target_name, TargetSteps(step.target_name, step.node))
         lane.steps.append(step)
 
 

@@ -167,8 +167,8 @@ def _choices(job: Job, name: str, user: AbstractUser) -> Sequence[Choice]:
 def _act(job_id: str, name: str, user: AbstractUser, form: Form) -> Job:
     by = user.get_username()
     if name == "retry":
-        leave = updates.operations.Leave(override=overrides.read(user, form))
-        return updates.operations.retry(job_id, by=by, leave=leave)
+        exemptions = updates.operations.GateExemptions(override=overrides.read(user, form))
+        return updates.operations.retry(job_id, by=by, exemptions=exemptions)
     if name == "promote-fully":
         return updates.operations.promote(job_id, by=by, is_fully=True)
     does: Callable[..., Job] = getattr(updates.operations, name)

@@ -102,7 +102,7 @@ def _deploy(
     service: Service, releases: list[Release], user: AbstractUser, now: dt.datetime
 ) -> ButtonVerb:
     is_for_two = comparison.policy_of(service).requires_second_person
-    verdict = preview.calendar_of(service).judge(now)
+    verdict = preview.calendar_of(service).evaluate(now)
     does = partial(_queue, service, user)
     return Verb(
         name="deploy",
@@ -148,7 +148,7 @@ def _queue(service: Service, user: AbstractUser, form: Form) -> Done:
         updates.operations.Announcement(version=form["version"]),
         by=user.get_username(),
         strategy=form["strategy"],
-        leave=updates.operations.Leave(override=overrides.read(user, form)),
+        exemptions=updates.operations.GateExemptions(override=overrides.read(user, form)),
     )
     return _told(asked)
 
@@ -162,13 +162,13 @@ def _told(asked: Job | Approval) -> Done:
 
 def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     is_for_two = comparison.policy_of(service).requires_second_person
-    verdict = preview.calendar_of(service).judge(now)
+    verdict = preview.calendar_of(service).evaluate(now)
 
     def does(form: Form) -> Done:
-        leave = updates.operations.Leave(override=overrides.read(user, form))
+        exemptions = updates.operations.GateExemptions(override=overrides.read(user, form))
         return _told(
             updates.operations.roll_back_or_ask(
-                service, form["version"] or None, by=user.get_username(), leave=leave
+                service, form["version"] or None, by=user.get_username(), exemptions=exemptions
             )
         )
 

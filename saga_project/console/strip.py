@@ -28,7 +28,7 @@ _HEALTHY = {"passing", "healthy"}
 
 
 @dataclass(frozen=True)
-class Happening:
+class StripEvent:
     """The fields of an event that the strip uses."""
 
     type: str
@@ -85,7 +85,7 @@ class _Service:
             return DEGRADED
         return UP
 
-    def take(self, happening: Happening) -> None:
+    def take(self, happening: StripEvent) -> None:
         self.was_seen = True
         instance_id = happening.data.get("instance_id")
         match happening.type:
@@ -114,7 +114,7 @@ class _Service:
 
 
 def spans(
-    happenings: Iterable[Happening],
+    happenings: Iterable[StripEvent],
     *,
     live_before: Sequence[str],
     start: dt.datetime,

@@ -60,10 +60,10 @@ def run() -> None:
         servers: list[Server] = []
         try:
             _start_servers(servers)
-            _say("preparing the database")
+            _print("preparing the database")
             _prepare_database()
             say_where_the_token_is()
-            _say("starting the web processes")
+            _print("starting the web processes")
             _supervise(listener, servers, started_at)
         finally:
             _stop_servers(servers)
@@ -73,10 +73,10 @@ def say_where_the_token_is() -> None:
     """Name the file of the local token, not the token: what is printed ends up in logs."""
     if settings.SAGA_AUTH == "local-token":
         path = settings.SAGA_DATA_DIR / "secrets" / "local_token"
-        _say(f"the token for every call is in {path}; send it as 'Authorization: Bearer <token>'")
+        _print(f"the token for every call is in {path}; send it as 'Authorization: Bearer <token>'")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     _show(f"saga     | {text}")
 
 
@@ -132,7 +132,7 @@ def _start_servers(servers: list[Server]) -> None:
 def _start(server: Server, servers: list[Server]) -> None:
     servers.append(server)
     is_new = server.start()
-    _say(f"{server.name} {'started' if is_new else 'was still running and is used again'}")
+    _print(f"{server.name} {'started' if is_new else 'was still running and is used again'}")
 
 
 def _prepare_database() -> None:
@@ -150,7 +150,7 @@ def _prepare_database() -> None:
 def _stop_servers(servers: list[Server]) -> None:
     for server in reversed(servers):
         server.stop()
-        _say(f"{server.name} stopped")
+        _print(f"{server.name} stopped")
 
 
 def _supervise(listener: socket.socket, servers: list[Server], started_at: float) -> None:
@@ -165,7 +165,7 @@ def _supervise(listener: socket.socket, servers: list[Server], started_at: float
         supervisor.forget(question)
         if is_answered:
             seconds = time.monotonic() - started_at
-            _say(f"ready after {seconds:.1f} s on http://{settings.HOST}:{settings.PORT}")
+            _print(f"ready after {seconds:.1f} s on http://{settings.HOST}:{settings.PORT}")
         for program in _background_programs():
             supervisor.add(program)
 

@@ -46,7 +46,7 @@ HUNG_STATUS = 70
 
 
 @dataclass(frozen=True)
-class Duty:
+class PeriodicCall:
     """A periodic call; a run that lasts longer than ``limit_seconds`` ends the process."""
 
     name: str
@@ -66,24 +66,24 @@ def bound_queues() -> None:
     queues.bound({*queues.local(), *map(nodes.queue_of, named)})
 
 
-def duties() -> list[Duty]:
+def periodic_calls() -> list[PeriodicCall]:
     """Return what the elected process does."""
     return [
-        Duty("registry.sweep", expiry.sweep, 1.0),
-        Duty("updates.sweep_jobs", recovery.sweep, 2.0),
-        Duty("updates.watch_jobs", watching.ring_due, 1.0),
-        Duty("updates.measure_jobs", measuring.ring_due, 1.0),
-        Duty("registry.flush", flush.flush_heartbeats, 5.0),
-        Duty("webhooks.wake", worker.wake, 5.0),
-        Duty("queues.bound", bound_queues, 10.0),
-        Duty("registry.reconcile", reconciliation.reconcile, 20.0, limit_seconds=300.0),
-        Duty(
+        PeriodicCall("registry.sweep", expiry.sweep, 1.0),
+        PeriodicCall("updates.sweep_jobs", recovery.sweep, 2.0),
+        PeriodicCall("updates.watch_jobs", watching.wake_due, 1.0),
+        PeriodicCall("updates.measure_jobs", measuring.wake_due, 1.0),
+        PeriodicCall("registry.flush", flush.flush_heartbeats, 5.0),
+        PeriodicCall("webhooks.wake", worker.wake, 5.0),
+        PeriodicCall("queues.bound", bound_queues, 10.0),
+        PeriodicCall("registry.reconcile", reconciliation.reconcile, 20.0, limit_seconds=300.0),
+        PeriodicCall(
             "registry.count_misses",
             missed_heartbeats.count_misses,
             float(settings.REGISTRY_HEARTBEAT_MONITOR_INTERVAL),
             limit_seconds=300.0,
         ),
-        Duty("registry.purge", purge, 3600.0, limit_seconds=3600.0),
+        PeriodicCall("registry.purge", purge, 3600.0, limit_seconds=3600.0),
     ]
 
 
@@ -117,7 +117,7 @@ class Election:
 class Loop:
     """One duty and its thread; what fails is logged once, and the next run comes in its time."""
 
-    duty: Duty
+    periodic_call: PeriodicCall
     is_allowed: Callable[[], bool]
     is_stopping: threading.Event
     began_at: float | None = None
@@ -125,15 +125,17 @@ class Loop:
     thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self.run, name=self.duty.name, daemon=True)
+        self.thread = threading.Thread(target=self.run, name=self.periodic_call.name, daemon=True)
 
     @property
     def is_hung(self) -> bool:
         began_at = self.began_at
-        return began_at is not None and time.monotonic() - began_at > self.duty.limit_seconds
+        return (
+            began_at is not None and time.monotonic() - began_at > self.periodic_call.limit_seconds
+        )
 
     def run(self) -> None:
-        every = self.duty.every_seconds
+        every = self.periodic_call.every_seconds
         due_at = time.monotonic()
         if every > SELDOM_SECONDS:
             due_at += min(every, LONGEST_FIRST_WAIT_SECONDS)
@@ -148,27 +150,27 @@ class Loop:
         state = "failure"
         try:
             db.close_old_connections()
-            self.duty.call()
+            self.periodic_call.call()
         except (db.Error, errors.Unavailable) as exc:
             self._report(str(exc).strip())
         except Exception:
-            logger.exception("duty failed", extra={"duty": self.duty.name})
+            logger.exception("duty failed", extra={"duty": self.periodic_call.name})
         else:
             state = "success"
             self._report("")
         finally:
             self.began_at = None
-        if state == "failure" or self.duty.every_seconds >= SELDOM_SECONDS:
+        if state == "failure" or self.periodic_call.every_seconds >= SELDOM_SECONDS:
             db.connections.close_all()
-        metrics.tasks_total.labels(self.duty.name, state).inc()
-        metrics.task_seconds.labels(self.duty.name).observe(time.monotonic() - begun)
+        metrics.tasks_total.labels(self.periodic_call.name, state).inc()
+        metrics.task_seconds.labels(self.periodic_call.name).observe(time.monotonic() - begun)
 
     def _report(self, failure: str) -> None:
         """Log an outage in one line when it begins and in one when it ends."""
         if failure and not self.failure:
-            logger.warning("duty waits", extra={"duty": self.duty.name, "reason": failure})
+            logger.warning("duty waits", extra={"duty": self.periodic_call.name, "reason": failure})
         elif self.failure and not failure:
-            logger.warning("duty runs again", extra={"duty": self.duty.name})
+            logger.warning("duty runs again", extra={"duty": self.periodic_call.name})
         self.failure = failure
 
 
@@ -180,11 +182,14 @@ def run() -> None:
     election = Election()
     name = f"sweeps@{socket.gethostname()}"
     always = [
-        Duty("sweeps.lease", election.keep, 1.0, limit_seconds=30.0),
-        Duty("sweeps.life", lambda: workers.note_life(name), 2.0),
+        PeriodicCall("sweeps.lease", election.keep, 1.0, limit_seconds=30.0),
+        PeriodicCall("sweeps.life", lambda: workers.note_life(name), 2.0),
     ]
-    loops = [Loop(duty, lambda: True, is_stopping) for duty in always]
-    loops += [Loop(duty, lambda: election.is_leading, is_stopping) for duty in duties()]
+    loops = [Loop(periodic_call, lambda: True, is_stopping) for periodic_call in always]
+    loops += [
+        Loop(periodic_call, lambda: election.is_leading, is_stopping)
+        for periodic_call in periodic_calls()
+    ]
     workers.serve_metrics()
     gc.freeze()
     for loop in loops:
@@ -199,7 +204,9 @@ def _watch(loops: Sequence[Loop], is_stopping: threading.Event) -> None:
     while not is_stopping.wait(WATCH_EVERY_SECONDS):
         for loop in loops:
             if loop.is_hung or not loop.thread.is_alive():
-                logger.critical("duty hangs; ending this process", extra={"duty": loop.duty.name})
+                logger.critical(
+                    "duty hangs; ending this process", extra={"duty": loop.periodic_call.name}
+                )
                 os._exit(HUNG_STATUS)
 
 

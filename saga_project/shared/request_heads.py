@@ -100,7 +100,7 @@ def _digest(lines: bytes) -> bytes:
 
 
 def _learn(lines: bytes) -> Head | None:
-    head = _judge(lines) if len(lines) <= MAX_BYTES else None
+    head = _evaluate(lines) if len(lines) <= MAX_BYTES else None
     if head is not None and head.request_id is None and head.known_tag is None:  # they differ
         if len(_remembered) >= MAX_REMEMBERED:
             _remembered.clear()
@@ -108,7 +108,7 @@ def _learn(lines: bytes) -> Head | None:
     return head
 
 
-def _judge(lines: bytes) -> Head | None:
+def _evaluate(lines: bytes) -> Head | None:
     found: dict[bytes, bytes] = {}
     is_forwarded = False
     fields = lines.split(b"\r\n")

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 EXPIRES_SECONDS = 60
 
 
-def ring(task: str, *ids: int | str, queue: str | None = None) -> None:
+def wake(task: str, *ids: int | str, queue: str | None = None) -> None:
     """Send the task after the commit. A lost message is made good by the sweep that looks for its rows."""
     transaction.on_commit(partial(_send, task, ids, queue))
 

@@ -29,8 +29,8 @@ from registry.fast import (
     requests,
     resolutions,
 )
-from registry.fast.requests import HandOn, PendingRenewal
-from registry.operations import Newcomer, Registered
+from registry.fast.requests import PassToDjango, PendingRenewal
+from registry.operations import NewRegistration, Registered
 from saga_project.shared import api, callers, counters, errors, request_heads
 from saga_project.shared.request_heads import Head
 from saga_project.web.accepting import SharingProtocol
@@ -228,7 +228,7 @@ class FastPathProtocol(SharingProtocol):
                 self._answer_read(request)
             else:
                 self._write_down(request)
-        except HandOn:
+        except PassToDjango:
             return False
         return True
 
@@ -254,7 +254,7 @@ class FastPathProtocol(SharingProtocol):
         else:
             answer = None
         if answer is None:
-            raise HandOn
+            raise PassToDjango
         requests.count(admission)
         counters.cells[cell] += 1
         tag, content = answer
@@ -273,13 +273,13 @@ class FastPathProtocol(SharingProtocol):
             if isinstance(work, PendingRenewal):
                 self._renew(work, _REGISTRATIONS, request)
             else:
-                self._let_in(work, request)
+                self._authorise(work, request)
         elif line.startswith(_BEAT):
             self._renew(
                 requests.heartbeat(_name_in(line, _BEAT, _BEAT_END), head, body), _BEATS, request
             )
         else:
-            raise HandOn
+            raise PassToDjango
 
     def _renew(self, renewal: PendingRenewal, cell: int, request: _Request) -> None:
         def told(beats: list[int] | errors.Unavailable) -> None:
@@ -289,7 +289,7 @@ class FastPathProtocol(SharingProtocol):
         self._wait(request)
         self.heartbeats.beat(renewal.members, told)
 
-    def _let_in(self, newcomer: Newcomer, request: _Request) -> None:
+    def _authorise(self, new_registration: NewRegistration, request: _Request) -> None:
         def told(registered: registration_batcher.Answer) -> None:
             answer = (
                 requests.registered(registered)
@@ -299,7 +299,7 @@ class FastPathProtocol(SharingProtocol):
             self._go_on(request, answer, _REGISTRATIONS)
 
         self._wait(request)
-        self.registrations.register(newcomer, told)
+        self.registrations.register(new_registration, told)
 
     def _wait(self, request: _Request) -> None:
         self._waiting = self.cycle = request  # type: ignore[assignment]

@@ -128,18 +128,18 @@ def examine() -> Health:
     asked = [probe.begin() for probe in probes]
     deadline = time.monotonic() + PROBE_SECONDS
     database, redis, filled, protection, consumed = (_result(each, deadline) for each in asked)
-    found = problems.judge(_vitals(database, redis, protection, consumed), _memory)
+    found = problems.evaluate(_health_inputs(database, redis, protection, consumed), _memory)
     return Health(bool(database), bool(redis), bool(filled), protection or None, found)
 
 
-def _vitals(
+def _health_inputs(
     database: DatabaseState | None,
     is_redis_connected: bool | None,
     protection: dict[str, Any] | None,
     unconsumed_seconds: dict[str, float] | None,
-) -> problems.Vitals:
+) -> problems.HealthInputs:
     lag = protection_body(protection)["sweep_lag_seconds"]
-    return problems.Vitals(
+    return problems.HealthInputs(
         sweep_lag_seconds=(math.inf if lag is None else lag) if is_redis_connected else None,
         unconsumed_seconds=unconsumed_seconds or {},
         undelivered_seconds=database.undelivered_seconds if database else 0.0,
@@ -157,7 +157,7 @@ def _result(future: Future[Any], deadline: float) -> Any:
 # --- What is shown --------------------------------------------------------------------------------
 
 
-def publish_figures() -> None:
+def publish_counters() -> None:
     """Publish the size of this process's cache to the other processes; called every second."""
     own = directory.figures()
     counters.cells[counters.SIZE] = own.size
@@ -167,7 +167,7 @@ def publish_figures() -> None:
 
 def cache_body() -> dict[str, Any]:
     """Return the figures of the read caches of all web processes of this server, together."""
-    publish_figures()
+    publish_counters()
     every = counters.of_all_processes()
     hits = sum(cells[counters.HITS] for cells in every)
     misses = sum(cells[counters.MISSES] for cells in every)

@@ -41,7 +41,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vitals:
+class HealthInputs:
     """What was read: None where it could not be read, because its server is gone."""
 
     sweep_lag_seconds: float | None = None
@@ -66,21 +66,21 @@ class Memory:
         return max(0.0, now - max(known_at, self.started_at + START_SECONDS))
 
 
-def judge(vitals: Vitals, memory: Memory) -> list[Problem]:
+def evaluate(inputs: HealthInputs, memory: Memory) -> list[Problem]:
     """Return what is wrong, the worst first."""
-    found = [*_sweeps(vitals, memory), *_queues(vitals, memory), *_deliveries(vitals)]
-    if vitals.is_database_read_only:
+    found = [*_sweeps(inputs, memory), *_queues(inputs, memory), *_deliveries(inputs)]
+    if inputs.is_database_read_only:
         text = "PostgreSQL is read-only: nothing can be registered or changed until it is writable."
         found.append(Problem("database", Level.UNHEALTHY, text))
     return sorted(found, key=lambda problem: -problem.level)
 
 
-def _sweeps(vitals: Vitals, memory: Memory) -> Iterator[Problem]:
-    if vitals.sweep_lag_seconds is None:
+def _sweeps(inputs: HealthInputs, memory: Memory) -> Iterator[Problem]:
+    if inputs.sweep_lag_seconds is None:
         return
-    silence = memory.silence("sweeps", vitals.sweep_lag_seconds)
+    silence = memory.silence("sweeps", inputs.sweep_lag_seconds)
     if silence > DEGRADED_AFTER_SECONDS:
-        yield Problem("sweeps", _level(silence), _sweep_text(vitals.sweep_lag_seconds))
+        yield Problem("sweeps", _level(silence), _sweep_text(inputs.sweep_lag_seconds))
 
 
 def _sweep_text(lag_seconds: float) -> str:
@@ -88,16 +88,16 @@ def _sweep_text(lag_seconds: float) -> str:
     return f"The last sweep {when}: services that stop are not expired. Start 'manage.py sweep'."
 
 
-def _queues(vitals: Vitals, memory: Memory) -> Iterator[Problem]:
-    for queue, reported_seconds in vitals.unconsumed_seconds.items():
+def _queues(inputs: HealthInputs, memory: Memory) -> Iterator[Problem]:
+    for queue, reported_seconds in inputs.unconsumed_seconds.items():
         silence = memory.silence(f"queue {queue}", reported_seconds)
         if silence > UNCONSUMED_AFTER_SECONDS:
             text = f"No worker consumes the queue {queue}. Start one with --queues={queue}."
             yield Problem("queues", _level(silence), text)
 
 
-def _deliveries(vitals: Vitals) -> Iterator[Problem]:
-    seconds = vitals.undelivered_seconds
+def _deliveries(inputs: HealthInputs) -> Iterator[Problem]:
+    seconds = inputs.undelivered_seconds
     if seconds > UNDELIVERED_AFTER_SECONDS:
         text = f"A delivery has been due for {seconds:.0f} s and no worker delivers."
         yield Problem("deliveries", _level(seconds), text)

@@ -42,7 +42,7 @@ class Streams:
         django: request_limits.Application,
     ) -> None:
         """Call Django; if it handed the request over, continue here."""
-        answer = _HeldAnswer(scope, send)
+        answer = _BufferedAnswer(scope, send)
         try:
             await django(scope, receive, answer.send)
             work = answer.work
@@ -58,7 +58,7 @@ class Streams:
 
     # --- Long polls -------------------------------------------------------------------------------
 
-    async def _long_poll(self, poll: events.LongPoll, answer: _HeldAnswer) -> None:
+    async def _long_poll(self, poll: events.LongPoll, answer: _BufferedAnswer) -> None:
         entries: list[Entry] = []
         if counters.cells[counters.LONG_POLLS] < MAX_LONG_POLLS:
             counters.cells[counters.LONG_POLLS] += 1
@@ -82,14 +82,14 @@ class Streams:
 
     # --- Server-Sent Events -----------------------------------------------------------------------
 
-    async def _stream(self, stream: events.Stream, answer: _HeldAnswer) -> None:
+    async def _stream(self, stream: events.Stream, answer: _BufferedAnswer) -> None:
         counters.cells[counters.STREAMS] += 1
         try:
             await self._follow(stream, answer)
         finally:
             counters.cells[counters.STREAMS] -= 1
 
-    async def _follow(self, stream: events.Stream, answer: _HeldAnswer) -> None:
+    async def _follow(self, stream: events.Stream, answer: _BufferedAnswer) -> None:
         await answer.begin(b"text/event-stream; charset=utf-8", (b"x-accel-buffering", b"no"))
         with self.tail.viewer(stream.selection, stream.after) as viewer:
             await answer.write(b"retry: %d\n%b\n" % (RETRY_MILLISECONDS, _place(stream.after)))
@@ -144,7 +144,7 @@ async def _disconnect(receive: request_limits.Receive) -> None:
         pass
 
 
-class _HeldAnswer:
+class _BufferedAnswer:
     """Django's answer: passed on, unless the request was handed over; then its headers are ours."""
 
     def __init__(self, scope: request_limits.Scope, send: request_limits.Send) -> None:

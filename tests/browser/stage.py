@@ -207,7 +207,7 @@ def everything(artifacts: Artifacts) -> None:
     ):
         service(name, version, instances=count)
     registry.record_health("search", status="degraded", at=now)
-    beat = registry.Beat(
+    beat = registry.Heartbeat(
         service_name="checkout", instance_id="checkout-2", health="warning", note="queue is long"
     )
     registry.renew(beat, by=None, now=now)

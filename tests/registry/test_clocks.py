@@ -43,7 +43,7 @@ def client(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[red
     with server.client() as client:
         monkeypatch.setattr(shared_redis, "connection", lambda: client)
         shared_redis.breaker.close()
-        presence.bear()
+        presence.mark_filled()
         register(ALIVE, ttl=60)
         register(DEAD, ttl=60)
         yield client
@@ -132,12 +132,12 @@ def test_a_clock_that_is_set_forward_and_back_again(
 def test_web_processes_take_a_new_snapshot_after_a_clock_was_set_back(
     client: redis_library.Redis, step: Callable[[int], None]
 ) -> None:
-    before = presence.tick().born_us
+    before = presence.tick().filled_us
 
     step(-HOUR)
 
-    assert presence.tick().born_us not in (0, before)
-    assert presence.tick().born_us == presence.tick().born_us
+    assert presence.tick().filled_us not in (0, before)
+    assert presence.tick().filled_us == presence.tick().filled_us
 
 
 def test_heartbeats_that_waited_in_a_paused_redis_are_accepted(

@@ -208,4 +208,4 @@ def test_another_database_of_the_same_redis_has_channels_of_its_own(redis):
     number = redis.connection_pool.connection_kwargs["db"]
 
     assert presence.CHANGES_CHANNEL.endswith(f":{number}")
-    assert presence.DOORBELL_CHANNEL.endswith(f":{number}")
+    assert presence.WAKEUP_CHANNEL.endswith(f":{number}")

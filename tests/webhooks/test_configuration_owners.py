@@ -131,7 +131,7 @@ def test_an_owned_service_is_not_told_of_through_a_strangers_global_channel(
     httpserver.expect_request("/pager").respond_with_data("ok")
     endpoints = {"pager": httpserver.url_for("/pager")}
     body = {"service_name": NAME, "channel": "pager", "message": "hello"}
-    operations.configure(GLOBAL, endpoints=endpoints, secret=operations.KEEP, now=timezone.now())
+    operations.configure(GLOBAL, endpoints=endpoints, secret=operations.UNSET, now=timezone.now())
 
     assert post(api, "notify", body, owner).json()["error"] == "Channel not configured"
     post(api, "config", {"endpoints": endpoints}, chief)

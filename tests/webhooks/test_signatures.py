@@ -20,7 +20,7 @@ OLD_SECRET = "the-one-before"
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def judge(
+def evaluate(
     headers: Mapping[str, str],
     *,
     body: bytes = BODY,
@@ -28,7 +28,7 @@ def judge(
     shown_secret: str | None = None,
     now: dt.datetime = NOW,
 ) -> Proof:
-    return signatures.judge(body, headers, secrets=secrets, shown_secret=shown_secret, now=now)
+    return signatures.evaluate(body, headers, secrets=secrets, shown_secret=shown_secret, now=now)
 
 
 def standard(secret: str = SECRET, *, at: dt.datetime = NOW, body: bytes = BODY) -> dict[str, str]:
@@ -58,7 +58,7 @@ def test_signs_as_standard_webhooks_prints_it() -> None:
 
 
 def test_accepts_the_printed_standard_signature() -> None:
-    proof = judge(
+    proof = evaluate(
         {
             "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
             "webhook-timestamp": "1614265330",
@@ -81,7 +81,7 @@ def test_accepts_what_the_public_library_signs() -> None:
         "webhook-signature": library.sign("msg_2", now, BODY.decode()),
     }
 
-    assert judge(headers, secrets=(STANDARD_SECRET,), now=now) is Proof.SIGNATURE
+    assert evaluate(headers, secrets=(STANDARD_SECRET,), now=now) is Proof.SIGNATURE
 
 
 def test_the_public_library_accepts_what_we_sign() -> None:
@@ -100,14 +100,14 @@ def test_the_public_library_accepts_what_we_sign() -> None:
 def test_accepts_a_body_signature_of_either_secret(secret: str, shape: str) -> None:
     digest = signatures.sign_body(BODY, secret=secret).removeprefix("sha256=")
 
-    assert judge({"x-webhook-signature": shape.format(digest)}) is Proof.SIGNATURE
+    assert evaluate({"x-webhook-signature": shape.format(digest)}) is Proof.SIGNATURE
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD_SECRET])
 def test_accepts_githubs_header_of_either_secret(secret: str) -> None:
     headers = {"x-hub-signature-256": signatures.sign_body(BODY, secret=secret)}
 
-    assert judge(headers) is Proof.SIGNATURE
+    assert evaluate(headers) is Proof.SIGNATURE
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD_SECRET])
@@ -115,30 +115,30 @@ def test_accepts_githubs_header_of_either_secret(secret: str) -> None:
 def test_accepts_a_standard_signature_of_either_secret(secret: str, skew_seconds: int) -> None:
     at = NOW + dt.timedelta(seconds=skew_seconds)
 
-    assert judge(standard(secret, at=at)) is Proof.SIGNATURE
+    assert evaluate(standard(secret, at=at)) is Proof.SIGNATURE
 
 
 def test_accepts_one_right_standard_signature_among_several() -> None:
     headers = standard()
     headers["webhook-signature"] = f"v1,wrong v1a,other {headers['webhook-signature']}"
 
-    assert judge(headers) is Proof.SIGNATURE
+    assert evaluate(headers) is Proof.SIGNATURE
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD_SECRET])
 def test_accepts_either_secret_itself(secret: str) -> None:
-    assert judge({}, shown_secret=secret) is Proof.SECRET
+    assert evaluate({}, shown_secret=secret) is Proof.SECRET
 
 
 def test_nothing_shown_is_nothing() -> None:
-    assert judge({}) is Proof.NOTHING
+    assert evaluate({}) is Proof.NOTHING
 
 
 def test_a_signature_is_over_the_raw_bytes() -> None:
     respaced = BODY.replace(b": ", b":")
     headers = {"x-webhook-signature": signatures.sign_body(BODY, secret=SECRET)}
 
-    assert judge(headers, body=respaced) is Proof.WRONG
+    assert evaluate(headers, body=respaced) is Proof.WRONG
 
 
 # --- Wrong ----------------------------------------------------------------------------------------
@@ -166,11 +166,11 @@ RIGHT = signatures.sign_body(BODY, secret=SECRET)
 )
 @pytest.mark.parametrize("header", ["x-webhook-signature", "x-hub-signature-256"])
 def test_refuses_a_wrong_hex_signature(header: str, presented: str) -> None:
-    assert judge({header: presented}) is Proof.WRONG
+    assert evaluate({header: presented}) is Proof.WRONG
 
 
 def test_githubs_header_needs_its_prefix() -> None:
-    assert judge({"x-hub-signature-256": RIGHT.removeprefix("sha256=")}) is Proof.WRONG
+    assert evaluate({"x-hub-signature-256": RIGHT.removeprefix("sha256=")}) is Proof.WRONG
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_githubs_header_needs_its_prefix() -> None:
     ],
 )
 def test_refuses_a_wrong_standard_signature(changed: dict[str, str]) -> None:
-    assert judge({**standard(), **changed}) is Proof.WRONG
+    assert evaluate({**standard(), **changed}) is Proof.WRONG
 
 
 @pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp"])
@@ -203,35 +203,35 @@ def test_refuses_a_standard_signature_without_its_other_headers(missing: str) ->
     headers = standard()
     del headers[missing]
 
-    assert judge(headers) is Proof.WRONG
+    assert evaluate(headers) is Proof.WRONG
 
 
 @pytest.mark.parametrize("skew_seconds", [-301, 301])
 def test_refuses_a_standard_signature_out_of_tolerance(skew_seconds: int) -> None:
     at = NOW + dt.timedelta(seconds=skew_seconds)
 
-    assert judge(standard(at=at)) is Proof.WRONG
+    assert evaluate(standard(at=at)) is Proof.WRONG
 
 
 def test_a_wrong_signature_is_wrong_beside_a_right_secret() -> None:
-    assert judge({"x-webhook-signature": "0" * 64}, shown_secret=SECRET) is Proof.WRONG
+    assert evaluate({"x-webhook-signature": "0" * 64}, shown_secret=SECRET) is Proof.WRONG
 
 
 def test_a_wrong_signature_is_wrong_beside_a_right_one() -> None:
     headers = {**standard(), "x-webhook-signature": "0" * 64}
 
-    assert judge(headers) is Proof.WRONG
+    assert evaluate(headers) is Proof.WRONG
 
 
 @pytest.mark.parametrize("shown", ["", SECRET[:-1], SECRET + "x", "é", SECRET.upper()])
 def test_refuses_a_secret_that_is_another(shown: str) -> None:
-    assert judge({}, shown_secret=shown) is Proof.WRONG
+    assert evaluate({}, shown_secret=shown) is Proof.WRONG
 
 
 def test_no_secret_at_all_proves_nothing() -> None:
     headers = {"x-webhook-signature": RIGHT}
 
-    assert judge(headers, secrets=()) is Proof.WRONG
+    assert evaluate(headers, secrets=()) is Proof.WRONG
 
 
 # --- Keys -----------------------------------------------------------------------------------------
@@ -254,4 +254,4 @@ def test_refuses_a_prefix_without_a_key(secret: str) -> None:
     header=st.sampled_from(["x-webhook-signature", "x-hub-signature-256", "webhook-signature"]),
 )
 def test_nothing_made_up_is_ever_right_or_an_error(presented: str, header: str) -> None:
-    assert judge({**standard(), header: presented}) is Proof.WRONG
+    assert evaluate({**standard(), header: presented}) is Proof.WRONG

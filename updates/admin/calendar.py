@@ -48,7 +48,7 @@ class MaintenanceWindowAdmin(AuditedAdmin):
     form = WindowForm
     list_display = (
         "name",
-        "whose",
+        "applies_to",
         "days",
         "opens_at",
         "duration_minutes",
@@ -60,7 +60,7 @@ class MaintenanceWindowAdmin(AuditedAdmin):
     autocomplete_fields = ("service",)
 
     @display(description="Of", ordering="service__name")
-    def whose(self, window: MaintenanceWindow) -> str:
+    def applies_to(self, window: MaintenanceWindow) -> str:
         return window.service.name if window.service else EVERYBODY
 
     @display(description="Days")
@@ -73,7 +73,7 @@ class MaintenanceWindowAdmin(AuditedAdmin):
 class FreezeAdmin(AuditedAdmin):
     kind = settings.FREEZE
     form = FreezeForm
-    list_display = ("name", "whose", "begins", "ends", "time_zone", "reason")
+    list_display = ("name", "applies_to", "begins", "ends", "time_zone", "reason")
     search_fields = ("name", "service__name", "reason")
     date_hierarchy = "starts_on"
     autocomplete_fields = ("service",)
@@ -87,7 +87,7 @@ class FreezeAdmin(AuditedAdmin):
     )
 
     @display(description="Of", ordering="service__name")
-    def whose(self, freeze: Freeze) -> str:
+    def applies_to(self, freeze: Freeze) -> str:
         return freeze.service.name if freeze.service else EVERYBODY
 
     @display(description="Begins", ordering="starts_on")

@@ -47,7 +47,7 @@ def _queue(request: HttpRequest, release: Release, *, override: operations.Overr
         by=request.user.get_username(),
         strategy=policy.strategy,
         options=policy.strategy_options,
-        leave=operations.Leave(override=override),
+        exemptions=operations.GateExemptions(override=override),
     )
 
 

@@ -154,7 +154,7 @@ def _selection(request: Request, name: str | None) -> records.HistorySelection:
 # --- Exports --------------------------------------------------------------------------------------
 
 
-class _Seats:
+class _ExportSlots:
     """How many exports this process writes at once, so that slow readers leave threads to others."""
 
     def __init__(self, count: int) -> None:
@@ -170,10 +170,10 @@ class _Seats:
         self._free.release()
 
 
-_seats = _Seats(MAX_EXPORTS)
+_seats = _ExportSlots(MAX_EXPORTS)
 
 
-class _SeatedBody:
+class _ExportBody:
     """The body of an export; its slot is free again once the response is closed, read or not."""
 
     def __init__(self, body: Iterator[bytes]) -> None:
@@ -243,7 +243,7 @@ def _attachment(
     filename = f"{name or 'all-services'}-update-history.{ending}"
     disposition = f'attachment; filename="{filename}"'
     return StreamingHttpResponse(
-        _SeatedBody(body), content_type=content_type, headers={"Content-Disposition": disposition}
+        _ExportBody(body), content_type=content_type, headers={"Content-Disposition": disposition}
     )
 
 

@@ -299,7 +299,9 @@ class JobVerbView(api.SagaView):
         elif verb == "retry":
             reason = shape.validated_data.get("override_reason")
             override = operations.override_of(caller, reason)
-            after = operations.retry(job_id, by=by, leave=operations.Leave(override=override))
+            after = operations.retry(
+                job_id, by=by, exemptions=operations.GateExemptions(override=override)
+            )
         else:
             after = self.verbs[verb](job_id, by=by)
         return Response(_shown(after.job_id), status=202)

@@ -17,10 +17,10 @@ from saga_project.shared import api, rules
 from saga_project.shared.api import fields
 from updates.models import Policy
 from updates.policies import preview
-from updates.policies.decision import Judgement
+from updates.policies.decision import Evaluation
 
 
-class JudgementSerializer(serializers.Serializer[Any]):
+class EvaluationSerializer(serializers.Serializer[Any]):
     version = serializers.CharField()
     is_eligible = serializers.BooleanField()
     reason = serializers.CharField(allow_null=True, help_text="Why it is not.")
@@ -43,7 +43,7 @@ class PlanSerializer(serializers.Serializer[Any]):
     next_at = serializers.DateTimeField(
         allow_null=True, help_text="When time may change the answer; null where it will not."
     )
-    releases = JudgementSerializer(many=True, help_text="All that are newer than what runs.")
+    releases = EvaluationSerializer(many=True, help_text="All that are newer than what runs.")
 
 
 class PlanView(api.SagaView):
@@ -75,14 +75,14 @@ def _document(plan: preview.Plan) -> dict[str, Any]:
         "reason": decision.reason,
         "verification": preview.verification(plan.policy),
         "next_at": api.zulu(decision.next_at),
-        "releases": [_judgement(judgement) for judgement in decision.judgements],
+        "releases": [_judgement(evaluation) for evaluation in decision.evaluations],
     }
 
 
-def _judgement(judgement: Judgement) -> dict[str, Any]:
+def _judgement(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "version": judgement.version,
-        "is_eligible": judgement.obstacle is None,
-        "reason": judgement.obstacle,
-        "eligible_at": api.zulu(judgement.eligible_at),
+        "version": evaluation.version,
+        "is_eligible": evaluation.obstacle is None,
+        "reason": evaluation.obstacle,
+        "eligible_at": api.zulu(evaluation.eligible_at),
     }

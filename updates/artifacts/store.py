@@ -87,7 +87,7 @@ def fetch_to_store(
         failure = TransientFailure if http_client.is_transient(exc) else StepFailed
         raise failure(f"The artifact could not be fetched: {exc.message}") from exc
     except OSError as exc:
-        raise StepFailed(f"The artifact could not be stored: {disk_words(exc)}.") from exc
+        raise StepFailed(f"The artifact could not be stored: {describe_disk(exc)}.") from exc
     return Artifact(path=content_path(sha256), sha256=sha256, size=size)
 
 
@@ -134,7 +134,7 @@ def _check_space(folder: Path, expected: int | None) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def disk_words(exc: OSError) -> str:
+def describe_disk(exc: OSError) -> str:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     if exc.errno == errno.EFBIG:

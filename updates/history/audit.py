@@ -100,5 +100,5 @@ def _fault(entry: AuditEntry, *, expected_sequence: int, previous: str) -> str |
     return None
 
 
-def holds(noted_digest: str) -> bool:
+def covers(noted_digest: str) -> bool:
     return AuditEntry.objects.filter(digest=noted_digest).exists()

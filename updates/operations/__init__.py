@@ -15,23 +15,30 @@ from updates.operations.corrections import correct
 from updates.operations.job_verbs import abort, acknowledge, pause, promote, resume, retry
 from updates.operations.jobs import deploy, roll_back
 from updates.operations.policies import apply_policies, apply_policy
-from updates.operations.releases import News, announce, hear, make_available, quarantine, withdraw
+from updates.operations.releases import (
+    ReleaseNotice,
+    announce,
+    make_available,
+    quarantine,
+    receive_notice,
+    withdraw,
+)
 from updates.operations.selections import Details
 from updates.operations.sources import add_source, change_source, remove_source
-from updates.policies.change_freeze import NO_LEAVE, Leave, Override, override_of
+from updates.policies.change_freeze import NO_EXEMPTIONS, GateExemptions, Override, override_of
 from updates.policies.comparison import CheckResult
 from updates.releases.recording import Announcement
 
 __all__ = [
-    "NO_LEAVE",
+    "NO_EXEMPTIONS",
     "SIGNED_WEBHOOK",
     "WEBHOOK",
     "Announcement",
     "CheckResult",
     "Details",
-    "Leave",
-    "News",
+    "GateExemptions",
     "Override",
+    "ReleaseNotice",
     "abort",
     "acknowledge",
     "add_source",
@@ -44,7 +51,6 @@ __all__ = [
     "correct",
     "deploy",
     "deploy_or_ask",
-    "hear",
     "is_own",
     "make_available",
     "override_of",
@@ -52,6 +58,7 @@ __all__ = [
     "promote",
     "quarantine",
     "reads_from",
+    "receive_notice",
     "reject",
     "remove_source",
     "request_approval",

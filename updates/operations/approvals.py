@@ -32,7 +32,7 @@ def deploy_or_ask(
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
     details: selections.Details = selections.NO_DETAILS,
-    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+    exemptions: change_freeze.GateExemptions = change_freeze.NO_EXEMPTIONS,
 ) -> Job | Approval:
     """Queue a deployment, or, where the policy wants a second person, ask for one. Raises as ``deploy``."""
     try:
@@ -43,7 +43,7 @@ def deploy_or_ask(
             strategy=strategy,
             options=options,
             details=details,
-            leave=leave,
+            exemptions=exemptions,
         )
     except errors.ApprovalRequired:
         with transaction.atomic():
@@ -54,7 +54,7 @@ def deploy_or_ask(
                 strategy=strategy,
                 options=options,
                 details=details,
-                force_reason=leave.force_reason,
+                force_reason=exemptions.force_reason,
                 now=timezone.now(),
             )
 
@@ -66,12 +66,12 @@ def roll_back_or_ask(
     by: str,
     options: Mapping[str, Any] | None = None,
     details: selections.Details = selections.NO_DETAILS,
-    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+    exemptions: change_freeze.GateExemptions = change_freeze.NO_EXEMPTIONS,
 ) -> Job | Approval:
     """The same for a rollback. Raises as ``roll_back``."""
     try:
         return jobs.roll_back(
-            service, version, by=by, options=options, details=details, leave=leave
+            service, version, by=by, options=options, details=details, exemptions=exemptions
         )
     except errors.ApprovalRequired:
         with transaction.atomic():
@@ -189,12 +189,12 @@ def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.dateti
         data={"version": approval.release.version, "reason": reason},
         at=now,
     )
-    wakeups.ring("updates.apply_policy", approval.service_id)
+    wakeups.wake("updates.apply_policy", approval.service_id)
 
 
 def _act(approval: Approval, override: change_freeze.Override | None) -> None:
     by = f"{approval.requested_by}, approved by {approval.decided_by}"[:255]
-    leave = change_freeze.Leave(
+    exemptions = change_freeze.GateExemptions(
         override=override, force_reason=approval.force_reason or None, is_approved=True
     )
     version = approval.release.version
@@ -206,7 +206,7 @@ def _act(approval: Approval, override: change_freeze.Override | None) -> None:
             by=by,
             options=approval.strategy_options,
             details=details,
-            leave=leave,
+            exemptions=exemptions,
         )
     else:
         job = jobs.deploy(
@@ -216,6 +216,6 @@ def _act(approval: Approval, override: change_freeze.Override | None) -> None:
             strategy=approval.strategy or comparison.policy_of(approval.service).strategy,
             options=approval.strategy_options,
             details=details,
-            leave=leave,
+            exemptions=exemptions,
         )
     Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)

@@ -32,7 +32,7 @@ def request_check(service: Service, *, kind: str = "", place: str = "") -> str:
     if reason := origins.other_place(source, kind, place):
         return reason
     Source.objects.filter(pk=source.pk).update(next_check_at=Now())
-    wakeups.ring("updates.check", service.pk)
+    wakeups.wake("updates.check", service.pk)
     return ""
 
 

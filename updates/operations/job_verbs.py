@@ -74,7 +74,9 @@ def abort(job_id: str, *, by: str) -> Job:
         return _audited(job, "aborted", by)
 
 
-def retry(job_id: str, *, by: str, leave: change_freeze.Leave = change_freeze.NO_LEAVE) -> Job:
+def retry(
+    job_id: str, *, by: str, exemptions: change_freeze.GateExemptions = change_freeze.NO_EXEMPTIONS
+) -> Job:
     """Ask for the same again, as a new job that passes the same gates; a failed rollback goes on instead."""
     with transaction.atomic(durable=True):
         job = _locked(job_id, verb="retry")
@@ -86,7 +88,7 @@ def retry(job_id: str, *, by: str, leave: change_freeze.Leave = change_freeze.NO
             previous_version=records.deployed_version(job.service.name) or "",
             requested_by=by,
         )
-        return jobs.queue(again, leave)
+        return jobs.queue(again, exemptions)
 
 
 _REQUEST = (

@@ -36,15 +36,15 @@ def deploy(
     strategy: str = strategies.ROLLING,
     options: Mapping[str, Any] | None = None,
     details: selections.Details = selections.NO_DETAILS,
-    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+    exemptions: change_freeze.GateExemptions = change_freeze.NO_EXEMPTIONS,
 ) -> Job:
     """Queue the deployment of a release, or return the live job of the very same request.
 
     Without ``artifact_url`` the release must be on record, without ``options`` those of the service's
     policy hold, where it has the same strategy. Raises InvalidStrategy, InvalidRequest,
-    JobInProgress, ReleaseDiffers, and what the gates raise that ``leave`` does not open.
+    JobInProgress, ReleaseDiffers, and what the gates raise that ``exemptions`` does not open.
     """
-    recording.judge(announcement)
+    recording.evaluate(announcement)
     policy = Policy.objects.filter(service=service).order_by("pk").first() or Policy()
     if options is None:
         options = policy.strategy_options if policy.strategy == strategy else {}
@@ -67,7 +67,7 @@ def deploy(
             reason=details.reason,
             metrics=policy.metrics,
         )
-        return queue(job, leave)
+        return queue(job, exemptions)
 
 
 def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
@@ -106,7 +106,7 @@ def roll_back(
     by: str,
     options: Mapping[str, Any] | None = None,
     details: selections.Details = selections.NO_DETAILS,
-    leave: change_freeze.Leave = change_freeze.NO_LEAVE,
+    exemptions: change_freeze.GateExemptions = change_freeze.NO_EXEMPTIONS,
 ) -> Job:
     """Queue the rollback to a version that ran before: the one given, or the last good one.
 
@@ -136,17 +136,17 @@ def roll_back(
             reason=details.reason,
             is_promoted_fully=details.is_fast,
         )
-        return queue(job, leave)
+        return queue(job, exemptions)
 
 
-def queue(job: Job, leave: change_freeze.Leave) -> Job:
+def queue(job: Job, exemptions: change_freeze.GateExemptions) -> Job:
     """Insert the job with its plan, or find the one that is in its way; inside the caller's transaction."""
     job.request_digest = _digest(job)
     job.created_at = timezone.now()
     job.job_id = _free_id(job)
     if blocking := _blocking(job):
         return blocking
-    change_freeze.require(job, leave, now=job.created_at)
+    change_freeze.require(job, exemptions, now=job.created_at)
     targets = _targets(job)
     _check_installers(job, targets)
     steps = planning.lay_out(job, targets)
@@ -172,7 +172,7 @@ def queue(job: Job, leave: change_freeze.Leave) -> Job:
         },
         at=job.created_at,
     )
-    transitions.ring(job)
+    transitions.wake(job)
     return job
 
 

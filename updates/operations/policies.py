@@ -67,7 +67,7 @@ def _deploy(plan: preview.Plan) -> None:
         by=by[:255],
         strategy=plan.policy.strategy,
         options=plan.policy.strategy_options,
-        leave=change_freeze.Leave(is_approved=True),
+        exemptions=change_freeze.GateExemptions(is_approved=True),
     )
     if approval is not None:
         Approval.objects.filter(pk=approval.pk).update(job_id=job.job_id)

@@ -24,7 +24,7 @@ def announce(service: Service, announcement: recording.Announcement, *, by: str)
 
     The same announcement again changes nothing. Raises InvalidRequest, ReleaseDiffers.
     """
-    recording.judge(announcement)
+    recording.evaluate(announcement)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         release, is_new = recording.record(service, announcement, origin="announced")
         if is_new:
@@ -36,12 +36,12 @@ def announce(service: Service, announcement: recording.Announcement, *, by: str)
                 data={"version": release.version, "checksum": release.checksum},
                 at=release.recorded_at,
             )
-        wakeups.ring("updates.apply_policy", service.pk)
+        wakeups.wake("updates.apply_policy", service.pk)
     return release
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class News:
+class ReleaseNotice:
     """What a sender's own payload says of one release; ``item`` is what the source of that kind reads."""
 
     kind: str
@@ -56,7 +56,7 @@ class News:
 
 
 @dataclasses.dataclass(frozen=True)
-class Heard:
+class ReceivedRelease:
     """The version that was recorded or withdrawn, or why nothing followed."""
 
     version: str = ""
@@ -67,24 +67,26 @@ class Heard:
     is_foreign: bool = False
 
 
-def hear(service: Service, news: News, *, by: str) -> Heard:
+def receive_notice(service: Service, notice: ReleaseNotice, *, by: str) -> ReceivedRelease:
     """Record, change or withdraw the release that a sender speaks of, inside the caller's transaction."""
     source = Source.objects.filter(service=service).order_by("pk").first()
-    if source is not None and (reason := origins.other_kind(source, news.kind)):
-        return Heard(ignored=reason, has_other_source=True)
-    if source is not None and (reason := origins.other_place(source, news.kind, news.place)):
-        return Heard(ignored=reason, is_foreign=True)
-    options = source.options if source is not None and source.kind == news.kind else {}
-    found = sources.READ_NEWS[news.kind](news.item, options)
+    if source is not None and (reason := origins.other_kind(source, notice.kind)):
+        return ReceivedRelease(ignored=reason, has_other_source=True)
+    if source is not None and (reason := origins.other_place(source, notice.kind, notice.place)):
+        return ReceivedRelease(ignored=reason, is_foreign=True)
+    options = source.options if source is not None and source.kind == notice.kind else {}
+    found = sources.NOTICE_READERS[notice.kind](notice.item, options)
     if found is None:
-        return Heard(ignored="The release is a draft, or its tag is no version of this service.")
-    found = dataclasses.replace(found, is_withdrawn=news.is_withdrawn)
+        return ReceivedRelease(
+            ignored="The release is a draft, or its tag is no version of this service."
+        )
+    found = dataclasses.replace(found, is_withdrawn=notice.is_withdrawn)
     known = Release.objects.filter(service=service, version=found.version).order_by("pk").first()
-    if known is None and news.is_withdrawn:
-        return Heard(ignored=f"Release {found.version} is not on record.")
-    _take(service, found, known, origin=news.kind, by=by)
-    wakeups.ring("updates.apply_policy", service.pk)
-    return Heard(version=found.version)
+    if known is None and notice.is_withdrawn:
+        return ReceivedRelease(ignored=f"Release {found.version} is not on record.")
+    _take(service, found, known, origin=notice.kind, by=by)
+    wakeups.wake("updates.apply_policy", service.pk)
+    return ReceivedRelease(version=found.version)
 
 
 def _take(service: Service, found: Found, known: Release | None, *, origin: str, by: str) -> None:
@@ -150,4 +152,4 @@ def _move(release: Release, *, to: str, by: str, reason: str, at: dt.datetime) -
         data={"version": release.version, "reason": reason},
         at=at,
     )
-    wakeups.ring("updates.apply_policy", release.service_id)
+    wakeups.wake("updates.apply_policy", release.service_id)

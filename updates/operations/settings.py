@@ -85,7 +85,7 @@ def _credential_faults(credential: Credential) -> Faults:
 
 def _apply_policy(row: Any) -> None:
     if row.service_id is not None:
-        wakeups.ring("updates.apply_policy", row.service_id)
+        wakeups.wake("updates.apply_policy", row.service_id)
 
 
 POLICY = Kind(model=Policy, name="policy", find_faults=_policy_faults, wake_up=_apply_policy)

@@ -99,4 +99,4 @@ def _record(
         data={"what": str(source)[:500], "fields": ", ".join(fields), "id": source.pk},
         at=now,
     )
-    wakeups.ring("updates.apply_policy", source.service_id)
+    wakeups.wake("updates.apply_policy", source.service_id)

@@ -62,7 +62,7 @@ class FreezePeriod:
     starts_at: dt.datetime
     ends_at: dt.datetime
 
-    def holds(self, now: dt.datetime) -> bool:
+    def covers(self, now: dt.datetime) -> bool:
         return self.starts_at <= now < self.ends_at
 
 
@@ -82,14 +82,14 @@ class Calendar:
     windows: tuple[Window, ...] = ()
     freezes: tuple[FreezePeriod, ...] = ()
 
-    def judge(self, now: dt.datetime) -> Verdict:
+    def evaluate(self, now: dt.datetime) -> Verdict:
         reason = self._obstacle(now)
         if reason is None:
             return Verdict(is_open=True, reason="")
         return Verdict(is_open=False, reason=reason, opens_at=self._opens_next(now))
 
     def _obstacle(self, now: dt.datetime) -> str | None:
-        frozen = [freeze for freeze in self.freezes if freeze.holds(now)]
+        frozen = [freeze for freeze in self.freezes if freeze.covers(now)]
         if frozen:
             return f"Frozen by '{frozen[0].name}'."
         if self.windows and not any(window.closes_at(now) for window in self.windows):
@@ -99,7 +99,7 @@ class Calendar:
     def _opens_next(self, now: dt.datetime) -> dt.datetime | None:
         here = now
         for _ in range(_MAX_HOPS):
-            ends = [freeze.ends_at for freeze in self.freezes if freeze.holds(here)]
+            ends = [freeze.ends_at for freeze in self.freezes if freeze.covers(here)]
             if ends:
                 here = max(ends)
             elif self.windows and not any(window.closes_at(here) for window in self.windows):

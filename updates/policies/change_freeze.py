@@ -31,7 +31,7 @@ class Override:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leave:
+class GateExemptions:
     """What lets a request pass gates that would stop it.
 
     ``force_reason`` deploys a quarantined release, ``is_approved`` says that the second person, or the
@@ -43,7 +43,7 @@ class Leave:
     is_approved: bool = False
 
 
-NO_LEAVE = Leave()
+NO_EXEMPTIONS = GateExemptions()
 
 
 def override_of(caller: Caller | None, reason: str | None) -> Override | None:
@@ -62,22 +62,22 @@ class _Overridden:
     obstacles: dict[str, str] = field(default_factory=dict)
 
 
-def require(job: Job, leave: Leave, *, now: dt.datetime) -> None:
+def require(job: Job, exemptions: GateExemptions, *, now: dt.datetime) -> None:
     """Raise what stops the job; an override that is used goes on record, in the caller's transaction."""
     overridden = _Overridden()
-    _check_release(job, leave, now=now, overridden=overridden)
+    _check_release(job, exemptions, now=now, overridden=overridden)
     _check_checksum(job)
-    _check_statement(job, leave, now=now, overridden=overridden)
-    _check_second_person(job, leave, overridden=overridden)
-    _check_calendar(job.service, leave, now=now, overridden=overridden)
-    if leave.override is not None and overridden.obstacles:
-        _record_override(job, leave.override, overridden.obstacles, now=now)
+    _check_statement(job, exemptions, now=now, overridden=overridden)
+    _check_second_person(job, exemptions, overridden=overridden)
+    _check_calendar(job.service, exemptions, now=now, overridden=overridden)
+    if exemptions.override is not None and overridden.obstacles:
+        _record_override(job, exemptions.override, overridden.obstacles, now=now)
 
 
 def obstacle(job: Job, *, now: dt.datetime) -> str | None:
     """Return the gate that takes an override, None where the job needs none or none would help."""
     try:
-        require(job, NO_LEAVE, now=now)
+        require(job, NO_EXEMPTIONS, now=now)
     except (errors.ReleaseWithdrawn, errors.ChecksumMissing):
         return None
     except (
@@ -90,16 +90,18 @@ def obstacle(job: Job, *, now: dt.datetime) -> str | None:
     return None
 
 
-def _check_release(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:
+def _check_release(
+    job: Job, exemptions: GateExemptions, *, now: dt.datetime, overridden: _Overridden
+) -> None:
     release = job.release
     if release is None or release.state == Release.State.AVAILABLE:
         return
     why = f": {release.state_reason}" if release.state_reason else "."
     if release.state == Release.State.WITHDRAWN:
         raise errors.ReleaseWithdrawn(f"Release {release.version} was withdrawn{why}")
-    if leave.force_reason is not None:
-        _record_force(job, leave.force_reason, now=now)
-    elif leave.override is None:
+    if exemptions.force_reason is not None:
+        _record_force(job, exemptions.force_reason, now=now)
+    elif exemptions.override is None:
         raise errors.ReleaseQuarantined(
             f"Release {release.version} is quarantined{why} Send 'force' and a 'reason' to deploy it"
             " nevertheless."
@@ -118,34 +120,36 @@ def _check_checksum(job: Job) -> None:
         )
 
 
-def _check_statement(job: Job, leave: Leave, *, now: dt.datetime, overridden: _Overridden) -> None:
+def _check_statement(
+    job: Job, exemptions: GateExemptions, *, now: dt.datetime, overridden: _Overridden
+) -> None:
     if job.release is None or not comparison.policy_of(job.service).requires_signature:
         return
     expired_at = signatures.expiry_of(job.release.signature)
     if expired_at is None or expired_at > now:
         return
     obstacle = f"The signed statement of {job.version} expired at {api.zulu(expired_at)}."
-    if leave.override is None or job.kind == Job.Kind.DEPLOY:
+    if exemptions.override is None or job.kind == Job.Kind.DEPLOY:
         raise errors.StatementExpired(f"{obstacle} Sign the release again.")
     overridden.obstacles["statement"] = obstacle
 
 
-def _check_second_person(job: Job, leave: Leave, *, overridden: _Overridden) -> None:
-    if leave.is_approved or not comparison.policy_of(job.service).requires_second_person:
+def _check_second_person(job: Job, exemptions: GateExemptions, *, overridden: _Overridden) -> None:
+    if exemptions.is_approved or not comparison.policy_of(job.service).requires_second_person:
         return
     obstacle = f"The policy of '{job.service.name}' asks for the approval of a second person."
-    if leave.override is None:
+    if exemptions.override is None:
         raise errors.ApprovalRequired(f"{obstacle} Ask for it by a deployment or a rollback.")
     overridden.obstacles["approval"] = obstacle
 
 
 def _check_calendar(
-    service: Service, leave: Leave, *, now: dt.datetime, overridden: _Overridden
+    service: Service, exemptions: GateExemptions, *, now: dt.datetime, overridden: _Overridden
 ) -> None:
-    verdict = preview.calendar_of(service).judge(now)
+    verdict = preview.calendar_of(service).evaluate(now)
     if verdict.is_open:
         return
-    if leave.override is None:
+    if exemptions.override is None:
         until = f" until {api.zulu(verdict.opens_at)}" if verdict.opens_at else ""
         raise errors.ChangesFrozen(
             f"Service '{service.name}' may not be changed{until}: {verdict.reason} Staff with the"

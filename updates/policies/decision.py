@@ -71,7 +71,7 @@ class Failures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
+class DecisionInputs:
     """The facts of a decision. ``skipped`` maps versions to the end of the skip, None for good."""
 
     current: str | None
@@ -85,7 +85,7 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """``eligible_at`` is when time alone makes it eligible, None where that is not known, or never."""
 
     version: str
@@ -102,15 +102,17 @@ class Decision:
     reason: str
     version: str | None = None
     next_at: dt.datetime | None = None
-    judgements: tuple[Judgement, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
 
-def decide(rules: Rules, situation: Situation, calendar: Calendar, *, now: dt.datetime) -> Decision:
-    newer = _newer_first(situation, rules)
-    judgements = tuple(_judge(candidate, rules, situation, now) for candidate in newer)
-    decision = _decide(judgements, rules, situation, calendar, now)
+def decide(
+    rules: Rules, inputs: DecisionInputs, calendar: Calendar, *, now: dt.datetime
+) -> Decision:
+    newer = _newer_first(inputs, rules)
+    evaluations = tuple(_evaluate(candidate, rules, inputs, now) for candidate in newer)
+    decision = _decide(evaluations, rules, inputs, calendar, now)
     return Decision(
-        decision.action, decision.reason, decision.version, decision.next_at, judgements
+        decision.action, decision.reason, decision.version, decision.next_at, evaluations
     )
 
 
@@ -122,11 +124,11 @@ def latest(candidates: Sequence[Candidate], rules: Rules, *, current: str | None
     return None if newest is None else newest.version
 
 
-def _newer_first(situation: Situation, rules: Rules) -> list[Candidate]:
-    current = situation.current
+def _newer_first(inputs: DecisionInputs, rules: Rules) -> list[Candidate]:
+    current = inputs.current
     newer = [
         one
-        for one in _of_one_line(situation.candidates, rules, current)
+        for one in _of_one_line(inputs.candidates, rules, current)
         if current is None or rules.is_newer(one.version, than=current)
     ]
     return sorted(newer, key=lambda one: rules.rank(one.version), reverse=True)
@@ -154,18 +156,22 @@ def _of_one_line(
 # --- One release ----------------------------------------------------------------------------------
 
 
-def _judge(candidate: Candidate, rules: Rules, situation: Situation, now: dt.datetime) -> Judgement:
-    if obstacle := _lasting_obstacle(candidate, rules, situation):
-        return Judgement(candidate.version, obstacle)
-    skip_ends_at = situation.skipped.get(candidate.version, now)
+def _evaluate(
+    candidate: Candidate, rules: Rules, inputs: DecisionInputs, now: dt.datetime
+) -> Evaluation:
+    if obstacle := _lasting_obstacle(candidate, rules, inputs):
+        return Evaluation(candidate.version, obstacle)
+    skip_ends_at = inputs.skipped.get(candidate.version, now)
     if skip_ends_at is None:
-        return Judgement(candidate.version, "It is skipped.")
+        return Evaluation(candidate.version, "It is skipped.")
     if skip_ends_at > now:
-        return Judgement(candidate.version, "It is skipped for now.", skip_ends_at, may_change=True)
-    return _judge_age(candidate, rules, now)
+        return Evaluation(
+            candidate.version, "It is skipped for now.", skip_ends_at, may_change=True
+        )
+    return _check_age(candidate, rules, now)
 
 
-def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) -> str | None:
+def _lasting_obstacle(candidate: Candidate, rules: Rules, inputs: DecisionInputs) -> str | None:
     """Return what time alone will not change."""
     if obstacle := rule_obstacle(candidate, rules):
         return obstacle
@@ -177,9 +183,9 @@ def _lasting_obstacle(candidate: Candidate, rules: Rules, situation: Situation) 
         return f"The policy asks for a {candidate.missing_proof}, and the release has none."
     if candidate.target_problem:
         return candidate.target_problem
-    if situation.approvals.get(candidate.version) == "rejected":
+    if inputs.approvals.get(candidate.version) == "rejected":
         return "Staff rejected it."
-    failures = situation.failures.get(candidate.version)
+    failures = inputs.failures.get(candidate.version)
     if failures and failures.count >= MAX_ATTEMPTS:
         return f"Deploying it failed {failures.count} times; staff must look at it."
     return None
@@ -214,25 +220,25 @@ def _channel_obstacle(candidate: Candidate, rules: Rules) -> str | None:
     return None
 
 
-def _judge_age(candidate: Candidate, rules: Rules, now: dt.datetime) -> Judgement:
+def _check_age(candidate: Candidate, rules: Rules, now: dt.datetime) -> Evaluation:
     if not rules.minimum_age:
-        return Judgement(candidate.version, None)
+        return Evaluation(candidate.version, None)
     if candidate.published_at is None:
         reason = "Its source gives no time of publication, so its age is unknown."
-        return Judgement(candidate.version, reason, may_change=True)
+        return Evaluation(candidate.version, reason, may_change=True)
     old_enough_at = candidate.published_at + rules.minimum_age
     if old_enough_at > now:
-        return Judgement(candidate.version, "It is too young.", old_enough_at, may_change=True)
-    return Judgement(candidate.version, None)
+        return Evaluation(candidate.version, "It is too young.", old_enough_at, may_change=True)
+    return Evaluation(candidate.version, None)
 
 
 # --- All of them ----------------------------------------------------------------------------------
 
 
 def _decide(
-    judgements: Sequence[Judgement],
+    evaluations: Sequence[Evaluation],
     rules: Rules,
-    situation: Situation,
+    inputs: DecisionInputs,
     calendar: Calendar,
     now: dt.datetime,
 ) -> Decision:
@@ -240,46 +246,46 @@ def _decide(
         return Decision("none", "The policy is manual.")
     if rules.kind == "pinned":
         return Decision("none", "The service is pinned to what it runs.")
-    if situation.live_job:
-        return Decision("wait", f"{situation.live_job} is under way.")
-    if situation.snoozed_until and situation.snoozed_until > now:
-        return Decision("wait", "Updates are snoozed.", next_at=situation.snoozed_until)
-    if not judgements:
+    if inputs.live_job:
+        return Decision("wait", f"{inputs.live_job} is under way.")
+    if inputs.snoozed_until and inputs.snoozed_until > now:
+        return Decision("wait", "Updates are snoozed.", next_at=inputs.snoozed_until)
+    if not evaluations:
         return Decision("none", "Nothing newer is known.")
-    best = next((judgement for judgement in judgements if judgement.obstacle is None), None)
+    best = next((evaluation for evaluation in evaluations if evaluation.obstacle is None), None)
     if best is None:
-        return _wait_for_eligibility(judgements)
-    return _decide_on(best.version, rules, situation, calendar, now)
+        return _wait_for_eligibility(evaluations)
+    return _decide_on(best.version, rules, inputs, calendar, now)
 
 
-def _wait_for_eligibility(judgements: Sequence[Judgement]) -> Decision:
+def _wait_for_eligibility(evaluations: Sequence[Evaluation]) -> Decision:
     """Name the release that becomes eligible first, else the newest that still may, else the newest."""
     coming = [
-        (found.eligible_at, place) for place, found in enumerate(judgements) if found.eligible_at
+        (found.eligible_at, place) for place, found in enumerate(evaluations) if found.eligible_at
     ]
-    hopeful = [judgement for judgement in judgements if judgement.may_change]
-    named = judgements[min(coming)[1]] if coming else (hopeful or judgements)[0]
+    hopeful = [evaluation for evaluation in evaluations if evaluation.may_change]
+    named = evaluations[min(coming)[1]] if coming else (hopeful or evaluations)[0]
     action = "wait" if named.may_change else "none"
     return Decision(action, f"{named.version}: {named.obstacle}", named.version, named.eligible_at)
 
 
 def _decide_on(
-    version: str, rules: Rules, situation: Situation, calendar: Calendar, now: dt.datetime
+    version: str, rules: Rules, inputs: DecisionInputs, calendar: Calendar, now: dt.datetime
 ) -> Decision:
     if rules.kind == "approve":
-        approval = situation.approvals.get(version)
+        approval = inputs.approvals.get(version)
         if approval is None:
             return Decision("approve", f"{version} needs an approval.", version)
         if approval == "pending":
             return Decision("wait", f"{version} waits for its approval.", version)
-    failures = situation.failures.get(version)
+    failures = inputs.failures.get(version)
     if failures:
         retry_at = failures.last_at + RETRY_AFTER * 2 ** (failures.count - 1)
         if retry_at > now:
             return Decision(
                 "wait", f"Deploying {version} failed; it is tried again.", version, retry_at
             )
-    verdict = calendar.judge(now)
+    verdict = calendar.evaluate(now)
     if not verdict.is_open:
         return Decision("wait", verdict.reason, version, verdict.opens_at)
     return Decision("deploy", f"{version} is the newest eligible release.", version)

@@ -36,10 +36,10 @@ class Plan:
 
 def plan(service: Service, *, now: dt.datetime) -> Plan:
     row = comparison.policy_of(service)
-    situation, rules = _situation(service, row, now=now), comparison.rules_of(service, row)
-    decision = policies.decide(rules, situation, calendar_of(service), now=now)
-    latest = policies.latest(situation.candidates, rules, current=situation.current)
-    return Plan(service, row, situation.current, latest, decision)
+    inputs, rules = _inputs(service, row, now=now), comparison.rules_of(service, row)
+    decision = policies.decide(rules, inputs, calendar_of(service), now=now)
+    latest = policies.latest(inputs.candidates, rules, current=inputs.current)
+    return Plan(service, row, inputs.current, latest, decision)
 
 
 def calendar_of(service: Service) -> calendar.Calendar:
@@ -72,17 +72,17 @@ def _freeze(row: Freeze) -> calendar.FreezePeriod:
     )
 
 
-def _situation(service: Service, policy: Policy, *, now: dt.datetime) -> policies.Situation:
-    holds = list(Hold.objects.filter(service=service).filter(_is_in_force(now)))
-    snoozes = [hold.expires_at for hold in holds if not hold.version and hold.expires_at]
+def _inputs(service: Service, policy: Policy, *, now: dt.datetime) -> policies.DecisionInputs:
+    covers = list(Hold.objects.filter(service=service).filter(_is_in_force(now)))
+    snoozes = [hold.expires_at for hold in covers if not hold.version and hold.expires_at]
     releases = list(Release.objects.filter(service=service).order_by("-recorded_at", "-pk"))
     live = Job.objects.filter(service=service).locking().order_by("-created_at").first()
-    return policies.Situation(
+    return policies.DecisionInputs(
         current=comparison.current_version(service),
         candidates=_candidates(service, releases, policy),
         live_job=live.job_id if live else None,
         snoozed_until=max(snoozes, default=None),
-        skipped=_skips(holds),
+        skipped=_skips(covers),
         failures=_failures(service, releases),
         approvals=_approvals(service),
     )
@@ -133,10 +133,10 @@ def _is_in_force(now: dt.datetime) -> Q:
     return Q(expires_at=None) | Q(expires_at__gt=now)
 
 
-def _skips(holds: list[Hold]) -> dict[str, dt.datetime | None]:
+def _skips(covers: list[Hold]) -> dict[str, dt.datetime | None]:
     """Of several skips of one version the longest counts; None is for good."""
     ends: dict[str, list[dt.datetime | None]] = {}
-    for hold in holds:
+    for hold in covers:
         if hold.version:
             ends.setdefault(hold.version, []).append(hold.expires_at)
     return {

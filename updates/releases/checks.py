@@ -169,7 +169,7 @@ def _record_answer(source: Source, answer: sources.Answer, *, now: dt.datetime) 
         # An answer with a doubt in it is asked for in full again, so that the doubt stays visible.
         validators={} if doubts else {**answer.validators, "for": _fingerprint(source)},
     )
-    wakeups.ring("updates.apply_policy", service.pk)
+    wakeups.wake("updates.apply_policy", service.pk)
 
 
 # --- When -----------------------------------------------------------------------------------------
@@ -205,5 +205,5 @@ def enqueue_due() -> int:
     taken = list(due)
     Source.objects.filter(pk__in=[pk for pk, _ in taken]).update(next_check_at=Now() + RETRY_LOST)
     for _, service_id in taken:
-        wakeups.ring("updates.check", service_id)
+        wakeups.wake("updates.check", service_id)
     return len(taken)

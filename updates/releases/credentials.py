@@ -30,7 +30,7 @@ def headers_for(url: str, *, service: Service) -> dict[str, str]:
     headers = {"Accept": "application/octet-stream"} if _is_github_asset(url) else {}
     credential = find(url, service=service)
     if credential is not None:
-        _refuse_to_tell(credential, url)
+        _reject_disclosure(credential, url)
         return headers | _headers_of(credential, url)
     source = Source.objects.filter(service=service).exclude(sealed_token="").first()
     if source is not None and _origin(url) == _origin(_url_of(source)):
@@ -74,7 +74,7 @@ def registry_of(reference: str) -> str:
     return first.lower() if is_host else "docker.io"
 
 
-def _refuse_to_tell(credential: Credential, url: str) -> None:
+def _reject_disclosure(credential: Credential, url: str) -> None:
     """The URL is often a caller's, and must not make a secret go over the network in the clear."""
     host = urlsplit(url).hostname or ""
     address = http_client.address_of(host)

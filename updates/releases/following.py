@@ -47,8 +47,8 @@ def take(
     if known is not None and known.origin != origin and not item.channel:
         item = dataclasses.replace(item, channel=known.channel)
     announcement = _announcement(item)
-    if known is None or not recording.says_the_same(known, announcement):
-        recording.judge(announcement)
+    if known is None or not recording.is_same(known, announcement):
+        recording.evaluate(announcement)
         known, is_new = recording.record(service, announcement, origin=origin)
         if not is_new:
             recording.follow(known, announcement)

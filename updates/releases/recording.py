@@ -48,7 +48,7 @@ class Announcement:
 _FILLABLE = ("artifact_url", "checksum", "size_bytes", "signature", "notes", "published_at")
 
 
-def judge(announcement: Announcement) -> None:
+def evaluate(announcement: Announcement) -> None:
     """Raise InvalidRequest unless the announcement can be stored; where its URL leads is judged later."""
     names.check_version(announcement.version)
     if announcement.artifact_type not in Release.ArtifactType.values:
@@ -109,21 +109,23 @@ def _changing_facts(announcement: Announcement) -> dict[str, Any]:
 def follow(release: Release, announcement: Announcement) -> None:
     """Take over what the release's source says of it now, inside the caller's transaction."""
     facts_now = _changing_facts(announcement)
-    changed = {name: fact for name, fact in facts_now.items() if getattr(release, name) != fact}
+    changed = {name: draft for name, draft in facts_now.items() if getattr(release, name) != draft}
     if changed:
-        for name, fact in changed.items():
-            setattr(release, name, fact)
+        for name, draft in changed.items():
+            setattr(release, name, draft)
         release.save(update_fields=list(changed))
 
 
-def says_the_same(release: Release, announcement: Announcement) -> bool:
+def is_same(release: Release, announcement: Announcement) -> bool:
     """Whether the announcement neither adds to the release nor changes it."""
     stated = ("artifact_url", "checksum", "size_bytes", "published_at")
     adds_nothing = all(
         getattr(announcement, name) in ("", None, getattr(release, name)) for name in stated
     )
     facts_now = _changing_facts(announcement)
-    return adds_nothing and all(getattr(release, name) == fact for name, fact in facts_now.items())
+    return adds_nothing and all(
+        getattr(release, name) == draft for name, draft in facts_now.items()
+    )
 
 
 def _was_verified(release: Release) -> bool:

@@ -52,11 +52,11 @@ def of_step(job: Job, target: Target, *, restored: str | None) -> Environment:
     if job.kind == Job.Kind.DEPLOY and restored is None:
         return _read(_deployed(job, target))
     known = DeployedEnvironment.objects.filter(target=target, version=restored or job.version)
-    before = known.filter(_ran_well(), job_id__lt=job.pk).order_by("-job_id").first()
+    before = known.filter(_succeeded_before(), job_id__lt=job.pk).order_by("-job_id").first()
     return _read(before) if before else _read(target)
 
 
-def _ran_well() -> models.Q:
+def _succeeded_before() -> models.Q:
     return models.Q(job__status=Job.Status.SUCCEEDED)
 
 

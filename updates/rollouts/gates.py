@@ -14,7 +14,7 @@ import orjson
 from registry import directory
 from saga_project.shared import errors, http_client
 from updates.models import Target
-from updates.step_context import CannotTell, Outcome, StepFailed, Work
+from updates.step_context import Inconclusive, Outcome, StepFailed, Work
 
 PROBE_TIMEOUT_SECONDS = 5.0
 METRIC_INTERVAL_SECONDS = 5.0
@@ -81,7 +81,7 @@ def _wait_for_registry(
                 raise StepFailed(f"The registry did not see it in time: {fault}.")
         except errors.Unavailable as exc:
             if time.monotonic() > deadline_at:
-                raise CannotTell(f"The registry cannot say: {exc.message}") from exc
+                raise Inconclusive(f"The registry cannot say: {exc.message}") from exc
         wait(work.target.health_interval_seconds)
 
 
@@ -109,7 +109,7 @@ def _wait_for_metric(target: Target, deadline_at: float, wait: Callable[[float],
     while True:
         try:
             return measure(target)
-        except CannotTell:
+        except Inconclusive:
             if time.monotonic() > deadline_at:
                 raise
         wait(METRIC_INTERVAL_SECONDS)
@@ -120,7 +120,7 @@ def measure(target: Target) -> str:
     if target.metric_samples_query:
         samples = _query(target, target.metric_samples_query)
         if samples < target.metric_min_samples:
-            raise CannotTell(
+            raise Inconclusive(
                 f"Too few samples to judge by: {samples:g} of {target.metric_min_samples}."
             )
     value = _query(target, target.metric_query)
@@ -141,11 +141,11 @@ def _query(target: Target, query: str) -> float:
         document = orjson.loads(answer.body)
         value = float(_first_value(document["data"]))
     except errors.SagaError as exc:
-        raise CannotTell(exc.message) from exc
+        raise Inconclusive(exc.message) from exc
     except (ValueError, KeyError, IndexError, TypeError) as exc:
-        raise CannotTell("The metric has no value.") from exc
+        raise Inconclusive("The metric has no value.") from exc
     if not math.isfinite(value):
-        raise CannotTell("The metric has no value.")
+        raise Inconclusive("The metric has no value.")
     return value
 
 

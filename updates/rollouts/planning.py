@@ -61,7 +61,7 @@ def moves_of(job: Job) -> list[Move]:
     return [Move(**{**raw, "action": Action(raw["action"])}) for raw in job.moves]
 
 
-def lay_out_way_back(job: Job, *, begun: int) -> list[Step]:
+def lay_out_rollback(job: Job, *, begun: int) -> list[Step]:
     """Return the unsaved steps that undo the first ``begun`` moves of the job."""
     options = strategy_options.read(job.strategy_options)
     targets = {target.name: target for target in job.service.targets.all()}

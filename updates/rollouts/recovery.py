@@ -80,7 +80,7 @@ def _wake(pk: int) -> None:
     if step and step.node and is_late and not nodes.has_worker(step.node):
         _give_up(job, step, now)
     else:
-        transitions.ring(job)
+        transitions.wake(job)
 
 
 def _give_up(job: Job, step: Step, now: dt.datetime) -> None:

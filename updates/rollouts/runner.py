@@ -29,7 +29,7 @@ from updates.rollouts import (
     watching,
 )
 from updates.rollouts.strategies import Action
-from updates.step_context import CannotTell, Interrupted, Outcome, StepFailed, TransientFailure
+from updates.step_context import Inconclusive, Interrupted, Outcome, StepFailed, TransientFailure
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
 def _finish(job: Job) -> bool:
     """End the job; return whether it goes on instead, since no target took the new version."""
     if job.status == Status.ROLLING_BACK:
-        transitions.end_way_back(job, now=timezone.now())
+        transitions.end_rollback(job, now=timezone.now())
     else:
         transitions.succeed(job, now=timezone.now())
     return job.status in Job.WORKED_ON
@@ -141,7 +141,7 @@ def _share_of(job: Job) -> int:
 def _hand_over(job: Job) -> None:
     job.lease_owner, job.lease_expires_at, job.waiting_since = "", None, timezone.now()
     job.save(update_fields=["lease_owner", "lease_expires_at", "waiting_since"])
-    transitions.ring(job)
+    transitions.wake(job)
 
 
 def _do(task: steps.Task) -> bool:
@@ -150,7 +150,7 @@ def _do(task: steps.Task) -> bool:
         outcome = steps.perform(task)
     except Interrupted:
         return _is_still_ours(task)
-    except CannotTell as exc:
+    except Inconclusive as exc:
         return _pause_to_ask(task, str(exc))
     except TransientFailure as exc:
         return _try_again(task, str(exc))
@@ -160,7 +160,7 @@ def _do(task: steps.Task) -> bool:
         raise
     except OSError as exc:
         logger.exception("step failed on disk")
-        return _fail(task, f"It failed on disk: {store.disk_words(exc)}.")
+        return _fail(task, f"It failed on disk: {store.describe_disk(exc)}.")
     except Exception:
         logger.exception("step failed unexpectedly")
         return _fail(task, "An unexpected error; the log of the worker has it.")

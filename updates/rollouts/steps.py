@@ -163,7 +163,7 @@ class _Reporter:
             Job.objects.filter(pk=job.pk, fence=fence).update(progress=share)
 
 
-def _tell_registry(task: Task, tell: Callable[[], None]) -> str:
+def _report_to_registry(task: Task, tell: Callable[[], None]) -> str:
     """Change the registry in a transaction that holds our fence, so that no late worker does it.
 
     Without Redis the rows are written all the same, and readers see them once it is back.
@@ -180,24 +180,24 @@ def _set_share(task: Task) -> Outcome:
     name, version, percent = task.job.service.name, task.job.version, task.step.weight or 0
     if task.step.name == Action.CLEAR_SHARE:
         tell_all = partial(registry.set_canary, name, version=version, percent=None)
-        note = _tell_registry(task, tell_all)
+        note = _report_to_registry(task, tell_all)
         return Outcome(message=f"Lookups go to all instances alike.{note}")
     tell = partial(registry.set_canary, name, version=version, percent=percent)
-    note = _tell_registry(task, tell)
+    note = _report_to_registry(task, tell)
     return Outcome(message=f"{version} gets {percent} % of the lookups.{note}")
 
 
 def _swap(task: Task) -> Outcome:
     """Move all lookups to the slot that was prepared, or back."""
     is_back = task.step.is_way_back
-    note = _tell_registry(task, partial(slots.swap, task.job, is_back=is_back))
+    note = _report_to_registry(task, partial(slots.swap, task.job, is_back=is_back))
     return Outcome(message=f"All lookups go to the {'previous' if is_back else 'new'} slot.{note}")
 
 
 def _drain(task: Task, target: Target, *, is_draining: bool) -> Outcome:
     name, instance_id = task.job.service.name, target.instance_id
     tell = partial(registry.set_draining, name, instance_id, is_draining=is_draining)
-    note = _tell_registry(task, tell)
+    note = _report_to_registry(task, tell)
     if is_draining:
         task.lease.wait(target.drain_seconds)
     where = "is out of" if is_draining else "is in"

@@ -174,7 +174,7 @@ def undo(begun: Sequence[Move], options: Options, *, targets: int) -> list[Move]
         moves.append(Move(action=Action.SHARE, weight=0))
     in_service = [target for target in reversed(touched) if target not in out]
     for wave, batch in enumerate((out, *_batches(in_service, size)), start=1):
-        moves.extend(_way_back(batch, wave, touched=touched))
+        moves.extend(_rollback_waves(batch, wave, touched=touched))
     if moves and moves[0].action is Action.SHARE:
         moves.append(Move(action=Action.CLEAR_SHARE))
     return moves
@@ -183,7 +183,7 @@ def undo(begun: Sequence[Move], options: Options, *, targets: int) -> list[Move]
 _BACK_IN_PLACE = (Action.DRAIN, Action.RESTORE, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
 
 
-def _way_back(batch: Sequence[str], wave: int, *, touched: Sequence[str]) -> Iterator[Move]:
+def _rollback_waves(batch: Sequence[str], wave: int, *, touched: Sequence[str]) -> Iterator[Move]:
     for move in _each(batch, _BACK_IN_PLACE, wave):
         if move.target in touched or move.action is Action.UNDRAIN:
             yield move

@@ -73,14 +73,14 @@ def resume(job: Job, *, now: dt.datetime) -> None:
         on_expiry="",
         paused_seconds=job.paused_seconds + max(0, paused),
     )
-    ring(job)
+    wake(job)
 
 
-def ring(job: Job) -> None:
+def wake(job: Job) -> None:
     """Wake a worker of the node that the next step is for."""
     step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
     queue = nodes.queue_of(step.node) if step and step.node else "updates"
-    wakeups.ring("updates.run_job", job.pk, queue=queue)
+    wakeups.wake("updates.run_job", job.pk, queue=queue)
 
 
 def begin(job: Job, *, now: dt.datetime) -> None:
@@ -118,7 +118,7 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
     journal.skip(job.steps.filter(status=Step.Status.PENDING, is_way_back=False))
     if job.status == Status.QUEUED and not is_aborted:
         begin(job, now=now)
-    steps = planning.lay_out_way_back(job, begun=job.begun_moves())
+    steps = planning.lay_out_rollback(job, begun=job.begun_moves())
     is_cancelled = is_aborted and not steps
     if job.status == Status.PAUSED and not is_cancelled:
         resume(job, now=now)
@@ -127,7 +127,7 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
         return
     Step.objects.bulk_create(steps)
     transitions.require_move(job, Status.ROLLING_BACK)
-    ring(job)
+    wake(job)
 
 
 def succeed(job: Job, *, now: dt.datetime) -> None:
@@ -163,9 +163,9 @@ def leave_target(job: Job, step: Step, *, reason: str, is_node_lost: bool) -> No
     journal.skip(left, message="The rollback of this target failed.")
 
 
-def end_way_back(job: Job, *, now: dt.datetime) -> None:
+def end_rollback(job: Job, *, now: dt.datetime) -> None:
     if job.attention:
-        fail_way_back(job, now=now)
+        fail_rollback(job, now=now)
     elif outcomes.has_restored(job):
         if job.kind == Job.Kind.DEPLOY:
             reason = f"{job.job_id} was rolled back: {job.error}"
@@ -186,7 +186,7 @@ def _note_what_may_still_run(job: Job) -> None:
         job.save(update_fields=["error"])
 
 
-def fail_way_back(job: Job, *, now: dt.datetime) -> None:
+def fail_rollback(job: Job, *, now: dt.datetime) -> None:
     """Some targets could not be restored: the service is locked until staff retry or acknowledge."""
     reasons = " ".join(entry["reason"] for entry in job.attention)
     job.error = f"{job.error} The rollback failed too: {reasons}".strip()
@@ -213,7 +213,7 @@ def abandon(job: Job, *, by: str, now: dt.datetime) -> None:
 def roll_back_again(job: Job, *, now: dt.datetime) -> None:
     """Begin the rollback of a locked job anew; a worker that is at one of its steps loses the job."""
     journal.skip(job.steps.all(), message="The rollback began anew.", finished_at=now)
-    steps = planning.lay_out_way_back(job, begun=job.begun_moves())
+    steps = planning.lay_out_rollback(job, begun=job.begun_moves())
     Step.objects.bulk_create(steps)
     fields = {"needs_attention": False, "attention": [], "finished_at": None}
     if job.status == Status.ROLLING_BACK:
@@ -226,7 +226,7 @@ def roll_back_again(job: Job, *, now: dt.datetime) -> None:
         )
     else:
         transitions.require_move(job, Status.ROLLING_BACK, **fields)
-    ring(job)
+    wake(job)
 
 
 def _quarantine(job: Job, version: str, *, reason: str, now: dt.datetime) -> None:

@@ -25,7 +25,7 @@ from saga_project.shared import errors, wakeups
 from updates.models import Job, Step, Target, Watch
 from updates.rollouts import gates, nodes, strategies, strategy_options, transitions
 from updates.rollouts.strategies import Action
-from updates.step_context import CannotTell, StepFailed
+from updates.step_context import Inconclusive, StepFailed
 
 ROUND_SECONDS = 1.0
 #: A round that another worker has just made is not repeated.
@@ -65,11 +65,11 @@ def begin(step: Step) -> None:
 # --- Rounds -----------------------------------------------------------------------------------------
 
 
-def ring_due() -> None:
+def wake_due() -> None:
     """Ask a worker of each node for a round over its targets; called every second."""
     due = Watch.objects.filter(_is_due(), job__status__in=WATCHED)
     for job_pk, node in due.values_list("job_id", "node").distinct().order_by("job_id", "node"):
-        wakeups.ring("updates.watch", job_pk, queue=nodes.queue_of(node))
+        wakeups.wake("updates.watch", job_pk, queue=nodes.queue_of(node))
 
 
 def _is_due() -> Q:
@@ -137,7 +137,7 @@ def _find(watch: Watch) -> Finding:
         gates.measure(target)
     except StepFailed as exc:
         return Finding(is_well=False, message=str(exc).removesuffix("."))
-    except CannotTell as exc:
+    except Inconclusive as exc:
         return Finding(is_well=None, message=str(exc).removesuffix("."))
     return heartbeat
 
@@ -187,7 +187,7 @@ def settle(job: Job, *, node: str, seconds: float, wait: Callable[[float], None]
         is_failing = any(watch.is_well is False for watch in open_ones)
         if elapsed > seconds + PATIENCE_SECONDS and not is_failing:
             reason = open_ones[0].message or "no worker of its node has checked it"
-            raise CannotTell(f"{open_ones[0].target.name} cannot be checked: {reason}.")
+            raise Inconclusive(f"{open_ones[0].target.name} cannot be checked: {reason}.")
         wait(ROUND_SECONDS)
 
 
@@ -212,26 +212,26 @@ def wait_for_room(
     planned = len({raw["target"] for raw in job.moves if raw["target"]})
     allowed = strategies.max_unavailable(options, targets=planned)
     ends_at = time.monotonic() + deadline_seconds
-    known = _sick_before(job, others, node=node)
+    known = _unhealthy_before(job, others, node=node)
     while True:
         make_round(job.pk, node=node)
-        sick = _sick(job, others, node=node).keys() - known
+        sick = _unhealthy(job, others, node=node).keys() - known
         out = planned - len(others)
         if not sick or out + len(sick) <= allowed:
             return
         if time.monotonic() > ends_at:
             names = ", ".join(sorted(sick))
-            raise CannotTell(
+            raise Inconclusive(
                 f"{target.name} stays in service: of {planned} targets {allowed} may be out, and"
                 f" {names} is not well."
             )
         wait(ROUND_SECONDS)
 
 
-def _sick_before(job: Job, targets: Sequence[Target], *, node: str) -> set[str]:
+def _unhealthy_before(job: Job, targets: Sequence[Target], *, node: str) -> set[str]:
     """Return which targets were not well before the job touched the first; they hold nothing up."""
     if job.sick_before is None:
-        job.sick_before = sorted(_sick(job, targets, node=node))
+        job.sick_before = sorted(_unhealthy(job, targets, node=node))
         job.save(update_fields=["sick_before"])
     return set(job.sick_before)
 
@@ -252,7 +252,7 @@ def _others(job: Job, target: Target) -> list[Target]:
 _IN_SERVICE_AGAIN = (Action.SWITCH, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
 
 
-def _sick(job: Job, targets: Sequence[Target], *, node: str) -> dict[str, str]:
+def _unhealthy(job: Job, targets: Sequence[Target], *, node: str) -> dict[str, str]:
     """Return why which of these targets are not well, those with the old version included."""
     watches = {watch.target_id: watch for watch in Watch.objects.filter(job=job)}
     sick = {}

@@ -50,11 +50,11 @@ def _act(call: Call, now: dt.datetime) -> CallAnswer:
     is_removal = "secret" in document and document["secret"] is None
     change = configuration.ConfigurationChange(
         endpoints=data.get("endpoints"),
-        secret=None if is_removal else data.get("secret", configuration.KEEP),
+        secret=None if is_removal else data.get("secret", configuration.UNSET),
         accepts_global_secret=data.get("accept_global_secret"),
         requires_timestamp=data.get("require_timestamp"),
     )
-    configuration.judge(change)
+    configuration.evaluate(change)
     return journal.act_once(call, partial(_configure, call, change, now), now=now)
 
 

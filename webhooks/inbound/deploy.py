@@ -37,7 +37,7 @@ def _queue(call: Call, data: bodies.Data) -> CallAnswer:
         by=call.actor,
         options=data.get("strategy_options"),
         details=jobs.details(data),
-        leave=jobs.leave(call, data),
+        exemptions=jobs.exemptions(call, data),
         **({"strategy": data["strategy"]} if "strategy" in data else {}),
     )
     return jobs.answer(asked, f"Deployment process started for service {call.service_name}")

@@ -99,15 +99,18 @@ def _follow(sender: Sender, call: Call, message: Message) -> CallAnswer:
         return _announce(call, message.release)
     if message.is_shared and (reason := _not_its_own(call.service_name, message)):
         return answers.ignored(reason)
-    service = services.ensured(call) if message.news else services.known(call.service_name)
-    heard = [updates.operations.hear(service, news, by=call.actor) for news in message.news]
-    versions = [one.version for one in heard if one.version]
+    service = services.ensured(call) if message.notice else services.known(call.service_name)
+    received = [
+        updates.operations.receive_notice(service, notice, by=call.actor)
+        for notice in message.notice
+    ]
+    versions = [one.version for one in received if one.version]
     if versions:
         return answers.release_received(service.name, versions[-1])
-    reason = next((one.ignored for one in heard), "")
-    if any(one.is_foreign for one in heard):
+    reason = next((one.ignored for one in received), "")
+    if any(one.is_foreign for one in received):
         return answers.ignored(reason)
-    if not message.pushed and not any(one.has_other_source for one in heard):
+    if not message.pushed and not any(one.has_other_source for one in received):
         return answers.ignored(reason)
     return _check(service, sender, message, reason)
 

@@ -58,12 +58,12 @@ def details(data: bodies.Data) -> updates.operations.Details:
     )
 
 
-def leave(call: Call, data: bodies.Data) -> updates.operations.Leave:
+def exemptions(call: Call, data: bodies.Data) -> updates.operations.GateExemptions:
     """Return what lets this request pass gates: ``override_reason``, or ``force`` with a ``reason``."""
     force_reason = data.get("reason", "") if data.get("force") else None
     if force_reason is not None and not force_reason.strip():
         raise updates.errors.ReasonMissing("'force' needs a 'reason'.", field="reason")
-    return updates.operations.Leave(
+    return updates.operations.GateExemptions(
         override=call.override(data.get("override_reason")), force_reason=force_reason
     )
 

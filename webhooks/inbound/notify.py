@@ -14,7 +14,7 @@ from webhooks.inbound.calls import Call, CallAnswer, Route
 from webhooks.models import InboundCall
 from webhooks.operations import notifications
 from webhooks.outbound.channels.notification import SEVERITIES, Notification
-from webhooks.outbound.retry_schedule import DeliveryDecision, Fate
+from webhooks.outbound.retry_schedule import DeliveryDecision, NextState
 
 MAX_MESSAGE_LENGTH = 65_536
 
@@ -40,18 +40,18 @@ def _act(call: Call, now: dt.datetime) -> CallAnswer:
             return journal.repeat(call, now=now)
         journal.keep_answer(row, queued)
         notification = Notification(call.service_name, data["message"], severity, now)
-        parcel = notifications.queue(endpoint, notification)
-    if parcel is None:
+        claimed_delivery = notifications.queue(endpoint, notification)
+    if claimed_delivery is None:
         return queued
-    return _conclude(row, queued, notifications.send_now(parcel), channel=channel)
+    return _conclude(row, queued, notifications.send_now(claimed_delivery), channel=channel)
 
 
 def _conclude(
     row: InboundCall, queued: CallAnswer, decision: DeliveryDecision | None, *, channel: str
 ) -> CallAnswer:
-    if decision is None or decision.fate is Fate.RETRY:
+    if decision is None or decision.fate is NextState.RETRY:
         return queued
-    if decision.fate is Fate.DELIVERED:
+    if decision.fate is NextState.DELIVERED:
         answer = CallAnswer(200, {"status": "sent", "message": f"Notification sent via {channel}"})
     else:
         rejection = errors.NotificationRejected(

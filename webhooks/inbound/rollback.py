@@ -34,7 +34,7 @@ def _queue(call: Call, data: bodies.Data) -> CallAnswer:
         by=call.actor,
         options=data.get("strategy_options"),
         details=jobs.details(data),
-        leave=jobs.leave(call, data),
+        exemptions=jobs.exemptions(call, data),
     )
     return jobs.answer(asked, f"Rollback process started for service {service.name}")
 

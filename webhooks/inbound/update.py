@@ -44,13 +44,13 @@ def _announce(call: Call, data: bodies.Data) -> CallAnswer:
 
 def _follow(call: Call, message: Message) -> CallAnswer:
     """Follow what GitHub says of a release, as the service's source would read it."""
-    if not message.news:
+    if not message.notice:
         return answers.ignored(message.ignored)
     service = services.ensured(call)
-    heard = updates.operations.hear(service, message.news[0], by=call.actor)
-    if heard.ignored:
-        return answers.ignored(heard.ignored)
-    return answers.release_received(service.name, heard.version)
+    received = updates.operations.receive_notice(service, message.notice[0], by=call.actor)
+    if received.ignored:
+        return answers.ignored(received.ignored)
+    return answers.release_received(service.name, received.version)
 
 
 ROUTE = Route(

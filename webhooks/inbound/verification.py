@@ -40,7 +40,7 @@ def _proof(call: Call, shown: Credentials, *, now: dt.datetime) -> Proof:
         if shown.shown_secret is not None and signatures.presented_schemes(shown.headers):
             _demand_signature_by(shown.shown_secret, shown, now=now)
         return Proof.NOTHING
-    proof = signatures.judge(
+    proof = signatures.evaluate(
         shown.signed,
         shown.headers,
         secrets=keys.secrets,
@@ -57,7 +57,7 @@ def _proof(call: Call, shown: Credentials, *, now: dt.datetime) -> Proof:
 
 def _demand_signature_by(secret: str, shown: Credentials, *, now: dt.datetime) -> None:
     try:
-        proof = signatures.judge(
+        proof = signatures.evaluate(
             shown.signed, shown.headers, secrets=[secret], shown_secret=None, now=now
         )
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webhooks.operations.configuration import (
-    KEEP,
+    UNSET,
     configure,
     find_configuration,
     may_configure,
@@ -13,7 +13,7 @@ from webhooks.operations.notifications import TestResult, send_test
 from webhooks.operations.replays import replay_deliveries
 
 __all__ = [
-    "KEEP",
+    "UNSET",
     "TestResult",
     "configure",
     "find_configuration",

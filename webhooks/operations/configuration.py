@@ -34,30 +34,30 @@ MIN_KEY_BYTES = 16
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
-class Keep(enum.Enum):
-    KEEP = "keep"
+class Unset(enum.Enum):
+    UNSET = "keep"
 
 
-KEEP = Keep.KEEP
-Secret = str | Keep | None
+UNSET = Unset.UNSET
+Secret = str | Unset | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConfigurationChange:
-    """What a call sets; None, or ``KEEP`` for the secret, leaves a field as it is."""
+    """What a call sets; None, or ``UNSET`` for the secret, leaves a field as it is."""
 
     endpoints: Mapping[str, str] | None = None
-    secret: Secret = KEEP
+    secret: Secret = UNSET
     accepts_global_secret: bool | None = None
     requires_timestamp: bool | None = None
 
 
-def judge(change: ConfigurationChange) -> None:
+def evaluate(change: ConfigurationChange) -> None:
     """Raise InvalidRequest unless this can be configured; a URL's address is checked when it is called."""
     if change == ConfigurationChange():
         raise errors.NothingToConfigure("Send 'endpoints', 'secret', or both.")
     if isinstance(change.secret, str):
-        _judge_secret(change.secret)
+        _check_secret(change.secret)
     endpoints = change.endpoints or {}
     if len(endpoints) > MAX_ENDPOINTS:
         raise errors.InvalidChannel(f"There are at most {MAX_ENDPOINTS} endpoints.")
@@ -71,7 +71,7 @@ def judge(change: ConfigurationChange) -> None:
         http_client.check_url(url, field=f"endpoints.{channel}")
 
 
-def _judge_secret(secret: str) -> None:
+def _check_secret(secret: str) -> None:
     if len(secret) > MAX_SECRET_LENGTH:
         raise errors.InvalidSecret(
             f"A secret has at most {MAX_SECRET_LENGTH} characters.", field="secret"
@@ -98,7 +98,7 @@ def configure(
 ) -> Configuration:
     """Set what is given and keep the rest; an empty name is the global configuration."""
     change = ConfigurationChange(endpoints=endpoints, secret=secret)
-    judge(change)
+    evaluate(change)
     with transaction.atomic(durable=True):
         service = registry.operations.ensure_service(service_name, by=by) if service_name else None
         return put(service, change, by=by, now=now)
@@ -121,7 +121,7 @@ def put(
     _check_may_change(configuration, change, by)
     if service is None and by is not None:
         _administer(configuration, now=now)
-    if change.secret is not KEEP:
+    if change.secret is not UNSET:
         _set_secret(configuration, change.secret, now=now)
     if change.accepts_global_secret is not None:
         configuration.accepts_global_secret = change.accepts_global_secret

@@ -19,19 +19,19 @@ from webhooks.outbound.retry_schedule import DeliveryDecision
 QUICK_SECONDS = 5.0
 
 
-def queue(endpoint: Endpoint, notification: Notification) -> claims.Parcel | None:
+def queue(endpoint: Endpoint, notification: Notification) -> claims.ClaimedDelivery | None:
     """Make a delivery inside the caller's transaction, and claim it; None where the receiver is busy."""
     delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
-    parcel = claims.claim_one(delivery)
-    if parcel is None:
-        wakeups.ring("webhooks.deliver")
-    return parcel
+    claimed_delivery = claims.claim_one(delivery)
+    if claimed_delivery is None:
+        wakeups.wake("webhooks.deliver")
+    return claimed_delivery
 
 
-def send_now(parcel: claims.Parcel) -> DeliveryDecision | None:
+def send_now(claimed_delivery: claims.ClaimedDelivery) -> DeliveryDecision | None:
     """Send what was claimed, outside of any transaction, and return what the answer means."""
-    sent = sender.send(parcel, timeout_seconds=QUICK_SECONDS)
-    return attempts.record([sent]).get(parcel.delivery_id)
+    sent = sender.send(claimed_delivery, timeout_seconds=QUICK_SECONDS)
+    return attempts.record([sent]).get(claimed_delivery.delivery_id)
 
 
 def find_endpoint(service_name: str, channel: str) -> Endpoint:
@@ -88,11 +88,11 @@ def send_test(endpoint: Endpoint, *, now: dt.datetime) -> TestResult:
     notification = Notification(name, "This is a test of the channel's configuration.", "info", now)
     with transaction.atomic(durable=True):
         delivery = make_delivery(endpoint, notification, kind=Delivery.Kind.TEST)
-        parcel = claims.claim_one(delivery)
-        if parcel is None:
+        claimed_delivery = claims.claim_one(delivery)
+        if claimed_delivery is None:
             delivery.delete()
             return TestResult(False, "The receiver is busy with two other deliveries.", None)
-    attempts.record([sender.send(parcel)])
+    attempts.record([sender.send(claimed_delivery)])
     delivery.refresh_from_db()
     return TestResult(
         delivery.status == Delivery.Status.DELIVERED,

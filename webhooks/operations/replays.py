@@ -36,7 +36,7 @@ def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) ->
                 finished_at=None,
                 reason=f"Replayed by {by}.",
             )
-        wakeups.ring("webhooks.deliver")
+        wakeups.wake("webhooks.deliver")
     logger.info("deliveries replayed", extra={"by": by, "count": count})
     return count
 

@@ -17,7 +17,7 @@ from saga_project.shared import transitions
 from webhooks import event_constructors
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.outbound import metrics, retry_schedule, sender
-from webhooks.outbound.retry_schedule import DeliveryDecision, Fate
+from webhooks.outbound.retry_schedule import DeliveryDecision, NextState
 
 logger = logging.getLogger(__name__)
 
@@ -30,40 +30,42 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, DeliveryDecision]:
     if not results:
         return {}
     with transaction.atomic():
-        leases = {sent.parcel.delivery_id: sent for sent in results}
+        leases = {sent.claimed_delivery.delivery_id: sent for sent in results}
         rows = Delivery.objects.select_for_update(of=("self",)).filter(pk__in=leases)
-        owned = [row for row in rows if row.lease == leases[row.pk].parcel.lease]
-        judgements = {row.pk: _judge(leases[row.pk], kind=row.kind) for row in owned}
+        owned = [row for row in rows if row.lease == leases[row.pk].claimed_delivery.lease]
+        evaluations = {row.pk: _evaluate(leases[row.pk], kind=row.kind) for row in owned}
         Attempt.objects.bulk_create(_attempt(leases[row.pk]) for row in owned)
-        _finish([row for row in owned if judgements[row.pk].fate is Fate.DELIVERED], judgements)
+        _finish(
+            [row for row in owned if evaluations[row.pk].fate is NextState.DELIVERED], evaluations
+        )
         for row in owned:
-            if judgements[row.pk].fate is not Fate.DELIVERED:
-                _move(row, judgements[row.pk])
-        _tell_of_the_dead(
-            [row for row in owned if judgements[row.pk].fate is Fate.DEAD], judgements
+            if evaluations[row.pk].fate is not NextState.DELIVERED:
+                _move(row, evaluations[row.pk])
+        _publish_dead_deliveries(
+            [row for row in owned if evaluations[row.pk].fate is NextState.DEAD], evaluations
         )
     for row in owned:
-        metrics.attempts_total.labels(judgements[row.pk].fate.value).inc()
-        _log(row, leases[row.pk], judgements[row.pk])
-    return judgements
+        metrics.attempts_total.labels(evaluations[row.pk].fate.value).inc()
+        _log(row, leases[row.pk], evaluations[row.pk])
+    return evaluations
 
 
-def _judge(sent: sender.Sent, *, kind: str) -> DeliveryDecision:
-    judgement = retry_schedule.judge(
+def _evaluate(sent: sender.Sent, *, kind: str) -> DeliveryDecision:
+    evaluation = retry_schedule.evaluate(
         sent.outcome,
-        attempt_count=sent.parcel.attempt_count,
+        attempt_count=sent.claimed_delivery.attempt_count,
         now=timezone.now(),
         chance=random.random(),  # noqa: S311
     )
-    if kind == Delivery.Kind.TEST and judgement.fate is Fate.RETRY:
+    if kind == Delivery.Kind.TEST and evaluation.fate is NextState.RETRY:
         # Staff see the answer at once, so there is no retry.
-        return DeliveryDecision(Fate.DEAD, judgement.reason)
-    return judgement
+        return DeliveryDecision(NextState.DEAD, evaluation.reason)
+    return evaluation
 
 
 def _attempt(sent: sender.Sent) -> Attempt:
     return Attempt(
-        delivery_id=sent.parcel.delivery_id,
+        delivery_id=sent.claimed_delivery.delivery_id,
         started_at=sent.started_at,
         duration_ms=sent.outcome.duration_ms,
         status=sent.outcome.status,
@@ -72,10 +74,10 @@ def _attempt(sent: sender.Sent) -> Attempt:
     )
 
 
-def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecision]) -> None:
+def _finish(rows: Sequence[Delivery], evaluations: dict[uuid.UUID, DeliveryDecision]) -> None:
     """Settle what was taken: most are, so they cost one statement."""
-    for reason in {judgements[row.pk].reason for row in rows}:
-        ids = [row.pk for row in rows if judgements[row.pk].reason == reason]
+    for reason in {evaluations[row.pk].reason for row in rows}:
+        ids = [row.pk for row in rows if evaluations[row.pk].reason == reason]
         transitions.move_rows(
             Delivery.objects.filter(pk__in=ids),
             Delivery.Status.DELIVERED,
@@ -86,17 +88,17 @@ def _finish(rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecisi
         )
 
 
-def _move(row: Delivery, judgement: DeliveryDecision) -> None:
+def _move(row: Delivery, evaluation: DeliveryDecision) -> None:
     now = timezone.now()
-    if judgement.fate is Fate.RETRY:
+    if evaluation.fate is NextState.RETRY:
         to = Delivery.Status.PENDING
-        moment = {"next_attempt_at": now + dt.timedelta(seconds=judgement.retry_in_seconds)}
+        moment = {"next_attempt_at": now + dt.timedelta(seconds=evaluation.retry_in_seconds)}
     else:
-        to, moment = Delivery.Status(judgement.fate.value), {"finished_at": now}
+        to, moment = Delivery.Status(evaluation.fate.value), {"finished_at": now}
     transitions.require_move(
-        row, to, lease=None, lease_expires_at=None, reason=judgement.reason, **moment
+        row, to, lease=None, lease_expires_at=None, reason=evaluation.reason, **moment
     )
-    if judgement.is_gone:
+    if evaluation.is_gone:
         _disable(row, now=now)
 
 
@@ -111,8 +113,8 @@ def _disable(row: Delivery, *, now: dt.datetime) -> None:
         transitions.move_rows(active, Subscription.State.SUSPENDED, updated_at=now)
 
 
-def _tell_of_the_dead(
-    rows: Sequence[Delivery], judgements: dict[uuid.UUID, DeliveryDecision]
+def _publish_dead_deliveries(
+    rows: Sequence[Delivery], evaluations: dict[uuid.UUID, DeliveryDecision]
 ) -> None:
     """Publish what died; the death of such news is no news, or two dead receivers would never rest."""
     events.publish(
@@ -121,7 +123,7 @@ def _tell_of_the_dead(
                 row.service_name,
                 delivery_id=row.pk,
                 topic=row.topic,
-                reason=judgements[row.pk].reason,
+                reason=evaluations[row.pk].reason,
                 attempts=row.attempt_count,
             )
             for row in rows
@@ -130,8 +132,8 @@ def _tell_of_the_dead(
     )
 
 
-def _log(row: Delivery, sent: sender.Sent, judgement: DeliveryDecision) -> None:
-    level = logging.INFO if judgement.fate is Fate.DELIVERED else logging.WARNING
+def _log(row: Delivery, sent: sender.Sent, evaluation: DeliveryDecision) -> None:
+    level = logging.INFO if evaluation.fate is NextState.DELIVERED else logging.WARNING
     logger.log(
         level,
         "delivery attempted",
@@ -139,9 +141,9 @@ def _log(row: Delivery, sent: sender.Sent, judgement: DeliveryDecision) -> None:
             "delivery_id": str(row.pk),
             "topic": row.topic,
             "service_name": row.service_name,
-            "attempt": sent.parcel.attempt_count,
+            "attempt": sent.claimed_delivery.attempt_count,
             "status": sent.outcome.status,
             "duration_ms": sent.outcome.duration_ms,
-            "fate": judgement.fate.value,
+            "fate": evaluation.fate.value,
         },
     )

@@ -31,7 +31,7 @@ Live = Callable[[str], list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Parcel:
+class ClaimedDelivery:
     """A claimed delivery with all that its sender needs, so that sending needs no database."""
 
     delivery_id: uuid.UUID
@@ -46,7 +46,7 @@ class Parcel:
     foregone: AttemptOutcome | None = None
 
 
-def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]:
+def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[ClaimedDelivery]]]:
     """Lease what is due: for each receiver its free places and a batch.
 
     ``lanes`` holds how many more parcels each lane of the caller wants; ``room`` is how many receivers
@@ -55,7 +55,7 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]
     with transaction.atomic():
         _lock_claims()
         taken = _taken_places()
-        claimed: list[tuple[int, list[Parcel]]] = []
+        claimed: list[tuple[int, list[ClaimedDelivery]]] = []
         for receiver in _receivers_due():
             if receiver in lanes:
                 places, wanted = 0, lanes[receiver]
@@ -63,9 +63,9 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[Parcel]]]
                 places, wanted = PLACES - taken[receiver], BATCH if room > 0 else 0
             if wanted <= 0 or (places <= 0 and receiver not in lanes):
                 continue
-            if parcels := _lease(receiver, wanted):
+            if claimed_deliveries := _lease(receiver, wanted):
                 room -= 0 if receiver in lanes else 1
-                claimed.append((places, parcels))
+                claimed.append((places, claimed_deliveries))
         return claimed
 
 
@@ -104,7 +104,7 @@ def _receivers_due() -> list[str]:
     return [row["receiver"] for row in sorted(rows, key=lambda row: row["first"])]
 
 
-def _lease(receiver: str, limit: int) -> list[Parcel]:
+def _lease(receiver: str, limit: int) -> list[ClaimedDelivery]:
     due = Delivery.objects.due().filter(receiver=receiver).order_by("next_attempt_at", "pk")
     rows = list(
         due.select_related("subscription", "endpoint").select_for_update(
@@ -126,7 +126,7 @@ def _lease(receiver: str, limit: int) -> list[Parcel]:
     return [_pack(row, lease=lease, begin_until=begin_until, live=live) for row in rows]
 
 
-def claim_one(delivery: Delivery) -> Parcel | None:
+def claim_one(delivery: Delivery) -> ClaimedDelivery | None:
     """Lease this very delivery, in the caller's transaction; None where its receiver has no free place."""
     _lock_claims()
     in_flight = Delivery.objects.in_flight().filter(receiver=delivery.receiver)
@@ -148,7 +148,9 @@ def claim_one(delivery: Delivery) -> Parcel | None:
     return _pack(delivery, lease=lease, begin_until=begin_until, live=live)
 
 
-def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live) -> Parcel:
+def _pack(
+    delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live
+) -> ClaimedDelivery:
     is_event = delivery.kind == Delivery.Kind.EVENT
     is_standard = is_event or channels.is_standard(delivery.topic)
     obstacle = _obstacle(delivery)
@@ -156,7 +158,7 @@ def _pack(delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Liv
     known: list[str] = []
     if is_standard and foregone is None:
         known, foregone = _secrets_of(delivery, live=live)
-    return Parcel(
+    return ClaimedDelivery(
         delivery_id=delivery.pk,
         lease=lease,
         receiver=delivery.receiver,
@@ -193,10 +195,10 @@ def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], AttemptOu
         return [], AttemptOutcome(error=exc.message)
 
 
-def release(parcel: Parcel) -> None:
+def release(claimed_delivery: ClaimedDelivery) -> None:
     """Give back what was claimed and not begun."""
     transitions.move_rows(
-        Delivery.objects.filter(pk=parcel.delivery_id, lease=parcel.lease),
+        Delivery.objects.filter(pk=claimed_delivery.delivery_id, lease=claimed_delivery.lease),
         Delivery.Status.PENDING,
         lease=None,
         lease_expires_at=None,

@@ -38,7 +38,7 @@ def enqueue(events: Sequence[Event], **_: Any) -> None:
     ]
     if rows:
         Delivery.objects.bulk_create(rows)
-        wakeups.ring("webhooks.deliver")
+        wakeups.wake("webhooks.deliver")
 
 
 def _may_read(subscription: Subscription) -> bool:

@@ -20,7 +20,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 RETRIED = frozenset({408, 429})
 
 
-class Fate(enum.StrEnum):
+class NextState(enum.StrEnum):
     DELIVERED = "delivered"
     RETRY = "retry"
     DEAD = "dead"
@@ -40,36 +40,36 @@ class AttemptOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class DeliveryDecision:
-    fate: Fate
+    fate: NextState
     reason: str
     retry_in_seconds: float = 0.0
     is_gone: bool = False
 
 
-def judge(
+def evaluate(
     outcome: AttemptOutcome, *, attempt_count: int, now: dt.datetime, chance: float = 0.5
 ) -> DeliveryDecision:
     """Return what follows from the ``attempt_count``-th attempt; ``chance`` (0-1) spreads the retries."""
     if outcome.is_refused:
-        return DeliveryDecision(Fate.DEAD, outcome.error)
+        return DeliveryDecision(NextState.DEAD, outcome.error)
     if outcome.status is None:
         return _retry(outcome, outcome.error, attempt_count, now, chance)
     if 200 <= outcome.status < 300 and FAILED_IN_BODY in outcome.answer:
         reason = f"The receiver answered {outcome.status}, and in the body that delivery failed."
         return _retry(outcome, reason, attempt_count, now, chance)
     if 200 <= outcome.status < 300 or outcome.status == CONFLICT:
-        return DeliveryDecision(Fate.DELIVERED, f"The receiver answered {outcome.status}.")
+        return DeliveryDecision(NextState.DELIVERED, f"The receiver answered {outcome.status}.")
     if outcome.status == GONE:
         reason = "The receiver answered 410: it is gone, and is not called again."
-        return DeliveryDecision(Fate.DEAD, reason, is_gone=True)
+        return DeliveryDecision(NextState.DEAD, reason, is_gone=True)
     if outcome.status in RETRIED or outcome.status >= 500:
         reason = f"The receiver answered {outcome.status}."
         return _retry(outcome, reason, attempt_count, now, chance)
     if 300 <= outcome.status < 400:
         reason = f"The receiver answered {outcome.status}; redirects are not followed."
-        return DeliveryDecision(Fate.DEAD, reason)
+        return DeliveryDecision(NextState.DEAD, reason)
     return DeliveryDecision(
-        Fate.DEAD, f"The receiver answered {outcome.status}: it refuses for good."
+        NextState.DEAD, f"The receiver answered {outcome.status}: it refuses for good."
     )
 
 
@@ -78,12 +78,12 @@ def _retry(
 ) -> DeliveryDecision:
     if attempt_count > len(RETRY_SECONDS):
         return DeliveryDecision(
-            Fate.DEAD, f"{reason} That was the last of {attempt_count} attempts."
+            NextState.DEAD, f"{reason} That was the last of {attempt_count} attempts."
         )
     wait = _retry_after(outcome.headers, now)
     if wait is None:
         wait = RETRY_SECONDS[attempt_count - 1] * (1 + JITTER_SHARE * (2 * chance - 1))
-    return DeliveryDecision(Fate.RETRY, reason, retry_in_seconds=wait)
+    return DeliveryDecision(NextState.RETRY, reason, retry_in_seconds=wait)
 
 
 def _retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:

@@ -22,27 +22,33 @@ MAX_ANSWER_BYTES = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Sent:
-    parcel: claims.Parcel
+    claimed_delivery: claims.ClaimedDelivery
     outcome: AttemptOutcome
     started_at: dt.datetime
 
 
-def send(parcel: claims.Parcel, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Sent:
+def send(
+    claimed_delivery: claims.ClaimedDelivery, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> Sent:
     """Make one attempt; whatever happens on the way is its outcome."""
     started_at, begun = timezone.now(), time.monotonic()
-    outcome = parcel.foregone or _call(parcel, at=started_at, timeout_seconds=timeout_seconds)
+    outcome = claimed_delivery.foregone or _call(
+        claimed_delivery, at=started_at, timeout_seconds=timeout_seconds
+    )
     duration_ms = round((time.monotonic() - begun) * 1000)
-    return Sent(parcel, dataclasses.replace(outcome, duration_ms=duration_ms), started_at)
+    return Sent(claimed_delivery, dataclasses.replace(outcome, duration_ms=duration_ms), started_at)
 
 
-def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> AttemptOutcome:
+def _call(
+    claimed_delivery: claims.ClaimedDelivery, *, at: dt.datetime, timeout_seconds: float
+) -> AttemptOutcome:
     try:
         response = http_client.request(
             "POST",
-            parcel.url,
+            claimed_delivery.url,
             purpose="receiver",
-            headers=_headers(parcel, at=at),
-            body=parcel.body,
+            headers=_headers(claimed_delivery, at=at),
+            body=claimed_delivery.body,
             timeout_seconds=timeout_seconds,
             max_bytes=MAX_ANSWER_BYTES,
             truncate=True,
@@ -52,7 +58,7 @@ def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> 
     except errors.SagaError as exc:
         return AttemptOutcome(error=exc.message)
     except Exception:
-        logger.exception("delivery broke", extra={"delivery_id": str(parcel.delivery_id)})
+        logger.exception("delivery broke", extra={"delivery_id": str(claimed_delivery.delivery_id)})
         return AttemptOutcome(error="Saga failed to make the call; its log says why.")
     return AttemptOutcome(
         status=response.status,
@@ -61,13 +67,13 @@ def _call(parcel: claims.Parcel, *, at: dt.datetime, timeout_seconds: float) -> 
     )
 
 
-def _headers(parcel: claims.Parcel, *, at: dt.datetime) -> dict[str, str]:
+def _headers(claimed_delivery: claims.ClaimedDelivery, *, at: dt.datetime) -> dict[str, str]:
     headers = {"Content-Type": "application/json"}
-    if parcel.is_standard:
+    if claimed_delivery.is_standard:
         headers |= signatures.sign_standard(
-            parcel.body,
-            message_id=f"msg_{parcel.delivery_id.hex}",
+            claimed_delivery.body,
+            message_id=f"msg_{claimed_delivery.delivery_id.hex}",
             timestamp=int(at.timestamp()),
-            secrets=parcel.secrets,
+            secrets=claimed_delivery.secrets,
         )
     return headers

@@ -27,7 +27,7 @@ MAX_DRAINS = 2
 SLOT_SECONDS = 15.0
 SLOT_RENEWED_EVERY_SECONDS = 4.0
 
-Results = queue.SimpleQueue[sender.Sent | claims.Parcel]
+Results = queue.SimpleQueue[sender.Sent | claims.ClaimedDelivery]
 
 
 class ReceiverQueue:
@@ -36,7 +36,7 @@ class ReceiverQueue:
     def __init__(self, *, places: int, results: Results) -> None:
         self.places = places
         self.results = results
-        self.waiting: deque[claims.Parcel] = deque()
+        self.waiting: deque[claims.ClaimedDelivery] = deque()
         self.unrecorded = 0
         self.running = 0
         self.lock = threading.Lock()
@@ -46,16 +46,18 @@ class ReceiverQueue:
         """How many more parcels keep its threads busy."""
         return claims.BATCH - self.unrecorded if self.unrecorded < claims.BATCH // 2 else 0
 
-    def feed(self, parcels: Sequence[claims.Parcel], *, pool: ThreadPoolExecutor) -> None:
+    def feed(
+        self, claimed_deliveries: Sequence[claims.ClaimedDelivery], *, pool: ThreadPoolExecutor
+    ) -> None:
         with self.lock:
-            self.waiting.extend(parcels)
-            self.unrecorded += len(parcels)
+            self.waiting.extend(claimed_deliveries)
+            self.unrecorded += len(claimed_deliveries)
             starting = min(self.places - self.running, len(self.waiting))
             self.running += starting
         for _ in range(starting):
             pool.submit(self.work)
 
-    def take(self) -> claims.Parcel | None:
+    def take(self) -> claims.ClaimedDelivery | None:
         """Return the next parcel; None ends the thread, under the lock that starts threads."""
         with self.lock:
             if self.waiting:
@@ -65,9 +67,9 @@ class ReceiverQueue:
 
     def work(self) -> None:
         """Send what waits; hand back unsent what has waited for so long that its lease might end."""
-        while (parcel := self.take()) is not None:
-            is_late = time.monotonic() > parcel.begin_until
-            self.results.put(parcel if is_late else sender.send(parcel))
+        while (claimed_delivery := self.take()) is not None:
+            is_late = time.monotonic() > claimed_delivery.begin_until
+            self.results.put(claimed_delivery if is_late else sender.send(claimed_delivery))
 
 
 class Drain:
@@ -112,28 +114,28 @@ class Drain:
         wanted = {receiver: lane.wanted for receiver, lane in self.lanes.items()}
         room = MAX_THREADS // claims.PLACES - len(self.lanes)
         self.claimed_at = time.monotonic()
-        for places, parcels in claims.claim(lanes=wanted, room=room):
+        for places, claimed_deliveries in claims.claim(lanes=wanted, room=room):
             lane = self.lanes.setdefault(
-                parcels[0].receiver, ReceiverQueue(places=places, results=self.results)
+                claimed_deliveries[0].receiver, ReceiverQueue(places=places, results=self.results)
             )
-            lane.feed(parcels, pool=self.pool)
+            lane.feed(claimed_deliveries, pool=self.pool)
 
     def collect(self) -> None:
         results = list(_take(self.results))
         sent = [result for result in results if isinstance(result, sender.Sent)]
-        unsent = [result for result in results if isinstance(result, claims.Parcel)]
+        unsent = [result for result in results if isinstance(result, claims.ClaimedDelivery)]
         attempts.record(sent)
-        for parcel in unsent:
-            claims.release(parcel)
+        for claimed_delivery in unsent:
+            claims.release(claimed_delivery)
         self.sent_count += len(sent)
-        for parcel in [*unsent, *(one.parcel for one in sent)]:
-            lane = self.lanes[parcel.receiver]
+        for claimed_delivery in [*unsent, *(one.claimed_delivery for one in sent)]:
+            lane = self.lanes[claimed_delivery.receiver]
             lane.unrecorded -= 1
             if not lane.unrecorded:
-                del self.lanes[parcel.receiver]
+                del self.lanes[claimed_delivery.receiver]
 
 
-def _take(results: Results) -> Iterator[sender.Sent | claims.Parcel]:
+def _take(results: Results) -> Iterator[sender.Sent | claims.ClaimedDelivery]:
     """Yield what is there, after a moment's wait for the first; few records of many are cheaper."""
     with contextlib.suppress(queue.Empty):
         yield results.get(timeout=POLL_SECONDS)
@@ -145,7 +147,7 @@ def _take(results: Results) -> Iterator[sender.Sent | claims.Parcel]:
 def wake() -> None:
     """Wake a worker where a delivery is due: retries, and what a lost message or a dead worker left."""
     if Delivery.objects.due().exists():
-        wakeups.ring("webhooks.deliver")
+        wakeups.wake("webhooks.deliver")
 
 
 def run() -> int:
@@ -161,5 +163,5 @@ def run() -> int:
             work_slots.give_up(slot)
         if drain.lanes:
             # Time is up. Another goes on at once, whatever this one still waits for.
-            wakeups.ring("webhooks.deliver")
+            wakeups.wake("webhooks.deliver")
         return drain.finish()

@@ -193,13 +193,13 @@ class Server:
         with contextlib.suppress(psutil.NoSuchProcess):
             for number, seconds in [*self.stop_with, (signal.SIGKILL, 5.0)]:
                 process.send_signal(number)
-                if _is_gone(process, seconds):
+                if _has_ended(process, seconds):
                     break
         if self.child:
             self.child.wait()
 
 
-def _is_gone(process: psutil.Process, seconds: float) -> bool:
+def _has_ended(process: psutil.Process, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:

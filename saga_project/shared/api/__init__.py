@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from saga_project.shared.api.bodies import (
     MAX_BODY_BYTES,
+    AlwaysJson,
     BodyTooLarge,
     InvalidJson,
     JSONRenderer,
-    JsonWhateverIsAccepted,
     NotJson,
     StrictJSONParser,
     body_of,
@@ -59,6 +59,7 @@ __all__ = [
     "MAX_OFFSET",
     "SCAICONTROL_CODES",
     "SCAICONTROL_PREFIX",
+    "AlwaysJson",
     "BodyTooLarge",
     "InvalidFields",
     "InvalidJson",
@@ -66,7 +67,6 @@ __all__ = [
     "InvalidOffset",
     "InvalidParameter",
     "JSONRenderer",
-    "JsonWhateverIsAccepted",
     "NotJson",
     "RequestIdMiddleware",
     "SagaView",

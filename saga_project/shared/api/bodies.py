@@ -73,7 +73,7 @@ class JSONRenderer(renderers.BaseRenderer):
         return b"" if data is None else strict_json.dumps(data)
 
 
-class JsonWhateverIsAccepted(negotiation.DefaultContentNegotiation):
+class AlwaysJson(negotiation.DefaultContentNegotiation):
     """Every answer is JSON: an ``Accept`` that asks for something else is no reason to refuse."""
 
     def select_renderer(

@@ -162,12 +162,12 @@ def _library_response(
     response = views.exception_handler(exc, dict(context))
     if response is None:
         return None
-    error, message = _library_words(exc, response.status_code)
+    error, message = _library_message(exc, response.status_code)
     response.data = error_body(path, response.status_code, error, message, request_id)
     return response
 
 
-def _library_words(exc: Exception, code: int) -> tuple[str, str]:
+def _library_message(exc: Exception, code: int) -> tuple[str, str]:
     if isinstance(exc, Http404 | django_exceptions.ObjectDoesNotExist):
         return "Not found", "There is nothing at this address."
     if isinstance(exc, drf_exceptions.APIException):

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from saga_project.shared.api import unknown_parameters
 from saga_project.shared.api.bodies import (
     MAX_BODY_BYTES,
+    AlwaysJson,
     BodyTooLarge,
     JSONRenderer,
-    JsonWhateverIsAccepted,
     StrictJSONParser,
 )
 from saga_project.shared.api.throttling import CallerThrottle
@@ -42,7 +42,7 @@ class SagaView(views.APIView):
     parser_classes: tuple[type[parsers.BaseParser], ...] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     throttle_classes: tuple[type[throttling.BaseThrottle], ...] = (CallerThrottle,)
-    content_negotiation_class = JsonWhateverIsAccepted
+    content_negotiation_class = AlwaysJson
 
     def handle_exception(self, exc: Exception) -> Response:
         """Run the handler once more after a deadlock or serialization failure; answer any other error."""

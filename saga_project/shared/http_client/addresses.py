@@ -65,7 +65,7 @@ def _is_public(address: IPAddress) -> bool:
     return address.is_global and (address.version == 4 or address in _UNICAST_V6)
 
 
-def judge(text: str, *, purpose: str) -> None:
+def evaluate(text: str, *, purpose: str) -> None:
     """Raise AddressRefused unless this address may be dialled."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):

@@ -104,7 +104,7 @@ def dial(url: Url, deadline: Deadline) -> socket.socket:
         raise AddressRefused(f"The {deadline.purpose} URL names a port that is never called.")
     answers = resolve(url, deadline)
     for answer in answers:
-        addresses.judge(answer[4][0], purpose=deadline.purpose)
+        addresses.evaluate(answer[4][0], purpose=deadline.purpose)
     for family, kind, protocol, _, sockaddr in answers:
         connection = _BoundedSocket(family, kind, protocol)
         connection.deadline = deadline

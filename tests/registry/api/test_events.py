@@ -27,7 +27,7 @@ EVENTS = "/api/v1/events"
 def publish(*names: str, kind: str = "service.approved") -> None:
     with transaction.atomic():
         events.publish(
-            *(events.Fact(type=kind, service_name=name, data={"n": 1}) for name in names)
+            *(events.EventDraft(type=kind, service_name=name, data={"n": 1}) for name in names)
         )
     waiting.until_events_are_readable()
 

@@ -112,10 +112,10 @@ def test_a_pattern_keeps_no_service_registered(api: APIClient, bearer: Bearer) -
     made = create(api, service_name="bill*")
     chief = bearer("admin:registry", account="chief")
     accept = api.patch(f"{PATH}/{made['id']}", {"accepted": True}, format="json", headers=chief)
-    leave = {"slug": "billing"}
+    exemptions = {"slug": "billing"}
 
     assert (accept.status_code, accept.json()["error"]) == (400, "Nothing to accept")
-    answer = api.delete("/api/v1/registry/register", leave, format="json", headers=chief)
+    answer = api.delete("/api/v1/registry/register", exemptions, format="json", headers=chief)
     assert answer.status_code == 204
     assert api.get(f"{PATH}/{made['id']}").json()["state"] == "active"
 

@@ -22,7 +22,7 @@ BEGINNING = log.Cursor(0, 0)
 
 def publish(name: str, kind: str = "service.approved", **extra: object) -> Event:
     with transaction.atomic():
-        (row,) = events.publish(events.Fact(type=kind, service_name=name, data=dict(extra)))
+        (row,) = events.publish(events.EventDraft(type=kind, service_name=name, data=dict(extra)))
     return row
 
 
@@ -43,7 +43,7 @@ class OpenTransaction:
     def _run(self) -> None:
         try:
             with transaction.atomic():
-                events.publish(events.Fact(type="service.approved", service_name=self._name))
+                events.publish(events.EventDraft(type="service.approved", service_name=self._name))
                 self._is_written.set()
                 assert self._may_commit.wait(10)
         finally:
@@ -92,8 +92,10 @@ def test_a_reader_sees_every_event_of_racing_writers_once_and_in_order() -> None
         try:
             for number in range(25):
                 with transaction.atomic():
-                    fact = events.Fact(type="service.approved", service_name=f"w{writer}-{number}")
-                    events.publish(fact)
+                    draft = events.EventDraft(
+                        type="service.approved", service_name=f"w{writer}-{number}"
+                    )
+                    events.publish(draft)
         finally:
             connection.close()
 
@@ -226,7 +228,9 @@ def test_an_event_dated_back_does_not_make_newer_cursors_too_old() -> None:
     with transaction.atomic():
         long_ago = timezone.now() - dt.timedelta(days=90)
         events.publish(
-            events.Fact(type="lifecycle.started", service_name="dated-back", occurred_at=long_ago)
+            events.EventDraft(
+                type="lifecycle.started", service_name="dated-back", occurred_at=long_ago
+            )
         )
     waiting.until_events_are_readable()
 

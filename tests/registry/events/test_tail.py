@@ -44,7 +44,9 @@ async def running(kind: type[tail.Tail] = tail.Tail) -> AsyncIterator[Any]:
 
 def publish(*names: str) -> None:
     with transaction.atomic():
-        events.publish(*(events.Fact(type="service.approved", service_name=name) for name in names))
+        events.publish(
+            *(events.EventDraft(type="service.approved", service_name=name) for name in names)
+        )
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
@@ -204,7 +206,7 @@ def test_a_late_commit_reaches_a_viewer_before_what_overtook_it() -> None:
 
     def begin_early() -> None:
         with transaction.atomic():
-            events.publish(events.Fact(type="service.approved", service_name="early"))
+            events.publish(events.EventDraft(type="service.approved", service_name="early"))
             is_written.set()
             assert may_commit.wait(30)
 

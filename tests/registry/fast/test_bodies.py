@@ -9,13 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework import exceptions, serializers
 
-from registry.api.heartbeats import BeatSerializer
+from registry.api.heartbeats import HeartbeatSerializer
 from registry.api.registrations import RegistrationSerializer
 from registry.fast import bodies
 from saga_project.shared import errors
 from saga_project.shared.api import fields
 
-SHAPES: tuple[type[serializers.Serializer[Any]], ...] = (RegistrationSerializer, BeatSerializer)
+SHAPES: tuple[type[serializers.Serializer[Any]], ...] = (
+    RegistrationSerializer,
+    HeartbeatSerializer,
+)
 NAMES = sorted({str(name) for shape in SHAPES for name in shape().get_fields()})
 VALUES = st.one_of(
     st.none(),

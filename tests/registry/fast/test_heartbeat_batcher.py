@@ -8,7 +8,7 @@ from registry import presence
 from registry.fast import heartbeat_batcher
 from saga_project.shared import errors
 
-Told = list[int] | errors.Unavailable
+Callback = list[int] | errors.Unavailable
 
 
 class Renewal:
@@ -18,7 +18,7 @@ class Renewal:
         self._failures = list(failures)
         self.calls: list[list[str]] = []
 
-    def renew(self, members: list[str], told: presence.Told) -> None:
+    def renew(self, members: list[str], told: presence.Callback) -> None:
         self.calls.append(members)
         answer = self._failures.pop() if self._failures else [1] * len(members)
         asyncio.get_running_loop().call_soon(told, answer)
@@ -30,15 +30,15 @@ def beating(renewal: Renewal) -> heartbeat_batcher.HeartbeatBatcher:
     return beats
 
 
-async def told_of(beats: heartbeat_batcher.HeartbeatBatcher, member: str) -> Told:
-    future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+async def told_of(beats: heartbeat_batcher.HeartbeatBatcher, member: str) -> Callback:
+    future: asyncio.Future[Callback] = asyncio.get_running_loop().create_future()
     beats.beat([member], future.set_result)
     async with asyncio.timeout(10):
         return await future
 
 
 def test_failed_batch_is_answered_and_the_next_one_is_sent() -> None:
-    async def beat() -> list[Told]:
+    async def beat() -> list[Callback]:
         beats = beating(Renewal(errors.RedisUnavailable()))
         return [await told_of(beats, "a/x"), await told_of(beats, "a/x")]
 
@@ -51,7 +51,7 @@ def test_failed_batch_is_answered_and_the_next_one_is_sent() -> None:
 def test_concurrent_heartbeats_share_a_batch_and_get_their_own_answers() -> None:
     renewal = Renewal()
 
-    async def beat() -> list[Told]:
+    async def beat() -> list[Callback]:
         beats = beating(renewal)
         return await asyncio.gather(*(told_of(beats, f"a/{number}") for number in range(20)))
 
@@ -75,10 +75,10 @@ def test_one_call_carries_so_many_members_at_most() -> None:
 
 
 def test_failing_callback_does_not_delay_the_others() -> None:
-    def broken(told: Told) -> None:
+    def broken(told: Callback) -> None:
         raise RuntimeError("the connection is in no state for this")
 
-    async def beat() -> Told:
+    async def beat() -> Callback:
         beats = beating(Renewal())
         beats.beat(["a/x"], broken)
         return await told_of(beats, "b/x")

@@ -12,7 +12,7 @@ from django.db import connection
 from registry import operations
 from registry.fast import registration_batcher
 from registry.models import Service
-from registry.operations import Newcomer, Registered, Registration
+from registry.operations import NewRegistration, Registered, Registration
 from saga_project.shared import errors
 from tests import waiting
 
@@ -31,7 +31,7 @@ def register(loop: asyncio.AbstractEventLoop) -> Iterator[Register]:
             loop.create_future() for _ in names
         ]
         for name, future in zip(names, told, strict=True):
-            door.register(newcomer(name), future.set_result)
+            door.register(new_registration(name), future.set_result)
         async with asyncio.timeout(30):
             return await asyncio.gather(*told)
 
@@ -39,8 +39,8 @@ def register(loop: asyncio.AbstractEventLoop) -> Iterator[Register]:
     loop.run_until_complete(door.close())
 
 
-def newcomer(name: str) -> Newcomer:
-    return Newcomer(Registration(service_name=name, url="http://localhost:1"), None)
+def new_registration(name: str) -> NewRegistration:
+    return NewRegistration(Registration(service_name=name, url="http://localhost:1"), None)
 
 
 def backends() -> list[int]:
@@ -59,9 +59,11 @@ def test_concurrent_registrations_share_a_batch(
     batches: list[int] = []
     let_in = operations.register_new
 
-    def counted(newcomers: Sequence[Newcomer], **options: Any) -> list[Registered | None]:
-        batches.append(len(newcomers))
-        return let_in(newcomers, **options)
+    def counted(
+        new_registrations: Sequence[NewRegistration], **options: Any
+    ) -> list[Registered | None]:
+        batches.append(len(new_registrations))
+        return let_in(new_registrations, **options)
 
     monkeypatch.setattr(operations, "register_new", counted)
     names = [f"new-{number}" for number in range(30)]
@@ -78,8 +80,8 @@ def test_failing_callback_does_not_delay_the_others() -> None:
         told: asyncio.Future[registration_batcher.Answer] = (
             asyncio.get_running_loop().create_future()
         )
-        door.register(newcomer("a"), broken)
-        door.register(newcomer("b"), told.set_result)
+        door.register(new_registration("a"), broken)
+        door.register(new_registration("b"), told.set_result)
         async with asyncio.timeout(30):
             answer = await told
         await door.close()

@@ -66,9 +66,9 @@ def test_a_write_that_races_with_filling_is_never_lost(following: None) -> None:
     reader = Reader()
     reader.start()
     for _ in range(WRITES):
-        [beat_us] = presence.renew(["alpha/default"])
+        [heartbeat_us] = presence.renew(["alpha/default"])
         directory.wait_for(presence.sequence(), timeout_seconds=10)
-        reader.written_us = beat_us
+        reader.written_us = heartbeat_us
         reader.has_read.clear()
         reader.has_read.wait()
     reader.is_over = True

@@ -193,7 +193,7 @@ def test_revoked_token_is_rejected_without_the_database(
 
 
 def recalled(text: str) -> accounts.Caller | None:
-    return accounts.recall(accounts.digest_of(text), within_seconds=60, ask_again_seconds=60)
+    return accounts.lookup(accounts.digest_of(text), within_seconds=60, ask_again_seconds=60)
 
 
 def test_recalls_a_token_that_was_confirmed_a_moment_ago_without_a_query() -> None:

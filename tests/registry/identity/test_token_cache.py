@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.identity import accounts, token_cache
 from registry.identity.accounts import Caller
-from registry.identity.token_cache import Confirmed
+from registry.identity.token_cache import VerifiedTokens
 from registry.models import CallersRevision, ServiceAccount, Token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,9 +46,9 @@ def caller_of(token: Token) -> Caller:
     return Caller(account=token.account, token=token, scopes=frozenset(token.scopes))
 
 
-def known(*, is_local: bool = True) -> tuple[Confirmed[Caller], Caller]:
+def known(*, is_local: bool = True) -> tuple[VerifiedTokens[Caller], Caller]:
     """Return a memory that knows the revision, and the token "a" confirmed under it."""
-    memory: Confirmed[Caller] = Confirmed()
+    memory: VerifiedTokens[Caller] = VerifiedTokens()
     caller = caller_of(make_token())
     memory.remember("first", caller, memory.now(), is_local=True)
     memory.look()
@@ -56,8 +56,8 @@ def known(*, is_local: bool = True) -> tuple[Confirmed[Caller], Caller]:
     return memory, caller
 
 
-def recall(memory: Confirmed[Caller], digest: str = "a") -> Caller | None:
-    return memory.recall(digest, within_seconds=WITHIN_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS)
+def lookup(memory: VerifiedTokens[Caller], digest: str = "a") -> Caller | None:
+    return memory.lookup(digest, within_seconds=WITHIN_SECONDS, ask_again_seconds=ASK_AGAIN_SECONDS)
 
 
 # --- The revision ---------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_a_token_stays_good_without_a_question_of_its_own_as_long_as_nothing_cha
         with CaptureQueriesContext(connection) as queries:
             memory.look()
         assert len(queries) == 1
-        assert recall(memory) == caller
+        assert lookup(memory) == caller
 
 
 def test_no_token_is_trusted_after_a_long_time_without_a_look(clock: Clock) -> None:
@@ -140,9 +140,9 @@ def test_no_token_is_trusted_after_a_long_time_without_a_look(clock: Clock) -> N
     memory.look()
 
     clock.now += WITHIN_SECONDS - 0.001
-    assert recall(memory) == caller
+    assert lookup(memory) == caller
     clock.now += 0.002
-    assert recall(memory) is None
+    assert lookup(memory) is None
 
 
 def test_a_change_ends_what_was_known_within_the_time_from_the_last_look(clock: Clock) -> None:
@@ -154,10 +154,10 @@ def test_a_change_ends_what_was_known_within_the_time_from_the_last_look(clock: 
     clock.now += 0.5
     memory.look()
 
-    answers = [recall(memory) for _ in range(3)]
+    answers = [lookup(memory) for _ in range(3)]
     assert answers == [None, caller, caller]  # the first is to ask anew, for the others
     clock.now += WITHIN_SECONDS - 0.5 + 0.001
-    assert recall(memory) is None
+    assert lookup(memory) is None
 
 
 def test_token_verified_before_a_change_and_cached_after_it_is_not_trusted(
@@ -172,7 +172,7 @@ def test_token_verified_before_a_change_and_cached_after_it_is_not_trusted(
     clock.now += WITHIN_SECONDS + 0.001
     memory.look()
 
-    assert recall(memory) is None
+    assert lookup(memory) is None
 
 
 def test_foreign_token_is_verified_by_one_of_its_concurrent_requests(
@@ -182,12 +182,12 @@ def test_foreign_token_is_verified_by_one_of_its_concurrent_requests(
 
     clock.now += ASK_AGAIN_SECONDS + 0.001
     memory.look()
-    answers = [recall(memory) for _ in range(3)]
+    answers = [lookup(memory) for _ in range(3)]
 
     assert answers == [None, caller, caller]
     clock.now += WITHIN_SECONDS
     memory.look()
-    assert recall(memory) is None
+    assert lookup(memory) is None
 
 
 def test_a_token_that_expires_is_recalled_no_more(clock: Clock) -> None:
@@ -200,7 +200,7 @@ def test_a_token_that_expires_is_recalled_no_more(clock: Clock) -> None:
         is_local=True,
     )
 
-    assert recall(memory) is None
+    assert lookup(memory) is None
 
 
 def test_for_want_of_better_a_token_is_good_for_as_long_after_it_was_last_known_to_be(
@@ -209,7 +209,7 @@ def test_for_want_of_better_a_token_is_good_for_as_long_after_it_was_last_known_
     memory, caller = known()
 
     def in_an_outage() -> Caller | None:
-        return memory.recall_for_want_of_better("a", within_seconds=600, now=timezone.now())
+        return memory.lookup_stale("a", within_seconds=600, now=timezone.now())
 
     clock.now += 10_000
     assert in_an_outage() is None
@@ -232,7 +232,7 @@ def test_forgets_the_oldest_rather_than_grow_for_ever(monkeypatch: pytest.Monkey
     for number in range(3):
         memory.remember(str(number), caller, memory.now(), is_local=True)
 
-    assert [recall(memory, digest) for digest in ("a", "0", "2")] == [None, caller, caller]
+    assert [lookup(memory, digest) for digest in ("a", "0", "2")] == [None, caller, caller]
 
 
 # --- Use of tokens --------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_used_tokens_are_reported_once(clock: Clock) -> None:
 
     assert memory.take_used() == []
     memory.look()
-    recall(memory)
+    lookup(memory)
     assert memory.take_used() == [caller]
     assert memory.take_used() == []
 
@@ -276,4 +276,4 @@ def test_token_cache_refreshes_after_an_outage_of_postgresql(
         assert memory._look_safely(None) == token_cache.LOOK_SECONDS
     assert memory._look_safely(None) == token_cache.LOOK_SECONDS
 
-    assert recall(memory) == caller
+    assert lookup(memory) == caller

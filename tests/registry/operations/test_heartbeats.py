@@ -13,7 +13,7 @@ def register(name="payment", **given):
 
 
 def beat(name="payment", **told):
-    beat = operations.Beat(service_name=name, **told)
+    beat = operations.Heartbeat(service_name=name, **told)
     return operations.renew(beat, by=None, now=timezone.now())
 
 
@@ -78,7 +78,7 @@ def test_a_new_version_is_recorded():
 def test_bulk_heartbeat_names_the_missing_instances():
     register("a", ttl_seconds=30)
     register("b", ttl_seconds=20)
-    beats = [operations.Beat(service_name=name) for name in ("a", "b", "c")]
+    beats = [operations.Heartbeat(service_name=name) for name in ("a", "b", "c")]
 
     answer = operations.renew_many(beats, by=None, now=timezone.now())
 

@@ -65,7 +65,7 @@ def test_a_new_version_is_told():
 
 
 def beat(health):
-    told = operations.Beat(service_name="payment", health=health)
+    told = operations.Heartbeat(service_name="payment", health=health)
     operations.renew(told, by=None, now=timezone.now())
 
 

@@ -11,7 +11,7 @@ from registry import directory, operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Event, Instance, Service
-from registry.operations import Newcomer, Registered, Registration
+from registry.operations import NewRegistration, Registered, Registration
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
@@ -29,13 +29,13 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def newcomer(name: str, *, by: Caller | None = None, **given: Any) -> Newcomer:
+def new_registration(name: str, *, by: Caller | None = None, **given: Any) -> NewRegistration:
     registration = Registration(service_name=name, **({"url": "http://localhost:1"} | given))
-    return Newcomer(registration, by)
+    return NewRegistration(registration, by)
 
 
-def let_in(*newcomers: Newcomer) -> list[Registered | None]:
-    return operations.register_new(newcomers, now=timezone.now())
+def let_in(*new_registrations: NewRegistration) -> list[Registered | None]:
+    return operations.register_new(new_registrations, now=timezone.now())
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -59,10 +59,10 @@ def rows(name: str) -> list[dict[str, Any]]:
 def test_writes_what_an_ordinary_registration_writes(is_owned: bool) -> None:
     account = accounts.ensure_account("team", scopes=["registry:manage"])
     by = Caller(account=account, scopes=frozenset({"registry:manage"})) if is_owned else None
-    ordinary = newcomer("ordinary", by=by, **GIVEN)
+    ordinary = new_registration("ordinary", by=by, **GIVEN)
     operations.register(ordinary.registration, by=by, now=timezone.now())
 
-    let_in(newcomer("new", by=by, **GIVEN))
+    let_in(new_registration("new", by=by, **GIVEN))
 
     assert rows("new") == rows("ordinary")
     shown, known = directory.find("new"), directory.find("ordinary")
@@ -76,7 +76,7 @@ def test_many_are_one_statement(django_assert_num_queries: Any) -> None:
     names = [f"new-{number}" for number in range(30)]
 
     with django_assert_num_queries(1):
-        answers = let_in(*map(newcomer, names))
+        answers = let_in(*map(new_registration, names))
 
     assert [answer and answer.service_name for answer in answers] == names
     assert set(Service.objects.values_list("name", flat=True)) == set(names)
@@ -84,10 +84,12 @@ def test_many_are_one_statement(django_assert_num_queries: Any) -> None:
 
 
 def test_a_name_that_is_taken_is_left_as_it_is() -> None:
-    let_in(newcomer("taken", version="1.0.0"))
+    let_in(new_registration("taken", version="1.0.0"))
 
     first, second, third = let_in(
-        newcomer("z"), newcomer("taken", version="2.0.0"), newcomer("a", version="3.0.0")
+        new_registration("z"),
+        new_registration("taken", version="2.0.0"),
+        new_registration("a", version="3.0.0"),
     )
 
     assert first is not None
@@ -99,7 +101,9 @@ def test_a_name_that_is_taken_is_left_as_it_is() -> None:
 
 
 def test_first_of_two_registrations_of_one_name_wins() -> None:
-    first, second = let_in(newcomer("twin", zone="north"), newcomer("twin", zone="south"))
+    first, second = let_in(
+        new_registration("twin", zone="north"), new_registration("twin", zone="south")
+    )
 
     assert first is not None
     assert second is None
@@ -110,7 +114,7 @@ def test_untrusted_service_awaits_approval(settings: Any) -> None:
     settings.SAGA_AUTO_APPROVE = False
     settings.SAGA_INTERNAL_SERVICES = ["internal-*"]
 
-    let_in(newcomer("internal-a"), newcomer("stranger"))
+    let_in(new_registration("internal-a"), new_registration("stranger"))
 
     assert {service.name: service.status for service in Service.objects.all()} == {
         "internal-a": Service.Status.ACTIVE,

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saga_project.console import strip
-from saga_project.console.strip import Happening
+from saga_project.console.strip import StripEvent
 
 END = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 START = END - strip.WINDOW
 
 
-def happening(type_: str, *, hours: float, **data: Any) -> Happening:
+def happening(type_: str, *, hours: float, **data: Any) -> StripEvent:
     """Something that many hours before the end."""
-    return Happening(type=type_, at=END - dt.timedelta(hours=hours), data=data)
+    return StripEvent(type=type_, at=END - dt.timedelta(hours=hours), data=data)
 
 
-def states(*happenings: Happening, live_before: tuple[str, ...] = ()) -> list[tuple[str, float]]:
+def states(*happenings: StripEvent, live_before: tuple[str, ...] = ()) -> list[tuple[str, float]]:
     """Return (state, hours) of each span."""
     found = strip.spans(happenings, live_before=live_before, start=START, end=END)
     return [(span.state, (span.end - span.start) / dt.timedelta(hours=1)) for span in found]

@@ -133,7 +133,7 @@ def test_a_backup_replaces_what_the_database_holds(file: Path) -> None:
     assert list(Service.objects.values_list("name", flat=True)) == ["payment"]
     assert signing_secrets.live("payment", now=timezone.now()) == ["s" * 32]
     assert get_user_model().objects.get().check_password("lovelace")
-    presence.bear()
+    presence.mark_filled()
     operations.register(
         operations.Registration(service_name="new", url="http://localhost:2"),
         by=None,

@@ -98,8 +98,8 @@ def stopping() -> Iterator[threading.Event]:
 
 
 def loop(call: Any, stopping: threading.Event, **options: Any) -> sweeps.Loop:
-    duty = sweeps.Duty("a duty", call, 0.01, **options)
-    return sweeps.Loop(duty, lambda: True, stopping)
+    periodic_call = sweeps.PeriodicCall("a duty", call, 0.01, **options)
+    return sweeps.Loop(periodic_call, lambda: True, stopping)
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, db.OperationalError, errors.RedisUnavailable])
@@ -138,13 +138,13 @@ def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
 
 def test_a_process_that_is_not_elected_does_nothing(stopping: threading.Event) -> None:
     asked, done = threading.Event(), threading.Event()
-    duty = sweeps.Duty("a duty", done.set, 0.01)
+    periodic_call = sweeps.PeriodicCall("a duty", done.set, 0.01)
 
     def is_allowed() -> bool:
         asked.set()
         return False
 
-    subject = sweeps.Loop(duty, is_allowed, stopping)
+    subject = sweeps.Loop(periodic_call, is_allowed, stopping)
     subject.thread.start()
     assert asked.wait(30)
     stopping.set()

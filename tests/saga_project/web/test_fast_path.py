@@ -356,7 +356,7 @@ def services(redis: Redis) -> list[str]:
     )
     caller = accounts.recognise(good, now=NOW)
     operations.register(registration, by=caller, now=NOW)
-    beat = operations.Beat(service_name="ill", health="critical")
+    beat = operations.Heartbeat(service_name="ill", health="critical")
     operations.renew(beat, by=None, now=NOW)
     return [good, reader, ended]
 

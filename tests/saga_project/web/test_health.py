@@ -130,7 +130,7 @@ def test_a_process_notices_that_another_one_refilled_redis(stack: Stack, redis: 
         stack.web.post("/api/v1/services/register", json={**SERVICE, "service_name": f"s{number}"})
 
     redis.flushdb()
-    presence.bear()
+    presence.mark_filled()
     stack.web.post("/api/v1/services/register", json={**SERVICE, "service_name": "late"})
 
     waiting.until(
@@ -152,7 +152,7 @@ def test_it_is_ready_once_redis_is_filled(stack: Stack, api: APIClient, redis: A
         return (answer.status_code, answer.json()["redis"]) == (503, "connected")
 
     waiting.until(is_told_while_empty)
-    presence.bear()
+    presence.mark_filled()
 
     assert api.get("/readyz").status_code == 200
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from registry.background import work_slots
 from saga_project.web import problems
-from saga_project.web.problems import Level, Memory, Vitals
+from saga_project.web.problems import HealthInputs, Level, Memory
 from tests.factories import DeliveryFactory
 from webhooks.outbound import claims
 
@@ -21,8 +21,8 @@ def old() -> Memory:
     return Memory(started_at=time.monotonic() - 1000)
 
 
-def levels(vitals: Vitals, memory: Memory | None = None) -> dict[str, Level]:
-    found = problems.judge(vitals, memory or old())
+def levels(inputs: HealthInputs, memory: Memory | None = None) -> dict[str, Level]:
+    found = problems.evaluate(inputs, memory or old())
     return {problem.check: problem.level for problem in found}
 
 
@@ -31,7 +31,7 @@ def levels(vitals: Vitals, memory: Memory | None = None) -> dict[str, Level]:
     [(0.0, None), (4.9, None), (5.2, Level.DEGRADED), (31.0, Level.UNHEALTHY)],
 )
 def test_late_sweeps(lag_seconds: float, level: Level | None) -> None:
-    assert levels(Vitals(sweep_lag_seconds=lag_seconds)).get("sweeps") == level
+    assert levels(HealthInputs(sweep_lag_seconds=lag_seconds)).get("sweeps") == level
 
 
 @pytest.mark.parametrize(
@@ -39,41 +39,41 @@ def test_late_sweeps(lag_seconds: float, level: Level | None) -> None:
     [(2.0, None), (12.0, Level.DEGRADED), (31.0, Level.UNHEALTHY), (math.inf, Level.UNHEALTHY)],
 )
 def test_a_queue_without_a_consumer(silent_seconds: float, level: Level | None) -> None:
-    vitals = Vitals(unconsumed_seconds={"updates": 0.0, "webhooks": silent_seconds})
+    inputs = HealthInputs(unconsumed_seconds={"updates": 0.0, "webhooks": silent_seconds})
 
-    assert levels(vitals).get("queues") == level
+    assert levels(inputs).get("queues") == level
 
 
 @pytest.mark.parametrize(
     ("seconds", "level"), [(14.0, None), (16.0, Level.DEGRADED), (31.0, Level.UNHEALTHY)]
 )
 def test_deliveries_that_no_worker_takes(seconds: float, level: Level | None) -> None:
-    assert levels(Vitals(undelivered_seconds=seconds)).get("deliveries") == level
+    assert levels(HealthInputs(undelivered_seconds=seconds)).get("deliveries") == level
 
 
 def test_a_read_only_postgresql_is_unhealthy() -> None:
-    assert levels(Vitals(is_database_read_only=True)) == {"database": Level.UNHEALTHY}
+    assert levels(HealthInputs(is_database_read_only=True)) == {"database": Level.UNHEALTHY}
 
 
 def test_a_process_that_has_just_started_waits_for_the_first_sweep() -> None:
-    assert levels(Vitals(sweep_lag_seconds=math.inf), Memory()) == {}
+    assert levels(HealthInputs(sweep_lag_seconds=math.inf), Memory()) == {}
 
 
 def test_sweeps_that_never_ran_are_unhealthy() -> None:
-    assert levels(Vitals(sweep_lag_seconds=math.inf)) == {"sweeps": Level.UNHEALTHY}
+    assert levels(HealthInputs(sweep_lag_seconds=math.inf)) == {"sweeps": Level.UNHEALTHY}
 
 
 def test_what_ran_a_moment_ago_is_not_forgotten_with_an_emptied_redis() -> None:
     memory = old()
-    assert levels(Vitals(sweep_lag_seconds=0.5), memory) == {}
+    assert levels(HealthInputs(sweep_lag_seconds=0.5), memory) == {}
 
-    assert levels(Vitals(sweep_lag_seconds=math.inf), memory) == {}
+    assert levels(HealthInputs(sweep_lag_seconds=math.inf), memory) == {}
 
 
 def test_the_worst_comes_first() -> None:
-    vitals = Vitals(sweep_lag_seconds=12.0, is_database_read_only=True)
+    inputs = HealthInputs(sweep_lag_seconds=12.0, is_database_read_only=True)
 
-    assert [problem.check for problem in problems.judge(vitals, old())] == ["database", "sweeps"]
+    assert [problem.check for problem in problems.evaluate(inputs, old())] == ["database", "sweeps"]
 
 
 @pytest.mark.django_db

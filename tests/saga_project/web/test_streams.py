@@ -27,7 +27,9 @@ STREAM = "/api/v1/events/stream"
 
 def publish(*names: str, kind: str = "service.approved", **data: Any) -> None:
     with transaction.atomic():
-        events.publish(*(events.Fact(type=kind, service_name=name, data=data) for name in names))
+        events.publish(
+            *(events.EventDraft(type=kind, service_name=name, data=data) for name in names)
+        )
 
 
 def in_background(work: Callable[[], Any]) -> threading.Thread:
@@ -206,7 +208,7 @@ def test_a_transaction_that_commits_late_is_not_skipped(server: WebServer) -> No
 
     def begin_early() -> None:
         with transaction.atomic():
-            events.publish(events.Fact(type="service.approved", service_name="early"))
+            events.publish(events.EventDraft(type="service.approved", service_name="early"))
             is_written.set()
             may_commit.wait(30)
 

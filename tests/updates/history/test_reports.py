@@ -32,7 +32,9 @@ def _say_deployed(version: str | None) -> None:
     details = {"details": {"version": version, "pid": 12345}}
     with transaction.atomic():
         events.publish(
-            events.Fact(type="lifecycle.deployed", service_name=NAME, data=details, occurred_at=NOW)
+            events.EventDraft(
+                type="lifecycle.deployed", service_name=NAME, data=details, occurred_at=NOW
+            )
         )
 
 

@@ -78,14 +78,14 @@ def _window(
 
 
 def test_without_windows_and_freezes_every_moment_is_welcome() -> None:
-    assert calendar.Calendar().judge(_at("2026-03-29T01:30:00Z")).is_open
+    assert calendar.Calendar().evaluate(_at("2026-03-29T01:30:00Z")).is_open
 
 
 def test_a_window_follows_the_wall_clock_over_a_change_of_clocks() -> None:
     nightly = calendar.Calendar(windows=(_window("22:00", 60),))
 
-    winter = nightly.judge(_at("2026-03-28T12:00:00Z"))
-    summer = nightly.judge(_at("2026-03-29T12:00:00Z"))
+    winter = nightly.evaluate(_at("2026-03-28T12:00:00Z"))
+    summer = nightly.evaluate(_at("2026-03-29T12:00:00Z"))
 
     assert winter.opens_at == _at("2026-03-28T21:00:00Z")
     assert summer.opens_at == _at("2026-03-29T20:00:00Z")
@@ -94,33 +94,33 @@ def test_a_window_follows_the_wall_clock_over_a_change_of_clocks() -> None:
 def test_a_window_within_the_hour_that_is_skipped_opens_after_it() -> None:
     nightly = calendar.Calendar(windows=(_window("02:30", 60),))
 
-    found = nightly.judge(_at("2026-03-28T23:00:00Z"))
+    found = nightly.evaluate(_at("2026-03-28T23:00:00Z"))
 
     assert found.opens_at == _at("2026-03-29T03:30:00+02:00")
-    assert nightly.judge(_at("2026-03-29T04:29:00+02:00")).is_open
-    assert not nightly.judge(_at("2026-03-29T04:30:00+02:00")).is_open
+    assert nightly.evaluate(_at("2026-03-29T04:29:00+02:00")).is_open
+    assert not nightly.evaluate(_at("2026-03-29T04:30:00+02:00")).is_open
 
 
 def test_a_window_within_the_hour_that_comes_twice_opens_once() -> None:
     nightly = calendar.Calendar(windows=(_window("02:30", 30),))
 
-    assert nightly.judge(_at("2026-10-25T02:30:00+02:00")).is_open
-    assert not nightly.judge(_at("2026-10-25T02:30:00+01:00")).is_open
+    assert nightly.evaluate(_at("2026-10-25T02:30:00+02:00")).is_open
+    assert not nightly.evaluate(_at("2026-10-25T02:30:00+01:00")).is_open
 
 
 def test_a_window_over_a_change_of_clocks_lasts_as_long_as_it_says() -> None:
     nightly = calendar.Calendar(windows=(_window("01:00", 180),))
 
-    assert nightly.judge(_at("2026-03-29T04:59:00+02:00")).is_open
-    assert not nightly.judge(_at("2026-03-29T05:00:00+02:00")).is_open
-    assert not nightly.judge(_at("2026-10-25T03:00:00+01:00")).is_open
+    assert nightly.evaluate(_at("2026-03-29T04:59:00+02:00")).is_open
+    assert not nightly.evaluate(_at("2026-03-29T05:00:00+02:00")).is_open
+    assert not nightly.evaluate(_at("2026-10-25T03:00:00+01:00")).is_open
 
 
 def test_a_window_past_midnight_belongs_to_the_day_it_opens_on() -> None:
     saturdays = calendar.Calendar(windows=(_window("23:00", 120, weekdays=frozenset({5})),))
 
-    assert saturdays.judge(_at("2026-03-08T00:30:00+01:00")).is_open
-    assert not saturdays.judge(_at("2026-03-09T00:30:00+01:00")).is_open
+    assert saturdays.evaluate(_at("2026-03-08T00:30:00+01:00")).is_open
+    assert not saturdays.evaluate(_at("2026-03-09T00:30:00+01:00")).is_open
 
 
 def test_freeze_outranks_an_open_window_and_names_the_next_one() -> None:
@@ -133,7 +133,7 @@ def test_freeze_outranks_an_open_window_and_names_the_next_one() -> None:
         ),
     )
 
-    found = frozen.judge(_at("2026-12-25T20:15:00Z"))
+    found = frozen.evaluate(_at("2026-12-25T20:15:00Z"))
 
     assert (found.is_open, found.reason) == (False, "Frozen by 'Christmas'.")
     assert found.opens_at == _at("2026-12-27T20:30:00Z")
@@ -143,7 +143,7 @@ def test_freezes_that_follow_each_other_are_one() -> None:
     first = calendar.FreezePeriod("one", _at("2026-05-01T00:00:00Z"), _at("2026-05-02T00:00:00Z"))
     second = calendar.FreezePeriod("two", _at("2026-05-02T00:00:00Z"), _at("2026-05-03T00:00:00Z"))
 
-    found = calendar.Calendar(freezes=(second, first)).judge(_at("2026-05-01T12:00:00Z"))
+    found = calendar.Calendar(freezes=(second, first)).evaluate(_at("2026-05-01T12:00:00Z"))
 
     assert found.opens_at == _at("2026-05-03T00:00:00Z")
 
@@ -154,7 +154,8 @@ def test_a_freeze_of_years_opens_nothing() -> None:
     )
 
     assert (
-        calendar.Calendar(freezes=(for_good,)).judge(_at("2026-05-01T00:00:00Z")).opens_at is None
+        calendar.Calendar(freezes=(for_good,)).evaluate(_at("2026-05-01T00:00:00Z")).opens_at
+        is None
     )
 
 
@@ -163,18 +164,20 @@ def test_the_promised_moment_is_welcome_and_none_before_it(
     windows: list[calendar.Window], freezes: list[calendar.FreezePeriod], now: dt.datetime
 ) -> None:
     found = calendar.Calendar(tuple(windows), tuple(freezes))
-    verdict = found.judge(now)
+    verdict = found.evaluate(now)
     if verdict.is_open:
         assert verdict.opens_at is None
         return
     assert verdict.opens_at is not None
     assert verdict.opens_at > now
-    assert found.judge(verdict.opens_at).is_open
+    assert found.evaluate(verdict.opens_at).is_open
 
     span = verdict.opens_at - now
     moments = (now + span * part / 40 for part in range(1, 40))
-    assert not any(found.judge(moment).is_open for moment in moments if moment < verdict.opens_at)
-    assert not found.judge(verdict.opens_at - dt.timedelta(microseconds=1)).is_open
+    assert not any(
+        found.evaluate(moment).is_open for moment in moments if moment < verdict.opens_at
+    )
+    assert not found.evaluate(verdict.opens_at - dt.timedelta(microseconds=1)).is_open
 
 
 @given(WINDOWS, HOT_MOMENTS)
@@ -226,4 +229,6 @@ def test_a_window_that_is_always_open_is_open_through_every_change_of_clocks(
     always = calendar.Calendar(windows=(_window("00:00", 25 * 60, zone=zone),))
     start = _at("2026-01-01T12:00:00Z")
 
-    assert all(always.judge(start + dt.timedelta(hours=hour)).is_open for hour in range(24 * 365))
+    assert all(
+        always.evaluate(start + dt.timedelta(hours=hour)).is_open for hour in range(24 * 365)
+    )

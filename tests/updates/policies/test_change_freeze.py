@@ -35,7 +35,7 @@ def _deploy(service: Service, override: operations.Override | None = None) -> Jo
         service,
         operations.Announcement(version="1.3.0"),
         by="sam",
-        leave=operations.Leave(override=override),
+        exemptions=operations.GateExemptions(override=override),
     )
 
 
@@ -90,7 +90,7 @@ def test_a_rollback_waits_for_the_end_of_a_freeze() -> None:
 
     override = operations.Override(by="sam", reason="1.4.0 loses orders")
     job = operations.roll_back(
-        service, "1.3.0", by="sam", leave=operations.Leave(override=override)
+        service, "1.3.0", by="sam", exemptions=operations.GateExemptions(override=override)
     )
     assert job.kind == Job.Kind.ROLLBACK
     assert AuditEntry.objects.get(action="calendar.overridden").actor == "sam"
@@ -109,20 +109,20 @@ def test_an_override_is_told_to_subscribers() -> None:
 
 # --- The release ----------------------------------------------------------------------------------
 
-Start = Callable[[Service, operations.Leave], Job]
+Start = Callable[[Service, operations.GateExemptions], Job]
 
 
-def _start_deployment(service: Service, leave: operations.Leave) -> Job:
+def _start_deployment(service: Service, exemptions: operations.GateExemptions) -> Job:
     announcement = operations.Announcement(version="1.3.0")
-    return operations.deploy(service, announcement, by="sam", leave=leave)
+    return operations.deploy(service, announcement, by="sam", exemptions=exemptions)
 
 
-def _start_rollback(service: Service, leave: operations.Leave) -> Job:
-    return operations.roll_back(service, "1.3.0", by="sam", leave=leave)
+def _start_rollback(service: Service, exemptions: operations.GateExemptions) -> Job:
+    return operations.roll_back(service, "1.3.0", by="sam", exemptions=exemptions)
 
 
-def _start_retry(service: Service, leave: operations.Leave) -> Job:
-    return operations.retry(Job.objects.get().job_id, by="sam", leave=leave)
+def _start_retry(service: Service, exemptions: operations.GateExemptions) -> Job:
+    return operations.retry(Job.objects.get().job_id, by="sam", exemptions=exemptions)
 
 
 EVERY_WAY = [_start_deployment, _start_rollback, _start_retry]
@@ -154,9 +154,12 @@ def test_a_withdrawn_release_is_not_installed_by_any_way(start: Start) -> None:
     service = _service_that_ran(state="withdrawn", state_reason="It deletes files.")
     override = operations.Override(by="sam", reason="nevertheless")
 
-    for leave in (operations.NO_LEAVE, operations.Leave(override=override, force_reason="yes")):
+    for exemptions in (
+        operations.NO_EXEMPTIONS,
+        operations.GateExemptions(override=override, force_reason="yes"),
+    ):
         with pytest.raises(errors.ReleaseWithdrawn, match="It deletes files"):
-            start(service, leave)
+            start(service, exemptions)
 
     assert Job.objects.count() == 1
 
@@ -166,11 +169,11 @@ def test_a_quarantined_release_is_installed_by_force_only(start: Start) -> None:
     service = _service_that_ran(state="quarantined", state_reason="It failed.")
 
     with pytest.raises(errors.ReleaseQuarantined, match="It failed"):
-        start(service, operations.NO_LEAVE)
+        start(service, operations.NO_EXEMPTIONS)
     with pytest.raises(errors.ReasonMissing):
-        start(service, operations.Leave(force_reason=" "))
+        start(service, operations.GateExemptions(force_reason=" "))
 
-    start(service, operations.Leave(force_reason="the disk was full"))
+    start(service, operations.GateExemptions(force_reason="the disk was full"))
     entry = AuditEntry.objects.get(action="quarantine.forced")
     assert (entry.actor, entry.data["reason"]) == ("sam", "the disk was full")
 
@@ -181,11 +184,11 @@ def test_each_way_waits_for_a_second_person(start: Start) -> None:
     factories.PolicyFactory.create(service=service, requires_second_person=True)
 
     with pytest.raises(errors.ApprovalRequired):
-        start(service, operations.NO_LEAVE)
+        start(service, operations.NO_EXEMPTIONS)
     assert Job.objects.count() == 1
 
     override = operations.Override(by="sam", reason="the shop is down")
-    assert start(service, operations.Leave(override=override)).status == Job.Status.QUEUED
+    assert start(service, operations.GateExemptions(override=override)).status == Job.Status.QUEUED
     assert AuditEntry.objects.get(action="approval.overridden").actor == "sam"
 
 
@@ -207,18 +210,18 @@ def test_an_expired_statement_stops_each_way(start: Start) -> None:
     policy = factories.PolicyFactory.create(service=service, requires_signature=True)
 
     with pytest.raises(errors.StatementExpired, match="2020-01-01"):
-        start(service, operations.NO_LEAVE)
+        start(service, operations.NO_EXEMPTIONS)
 
     policy.requires_signature = False
     policy.save()
-    assert start(service, operations.NO_LEAVE).status == Job.Status.QUEUED
+    assert start(service, operations.NO_EXEMPTIONS).status == Job.Status.QUEUED
 
 
 def test_a_statement_that_holds_stops_nothing() -> None:
     service = _service_that_ran(signature=_signature("2999-01-01T00:00:00Z"))
     factories.PolicyFactory.create(service=service, requires_signature=True)
 
-    assert _start_rollback(service, operations.NO_LEAVE).status == Job.Status.QUEUED
+    assert _start_rollback(service, operations.NO_EXEMPTIONS).status == Job.Status.QUEUED
 
 
 def _caller(*scopes: str) -> Caller:

@@ -138,7 +138,7 @@ def test_a_checksum_that_is_no_digest_is_not_eligible(api: APIClient, checksum: 
     service = _service("1.0.0")
     factories.ReleaseFactory.create(service=service, version="1.1.0", checksum=checksum)
 
-    (judgement,) = _plan(api)["releases"]
+    (evaluation,) = _plan(api)["releases"]
 
-    assert (judgement["version"], judgement["is_eligible"]) == ("1.1.0", False)
-    assert "checksum is no digest" in judgement["reason"]
+    assert (evaluation["version"], evaluation["is_eligible"]) == ("1.1.0", False)
+    assert "checksum is no digest" in evaluation["reason"]

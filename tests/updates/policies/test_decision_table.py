@@ -37,7 +37,7 @@ class Row:
     next_at: dt.datetime | None = None
     current: str | None = "1.0.0"
     releases: tuple[tuple[str, Fields], ...] = (("1.1.0", {}),)
-    holds: tuple[Fields, ...] = ()
+    covers: tuple[Fields, ...] = ()
     window: Fields = field(default_factory=dict)
     freeze: Fields = field(default_factory=dict)
     failures: tuple[dt.timedelta, ...] = ()
@@ -98,15 +98,15 @@ ROWS = [
     Row("who comes of age first", AGED, ("wait", "1.1.0"), "too young", NOW + HOUR, releases=(("1.1.0", {"published_at": NOW - 3 * DAY + HOUR}), ("1.2.0", {}))),
     Row("approve asks when old enough", {**AGED, "kind": "approve"}, ("wait", "1.1.0"), "too young", NOW + 2 * DAY),
     # --- Skips and snoozes
-    Row("skipped for good", AUTO, ("none", "1.1.0"), "skipped", holds=({"version": "1.1.0"},)),
-    Row("skipped for a day", AUTO, ("wait", "1.1.0"), "skipped for now", NOW + DAY, holds=({"version": "1.1.0", "expires_at": NOW + DAY},)),
-    Row("a skip that ended", AUTO, ("deploy", "1.1.0"), "newest", holds=({"version": "1.1.0", "expires_at": NOW - DAY},)),
-    Row("the longest skip counts", AUTO, ("none", "1.1.0"), "skipped", holds=({"version": "1.1.0", "expires_at": NOW + DAY}, {"version": "1.1.0"})),
-    Row("a skip of another version", AUTO, ("deploy", "1.1.0"), "newest", holds=({"version": "1.0.5"},)),
-    Row("the one before a skipped one", AUTO, ("deploy", "1.1.0"), "newest", holds=({"version": "1.2.0"},), releases=(("1.1.0", {}), ("1.2.0", {}))),
-    Row("snoozed", AUTO, ("wait", None), "snoozed", NOW + HOUR, holds=({"expires_at": NOW + HOUR},)),
-    Row("a snooze that ended", AUTO, ("deploy", "1.1.0"), "newest", holds=({"expires_at": NOW},)),
-    Row("snoozed before asking", APPROVE, ("wait", None), "snoozed", NOW + HOUR, holds=({"expires_at": NOW + HOUR},)),
+    Row("skipped for good", AUTO, ("none", "1.1.0"), "skipped", covers=({"version": "1.1.0"},)),
+    Row("skipped for a day", AUTO, ("wait", "1.1.0"), "skipped for now", NOW + DAY, covers=({"version": "1.1.0", "expires_at": NOW + DAY},)),
+    Row("a skip that ended", AUTO, ("deploy", "1.1.0"), "newest", covers=({"version": "1.1.0", "expires_at": NOW - DAY},)),
+    Row("the longest skip counts", AUTO, ("none", "1.1.0"), "skipped", covers=({"version": "1.1.0", "expires_at": NOW + DAY}, {"version": "1.1.0"})),
+    Row("a skip of another version", AUTO, ("deploy", "1.1.0"), "newest", covers=({"version": "1.0.5"},)),
+    Row("the one before a skipped one", AUTO, ("deploy", "1.1.0"), "newest", covers=({"version": "1.2.0"},), releases=(("1.1.0", {}), ("1.2.0", {}))),
+    Row("snoozed", AUTO, ("wait", None), "snoozed", NOW + HOUR, covers=({"expires_at": NOW + HOUR},)),
+    Row("a snooze that ended", AUTO, ("deploy", "1.1.0"), "newest", covers=({"expires_at": NOW},)),
+    Row("snoozed before asking", APPROVE, ("wait", None), "snoozed", NOW + HOUR, covers=({"expires_at": NOW + HOUR},)),
     # --- Quarantine and withdrawal
     Row("quarantined", AUTO, ("none", "1.1.0"), "quarantined: it crashed", releases=(("1.1.0", {"state": "quarantined", "state_reason": "it crashed"}),)),
     Row("withdrawn", AUTO, ("none", "1.1.0"), "withdrawn", releases=(("1.1.0", {"state": "withdrawn"}),)),
@@ -144,7 +144,7 @@ def _arrange(row: Row) -> Service:
     for version, fields in row.releases:
         given = {"published_at": NOW - DAY, "is_prerelease": "-rc" in version, **fields}
         factories.ReleaseFactory.create(service=service, version=version, **given)
-    for hold in row.holds:
+    for hold in row.covers:
         Hold.objects.create(service=service, **hold)
     if row.window:
         MaintenanceWindow.objects.create(service=service, name="window", **row.window)

@@ -178,14 +178,14 @@ def post(api: APIClient, route: str, **fields: object) -> tuple[int, dict[str, o
 def test_a_deployment_works_on_the_targets_that_it_names(
     api: APIClient, scene: scenes.Scene, shop: Service
 ) -> None:
-    Target.objects.filter(name="target-1").update(labels={"ring": "early"})
+    Target.objects.filter(name="target-1").update(labels={"wake": "early"})
     announced = scene.announce("2.0.0")
     request = {"version": "2.0.0", "artifact_url": announced.artifact_url, "reason": "A trial."}
 
     unknown = post(api, "deploy", **request, targets=["nowhere"])
-    unlabelled = post(api, "deploy", **request, labels={"ring": "late"})
+    unlabelled = post(api, "deploy", **request, labels={"wake": "late"})
     status, answer = post(
-        api, "deploy", **request, labels={"ring": "early"}, strategy_options={"bake_seconds": 0}
+        api, "deploy", **request, labels={"wake": "early"}, strategy_options={"bake_seconds": 0}
     )
     job = run(Job.objects.get(job_id=answer["job_id"]))
 

@@ -167,14 +167,14 @@ def test_an_image_is_not_eligible_where_a_target_installs_files(engine: Engine) 
     )
     operations.announce(service, announcement, by="ci")
 
-    [judgement] = preview.plan(service, now=timezone.now()).decision.judgements
-    assert str(judgement.obstacle).startswith(
+    [evaluation] = preview.plan(service, now=timezone.now()).decision.evaluations
+    assert str(evaluation.obstacle).startswith(
         "It is an image, and target 'local' has the installer"
     )
 
     Target.objects.create(service=service, name="web", installer=Target.Installer.CONTAINER)
-    [judgement] = preview.plan(service, now=timezone.now()).decision.judgements
-    assert judgement.obstacle is None
+    [evaluation] = preview.plan(service, now=timezone.now()).decision.evaluations
+    assert evaluation.obstacle is None
 
 
 def test_a_file_is_refused_at_once_where_a_target_runs_images(target: Target) -> None:

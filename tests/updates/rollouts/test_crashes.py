@@ -101,7 +101,7 @@ def test_a_lower_fence_may_not_touch_an_install_root(tmp_path: Path) -> None:
         root.check_fence()
 
     with (
-        pytest.raises(install_root.FencedOff, match="old backup"),
+        pytest.raises(install_root.StaleFence, match="old backup"),
         install_root.open_root(tmp_path, fence=7, timeout_seconds=1, checkpoint=lambda: None),
     ):
         pytest.fail("the root was opened")

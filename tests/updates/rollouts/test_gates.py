@@ -11,7 +11,7 @@ from registry import operations as registry
 from registry.models import Service
 from updates.models import Target
 from updates.rollouts import gates
-from updates.step_context import CannotTell, Outcome, StepFailed, Work
+from updates.step_context import Inconclusive, Outcome, StepFailed, Work
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
@@ -157,7 +157,7 @@ def test_too_few_samples_are_inconclusive(
     say(httpserver, "requests", samples)
     say(httpserver, "errors", value)
 
-    with pytest.raises(CannotTell):
+    with pytest.raises(Inconclusive):
         gates.measure(metered)
 
 
@@ -166,7 +166,7 @@ def test_a_prometheus_that_answers_rubbish_cannot_tell(
 ) -> None:
     httpserver.expect_request("/prometheus/api/v1/query").respond_with_data("<html>")
 
-    with pytest.raises(CannotTell):
+    with pytest.raises(Inconclusive):
         gates.measure(metered)
 
 

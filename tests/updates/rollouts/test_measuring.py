@@ -17,7 +17,7 @@ from updates import operations
 from updates.models import Job, Measurement, Policy
 from updates.rollouts import measuring
 from updates.rollouts.measuring import definitions, sources
-from updates.step_context import CannotTell
+from updates.step_context import Inconclusive
 
 PAUSED = {"steps": [{"weight": 50, "pause_seconds": None}]}
 
@@ -192,13 +192,13 @@ def test_saga_knows_how_many_instances_of_the_new_version_pass() -> None:
             by=None,
             now=now,
         )
-        beat = registry.Beat(service_name="shop", instance_id=instance_id, health=health)
+        beat = registry.Heartbeat(service_name="shop", instance_id=instance_id, health=health)
         registry.renew(beat, by=None, now=now)
 
     share = read(source="saga", figure="passing_percent", minimum=90)
 
     assert sources.sample(share, service_name="shop", version="2.0.0") == 50
-    with pytest.raises(CannotTell, match=r"Too few instances of 3\.0\.0"):
+    with pytest.raises(Inconclusive, match=r"Too few instances of 3\.0\.0"):
         sources.sample(share, service_name="shop", version="3.0.0")
 
 

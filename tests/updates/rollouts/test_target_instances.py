@@ -34,7 +34,7 @@ def web(transactional_db: None, scene: scenes.Scene) -> Target:
         health_successes=1,
         healthy_deadline_seconds=0,
         environment={"NAME": "{instance}"},
-        labels={"ring": "early"},
+        labels={"wake": "early"},
     )
 
 
@@ -67,10 +67,10 @@ def test_a_change_of_the_target_or_its_list_counts_from_the_next_job_on(
 ) -> None:
     deploy(scene, web.service, "1.0.0")
     web.instances = [*LISTED[1:], {"id": "shop-3", "port": 8003, "node": "local"}]
-    web.labels = {"ring": "late"}
+    web.labels = {"wake": "late"}
     web.save()
 
-    job = deploy(scene, web.service, "2.0.0", targets=("web",), labels={"ring": "late"})
+    job = deploy(scene, web.service, "2.0.0", targets=("web",), labels={"wake": "late"})
 
     switched = job.steps.filter(name="switch").values_list("target_name", flat=True)
     assert (job.status, list(switched)) == ("succeeded", ["web-shop-2", "web-shop-3"]), job.error

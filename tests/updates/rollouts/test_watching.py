@@ -246,7 +246,7 @@ def register(instance_id: str, *, health: str) -> None:
         service_name="shop", url="http://127.0.0.1:9", instance_id=instance_id
     )
     registry.register(registration, by=None, now=timezone.now())
-    beat = registry.Beat(service_name="shop", instance_id=instance_id, health=health)
+    beat = registry.Heartbeat(service_name="shop", instance_id=instance_id, health=health)
     registry.renew(beat, by=None, now=timezone.now())
 
 
@@ -275,7 +275,7 @@ def test_no_further_target_is_drained_while_an_old_instance_is_dead(
 
     fleet.scene.on_restart = restart
     restart("/restart/shop/2")
-    waiting.until(lambda: not watching._sick(job, list(shop.targets.all()), node="local"))
+    waiting.until(lambda: not watching._unhealthy(job, list(shop.targets.all()), node="local"))
     operations.resume(job.job_id, by="anna")
     assert run(job).status == "succeeded", job.error
 
@@ -296,6 +296,6 @@ def test_an_expired_instance_counts_as_not_well(fleet: Fleet, shop: Service) -> 
     register("instance-2", health="passing")
     Instance.objects.filter(instance_id="instance-2").update(state="expired")
 
-    sick = watching._sick(job, list(shop.targets.all()), node="far")
+    sick = watching._unhealthy(job, list(shop.targets.all()), node="far")
 
     assert sick == {"target-2": "the heartbeat of instance instance-2 expired"}

@@ -26,8 +26,8 @@ from updates.rollouts.strategy_options import Options, RolloutWave
 def shop(transactional_db: None, scene: scenes.Scene) -> Service:
     """Version 1.0.0 runs on one early target and two late ones."""
     shop = scene.add_service("shop", targets=3)
-    for target, ring in zip(shop.targets.all(), ("early", "late", "late"), strict=True):
-        target.labels = {"ring": ring}
+    for target, wake in zip(shop.targets.all(), ("early", "late", "late"), strict=True):
+        target.labels = {"wake": wake}
         target.save()
     job = run(scene.deploy(shop, "1.0.0"))
     assert job.status == Job.Status.SUCCEEDED, job.error
@@ -54,13 +54,13 @@ def failing(scene: scenes.Scene, number: int) -> Callable[[str], None]:
     return break_it
 
 
-EARLY = {"labels": {"ring": "early"}}
-LATE = {"labels": {"ring": "late"}}
+EARLY = {"labels": {"wake": "early"}}
+LATE = {"labels": {"wake": "late"}}
 
 
 def test_each_promotion_begins_the_next_wave_only(scene: scenes.Scene, shop: Service) -> None:
-    middle = {"labels": {"ring": "late", "zone": "a"}, "pause_seconds": None}
-    shop.targets.filter(name="target-1").update(labels={"ring": "late", "zone": "a"})
+    middle = {"labels": {"wake": "late", "zone": "a"}, "pause_seconds": None}
+    shop.targets.filter(name="target-1").update(labels={"wake": "late", "zone": "a"})
     job = deploy(scene, shop, {**EARLY, "pause_seconds": None}, middle, LATE)
     after = [(job.status, versions(shop), job.pause_reason)]
 
@@ -152,7 +152,7 @@ def test_waves_belong_to_the_rolling_strategy(scene: scenes.Scene, shop: Service
         {"waves": []},
         {"waves": ["early"]},
         {"waves": [{"label": {}}]},
-        {"waves": [{"labels": {"ring": 1}}]},
+        {"waves": [{"labels": {"wake": 1}}]},
         {"waves": [{"error_threshold": "101%"}]},
         {"waves": [{"success_threshold": -1}]},
         {"waves": [{"pause_seconds": "long"}]},
@@ -173,10 +173,10 @@ def test_waves_never_take_more_out_of_service_than_promised(
     rings: list[str], limit: int | str, where: float
 ) -> None:
     options = Options(
-        max_unavailable=limit, waves=tuple(RolloutWave(labels={"ring": ring}) for ring in "abc")
+        max_unavailable=limit, waves=tuple(RolloutWave(labels={"wake": wake}) for wake in "abc")
     )
     targets = names(len(rings))
-    labels = {name: {"ring": ring} for name, ring in zip(targets, rings, strict=True)}
+    labels = {name: {"wake": wake} for name, wake in zip(targets, rings, strict=True)}
     moves = strategies.plan("rolling", targets, options, groups=waves.group(labels, options))
     failing = min(int(where * len(moves)), len(moves) - 1)
     forth, back = Fleet(targets), Fleet(targets)
@@ -192,5 +192,5 @@ def test_waves_never_take_more_out_of_service_than_promised(
     assert set(forth.running.values()) == {"new"}
     assert set(back.running.values()) == {"old"}
     assert min(forth.least_serving, back.least_serving) >= promised
-    switched = [labels[move.target]["ring"] for move in moves if move.action is Action.SWITCH]
+    switched = [labels[move.target]["wake"] for move in moves if move.action is Action.SWITCH]
     assert switched == sorted(switched)

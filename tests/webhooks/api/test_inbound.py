@@ -236,7 +236,7 @@ def test_notify_as_printed(api: APIClient, service: Service, httpserver: HTTPSer
     operations.configure(
         NAME,
         endpoints={"slack": httpserver.url_for("/slack")},
-        secret=operations.KEEP,
+        secret=operations.UNSET,
         now=timezone.now(),
     )
 

@@ -50,7 +50,7 @@ def service() -> Service:
 def lead_to(httpserver: HTTPServer, status: int, *, name: str = NAME, **headers: str) -> None:
     httpserver.expect_request("/hook").respond_with_data("", status, headers)
     endpoints = {"pager": httpserver.url_for("/hook")}
-    operations.configure(name, endpoints=endpoints, secret=operations.KEEP, now=timezone.now())
+    operations.configure(name, endpoints=endpoints, secret=operations.UNSET, now=timezone.now())
 
 
 # --- Notifications --------------------------------------------------------------------------------

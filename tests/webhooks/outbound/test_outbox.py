@@ -9,7 +9,7 @@ from django.db import transaction
 from pytest_django import Settings
 
 from registry import events
-from registry.events import Fact
+from registry.events import EventDraft
 from registry.identity import accounts
 from registry.models import ServiceAccount, Subscription
 from tests.factories import ServiceFactory, SubscriptionFactory
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def publish(kind: str, name: str = "payment-service") -> None:
     with transaction.atomic():
-        events.publish(Fact(type=kind, service_name=name, data={"reason": "tests"}))
+        events.publish(EventDraft(type=kind, service_name=name, data={"reason": "tests"}))
 
 
 def subscribe(*topics: str, **fields: str) -> Subscription:
@@ -97,7 +97,7 @@ def test_what_is_rolled_back_is_not_told() -> None:
 
     def fail() -> None:
         with transaction.atomic():
-            events.publish(Fact(type="service.expired", service_name="payment-service"))
+            events.publish(EventDraft(type="service.expired", service_name="payment-service"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -291,10 +291,10 @@ def test_result_without_a_lease_is_dropped(httpserver: HTTPServer) -> None:
     age_lease(row)
     claims.claim(lanes={}, room=1)
 
-    judgements = attempts.record([sender.send(late)])
+    evaluations = attempts.record([sender.send(late)])
 
     row.refresh_from_db()
-    assert judgements == {}
+    assert evaluations == {}
     assert row.status == Status.SENDING
 
 
@@ -363,7 +363,7 @@ def test_a_receiver_with_two_calls_in_flight_gets_no_third() -> None:
     rows = DeliveryFactory.create_batch(3)
     claimed = [claims.claim_one(row) for row in rows]
 
-    assert [parcel is not None for parcel in claimed] == [True, True, False]
+    assert [claimed_delivery is not None for claimed_delivery in claimed] == [True, True, False]
 
 
 # --- Many -----------------------------------------------------------------------------------------

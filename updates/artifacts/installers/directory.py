@@ -132,7 +132,7 @@ def _unpack(work: Work, root: Root, artifact: store.Artifact) -> Outcome:
     except archives.HostileArchive as exc:
         raise StepFailed(str(exc)) from exc
     except OSError as exc:
-        raise StepFailed(f"The release could not be unpacked: {store.disk_words(exc)}.") from exc
+        raise StepFailed(f"The release could not be unpacked: {store.describe_disk(exc)}.") from exc
     finally:
         shutil.rmtree(part, ignore_errors=True)
     size = sum(entry.size for entry in entries)
@@ -172,7 +172,7 @@ def _back_up(work: Work, root: Root, previous: str) -> Outcome:
             checkpoint=work.checkpoint,
         )
     except OSError as exc:
-        raise StepFailed(f"{previous} could not be backed up: {store.disk_words(exc)}.") from exc
+        raise StepFailed(f"{previous} could not be backed up: {store.describe_disk(exc)}.") from exc
     message = f"Backed up {previous}."
     if not is_unchanged:
         message += (
@@ -231,7 +231,7 @@ def _put_backup(work: Work, root: Root, version: str) -> None:
         _put_release(root, part, manifest)
     except OSError as exc:
         raise StepFailed(
-            f"The backup of {version} could not be restored: {store.disk_words(exc)}."
+            f"The backup of {version} could not be restored: {store.describe_disk(exc)}."
         ) from exc
     finally:
         shutil.rmtree(part, ignore_errors=True)

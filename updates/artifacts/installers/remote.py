@@ -90,7 +90,7 @@ def _install(work: Work, *, version: str, url: str, checksum: str) -> Outcome:
     answer = _call("POST", work.target.deployer_url, headers=headers, body=body)
     if answer.status != 202:
         _check_status(answer.status)
-        return _judge(_document(answer) or {"status": "succeeded"}, version)
+        return _evaluate(_document(answer) or {"status": "succeeded"}, version)
     return _poll(work, _status_url(work, _document(answer)), version)
 
 
@@ -110,13 +110,13 @@ def _poll(work: Work, url: str, version: str) -> Outcome:
                 raise
             document = {"status": "running"}
         if document.get("status") in ("succeeded", "failed"):
-            return _judge(document, version)
+            return _evaluate(document, version)
         work.report(_percent(document), str(document.get("message") or "The deployer is at it."))
         time.sleep(POLL_SECONDS)
     raise StepFailed(f"The deployer was not done within {work.deadline_seconds:.0f} s.")
 
 
-def _judge(document: Mapping[str, Any], version: str) -> Outcome:
+def _evaluate(document: Mapping[str, Any], version: str) -> Outcome:
     message = str(document.get("message") or "")[:500]
     if document.get("status", "succeeded") != "succeeded":
         raise StepFailed(f"The deployer failed: {message or 'it does not say why'}.")

@@ -25,7 +25,7 @@ LOCK = ".lock"
 POLL_SECONDS = 0.05
 
 
-class FencedOff(StepFailed):
+class StaleFence(StepFailed):
     """A worker with a higher fence has used this root."""
 
 
@@ -38,7 +38,7 @@ class Root:
         """Raise FencedOff if another has taken over; called right before each change."""
         highest = _highest(self.path / FENCES)
         if highest > self.fence:
-            raise FencedOff(
+            raise StaleFence(
                 f"{self.path} was last worked on under fence {highest}, ours is {self.fence}: another"
                 " worker took over. If Saga's database was restored from an old backup, remove"
                 f" {self.path / FENCES} to have this root accept it."

@@ -23,6 +23,6 @@ class Command(BaseCommand):
         if verdict.fault:
             raise CommandError(verdict.fault)
         noted = options["expect_digest"]
-        if noted and noted != audit.FIRST_DIGEST and not audit.holds(noted):
+        if noted and noted != audit.FIRST_DIGEST and not audit.covers(noted):
             raise CommandError(f"The entry with digest {noted} is gone: the end was cut off.")
         self.stdout.write(f"{verdict.entries} entries, last digest {verdict.last_digest}")

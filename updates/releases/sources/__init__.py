@@ -26,10 +26,10 @@ from updates.releases.sources import (
 from updates.releases.sources.exchange import Answer, Found, Query
 from updates.releases.sources.shapes import Shape
 
-__all__ = ["ASK", "BASE_URLS", "READ_NEWS", "SHAPES", "Answer", "Found", "Query", "Shape"]
+__all__ = ["ASK", "BASE_URLS", "NOTICE_READERS", "SHAPES", "Answer", "Found", "Query", "Shape"]
 
 #: Read one release as a sender's own payload describes it.
-READ_NEWS: dict[str, Callable[[Any, Mapping[str, Any]], Found | None]] = {
+NOTICE_READERS: dict[str, Callable[[Any, Mapping[str, Any]], Found | None]] = {
     Source.Kind.GITHUB: github.read_release,
     Source.Kind.GITLAB: gitlab.read_release,
     Source.Kind.GITEA: github.read_release,

@@ -141,7 +141,7 @@ def send(
         raise SourceUnavailable(exc.message) from exc
 
 
-def read(body: bytes, *, keep: foreign_json.Keep | None = None) -> Any:
+def read(body: bytes, *, keep: foreign_json.Unset | None = None) -> Any:
     try:
         return foreign_json.loads(body, keep=keep)
     except foreign_json.Unreadable as exc:

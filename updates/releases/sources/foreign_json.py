@@ -24,10 +24,10 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) <= MAX_DIGITS else math.inf
 
 
-Keep = Callable[[list[tuple[str, Any]]], dict[str, Any]]
+Unset = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 
 
-def loads(raw: bytes, *, keep: Keep | None = None) -> Any:
+def loads(raw: bytes, *, keep: Unset | None = None) -> Any:
     """Return the document with the fields that ``keep`` retains; raises Unreadable."""
     decoder = json.JSONDecoder(object_pairs_hook=keep, parse_int=_integer, strict=False)
     try:

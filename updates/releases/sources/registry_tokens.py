@@ -31,7 +31,7 @@ def trade(challenge: str, *, credentials: str, registry: str, send: Send) -> str
     wanted = {name: fields[name] for name in ("service", "scope") if name in fields}
     headers = {"Accept": "application/json"}
     if credentials:
-        _refuse_to_tell(realm, registry)
+        _reject_disclosure(realm, registry)
         headers["Authorization"] = f"Basic {basic}"
     answer = send(f"{realm}?{urllib.parse.urlencode(wanted)}", headers)
     if answer.status != 200:
@@ -41,7 +41,7 @@ def trade(challenge: str, *, credentials: str, registry: str, send: Send) -> str
     return f"Bearer {token}"
 
 
-def _refuse_to_tell(realm: str, registry: str) -> None:
+def _reject_disclosure(realm: str, registry: str) -> None:
     """A password goes over TLS, or back to the server that it was given for."""
     if not realm.startswith(("https://", f"{registry}/")):
         raise SourceUnavailable("The source wants our password sent in the clear.")

@@ -21,9 +21,9 @@ from updates.rollouts import strategy_options, transitions
 from updates.rollouts.measuring import sources
 from updates.rollouts.measuring.definitions import InvalidMetrics, Metric, read
 from updates.rollouts.strategies import Action
-from updates.step_context import CannotTell
+from updates.step_context import Inconclusive
 
-__all__ = ["InvalidMetrics", "Metric", "begin", "make_round", "read", "ring_due", "settle"]
+__all__ = ["InvalidMetrics", "Metric", "begin", "make_round", "read", "settle", "wake_due"]
 
 ROUND_SECONDS = 1.0
 #: How long a decision waits for a metric beyond its delay and its samples.
@@ -41,11 +41,11 @@ def begin(job: Job, step: Step) -> None:
     Measurement.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def ring_due() -> None:
+def wake_due() -> None:
     """Ask a worker for a round of each job that is measured; called every second."""
     measured = Measurement.objects.filter(job__status__in=MEASURED)
     for job_pk in measured.values_list("job_id", flat=True).distinct().order_by("job_id"):
-        wakeups.ring("updates.measure", job_pk, queue="updates")
+        wakeups.wake("updates.measure", job_pk, queue="updates")
 
 
 def make_round(job_pk: int) -> None:
@@ -59,7 +59,7 @@ def make_round(job_pk: int) -> None:
         return
 
     def look(measurement: Measurement) -> tuple[bool | None, str]:
-        return _judge(metrics[measurement.name], job)
+        return _evaluate(metrics[measurement.name], job)
 
     with ThreadPoolExecutor(max_workers=min(MAX_AT_ONCE, len(due))) as pool:
         found = list(pool.map(look, due))
@@ -82,11 +82,11 @@ def _is_due(row: Measurement, metric: Metric, now: dt.datetime) -> bool:
     return row.checked_at is None or now >= row.checked_at + dt.timedelta(seconds=metric.interval)
 
 
-def _judge(metric: Metric, job: Job) -> tuple[bool | None, str]:
+def _evaluate(metric: Metric, job: Job) -> tuple[bool | None, str]:
     """Sample the metric; touches no database. None is inconclusive."""
     try:
         value = sources.sample(metric, service_name=job.service.name, version=job.version)
-    except CannotTell as exc:
+    except Inconclusive as exc:
         return None, str(exc)
     if metric.maximum is not None and value > metric.maximum:
         return False, f"{value:g} is more than {metric.maximum:g}."
@@ -153,6 +153,6 @@ def settle(job: Job, *, wait: Callable[[float], None]) -> str:
             return " ".join(f"{row.name}: {row.message}" for row in rows)
         if time.monotonic() > ends_at and lacking[0].is_good is not False:
             reason = lacking[0].message or "it was not sampled"
-            raise CannotTell(f"The metric {lacking[0].name} is inconclusive: {reason}")
+            raise Inconclusive(f"The metric {lacking[0].name} is inconclusive: {reason}")
         wait(ROUND_SECONDS)
     return ""

@@ -11,7 +11,7 @@ import orjson
 from registry import directory
 from saga_project.shared import errors, http_client
 from updates.rollouts.measuring.definitions import PROMETHEUS, SAGA, Metric
-from updates.step_context import CannotTell
+from updates.step_context import Inconclusive
 
 TIMEOUT_SECONDS = 5.0
 
@@ -24,7 +24,7 @@ def sample(metric: Metric, *, service_name: str, version: str) -> float:
     if metric.samples:
         samples = _ask(metric, _fill(metric.samples, filled), filled)
         if samples < metric.min_samples:
-            raise CannotTell(f"Too few samples: {samples:g} of {metric.min_samples}.")
+            raise Inconclusive(f"Too few samples: {samples:g} of {metric.min_samples}.")
     return _ask(metric, _fill(metric.query, filled), filled)
 
 
@@ -46,11 +46,11 @@ def _ask(metric: Metric, query: str, filled: dict[str, str]) -> float:
         )
         value = float(found)
     except errors.SagaError as exc:
-        raise CannotTell(exc.message) from exc
+        raise Inconclusive(exc.message) from exc
     except (ValueError, KeyError, IndexError, TypeError) as exc:
-        raise CannotTell("The metric has no value.") from exc
+        raise Inconclusive("The metric has no value.") from exc
     if not math.isfinite(value):
-        raise CannotTell("The metric has no value.")
+        raise Inconclusive("The metric has no value.")
     return value
 
 
@@ -76,11 +76,11 @@ def _figure(metric: Metric, *, service_name: str, version: str) -> float:
     try:
         entry = directory.find(service_name)
     except errors.Unavailable as exc:
-        raise CannotTell(exc.message) from exc
+        raise Inconclusive(exc.message) from exc
     live = entry.live(directory.now_us()) if entry else []
     mine = [row for row in live if row.version == version]
     if len(mine) < metric.min_samples or (metric.query == "passing_percent" and not mine):
-        raise CannotTell(f"Too few instances of {version}: {len(mine)} of {metric.min_samples}.")
+        raise Inconclusive(f"Too few instances of {version}: {len(mine)} of {metric.min_samples}.")
     passing = sum(row.health == "passing" for row in mine)
     return {
         "live_instances": float(len(mine)),

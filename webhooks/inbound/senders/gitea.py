@@ -39,10 +39,10 @@ def _release(title: str, document: Document, place: str) -> Message:
     release, action = document.get("release"), document.get("action")
     if not isinstance(release, dict) or action not in RECORDED_BY | {"deleted"}:
         return messages.unknown(title, f"release {action}")
-    news = updates.operations.News(
+    notice = updates.operations.ReleaseNotice(
         kind="gitea", repository=place, item=release, is_withdrawn=action == "deleted"
     )
-    return Message(news=(news,), kind="gitea", place=place)
+    return Message(notice=(notice,), kind="gitea", place=place)
 
 
 def sender(name: str, title: str) -> Sender:

@@ -38,13 +38,15 @@ def read(headers: Mapping[str, str], document: Mapping[str, Any]) -> Message:
     if repository_name(document) is None:
         return Message(ignored=f"GitHub's event '{event[:64]}' names no repository.")
     reader = {"release": _release, "package": _package, "registry_package": _package}.get(event)
-    news = reader(document, action) if reader is not None else None
-    if news is None:
+    notice = reader(document, action) if reader is not None else None
+    if notice is None:
         named = (
             f"'{event[:64]}' with the action '{str(action)[:64]}'" if action else f"'{event[:64]}'"
         )
         return Message(ignored=f"Nothing follows from GitHub's event {named}.")
-    return Message(news=(news,), kind=news.kind, place=news.place, is_shared=is_shared(headers))
+    return Message(
+        notice=(notice,), kind=notice.kind, place=notice.place, is_shared=is_shared(headers)
+    )
 
 
 def is_shared(headers: Mapping[str, str]) -> bool:
@@ -67,7 +69,7 @@ def read_any(headers: Mapping[str, str], document: Mapping[str, Any]) -> Message
     message = read(headers, document)
     if (
         event in PACKAGES
-        and not message.news
+        and not message.notice
         and document.get("action") in ("published", "updated")
     ):
         return Message(pushed="a package", is_shared=is_shared(headers))
@@ -79,11 +81,11 @@ def _full_name(document: Mapping[str, Any]) -> str:
     return full_name if isinstance(full_name, str) else ""
 
 
-def _release(document: Mapping[str, Any], action: Any) -> updates.operations.News | None:
+def _release(document: Mapping[str, Any], action: Any) -> updates.operations.ReleaseNotice | None:
     release = document.get("release")
     if not isinstance(release, dict) or action not in RECORDED_BY | WITHDRAWN_BY:
         return None
-    return updates.operations.News(
+    return updates.operations.ReleaseNotice(
         kind="github",
         repository=_full_name(document),
         item=release,
@@ -91,7 +93,7 @@ def _release(document: Mapping[str, Any], action: Any) -> updates.operations.New
     )
 
 
-def _package(document: Mapping[str, Any], action: Any) -> updates.operations.News | None:
+def _package(document: Mapping[str, Any], action: Any) -> updates.operations.ReleaseNotice | None:
     """Return the tag of an image that was pushed to GHCR; an untagged push is no release."""
     package = document.get("package") or document.get("registry_package")
     version = package.get("package_version") if isinstance(package, dict) else None
@@ -102,7 +104,7 @@ def _package(document: Mapping[str, Any], action: Any) -> updates.operations.New
     url = version.get("package_url") if isinstance(version, dict) else None
     location = str(url or "").removeprefix("https://").partition("@")[0].rpartition(":")[0]
     item = {"tag": tag["name"], "digest": tag.get("digest"), "location": location}
-    return updates.operations.News(
+    return updates.operations.ReleaseNotice(
         kind="oci", repository=_full_name(document), item=item, is_withdrawn=False
     )
 

@@ -33,10 +33,10 @@ def _release(document: Document, place: str) -> Message:
     action = document.get("action")
     if action not in RECORDED_BY | {"delete"}:
         return messages.unknown(TITLE, f"release {action}")
-    news = updates.operations.News(
+    notice = updates.operations.ReleaseNotice(
         kind="gitlab", repository=place, item=_as_listed(document), is_withdrawn=action == "delete"
     )
-    return Message(news=(news,), kind="gitlab", place=place)
+    return Message(notice=(notice,), kind="gitlab", place=place)
 
 
 def _as_listed(document: Document) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Document = Mapping[str, Any]
 class Message:
     """What was released or pushed, or the reason why nothing follows."""
 
-    news: tuple[updates.operations.News, ...] = ()
+    notice: tuple[updates.operations.ReleaseNotice, ...] = ()
     #: A release in the words of the route ``update``.
     release: dict[str, Any] | None = None
     #: What was pushed; the service's source is asked for it.
@@ -148,8 +148,8 @@ def ping(title: str) -> Message:
 
 def image(title: str, location: str, tags: list[tuple[str, str]], *, is_shared: bool) -> Message:
     """Return the message about a push of an image; ``tags`` are names with digests, which may be empty."""
-    news = tuple(
-        updates.operations.News(
+    notice = tuple(
+        updates.operations.ReleaseNotice(
             kind="oci",
             repository=location,
             item={"location": location, "tag": tag, "digest": checksum},
@@ -160,7 +160,7 @@ def image(title: str, location: str, tags: list[tuple[str, str]], *, is_shared: 
     if not location:
         return Message(ignored=f"{title}'s push names no image.")
     return Message(
-        news=news,
+        notice=notice,
         pushed=f"the image {shown(location)}",
         kind="oci",
         place=location,

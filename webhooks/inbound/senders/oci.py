@@ -21,9 +21,9 @@ def read(_: Headers, document: Document) -> Message:
     if not pushes:
         return messages.unknown(TITLE, events[0].get("action"))
     read_pushes = [pushed(event) for event in pushes]
-    news = tuple(item for message in read_pushes for item in message.news)
+    notice = tuple(item for message in read_pushes for item in message.notice)
     only = read_pushes[0]
-    return Message(news=news, pushed=only.pushed, kind="oci", place=only.place, is_shared=True)
+    return Message(notice=notice, pushed=only.pushed, kind="oci", place=only.place, is_shared=True)
 
 
 def pushed(event: Document) -> Message:

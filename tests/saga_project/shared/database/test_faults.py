@@ -139,7 +139,7 @@ def test_writers_that_compete_for_the_same_services_never_deadlock() -> None:
     def beat() -> None:
         for turn in range(15):
             beats = [
-                operations.Beat(service_name=name, health=("warning", "passing")[turn % 2])
+                operations.Heartbeat(service_name=name, health=("warning", "passing")[turn % 2])
                 for name in reversed(names)
             ]
             operations.renew_many(beats, by=None, now=timezone.now())
@@ -149,7 +149,7 @@ def test_writers_that_compete_for_the_same_services_never_deadlock() -> None:
             presence.renew([f"{name}/default" for name in names])
             flush.flush_heartbeats()
 
-    def judge() -> None:
+    def evaluate() -> None:
         for _ in range(20):
             Service.objects.filter(name=names[0]).update(last_heartbeat_at=None)
             missed_heartbeats.count_misses()
@@ -162,7 +162,7 @@ def test_writers_that_compete_for_the_same_services_never_deadlock() -> None:
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(closing, lambda work=work: begin(work))
-            for work in (beat, flush_all, beat, judge)
+            for work in (beat, flush_all, beat, evaluate)
         ]
         for job in jobs:
             job.result(60)

@@ -129,7 +129,7 @@ def test_rubbish_is_never_more_than_unavailable(
 
     with contextlib.suppress(SourceUnavailable):
         for found in sources.ASK[kind](query).found or ():
-            recording.judge(
+            recording.evaluate(
                 recording.Announcement(
                     version=found.version,
                     artifact_url=found.artifact_url,

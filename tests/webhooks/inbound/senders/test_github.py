@@ -166,9 +166,9 @@ def test_of_several_platforms_none_is_guessed(api: APIClient) -> None:
 
     _send(api, "published", _release("v1.3.0", "app_darwin_arm64.tar.gz", "app_linux_amd64.tar.gz"))
 
-    (judgement,) = _plan(api)["releases"]
-    assert not judgement["is_eligible"]
-    assert "app_darwin_arm64.tar.gz, app_linux_amd64.tar.gz" in judgement["reason"]
+    (evaluation,) = _plan(api)["releases"]
+    assert not evaluation["is_eligible"]
+    assert "app_darwin_arm64.tar.gz, app_linux_amd64.tar.gz" in evaluation["reason"]
     assert Release.objects.get().artifact_url == ""
 
 
