@@ -1,4 +1,4 @@
-"""The rules of ``check_project.py`` about the code: names, prose, imports between rooms, states."""
+"""The rules of ``check_project.py`` about the code: names, prose, sizes, imports between rooms, states."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ PRONOUNS = re.compile(
     re.IGNORECASE,
 )
 PRONOUNS_PER_THOUSAND_WORDS = 1
+
+LINES_OF_A_FILE = 320
 
 # Imports between the rooms of a package, one for each ordered pair. Lower a number that has become too high.
 ARROWS = {"saga_project": 20, "registry": 53, "updates": 49, "webhooks": 36}
@@ -79,6 +81,15 @@ def _prose(source: str) -> Iterator[tuple[int, str]]:
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and (text := ast.get_docstring(node)):
             yield node.body[0].lineno, text
+
+
+def sizes(root: Path) -> Iterator[str]:
+    """No file is longer than ``LINES_OF_A_FILE``, except migrations and tests."""
+    folders = [folder for folder in FOLDERS if folder != "tests"]
+    for file in python_files(root, folders):
+        lines = len(file.read_text().splitlines())
+        if lines > LINES_OF_A_FILE and "migrations" not in file.parts:
+            yield f"{file.relative_to(root)}: {lines} lines, {LINES_OF_A_FILE} allowed; split it by concept"
 
 
 # --- Imports between rooms ------------------------------------------------------------------------
@@ -153,4 +164,4 @@ def python_files(root: Path, folders: Iterable[str]) -> Iterator[Path]:
         yield from sorted((root / folder).rglob("*.py"))
 
 
-RULES = (classes, pronouns, rooms, states)
+RULES = (classes, pronouns, sizes, rooms, states)

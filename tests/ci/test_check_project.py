@@ -184,6 +184,16 @@ def test_one_pronoun_in_a_thousand_words_passes(rules: Any, project: Path) -> No
     assert list(rules.code_rules.pronouns(project)) == []
 
 
+def test_file_that_is_too_long_is_reported_except_migrations(rules: Any, project: Path) -> None:
+    _write(project, "registry/models/service.py", "x = 1\n" * 321)
+    _write(project, "registry/models/event.py", "x = 1\n" * 320)
+    _write(project, "registry/migrations/0001_initial.py", "x = 1\n" * 321)
+
+    [problem] = rules.code_rules.sizes(project)
+
+    assert problem.startswith("registry/models/service.py: 321 lines")
+
+
 def test_arrows_between_rooms_are_counted_once_for_each_direction(
     rules: Any, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
