@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Q
+from django.urls import reverse
 
 from registry.models import Service
 from saga_project.shared import wakeups
@@ -59,7 +61,15 @@ def find_endpoint(service_name: str, channel: str) -> Endpoint:
     return endpoint
 
 
+def link_to(service_name: str) -> str:
+    """Return the address of the console's page on the service, empty without SAGA_PUBLIC_URL."""
+    if not settings.SAGA_PUBLIC_URL:
+        return ""
+    return settings.SAGA_PUBLIC_URL + reverse("admin:console_service", args=[service_name])
+
+
 def make_delivery(endpoint: Endpoint, notification: Notification, *, kind: str) -> Delivery:
+    notification = dataclasses.replace(notification, link=link_to(notification.service_name))
     return Delivery.objects.create(
         kind=kind,
         endpoint=endpoint,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 
@@ -104,6 +105,20 @@ def test_every_attempt_sends_the_same_bytes(
 
     first, second = [request.data for request, _ in httpserver.log]
     assert first == second
+
+
+def test_notification_links_to_the_service_at_the_public_address(
+    api: APIClient, service: Service, httpserver: HTTPServer, settings: Settings
+) -> None:
+    settings.SAGA_PUBLIC_URL = "https://saga.example.com"
+    lead_to(httpserver, 200)
+
+    post(api, "notify", NOTIFY)
+
+    request, _ = httpserver.log[0]
+    assert json.loads(request.data)["data"]["link"] == (
+        f"https://saga.example.com/admin/services/{NAME}/"
+    )
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 410])

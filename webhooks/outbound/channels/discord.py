@@ -12,8 +12,9 @@ SUPPRESS_EMBEDS = 1 << 2
 
 def render(notification: Notification) -> dict[str, Any]:
     """Mentions stay text: a service's message must not notify users."""
+    link = f"\n<{notification.link}>" if notification.link else ""
     return {
-        "content": cut(notification.line, MAX_CHARACTERS),
+        "content": cut(notification.line, MAX_CHARACTERS - len(link)) + link,
         "allowed_mentions": {"parse": []},
         "flags": SUPPRESS_EMBEDS,
     }

@@ -15,6 +15,8 @@ class Notification:
     message: str
     severity: str
     created_at: dt.datetime
+    #: The console's page on the service; empty where SAGA_PUBLIC_URL is not set.
+    link: str = ""
 
     @property
     def line(self) -> str:

@@ -16,8 +16,9 @@ def _escape(character: str) -> str:
 
 def render(notification: Notification) -> dict[str, Any]:
     """Escaping ``<`` also defuses ``<!channel>`` and ``<@U123>``; bare names are not to be linked."""
+    link = f"\n<{notification.link}>" if notification.link else ""
     return {
-        "text": cut(notification.line, MAX_CHARACTERS, escape=_escape),
+        "text": cut(notification.line, MAX_CHARACTERS - len(link), escape=_escape) + link,
         "link_names": False,
         "parse": "none",
         "unfurl_links": False,

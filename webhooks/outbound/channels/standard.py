@@ -9,15 +9,14 @@ from webhooks.outbound.channels.notification import Notification
 
 
 def render(notification: Notification) -> dict[str, Any]:
-    return envelope(
-        "notification",
-        at=notification.created_at,
-        data={
-            "service_name": notification.service_name,
-            "message": notification.message,
-            "severity": notification.severity,
-        },
-    )
+    data = {
+        "service_name": notification.service_name,
+        "message": notification.message,
+        "severity": notification.severity,
+    }
+    if notification.link:
+        data["link"] = notification.link
+    return envelope("notification", at=notification.created_at, data=data)
 
 
 def envelope(kind: str, *, at: dt.datetime, data: dict[str, Any]) -> dict[str, Any]:

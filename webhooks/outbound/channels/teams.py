@@ -21,12 +21,15 @@ def render(notification: Notification) -> dict[str, Any]:
         "text": cut(notification.line, MAX_CHARACTERS),
         "color": COLORS[notification.severity],
     }
-    card = {
+    card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": [{"type": "RichTextBlock", "inlines": [run]}],
     }
+    if notification.link:
+        action = {"type": "Action.OpenUrl", "title": "Open in Saga", "url": notification.link}
+        card["actions"] = [action]
     content_type = "application/vnd.microsoft.card.adaptive"
     return {
         "type": "message",

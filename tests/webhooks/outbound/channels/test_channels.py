@@ -92,3 +92,30 @@ def test_a_cut_text_never_exceeds_its_limit_and_a_short_one_is_whole(text: str, 
     units = len(text.encode("utf-16-le")) // 2
     assert len(result.encode("utf-16-le")) // 2 <= limit
     assert (result == text) == (units <= limit) or text.endswith("…")
+
+
+LINK = "https://saga.example.com/admin/services/payment-service/"
+
+
+@pytest.mark.parametrize(
+    ("channel", "place"),
+    [
+        ("slack", f"\\n<{LINK}>"),
+        ("discord", f"\\n<{LINK}>"),
+        ("teams", f'"Action.OpenUrl", "title": "Open in Saga", "url": "{LINK}"'),
+        ("hooks", f'"link": "{LINK}"'),
+    ],
+)
+def test_message_links_to_the_console(channel: str, place: str) -> None:
+    notification = Notification("payment-service", "x" * 50_000, "error", NOW, link=LINK)
+
+    rendered = json.dumps(channels.render(channel, notification), ensure_ascii=False)
+
+    assert place in rendered
+
+
+def test_link_stays_within_the_limit_of_the_channel() -> None:
+    notification = Notification("payment-service", "x" * 50_000, "error", NOW, link=LINK)
+
+    assert len(channels.render("slack", notification)["text"]) <= 40_000
+    assert len(channels.render("discord", notification)["content"]) <= 2_000
