@@ -24,6 +24,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from registry.identity import accounts
 from registry.models import Service
+from tests import factories
 from tests.factories import NOW
 from tests.saga_project.console import rows
 from webhooks.models import Configuration
@@ -94,6 +95,10 @@ PAGES: dict[str, list[Page]] = {
             objects=(OWNED, UNOWNED, GLOBAL),
         )
     ],
+    "console_source_connect": [Page(get=ADMINISTRATOR, post=ADMINISTRATOR)],
+    "console_source": [Page(get=VIEWER, post=ADMINISTRATOR, place="source")],
+    "updates_source_connect": [Page(get=ADMINISTRATOR, post=ADMINISTRATOR)],
+    "updates_source_found": [shown("source")],
     "console_configuration_test": [
         verb("configuration", "ops", ADMINISTRATOR, objects=(OWNED, UNOWNED, GLOBAL))
     ],
@@ -322,6 +327,9 @@ def make(kind: str) -> dict[str, Any]:
         row = Configuration.objects.create(configured_at=NOW)
         row.endpoints.create(channel="ops", url="http://127.0.0.1:9/")
         configuration = row.pk
+    source = factories.SourceFactory.create(
+        service=made.service, kind="json", location="http://127.0.0.1:9/releases"
+    )
     return {
         "service": made.service.name,
         "job": made.job.job_id,
@@ -330,6 +338,7 @@ def make(kind: str) -> dict[str, Any]:
         "delivery": made.delivery.pk,
         "configuration": configuration,
         "account": account.pk,
+        "source": source.pk,
         "user": User.objects.create(username=f"guest-{kind}").pk,
         "": None,
     }

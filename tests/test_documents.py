@@ -22,6 +22,9 @@ import pytest
 from saga_project.local.embedded import processes
 from tests import stack as stacks
 
+#: One stack serves all documents.
+pytestmark = pytest.mark.xdist_group("documents")
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -279,6 +279,8 @@ promised.config.generation.update(allow_x00=False, allow_extra_parameters=False)
 # CloudEvent has an id, and a source is one that can be asked.
 REFUSED_ALL_THE_SAME = {
     "/api/v1/services/{name}/heartbeat",
+    # A version is a range of versions.
+    "/api/v1/services/{name}/resolve",
     "/api/v1/sources",
     "/api/v1/webhooks/config",
     "/api/v1/webhooks/deploy",

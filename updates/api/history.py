@@ -56,11 +56,14 @@ class HistorySerializer(serializers.Serializer[Any]):
 
 class ServiceHistorySerializer(HistorySerializer):
     service_name = serializers.CharField()
+    is_mixed = serializers.BooleanField(
+        required=False, help_text="Present and true where live instances run different versions."
+    )
     running_versions = serializers.DictField(
         child=serializers.IntegerField(),
-        help_text="The number of live instances of each version, the most frequent first.",
+        required=False,
+        help_text="Of a mixed fleet: the number of live instances of each version.",
     )
-    is_mixed = serializers.BooleanField(help_text="Live instances run different versions.")
 
 
 class ServiceCountSerializer(serializers.Serializer[Any]):
@@ -120,7 +123,7 @@ class ServiceHistoryView(api.SagaView):
         """What happened to one service, newest first."""
         page = _page(request, name)
         running = fleets.running_versions(name)
-        fleet = {"running_versions": running, "is_mixed": len(running) > 1}
+        fleet = {"is_mixed": True, "running_versions": running} if len(running) > 1 else {}
         return Response({"service_name": name, **page, **fleet})
 
 
