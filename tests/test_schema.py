@@ -122,10 +122,10 @@ def test_shows_the_rules_of_fields_where_bodies_and_parameters_have_them(
     assert bodies["BulkRequest"]["properties"]["services"]["items"]["anyOf"][0] == name
     lookup = published["paths"]["/api/v1/services/{name}"]["get"]["parameters"]
     assert [each["schema"] for each in lookup] == [name]
-    beat = bodies["BeatRequest"]["properties"]
-    assert beat["instance_id"] == {**fields.schema_of(rules.INSTANCE_ID), "nullable": True}
-    assert beat["version"]["type"] == "string"
-    assert "pattern" not in beat["version"]  # any text renews; what is no version is warned of
+    heartbeat = bodies["HeartbeatRequest"]["properties"]
+    assert heartbeat["instance_id"] == {**fields.schema_of(rules.INSTANCE_ID), "nullable": True}
+    assert heartbeat["version"]["type"] == "string"
+    assert "pattern" not in heartbeat["version"]  # any text renews; what is no version is warned of
 
 
 def test_errors_follow_the_dialect_of_the_path(published: dict[str, Any]) -> None:

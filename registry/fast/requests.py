@@ -1,6 +1,6 @@
 """The calls that make up nearly all of a registry's traffic, judged without Django's handler.
 
-The views in ``registry.api`` define what is right. What is here is sure to say the same, or raises HandOn,
+The views in ``registry.api`` define what is right. What is here is sure to say the same, or raises PassToDjango,
 and then Django answers. So nothing is refused here: whatever would be, is unusual.
 """
 

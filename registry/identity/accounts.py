@@ -255,7 +255,7 @@ def confirm(text: str, find: Callable[[str], Caller], *, now: dt.datetime) -> Ca
 
 
 def lookup(digest: str, *, within_seconds: float, ask_again_seconds: float) -> Caller | None:
-    """Return the caller of a token in the token cache; see ``Confirmed.recall``."""
+    """Return the caller of a token in the token cache; see ``VerifiedTokens.lookup``."""
     return _memory.confirmed.lookup(
         digest, within_seconds=within_seconds, ask_again_seconds=ask_again_seconds
     )

@@ -16,7 +16,7 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 from saga_project import asgi
 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-asgi._interrupt_nobody()
+asgi._ignore_interrupt()
 print(os.sched_getscheduler(0) == os.SCHED_IDLE)
 """
 

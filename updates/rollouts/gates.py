@@ -116,7 +116,7 @@ def _wait_for_metric(target: Target, deadline_at: float, wait: Callable[[float],
 
 
 def measure(target: Target) -> str:
-    """Evaluate the metric now; raises StepFailed if out of range, CannotTell if inconclusive."""
+    """Evaluate the metric now; raises StepFailed if out of range, Inconclusive if inconclusive."""
     if target.metric_samples_query:
         samples = _query(target, target.metric_samples_query)
         if samples < target.metric_min_samples:

@@ -65,7 +65,7 @@ class Task:
 
 
 def perform(task: Task) -> Outcome:
-    """Do the step; raises StepFailed, CannotTell, Interrupted, LeaseLost."""
+    """Do the step; raises StepFailed, Inconclusive, Interrupted, LeaseLost."""
     name = task.step.name
     if name in _OF_ALL_TARGETS:
         return _OF_ALL_TARGETS[name](task)

@@ -171,7 +171,7 @@ def _find_heartbeat(watch: Watch) -> Finding:
 def settle(job: Job, *, node: str, seconds: float, wait: Callable[[float], None]) -> str:
     """Watch for so long, and until every watched target was well in a check after that.
 
-    Raises CannotTell where a check stays inconclusive. A target that fails too often ends the step,
+    Raises Inconclusive where a check stays inconclusive. A target that fails too often ends the step,
     because the job turns around.
     """
     began_at, began = timezone.now() + dt.timedelta(seconds=seconds), time.monotonic()
@@ -204,7 +204,7 @@ def wait_for_room(
     deadline_seconds: float,
     wait: Callable[[float], None],
 ) -> None:
-    """Wait until taking the target out of service leaves enough others; raises CannotTell if it does not."""
+    """Wait until taking the target out of service leaves enough others; raises Inconclusive if it does not."""
     others = _others(job, target)
     if not others:
         return

@@ -35,7 +35,7 @@ class Root:
     fence: int
 
     def check_fence(self) -> None:
-        """Raise FencedOff if another has taken over; called right before each change."""
+        """Raise StaleFence if another has taken over; called right before each change."""
         highest = _highest(self.path / FENCES)
         if highest > self.fence:
             raise StaleFence(

@@ -135,7 +135,7 @@ def _note(row: Measurement, is_good: bool | None, message: str) -> None:
 
 
 def settle(job: Job, *, wait: Callable[[float], None]) -> str:
-    """Wait until each metric has as many good samples in a row as it needs; raises CannotTell.
+    """Wait until each metric has as many good samples in a row as it needs; raises Inconclusive.
 
     A metric that is bad too often ends the step meanwhile, because the job turns around.
     """

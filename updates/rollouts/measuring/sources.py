@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 def sample(metric: Metric, *, service_name: str, version: str) -> float:
-    """Return the metric's number now; raises CannotTell where there is none, or it stands on too little."""
+    """Return the metric's number now; raises Inconclusive where there is none, or it stands on too little."""
     if metric.source == SAGA:
         return _figure(metric, service_name=service_name, version=version)
     filled = {"{service}": service_name, "{version}": version}
