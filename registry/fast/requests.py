@@ -1,7 +1,7 @@
-"""The calls that make up nearly all of a registry's traffic, judged without Django's handler.
+"""The calls that make up nearly all of a registry's traffic, answered without Django's handler.
 
-The views in ``registry.api`` define what is right. What is here is sure to say the same, or raises PassToDjango,
-and then Django answers. So nothing is refused here: whatever would be, is unusual.
+The views in ``registry.api`` define the answers. A function here gives the same answer, or raises
+PassToDjango where it is not sure; Django then answers. Nothing is refused here.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ def wait_for_room(
     deadline_seconds: float,
     wait: Callable[[float], None],
 ) -> None:
-    """Wait until taking the target out of service leaves enough others; raises Inconclusive if it does not."""
+    """Wait until draining the target leaves enough others in service; raises Inconclusive if it does not."""
     others = _others(job, target)
     if not others:
         return
