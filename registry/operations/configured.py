@@ -80,9 +80,7 @@ def change(
 ) -> Any:
     """Set ``values`` on the row and return it; ``precondition`` may refuse the locked row."""
     with transaction.atomic(durable=True):
-        row = _locked(kind, pk)
-        check_may_change(row, by=by)
-        precondition(row)
+        row = _to_change(kind, pk, by=by, precondition=precondition)
         before = describe(row)
         for name, value in values.items():
             setattr(row, name, value)
@@ -100,9 +98,7 @@ def remove(
 ) -> None:
     """Delete the row; ``precondition`` may refuse the locked row."""
     with transaction.atomic(durable=True):
-        row = _locked(kind, pk)
-        check_may_change(row, by=by)
-        precondition(row)
+        row = _to_change(kind, pk, by=by, precondition=precondition)
         delete(kind, row, actor=actor_of(by), now=now)
 
 
@@ -199,6 +195,14 @@ def _locked(kind: Kind, pk: Any) -> Any:
     row = rows.select_for_update(of=("self",)).filter(pk=pk).first()
     if row is None:
         raise NotFound(f"There is no such {kind.name}.")
+    return row
+
+
+def _to_change(kind: Kind, pk: Any, *, by: Caller | None, precondition: Precondition) -> Any:
+    """Return the locked row, once the caller may change it and ``precondition`` accepts it."""
+    row = _locked(kind, pk)
+    check_may_change(row, by=by)
+    precondition(row)
     return row
 
 
