@@ -19,16 +19,19 @@ from saga_project import wsgi  # sets Django up, before anything imports its mod
 
 # isort: split
 from a2wsgi import WSGIMiddleware
+from django import db
 from django.conf import settings
 
 from registry import directory
 from registry.directory import projection
 from registry.identity import accounts
+from registry.operations import encryption_keys
 from saga_project.shared import callers, counters, open_mode
 from saga_project.shared.database import base as database
 from saga_project.web import fast_path, head_limits, health, request_limits, streams
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
+KEY_CHECK_SECONDS = 3.0
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
 
 
@@ -122,6 +125,9 @@ class Application:
     async def _live(self, receive: request_limits.Receive, send: request_limits.Send) -> None:
         """Run what a web process does beside answering, from the server's start to its stop."""
         await receive()
+        if complaint := await _missing_keys():
+            await send({"type": "lifespan.startup.failed", "message": complaint})
+            return
         _ignore_interrupt()
         head_limits.raise_file_limit()
         open_mode.note_start()
@@ -145,6 +151,22 @@ class Application:
         await asyncio.gather(*beside, return_exceptions=True)
         await asyncio.to_thread(watching.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _missing_keys() -> str:
+    """Return what ``describe_missing`` says; nothing where PostgreSQL takes too long to answer."""
+    try:
+        async with asyncio.timeout(KEY_CHECK_SECONDS):
+            return await asyncio.to_thread(_describe_missing_keys)
+    except TimeoutError:
+        return ""
+
+
+def _describe_missing_keys() -> str:
+    try:
+        return encryption_keys.describe_missing()
+    finally:
+        db.connections.close_all()
 
 
 async def _publish_counters() -> None:

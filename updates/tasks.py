@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.models import Service
+from registry.operations import encryption_keys
 from updates import operations
 from updates.releases import checks
 from updates.rollouts import measuring, nodes, recovery, runner, watching
@@ -48,6 +49,15 @@ def apply_policy(service_pk: int) -> None:
 @shared_task(name="updates.apply_policies")
 def apply_policies() -> None:
     operations.apply_policies(now=timezone.now())
+
+
+@signals.worker_init.connect
+def refuse_missing_keys(**_: Any) -> None:
+    """End a worker that could not read the secrets that its tasks need."""
+    complaint = encryption_keys.describe_missing()
+    db.connections.close_all()
+    if complaint:
+        raise SystemExit(complaint)
 
 
 @signals.heartbeat_sent.connect

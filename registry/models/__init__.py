@@ -1,6 +1,7 @@
 """The registry's durable rows; live instances are in Redis (``registry.presence``)."""
 
 from registry.models.account import CallersRevision, ServiceAccount, Token
+from registry.models.encryption_key import EncryptionKey
 from registry.models.event import Event, EventHorizon
 from registry.models.idempotency_key import IdempotencyKey
 from registry.models.lengths import MAX_NAME_LENGTH, MAX_URL_LENGTH
@@ -12,6 +13,7 @@ __all__ = [
     "MAX_NAME_LENGTH",
     "MAX_URL_LENGTH",
     "CallersRevision",
+    "EncryptionKey",
     "Event",
     "EventHorizon",
     "IdempotencyKey",

@@ -144,7 +144,7 @@ def _prepare_database() -> None:
         start_new_session=True,  # the launcher handles Ctrl-C and ends it without a traceback
     )
     if finished.returncode:
-        raise CannotStart("Saga does not start without its database.")
+        raise CannotStart(finished.returncode)  # the command said why
 
 
 def _stop_servers(servers: list[Server]) -> None:

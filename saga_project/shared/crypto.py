@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -17,6 +18,16 @@ class SecretUnreadable(errors.Unavailable):
 @functools.cache
 def _cipher() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.SAGA_ENCRYPTION_KEYS])
+
+
+def fingerprint(key: str) -> str:
+    """Return 12 hex digits that tell keys apart and reveal nothing of them."""
+    return hashlib.sha256(b"saga encryption key\0" + key.encode()).hexdigest()[:12]
+
+
+def fingerprints() -> list[str]:
+    """Return those of the configured keys, newest first."""
+    return [fingerprint(key) for key in settings.SAGA_ENCRYPTION_KEYS]
 
 
 def encrypt(plain: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import Model
-from django.test import Client, override_settings
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_httpserver import HTTPServer
@@ -21,10 +19,9 @@ from rest_framework.test import APIClient
 from registry import operations as registry_operations
 from registry.models import Event, Service, Subscription
 from saga_project.shared import crypto
-from tests.factories import ServiceFactory, SubscriptionFactory
+from tests.factories import SubscriptionFactory
 from tests.registry.admin.conftest import Login, login, roles  # noqa: F401  (fixtures)
 from updates.models import AuditEntry, Source
-from webhooks import operations
 from webhooks.models import Configuration, Delivery, GitHubHook, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -195,41 +192,3 @@ def celery_messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "celery.current_app.send_task", lambda *args, **kwargs: messages.append(f"{args} {kwargs}")
     )
     return messages
-
-
-@pytest.fixture
-def changing_keys() -> Iterator[None]:
-    """The cipher of a test's own keys is not left to the next test."""
-    yield
-    crypto._cipher.cache_clear()
-
-
-@pytest.mark.usefixtures("changing_keys")
-def test_rotation_leaves_every_secret_readable_with_the_new_key_alone() -> None:
-    old = crypto.encrypt(CANARY)
-    Configuration.objects.create(
-        service=ServiceFactory.create(name=NAME),
-        sealed_secret=old,
-        sealed_previous_secret=old,
-        previous_secret_until=timezone.now(),
-        configured_at=timezone.now(),
-    )
-    GitHubHook.objects.create(repository="a/b", hook_id=1, sealed_token=old)
-    subscription = SubscriptionFactory.create(sealed_secret=old)
-
-    with override_settings(SAGA_ENCRYPTION_KEYS=[NEW_KEY, *_keys()]):
-        crypto._cipher.cache_clear()
-        count = operations.rotate_secrets()
-    with override_settings(SAGA_ENCRYPTION_KEYS=[NEW_KEY]):
-        crypto._cipher.cache_clear()
-        row = Configuration.objects.get()
-        subscription.refresh_from_db()
-        sealed = [row.sealed_secret, row.sealed_previous_secret, subscription.sealed_secret]
-        plain = {crypto.decrypt(text) for text in [*sealed, GitHubHook.objects.get().sealed_token]}
-
-    assert count == 4
-    assert plain == {CANARY}
-
-
-def _keys() -> list[str]:
-    return list(settings.SAGA_ENCRYPTION_KEYS)

@@ -7,7 +7,6 @@ from webhooks.operations.configuration import (
     configure,
     find_configuration,
     may_configure,
-    rotate_secrets,
 )
 from webhooks.operations.notifications import TestResult, send_test
 from webhooks.operations.replays import replay_deliveries
@@ -19,6 +18,5 @@ __all__ = [
     "find_configuration",
     "may_configure",
     "replay_deliveries",
-    "rotate_secrets",
     "send_test",
 ]

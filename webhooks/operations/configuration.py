@@ -15,7 +15,7 @@ import registry.operations
 from registry import events
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service, Subscription
+from registry.models import Service
 from saga_project.shared import crypto, http_client, transitions
 from saga_project.shared.errors import NotAllowed
 from webhooks import errors, event_constructors, signatures, signing_secrets
@@ -24,7 +24,6 @@ from webhooks.models import (
     Configuration,
     Delivery,
     Endpoint,
-    GitHubHook,
     receiver_of,
 )
 
@@ -236,25 +235,3 @@ def find_configuration(service_name: str) -> Configuration | None:
 
 def _named(service_name: str) -> Q:
     return Q(service__name=service_name) if service_name else Q(service=None)
-
-
-def rotate_secrets() -> int:
-    """Encrypt every stored secret anew with the newest key; return how many there were."""
-    count = 0
-    with transaction.atomic(durable=True):
-        for row in Configuration.objects.select_for_update().order_by("pk"):
-            count += _rotate(row, "sealed_secret", "sealed_previous_secret")
-        for hook in GitHubHook.objects.select_for_update().order_by("pk"):
-            count += _rotate(hook, "sealed_token")
-        for subscription in Subscription.objects.select_for_update().order_by("pk"):
-            count += _rotate(subscription, "sealed_secret")
-    return count
-
-
-def _rotate(row: Configuration | GitHubHook | Subscription, *fields: str) -> int:
-    sealed = {name: getattr(row, name) for name in fields if getattr(row, name)}
-    for name, text in sealed.items():
-        setattr(row, name, crypto.rotate(text))
-    if sealed:
-        row.save(update_fields=list(sealed))
-    return len(sealed)

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 from django.db import connection
 
+from registry.operations import encryption_keys
+from saga_project.shared import crypto
 from tests import redis_servers, waiting, webserver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,6 +106,41 @@ def test_a_redis_cluster_is_refused_in_one_sentence() -> None:
     assert done.returncode == 1
     assert "REDIS_URL: a Redis Cluster cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+STARTS = {
+    "prepare": ["manage.py", "prepare"],
+    "sweeps": ["manage.py", "sweep"],
+    "worker": ["-m", "celery", "--app=saga_project.celery", "worker", "--pool=solo"],
+    "web": ["-m", "uvicorn", "saga_project.asgi:application", "--port=0", "--log-level=warning"],
+}
+
+
+def test_every_process_refuses_to_start_without_a_key_that_stored_secrets_need(
+    tmp_path: Path,
+) -> None:
+    """The data folder is a new one, as after its loss: another key would be made there."""
+    encryption_keys.record()
+    known = webserver.environment()
+    del known["SAGA_ENCRYPTION_KEYS"]
+    started = {
+        name: subprocess.Popen(
+            [sys.executable, *words],
+            cwd=ROOT,
+            env={**known, "SAGA_DATA_DIR": str(tmp_path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name, words in STARTS.items()
+    }
+
+    said = {name: process.communicate(timeout=300)[1] for name, process in started.items()}
+
+    sentence = f"SAGA_ENCRYPTION_KEYS: key {crypto.fingerprints()[0]} "
+    assert {name for name, text in said.items() if sentence not in text} == set()
+    assert {name for name, text in said.items() if "Traceback" in text} == set()
+    assert all(process.returncode for process in started.values())
 
 
 def test_servers_that_can_be_used_are_prepared() -> None:

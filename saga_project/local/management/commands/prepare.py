@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from registry import presence
 from registry.events import log
+from registry.operations import encryption_keys
 from saga_project.shared import errors, locks
 
 ADMIN = "admin"
@@ -41,6 +42,9 @@ class Command(BaseCommand):
             self._migrate()
         except OperationalError as exc:
             raise CommandError(f"The database cannot be used: {exc}") from exc
+        if complaint := encryption_keys.describe_missing():
+            raise CommandError(complaint)
+        encryption_keys.record()
         if log.adopt_restored():
             self.stdout.write("Events of another PostgreSQL cluster were taken over as the oldest.")
         if not get_user_model().objects.filter(is_superuser=True).exists():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from registry.operations import encryption_keys
 from saga_project.local import sweeps
 
 
@@ -17,4 +18,6 @@ class Command(BaseCommand):
     requires_system_checks = ["saga"]
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if complaint := encryption_keys.describe_missing():
+            raise CommandError(complaint)
         sweeps.run()

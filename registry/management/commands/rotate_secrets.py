@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from webhooks import operations
+from registry.operations import encryption_keys
+from saga_project.shared import crypto
 
 
 class Command(BaseCommand):
@@ -16,5 +17,8 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        count = operations.rotate_secrets()
+        try:
+            count = encryption_keys.rotate()
+        except crypto.SecretUnreadable as exc:
+            raise CommandError(f"{exc} Nothing was changed.") from exc
         self.stdout.write(f"{count} secrets are encrypted with the newest key.")
