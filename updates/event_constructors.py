@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from registry import events
@@ -37,6 +38,25 @@ def check_failed(name: str, *, reason: str) -> events.EventDraft:
 
 def check_recovered(name: str) -> events.EventDraft:
     return events.EventDraft(type="update.check_recovered", service_name=name)
+
+
+def handed_over(
+    name: str,
+    *,
+    account: str,
+    dropped: Mapping[str, list[str]],
+    handed_over: Mapping[str, list[str]],
+) -> events.EventDraft:
+    """What of updates an account got with a service that had no owner, and what was dropped, by kind.
+
+    Of each kind at most a hundred names are told.
+    """
+    data = {
+        "account": account,
+        "dropped": {kind: names[:100] for kind, names in dropped.items()},
+        "handed_over": {kind: names[:100] for kind, names in handed_over.items()},
+    }
+    return events.EventDraft(type="service.handed_over", service_name=name, data=data)
 
 
 def deployment(moment: str, job: Job, **more: Any) -> events.EventDraft:

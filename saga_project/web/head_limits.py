@@ -12,6 +12,8 @@ import orjson
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from saga_project.web import cross_origin
+
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 100
 HEAD_SECONDS = 10.0
@@ -157,14 +159,21 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         content = orjson.dumps({"error": error, "message": message})
+        more = b"".join(b"%b: %b\r\n" % field for field in self._cross_origin_fields())
         self.transport.write(
             b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"x-request-id: %b\r\nconnection: close\r\n\r\n%b"
-            % (status, len(content), secrets.token_hex(16).encode("ascii"), content)
+            b"x-request-id: %b\r\n%bconnection: close\r\n\r\n%b"
+            % (status, len(content), secrets.token_hex(16).encode("ascii"), more, content)
         )
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _cross_origin_fields(self) -> cross_origin.Fields:
+        known = dict(self.headers) if self._is_message_open else {}
+        if b"origin" not in known:
+            return cross_origin.fields_unread()
+        return cross_origin.fields(self.url.decode("latin-1"), known[b"origin"].decode("latin-1"))
 
 
 def raise_file_limit() -> None:

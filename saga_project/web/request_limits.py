@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from saga_project.shared import api
+from saga_project.web import cross_origin
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -151,6 +152,7 @@ async def answer_error(
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(content)).encode("ascii")),
                 (b"x-request-id", request_id.encode("ascii")),
+                *cross_origin.fields(scope["path"], header(scope, b"origin")),
                 *(headers or []),
             ],
         }

@@ -210,6 +210,14 @@ def abandon(job: Job, *, by: str, now: dt.datetime) -> None:
     _end(job, Status.FAILED, now=now)
 
 
+def leave(job: Job, *, reason: str, now: dt.datetime) -> None:
+    """Cancel a live job where it is: what runs on each target is left as it is."""
+    job.error = reason
+    job.save(update_fields=["error"])
+    journal.skip(job.steps.all(), message=reason, finished_at=now)
+    _end(job, Status.CANCELLED, now=now)
+
+
 def roll_back_again(job: Job, *, now: dt.datetime) -> None:
     """Begin the rollback of a locked job anew; a worker that is at one of its steps loses the job."""
     journal.skip(job.steps.all(), message="The rollback began anew.", finished_at=now)

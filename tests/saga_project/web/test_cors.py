@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
+from pytest_django import Settings
 
+from saga_project.web import request_limits
 from tests import webserver
 from tests.webserver import WebServer
 
@@ -99,6 +104,51 @@ def test_open_mode_refuses_changes_of_a_page_without_a_token(portals: WebServer)
     assert answer.status_code == 403
     assert answer.json()["error"] == "Cross-site request refused"
     assert answer.headers[ALLOW_ORIGIN] == PORTAL
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [(f"Origin: {PORTAL}\r\n", PORTAL), ("Origin: https://x.test\r\n", None), ("", PORTAL)],
+    ids=["named", "foreign", "not read yet"],
+)
+def test_head_that_is_too_large_is_refused_with_the_headers(
+    portals: WebServer, origin: str, allowed: str | None
+) -> None:
+    head = f"GET /api/v1/services HTTP/1.1\r\nHost: localhost\r\n{origin}X: {'x' * 70_000}\r\n\r\n"
+
+    with socket.create_connection(("127.0.0.1", portals.port), timeout=60) as connection:
+        connection.sendall(head.encode("ascii"))
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+
+    assert answer.status == 431
+    assert answer.headers[ALLOW_ORIGIN] == allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "origin", "allowed"),
+    [
+        ("/api/v1/services", PORTAL, PORTAL),
+        ("/api/v1/services", "https://x.test", None),
+        ("/admin/", PORTAL, None),
+    ],
+)
+def test_answer_before_django_carries_the_headers(
+    settings: Settings, path: str, origin: str, allowed: str | None
+) -> None:
+    """Such as 503 to a request that finds all threads busy, and 408 to a slow body."""
+    settings.SAGA_CORS_ORIGINS = settings.CORS_ALLOWED_ORIGINS = [PORTAL]
+    sent: list[request_limits.Message] = []
+
+    async def send(message: request_limits.Message) -> None:
+        sent.append(message)
+
+    scope = {"path": path, "headers": [(b"origin", origin.encode())]}
+    asyncio.run(request_limits.answer_too_slow(scope, send))
+
+    fields = dict(sent[0]["headers"])
+    assert sent[0]["status"] == 408
+    assert fields.get(b"access-control-allow-origin") == (allowed.encode() if allowed else None)
 
 
 def test_is_off_unless_asked_for(server: WebServer) -> None:
