@@ -1,4 +1,4 @@
-"""Admin pages for what other packages keep: people, roles and logins, in the console's clothes."""
+"""Admin pages for what other packages keep: logins, and through the imports people, roles and schedules."""
 
 from __future__ import annotations
 
@@ -7,32 +7,12 @@ from typing import Any
 from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from saga_project.console import schedules
+from saga_project.console import people, schedules
 
-__all__ = ["schedules"]  # its pages are registered when it is imported
-
-for model in (User, Group):
-    admin.site.unregister(model)
-
-
-@admin.register(User)
-class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "email", "is_staff", "is_superuser", "is_active", "last_login"]
-    list_filter = ["groups", "is_staff", "is_active"]
-
-
-@admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):
-    pass
+__all__ = ["people", "schedules"]  # their pages are registered when they are imported
 
 
 @admin.register(AccessAttempt)

@@ -71,6 +71,14 @@ def test_the_first_start_makes_a_password_that_lets_an_admin_in(stack: stacks.St
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_no_password_is_on_a_command_line(stack: stacks.Stack) -> None:
+    """Every user of the machine can read command lines."""
+    secrets = [file.read_text().strip() for file in (stack.folder / "var" / "secrets").iterdir()]
+
+    assert secrets
+    assert [secret for secret in secrets if stack.processes(secret)] == []
+
+
 def test_a_second_one_over_the_same_data_is_refused(stack: stacks.Stack) -> None:
     assert stack.launcher
 
