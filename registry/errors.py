@@ -60,6 +60,14 @@ class ScopeNotGranted(InvalidRequest):
     error = "Scope not granted to the account"
 
 
+class TokenOwned(NotAllowed):
+    error = "Token belongs to another account"
+
+
+class InvalidExpiry(InvalidRequest):
+    error = "Invalid expiry"
+
+
 class InvalidAccountName(InvalidRequest):
     error = "Invalid account name"
 

@@ -22,7 +22,7 @@ import registry.operations
 import webhooks.operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service, ServiceAccount, Subscription
+from registry.models import Service, ServiceAccount, Subscription, Token
 from saga_project.shared import crypto
 from tests import factories
 from tests.test_schema import operations, spelled
@@ -58,6 +58,8 @@ class Access:
     scope: str | None
     others: str = ALLOWED
     ended: str = UNAUTHENTICATED
+    #: Any token will do.
+    takes_any_token: bool = False
     objects: tuple[str, ...] = (UNOWNED,)
     query: str = ""
     body: dict[str, Any] | None = None
@@ -80,6 +82,20 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/health": Access(scope=None, ended=ALLOWED),
     "GET /api/v1/schema": reads(None),
     "GET /api/v1/docs": reads(None),
+    "GET /api/v1/me": Access(scope=None, takes_any_token=True),
+    "GET /api/v1/accounts": Access(scope="admin:registry", others=FORBIDDEN),
+    "POST /api/v1/accounts": Access(scope="admin:registry", others=FORBIDDEN, body={"name": "new"}),
+    "GET /api/v1/accounts/{}": Access(scope="admin:registry", others=FORBIDDEN),
+    "PATCH /api/v1/accounts/{}": Access(scope="admin:registry", others=FORBIDDEN),
+    "GET /api/v1/tokens": reads("tokens:write"),
+    "POST /api/v1/tokens": Access(
+        scope="tokens:write",
+        others=FORBIDDEN,
+        objects=(OWNED,),
+        body={"account": "owner", "scopes": ["tokens:write"]},
+    ),
+    "GET /api/v1/tokens/{}": Access(scope="tokens:write", others=HIDDEN, objects=(OWNED,)),
+    "DELETE /api/v1/tokens/{}": Access(scope="tokens:write", others=HIDDEN, objects=(OWNED,)),
     "GET /api/v1/approvals": reads("approvals:decide"),
     "GET /api/v1/approvals/{}": reads("approvals:decide"),
     # The second person is another than the owner, so that the scope alone decides.
@@ -226,7 +242,8 @@ def expected(access: Access, caller: str, kind: str) -> str:
     if caller in ("expired", "revoked"):
         return access.ended
     if access.scope is None:
-        return ALLOWED
+        is_refused = caller == "anonymous" and access.takes_any_token
+        return UNAUTHENTICATED if is_refused else ALLOWED
     if caller == "anonymous":
         return UNAUTHENTICATED
     if caller == "lacking":
@@ -271,6 +288,7 @@ class World:
     job: Job
     approval: Approval
     source: Source
+    token: Token
     rows: dict[str, Any]
 
     def fill(self, path: str, access: Access) -> str:
@@ -293,6 +311,8 @@ class World:
             "/from/": "github",
             "/from/github/": self.service.name,
             "/policies/": self.service.name,
+            "/accounts/": "owner",
+            "/tokens/": self.token.pk,
             **{f"/{plural}/": row.pk for plural, row in self.rows.items()},
         }
 
@@ -338,7 +358,8 @@ def make(kind: str) -> World:
     )
     source = factories.SourceFactory.create(service=service, kind="announced", location="")
     rows = _configured(service, is_global=kind == GLOBAL)
-    return World(service, subscription, job, approval, source, rows)
+    spare, _ = accounts.issue_token(owner, scopes=[])
+    return World(service, subscription, job, approval, source, spare, rows)
 
 
 def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:

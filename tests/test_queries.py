@@ -50,6 +50,7 @@ SCOPES = [
     "targets:write",
     "updates:read",
     "approvals:decide",
+    "tokens:write",
 ]
 
 
@@ -63,6 +64,7 @@ class Call:
     body: dict[str, Any] = field(default_factory=dict, hash=False)
     verb: str = ""
     has_token: bool = False
+    is_admins: bool = False
 
 
 READS = [
@@ -74,6 +76,11 @@ READS = [
     Call("GET /api/v1/health", 2),
     Call("GET /api/v1/protection", 0),
     Call("GET /api/v1/schema", 0),
+    Call("GET /api/v1/accounts", 2, is_admins=True),
+    Call("GET /api/v1/accounts/{account}", 2, is_admins=True),
+    Call("GET /api/v1/tokens", 2, has_token=True),
+    Call("GET /api/v1/tokens/{token_id}", 2, has_token=True),
+    Call("GET /api/v1/me", 1, has_token=True),
     Call("GET /api/v1/services", 0),
     Call("GET /api/v1/services", 0, query="capability=rest&version=>=1&q=service"),
     Call("GET /api/v1/services/{name}", 0),
@@ -114,6 +121,10 @@ READS = [
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
+    Call("POST /api/v1/accounts", 8, body={"name": "new"}, is_admins=True),
+    Call("PATCH /api/v1/accounts/{account}", 9, body={"description": "x"}, is_admins=True),
+    Call("POST /api/v1/tokens", 6, body={"scopes": ["tokens:write"]}, has_token=True),
+    Call("DELETE /api/v1/tokens/{token_id}", 6, has_token=True),
     Call("POST /api/v1/approvals/{approval_id}/approve", 45, has_token=True),
     Call("POST /api/v1/approvals/{approval_id}/reject", 12, body={"reason": "x"}, has_token=True),
     Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
@@ -289,8 +300,12 @@ def pager(httpserver: HTTPServer) -> str:
 
 @pytest.fixture
 def headers() -> dict[str, str]:
-    account = accounts.ensure_account("ci", scopes=SCOPES, is_internal=True)
-    token, text = accounts.issue_token(account, scopes=SCOPES)
+    return _bearer("ci", SCOPES)
+
+
+def _bearer(name: str, scopes: list[str]) -> dict[str, str]:
+    account = accounts.ensure_account(name, scopes=scopes, is_internal=True)
+    token, text = accounts.issue_token(account, scopes=scopes)
     Token.objects.filter(pk=token.pk).update(last_used_at=timezone.now())  # noted once a minute
     return {"Authorization": f"Bearer {text}"}
 
@@ -318,11 +333,15 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         format="csv",
         sender="gitlab",
         verb=call.verb,
+        account="ci",
+        token_id=Token.objects.filter(account__name="ci").values_list("pk", flat=True).first(),
         job_id=Job.objects.filter(service__name=SHOP).values_list("job_id", flat=True).first(),
         **_ids_of_configured(),
         subscription_id=Subscription.objects.order_by("pk").values_list("pk", flat=True)[0],
     )
     is_scaicontrol = path.startswith("/api/v1/registry/")
+    if call.is_admins:
+        headers = _bearer("chief", [accounts.ADMIN_SCOPE])
     with (
         CaptureQueriesContext(connection) as queries,
         TestCase.captureOnCommitCallbacks(execute=True),
@@ -332,7 +351,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
             f"{path}?{call.query}",
             json.dumps(call.body),
             content_type="application/json",
-            headers=headers if is_scaicontrol or call.has_token else {},
+            headers=headers if is_scaicontrol or call.has_token or call.is_admins else {},
         )
         response.getvalue()
     assert 200 <= response.status_code < 300, response.getvalue()

@@ -25,14 +25,15 @@ from unfold.widgets import (
 from registry import names
 from registry.identity import accounts
 from registry.models import ServiceAccount, Token
+from registry.operations import configured, tokens
 from saga_project.shared import rules
 from saga_project.shared.admin import readonly, verbs
 
 SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in accounts.SCOPES.items()]
 
 
-def _revoke(_request: HttpRequest, token: Token, _reason: str) -> None:
-    accounts.revoke_token(token, at=timezone.now())
+def _revoke(request: HttpRequest, token: Token, _reason: str) -> None:
+    tokens.revoke(token, by=accounts.staff(request.user.get_username()), now=timezone.now())
 
 
 REVOKE = verbs.Verb(
@@ -151,6 +152,16 @@ class ServiceAccountAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # switch it off instead: its services stay its own
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        known = ServiceAccount.objects.filter(pk=obj.pk).first() if change else None
+        configured.save(
+            tokens.ACCOUNT,
+            obj,
+            actor=request.user.get_username(),
+            before=configured.describe(known) if known is not None else None,
+            now=timezone.now(),
+        )
+
     def has_issue_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("registry.add_token"))
 
@@ -162,7 +173,8 @@ class ServiceAccountAdmin(ModelAdmin):
     def issue_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = get_object_or_404(ServiceAccount, pk=object_id)
         form = TokenForm(account, request.POST if request.method == "POST" else None)
-        text = _issue(account, form) if form.is_valid() else None
+        by = accounts.staff(request.user.get_username())
+        text = _issue(account, form, by=by) if form.is_valid() else None
         context = {
             **self.admin_site.each_context(request),
             "title": f"A token for {account}",
@@ -175,13 +187,15 @@ class ServiceAccountAdmin(ModelAdmin):
         return TemplateResponse(request, "admin/registry/issue_token.html", context)
 
 
-def _issue(account: ServiceAccount, form: TokenForm) -> str:
-    days = form.cleaned_data["days"]
-    _, text = accounts.issue_token(
+def _issue(account: ServiceAccount, form: TokenForm, *, by: accounts.Caller) -> str:
+    days, now = form.cleaned_data["days"], timezone.now()
+    _, text = tokens.issue(
         account,
         scopes=form.cleaned_data["scopes"],
-        expires_at=timezone.now() + dt.timedelta(days=days) if days else None,
+        expires_at=now + dt.timedelta(days=days) if days else None,
         name=form.cleaned_data["name"],
+        by=by,
+        now=now,
     )
     return text
 

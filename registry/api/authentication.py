@@ -82,6 +82,8 @@ def authorise(request: HttpRequest | Request, view: Any, *, caller: Caller | Non
         return
     scope = required_scope(view, request.method or "")
     if scope is None:
+        if caller is None and getattr(view, "requires_token", False):
+            raise errors.TokenMissing("Send a token as 'Authorization: Bearer <token>'.")
         return
     if getattr(view, "requires_service_account", False):
         _demand_service_account(caller, scope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from registry.api import (
+    accounts,
     discovery,
     events,
     heartbeats,
@@ -15,8 +16,14 @@ from registry.api import (
     services,
     subscriptions,
 )
+from saga_project.shared.api import resources
+
+router = resources.ResourceRouter()
+router.register("accounts", accounts.AccountViewSet, basename="account")
+router.register("tokens", accounts.TokenViewSet, basename="token")
 
 urlpatterns = [
+    path("me", accounts.MeView.as_view()),
     path("discovery/prometheus", discovery.PrometheusView.as_view()),
     path("events", events.EventsView.as_view()),
     path("events/stream", events.EventStreamView.as_view()),
@@ -32,4 +39,5 @@ urlpatterns = [
     path("registry/heartbeat", scaicontrol.ScaiControlHeartbeatView.as_view()),
     path("subscriptions", subscriptions.SubscriptionListView.as_view()),
     path("subscriptions/<str:subscription_id>", subscriptions.SubscriptionView.as_view()),
+    *router.urls,
 ]

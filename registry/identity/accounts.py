@@ -33,6 +33,7 @@ SCOPES: Mapping[str, str] = {
     "calendar:write": "Set maintenance windows and change freezes",
     "targets:write": "Set where services are installed, and how",
     "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
+    "tokens:write": "See, issue and revoke tokens of its own account, with its own scopes at most",
     "approvals:decide": "See, approve and reject what awaits approval",
     "webhooks:send": "Send health, lifecycle and notifications",
     "webhooks:manage": "See and change webhook configuration",

@@ -109,7 +109,7 @@ class SagaSchema(AutoSchema):
     view: api.SagaView  # type: ignore[override]
 
     def get_auth(self) -> list[dict[str, list[str]]]:
-        if self._scope() is None:
+        if self._is_public():
             return []
         is_open = settings.SAGA_AUTH == "open" and not self.view.requires_token
         needs_token = not is_open or self._is_scaicontrol()
@@ -133,7 +133,7 @@ class SagaSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        if not self._scope():
+        if self._is_public():
             operation["security"] = []
         if self.method == "POST":
             operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
@@ -169,18 +169,18 @@ class SagaSchema(AutoSchema):
         if getattr(field, "rule", None) is None:
             super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
 
-    def _scope(self) -> str | None:
-        return self.view.required_scopes.get(self.method)
+    def _is_public(self) -> bool:
+        return not self.view.requires_token and self.view.required_scopes.get(self.method) is None
 
     def _is_scaicontrol(self) -> bool:
         return api.is_scaicontrol(self.path)
 
     def _statuses(self, *, has_body: bool) -> list[str]:
         """Return what this operation may answer beside what its view describes."""
-        scope, is_change = self._scope(), self.method != "GET"
+        is_change = self.method != "GET"
         own = self.view.further_statuses
         statuses = [str(status) for status in own.get(self.method, ())]
-        if scope is None:
+        if self._is_public():
             return statuses
         statuses += ["401", "403", "429", "503", "422" if self._is_scaicontrol() else "400"]
         statuses += ["409"] * is_change + ["413", "415"] * has_body

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from registry.identity import accounts
+from registry.operations import tokens
 from saga_project.shared.errors import InvalidRequest
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -58,17 +59,22 @@ class Command(BaseCommand):
         if not options["scopes"]:
             raise CommandError("--scopes names no scope.")
         lifetime: dt.timedelta | None = options["expires"]
+        by, now = accounts.staff("manage.py"), timezone.now()
         try:
-            account = accounts.ensure_account(
+            account = tokens.ensure_account(
                 options["account"],
                 scopes=options["scopes"],
                 is_internal=options["internal"],
                 services=options["services"],
+                by=by,
+                now=now,
             )
-            _, text = accounts.issue_token(
+            _, text = tokens.issue(
                 account,
                 scopes=options["scopes"],
-                expires_at=None if lifetime is None else timezone.now() + lifetime,
+                expires_at=None if lifetime is None else now + lifetime,
+                by=by,
+                now=now,
             )
         except InvalidRequest as exc:
             raise CommandError(exc.message) from exc

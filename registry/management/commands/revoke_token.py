@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from registry.identity import accounts
 from registry.models import Token
+from registry.operations import tokens
 
 
 class Command(BaseCommand):
@@ -20,10 +21,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         prefix: str = options["prefix"]
-        tokens = list(Token.objects.filter(prefix=prefix).select_related("account"))
-        if not tokens:
+        found = list(Token.objects.filter(prefix=prefix).select_related("account"))
+        if not found:
             raise CommandError(f"No token begins with '{prefix[: accounts.PREFIX_LENGTH]}'.")
-        for token in tokens:
-            is_first = accounts.revoke_token(token, at=timezone.now())
+        by = accounts.staff("manage.py")
+        for token in found:
+            is_first = tokens.revoke(token, by=by, now=timezone.now())
             word = "is revoked" if is_first else "was revoked before"
             self.stderr.write(f"{token} of {token.account} {word}.")

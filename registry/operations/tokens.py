@@ -1,0 +1,109 @@
+"""Accounts and their tokens, changed by staff and programs alike, each change with its audit entry."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from registry import errors, names
+from registry.identity import accounts
+from registry.identity.accounts import Caller
+from registry.models import ServiceAccount, Token
+from registry.operations import configured
+from registry.operations.configured import Faults, Kind, actor_of
+from saga_project.shared import auditing, rules
+
+
+def _account_faults(account: ServiceAccount) -> Faults:
+    if account.pk is None and not names.is_name(account.name):
+        return {"name": "Use A-Z a-z 0-9 . _ - and begin with a letter or digit."}
+    for scope in account.scopes:
+        if scope not in accounts.SCOPES:
+            return {"scopes": f"'{scope}' is no scope; there are {', '.join(accounts.SCOPES)}."}
+    try:
+        for name in account.services:
+            names.check_service_name(name)
+    except rules.InvalidServiceName as exc:
+        return {"services": exc.message}
+    return {}
+
+
+ACCOUNT = Kind(model=ServiceAccount, name="account", find_faults=_account_faults)
+
+
+def ensure_account(
+    name: str,
+    *,
+    scopes: Iterable[str],
+    is_internal: bool,
+    services: Iterable[str] | None,
+    by: Caller,
+    now: dt.datetime,
+) -> ServiceAccount:
+    """Return the account as ``accounts.ensure_account`` does, and record what that changed."""
+    with transaction.atomic():
+        known = ServiceAccount.objects.select_for_update().filter(name=name).first()
+        before = configured.describe(known) if known else None
+        account = accounts.ensure_account(
+            name, scopes=scopes, is_internal=is_internal, services=services
+        )
+        configured.record(ACCOUNT, account, actor=actor_of(by), before=before, now=now)
+    return account
+
+
+def issue(
+    account: ServiceAccount,
+    *,
+    scopes: Iterable[str],
+    by: Caller | None,
+    now: dt.datetime,
+    expires_at: dt.datetime | None = None,
+    name: str = "",
+) -> tuple[Token, str]:
+    """Return a new token and its text, which is stored nowhere.
+
+    A caller that is no administrator issues tokens of its own account, with no scope that its own token
+    lacks. Raises TokenOwned, ScopeMissing, UnknownScope, ScopeNotGranted, InvalidExpiry.
+    """
+    chosen = accounts.check_scopes(scopes)
+    if by is not None and not by.is_admin:
+        _check_is_own(account, by)
+        if missing := [scope for scope in chosen if not by.has_scope(scope)]:
+            raise errors.ScopeMissing(f"Your own token does not have {', '.join(missing)}.")
+    if expires_at is not None and expires_at <= now:
+        raise errors.InvalidExpiry("'expires_at' must be in the future.", field="expires_at")
+    with transaction.atomic():
+        token, text = accounts.issue_token(account, scopes=chosen, expires_at=expires_at, name=name)
+        _record("token.issued", token, by=by, now=now)
+    return token, text
+
+
+def revoke(token: Token, *, by: Caller | None, now: dt.datetime) -> bool:
+    """End a token; False where it had ended before. Raises TokenOwned."""
+    if by is not None and not by.is_admin:
+        _check_is_own(token.account, by)
+    with transaction.atomic():
+        is_first = accounts.revoke_token(token, at=now)
+        if is_first:
+            _record("token.revoked", token, by=by, now=now)
+    return is_first
+
+
+def _check_is_own(account: ServiceAccount, by: Caller) -> None:
+    if account.pk != by.account.pk:
+        raise errors.TokenOwned(
+            f"The token is of account '{account}': send one with the scope 'admin:registry'."
+        )
+
+
+def _record(action: str, token: Token, *, by: Caller | None, now: dt.datetime) -> None:
+    data = {
+        "account": token.account.name,
+        "prefix": token.prefix,
+        "name": token.name,
+        "scopes": token.scopes,
+        "expires_at": token.expires_at,
+    }
+    auditing.record(action, actor=actor_of(by), data=data, at=now)
