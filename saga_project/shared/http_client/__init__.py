@@ -9,7 +9,13 @@ It stands on ``http.client`` because a socket can be handed to it: a deadline th
 keeps bounds the whole call, also where a server drips its headers byte by byte.
 """
 
-from saga_project.shared.http_client.client import Download, Response, download, request
+from saga_project.shared.http_client.client import (
+    Response,
+    StreamedResponse,
+    download,
+    request,
+    stream,
+)
 from saga_project.shared.http_client.errors import (
     AddressRefused,
     AnswerBroken,
@@ -28,11 +34,11 @@ __all__ = [
     "AddressRefused",
     "AnswerBroken",
     "AnswerTooLarge",
-    "Download",
     "DownloadFailed",
     "InvalidUrl",
     "NoAnswer",
     "Response",
+    "StreamedResponse",
     "TooManyRedirects",
     "TookTooLong",
     "address_of",
@@ -41,4 +47,5 @@ __all__ = [
     "is_transient",
     "masked",
     "request",
+    "stream",
 ]

@@ -45,9 +45,10 @@ class Response:
 
 
 @dataclasses.dataclass(frozen=True)
-class Download:
-    """A successful answer with a body still to read; ``size`` is the declared length, if any."""
+class StreamedResponse:
+    """An answer with a body still to read; ``size`` is the declared length, if any."""
 
+    status: int
     headers: Mapping[str, str]
     size: int | None
     chunks: Iterator[bytes]
@@ -226,7 +227,7 @@ def _beginning(answer: http.client.HTTPResponse, max_bytes: int) -> Response:
 
 
 @contextlib.contextmanager
-def download(
+def stream(
     url: str,
     *,
     purpose: str,
@@ -235,8 +236,8 @@ def download(
     timeout_seconds: float = 600.0,
     follow_redirects: int = 5,
     is_labelled: bool = False,
-) -> Iterator[Download]:
-    """Yield the body of a 200 in chunks; raises as ``request`` does, and DownloadFailed for any other status.
+) -> Iterator[StreamedResponse]:
+    """Yield an answer of any status with its body in chunks; raises as ``request`` does.
 
     With ``is_labelled``, a content encoding is taken for a label of the file: servers call a .tar.gz
     ``Content-Encoding: x-gzip``. The bytes are never decompressed.
@@ -252,12 +253,35 @@ def download(
         follow_redirects=follow_redirects,
         deadline=deadline,
     ) as answer:
+        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        if answer.status == 200 and encoding not in ("", "identity") and not is_labelled:
+            raise AnswerBroken(f"The {purpose} URL compresses its answer although asked not to.")
+        chunks = _chunks(answer, max_bytes=max_bytes, purpose=purpose, size=CHUNK_BYTES)
+        paced = _fast_enough(chunks, purpose)
+        yield StreamedResponse(answer.status, _headers(answer), answer.length, paced)
+
+
+@contextlib.contextmanager
+def download(
+    url: str,
+    *,
+    purpose: str,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    timeout_seconds: float = 600.0,
+    is_labelled: bool = False,
+) -> Iterator[StreamedResponse]:
+    """Yield the body of a 200 as ``stream`` does; raises DownloadFailed for any other status."""
+    with stream(
+        url,
+        purpose=purpose,
+        max_bytes=max_bytes,
+        headers=headers,
+        timeout_seconds=timeout_seconds,
+        is_labelled=is_labelled,
+    ) as answer:
         if answer.status != 200:
             raise DownloadFailed(
                 f"The {purpose} URL answered {answer.status}.", answer_status=answer.status
             )
-        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("", "identity") and not is_labelled:
-            raise AnswerBroken(f"The {purpose} URL compresses its answer although asked not to.")
-        chunks = _chunks(answer, max_bytes=max_bytes, purpose=purpose, size=CHUNK_BYTES)
-        yield Download(_headers(answer), answer.length, _fast_enough(chunks, purpose))
+        yield answer

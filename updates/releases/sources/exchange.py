@@ -94,7 +94,7 @@ def get(
     parse: Callable[[http_client.Response], Any] | None = None,
 ) -> Document:
     """Return the JSON at ``url``, or what ``parse`` reads in the answer; raises SourceUnavailable."""
-    headers = {"Accept": accept} | _conditions(validators or {})
+    headers = {"Accept": accept} | conditions(validators or {})
     if authorization:
         headers["Authorization"] = authorization
     answer = send(url, headers)
@@ -103,7 +103,7 @@ def get(
     if answer.status != 200:
         raise refusal(answer)
     content = read(answer.body) if parse is None else parse(answer)
-    return Document(content, _validators(answer.headers), answer.headers)
+    return Document(content, validators_in(answer.headers), answer.headers)
 
 
 def authorization(token: str) -> str:
@@ -141,14 +141,15 @@ def send(
         raise SourceUnavailable(exc.message) from exc
 
 
-def read(body: bytes, *, keep: foreign_json.Unset | None = None) -> Any:
+def read(body: bytes) -> Any:
     try:
-        return foreign_json.loads(body, keep=keep)
+        return foreign_json.loads(body)
     except foreign_json.Unreadable as exc:
         raise SourceUnavailable("The source's answer is not the JSON that it should be.") from exc
 
 
-def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
+def conditions(validators: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that ask for a document only where it changed."""
     pairs = {
         "If-None-Match": validators.get("etag"),
         "If-Modified-Since": validators.get("modified"),
@@ -156,12 +157,12 @@ def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in pairs.items() if value}
 
 
-def _validators(headers: Mapping[str, str]) -> dict[str, str]:
+def validators_in(headers: Mapping[str, str]) -> dict[str, str]:
     pairs = {"etag": headers.get("etag"), "modified": headers.get("last-modified")}
     return {name: value for name, value in pairs.items() if value and len(value) <= 512}
 
 
-def refusal(answer: http_client.Response) -> SourceUnavailable:
+def refusal(answer: http_client.Response | http_client.StreamedResponse) -> SourceUnavailable:
     """Return what a status other than 200 means, with the time to wait where the source names one."""
     wait = _seconds_to_wait(answer.headers)
     if answer.status == 429 or (answer.status == 403 and wait is not None):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 MAX_DIGITS = 300
@@ -24,12 +23,9 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) <= MAX_DIGITS else math.inf
 
 
-Unset = Callable[[list[tuple[str, Any]]], dict[str, Any]]
-
-
-def loads(raw: bytes, *, keep: Unset | None = None) -> Any:
-    """Return the document with the fields that ``keep`` retains; raises Unreadable."""
-    decoder = json.JSONDecoder(object_pairs_hook=keep, parse_int=_integer, strict=False)
+def loads(raw: bytes) -> Any:
+    """Return the document; raises Unreadable."""
+    decoder = json.JSONDecoder(parse_int=_integer, strict=False)
     try:
         return decoder.decode(raw.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):

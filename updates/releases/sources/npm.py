@@ -2,7 +2,7 @@
 
 The dist-tag ``latest`` rules: what is newer is offered to policies that name its channel, such as ``next``.
 The abbreviated document is asked for, since the full one of a large package has 100 MB; only a policy with a
-minimum age needs the full one, which has the times of publication.
+minimum age needs the full one, which has the times of publication. Both are read while they arrive.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import re
 import urllib.parse
 from typing import Any
 
-from saga_project.shared import http_client, versions
-from updates.releases.sources import exchange, foreign_json, pages, shapes
+from saga_project.shared import versions
+from updates.releases.sources import exchange, foreign_json, pages, shapes, streams
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://registry.npmjs.org"
@@ -24,17 +24,27 @@ SHAPE = shapes.Shape(
     reads_as="the package's name",
     max_length=214,
 )
-_KEPT = frozenset({"version", "dist", "deprecated"})
+#: A manifest's dependencies, scripts and readme are passed over, so that they never pile up.
+_WANTED: streams.Wanted = {
+    "dist-tags": {streams.ANY: streams.SCALAR},
+    "time": {streams.ANY: streams.SCALAR},
+    "versions": {
+        streams.ANY: {
+            "deprecated": streams.SCALAR,
+            "dist": {"tarball": streams.SCALAR, "integrity": streams.SCALAR},
+        }
+    },
+}
 
 
 def ask(query: Query) -> Answer:
     SHAPE.check(query)
-    document = exchange.get(
+    document = streams.get(
         f"{query.base_url or BASE_URL}/{urllib.parse.quote(query.location, safe='@')}",
         accept="application/json" if query.needs_times else ABBREVIATED,
         authorization=exchange.authorization(query.token),
         validators=query.validators,
-        parse=_parse,
+        wanted=_WANTED,
     )
     if document.content is None:
         return Answer(found=None, validators=document.validators)
@@ -45,18 +55,6 @@ def ask(query: Query) -> Answer:
         tags=_tags(package.get("dist-tags")), times=times if isinstance(times, dict) else {}
     ).read(manifests)
     return pages.listing(found, validators=document.validators)
-
-
-def _parse(answer: http_client.Response) -> Any:
-    return exchange.read(answer.body, keep=_without_bulk)
-
-
-def _without_bulk(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Drop a manifest's dependencies, scripts and readme while it is read, so that they never pile up."""
-    document = dict(pairs)
-    if "dist" in document and "version" in document:
-        return {name: document[name] for name in _KEPT if name in document}
-    return document
 
 
 def _tags(tags: Any) -> dict[str, str]:

@@ -557,14 +557,6 @@ def test_npm_asks_for_the_short_document_unless_times_are_needed(
     assert httpserver.log[0][0].headers["Accept"].startswith(accept)
 
 
-def test_a_packument_above_16_mib_is_read(httpserver: HTTPServer) -> None:
-    bulk = {"readme": "x" * (18 * 2**20 // 4), "dependencies": {"a": "1"}}
-    versions = [imitations.npm_version(f"1.{minor}.0", **bulk) for minor in range(4)]
-    imitations.serve_npm(httpserver, versions, {"latest": "1.3.0"})
-
-    assert _ask(httpserver, "npm")[0].version == "1.3.0"
-
-
 def test_pypi_urls_may_be_relative_to_the_page(httpserver: HTTPServer) -> None:
     file = imitations.pypi_file("acme_payment-1.3.0-py3-none-any.whl", url="../../pkg.whl")
     imitations.serve_pypi(httpserver, [file])
