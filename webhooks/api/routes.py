@@ -19,7 +19,7 @@ from registry.identity import accounts
 from saga_project.shared import api, strict_json
 from webhooks.inbound import journal, verification
 from webhooks.inbound.calls import Call, CallAnswer, Route
-from webhooks.inbound.senders import forms
+from webhooks.inbound.senders import cloudevents, forms
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class CallView(api.SagaView):
         if self.accepts_signature:
             call = self.call = verification.verified(call, now=timezone.now())
         call = self.call = verification.identified(call)
-        if call.media_type != "application/json":
+        if call.media_type != "application/json" or cloudevents.is_binary(call.headers):
             # The signature was over what came; what is kept for a replay is the JSON in it.
             call = self.call = dataclasses.replace(call, raw=strict_json.dumps(document))
         return call

@@ -93,6 +93,8 @@ def _act(sender: Sender, call: Call, now: dt.datetime) -> CallAnswer:
 
 def _follow(sender: Sender, call: Call, message: Message) -> CallAnswer:
     """Record the releases that the message describes; else have the service's own source asked."""
+    if message.parts:
+        return _follow_parts(sender, call, message.parts)
     if message.ignored:
         return answers.ignored(message.ignored)
     if message.release is not None:
@@ -113,6 +115,16 @@ def _follow(sender: Sender, call: Call, message: Message) -> CallAnswer:
     if not message.pushed and not any(one.has_other_source for one in received):
         return answers.ignored(reason)
     return _check(service, sender, message, reason)
+
+
+def _follow_parts(sender: Sender, call: Call, parts: tuple[Message, ...]) -> CallAnswer:
+    """Follow each message of a batch; all of them act, or, where one is refused, none."""
+    given = [_follow(sender, call, part) for part in parts]
+    taken = [answer for answer in given if answer.body["status"] != "ignored"]
+    counted = f"{len(taken)} of {len(given)} events count"
+    shown = taken[-1] if taken else given[-1]
+    message = f"{counted}: {shown.body['message']}"
+    return CallAnswer(shown.status, {**shown.body, "message": message})
 
 
 def _announce(call: Call, release: dict[str, Any]) -> CallAnswer:

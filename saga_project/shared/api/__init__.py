@@ -12,6 +12,7 @@ from saga_project.shared.api.bodies import (
     StrictJSONParser,
     body_of,
     read_json_object,
+    read_json_objects,
 )
 from saga_project.shared.api.failures import (
     bad_request,
@@ -85,6 +86,7 @@ __all__ = [
     "read_choice",
     "read_integer",
     "read_json_object",
+    "read_json_objects",
     "read_limit",
     "read_offset",
     "read_text",

@@ -29,17 +29,32 @@ class InvalidJson(errors.InvalidRequest):
 
 def read_json_object(raw: bytes) -> dict[str, Any]:
     """Return the JSON object in ``raw``; an empty body is an empty object."""
-    if len(raw) > MAX_BODY_BYTES:
-        raise BodyTooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
-    if not raw.strip():
-        return {}
-    try:
-        document = strict_json.loads(raw)
-    except strict_json.Refused as exc:
-        raise InvalidJson(str(exc)) from exc
+    _check_size(raw)
+    document = _read_json(raw) if raw.strip() else {}
     if not isinstance(document, dict):
         raise InvalidJson("The request body must be a JSON object.")
     return document
+
+
+def read_json_objects(raw: bytes) -> list[dict[str, Any]]:
+    """Return the objects of the JSON array in ``raw``."""
+    _check_size(raw)
+    document = _read_json(raw)
+    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
+        raise InvalidJson("The request body must be a JSON array of objects.")
+    return document
+
+
+def _check_size(raw: bytes) -> None:
+    if len(raw) > MAX_BODY_BYTES:
+        raise BodyTooLarge(f"A request body has at most {MAX_BODY_BYTES} bytes.")
+
+
+def _read_json(raw: bytes) -> Any:
+    try:
+        return strict_json.loads(raw)
+    except strict_json.Refused as exc:
+        raise InvalidJson(str(exc)) from exc
 
 
 def body_of(request: Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 over HTTP, structured and binary; pure.
+"""CloudEvents 1.0 over HTTP: structured, binary, and several in a batch; pure.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 The handshake by OPTIONS and the ways to send the secret are those of its HTTP 1.1 Web Hooks.
@@ -22,15 +22,20 @@ _PUSH = re.compile(r"(push|pushed|publish|published|release|released)(\.v?[0-9]+
 
 
 def read_body(raw: bytes, content_type: str, headers: Headers) -> dict[str, Any]:
-    """Return the event in its structured form; raises InvalidRequest where it is none."""
+    """Return the event in its structured form, or a batch's ``events``; raises InvalidRequest."""
     if content_type == BATCH:
-        raise api.NotJson("Batches are not read: send one CloudEvent in each request.")
-    is_binary = "ce-specversion" in headers
-    event = (
-        _binary(raw, content_type, headers)
-        if is_binary
-        else messages.json_body(raw, content_type, headers)
-    )
+        return {"events": [_checked(event) for event in api.read_json_objects(raw)]}
+    if is_binary(headers):
+        return _checked(_binary(raw, content_type, headers))
+    return _checked(messages.json_body(raw, content_type, headers))
+
+
+def is_binary(headers: Headers) -> bool:
+    """Whether the attributes are in the headers, so that the body is only the data."""
+    return "ce-specversion" in headers
+
+
+def _checked(event: dict[str, Any]) -> dict[str, Any]:
     missing = [name for name in REQUIRED if not messages.text(event.get(name))]
     if missing:
         raise InvalidRequest(
@@ -53,7 +58,16 @@ def _binary(raw: bytes, content_type: str, headers: Headers) -> dict[str, Any]:
     return {**attributes, "datacontenttype": content_type, "data": data}
 
 
-def read(_: Headers, event: Document) -> Message:
+def read(_: Headers, document: Document) -> Message:
+    if "specversion" in document:
+        return _read_event(document)
+    events = messages.items(document.get("events"))
+    if not events:
+        return Message(ignored="The batch holds no CloudEvent.")
+    return Message(parts=tuple(_read_event(event) for event in events))
+
+
+def _read_event(event: Document) -> Message:
     kind = messages.text(event.get("type"))
     data: Any = event.get("data")
     if _PUSH.search(kind) is None:
@@ -70,8 +84,11 @@ def read(_: Headers, event: Document) -> Message:
     return Message(pushed=f"the event {messages.shown(kind)}")
 
 
-def _id(_: Headers, event: Document) -> str:
-    return messages.digest(f"{event.get('source')}\n{event.get('id')}")
+def _id(_: Headers, document: Document) -> str:
+    events = messages.items(document.get("events")) if "events" in document else [document]
+    return messages.digest(
+        "\n".join(f"{event.get('source')}\n{event.get('id')}" for event in events)
+    )
 
 
 SENDER = Sender(

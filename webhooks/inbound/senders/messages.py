@@ -31,6 +31,8 @@ class Message:
     #: The sender has one webhook for many repositories, so that its address names no single one.
     is_shared: bool = False
     ignored: str = ""
+    #: The messages of a batch, which count one by one.
+    parts: tuple[Message, ...] = ()
 
 
 def header_id(*names: str) -> Callable[[Headers, Document], str]:

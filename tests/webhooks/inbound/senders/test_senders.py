@@ -44,7 +44,7 @@ Headers = dict[str, str]
 class Sent:
     """A call as its sender makes it; ``proof`` returns headers, or with ``?`` the query."""
 
-    body: Fields
+    body: Any  #: an object, or in a batch an array
     headers: Headers = dataclasses.field(default_factory=dict)
     is_form: bool = False
     content_type: str = "application/json"
@@ -202,6 +202,16 @@ def cloud_event(**fields: Any) -> Sent:
     return Sent(body={**CLOUD_EVENT, **fields}, content_type="application/cloudevents+json")
 
 
+def batch(*events: Fields) -> Sent:
+    return Sent(
+        body=[{**CLOUD_EVENT, **event} for event in events],
+        content_type="application/cloudevents-batch+json",
+    )
+
+
+CE_HEADERS = {
+    f"ce-{name}": str(CLOUD_EVENT[name]) for name in ("specversion", "id", "source", "type")
+}
 TAG_PUSH = gitlab("Tag Push Hook", "tag_push", ref="refs/tags/v1.3.0")
 PING = {"zen": "Keep it logically awesome.", "hook_id": 1, "organization": {"login": "acme"}}
 CASES = {
@@ -309,6 +319,18 @@ CASES = {
         proof=secret_in("Authorization", "Bearer "),
         push=cloud_event(),
         unknown=cloud_event(type="dev.cdevents.build.started.0.2.0"),
+    ),
+    "cloudevents binary": Case(
+        sender="cloudevents",
+        proof=secret_in("Authorization", "Bearer "),
+        push=Sent(body={"a": 1}, headers=CE_HEADERS),
+        unknown=Sent(body={"a": 1}, headers={**CE_HEADERS, "ce-type": "com.example.read"}),
+    ),
+    "cloudevents batch": Case(
+        sender="cloudevents",
+        proof=secret_in("Authorization", "Bearer "),
+        push=batch({}),
+        unknown=batch({"type": "com.example.read"}, {"type": "com.example.written"}),
     ),
     "cloudevents query": Case(
         sender="cloudevents",
@@ -536,7 +558,9 @@ def test_a_captured_body_is_refused_on_another_route(api: APIClient, service: Se
     assert send(api, "ghcr", case.push, proof).status_code == 409
 
 
-@pytest.mark.parametrize("name", ["github form", "harbor", "cloudevents"])
+@pytest.mark.parametrize(
+    "name", ["github form", "harbor", "cloudevents", "cloudevents binary", "cloudevents batch"]
+)
 def test_a_call_can_be_replayed(
     api: APIClient,
     service: Service,
@@ -773,19 +797,47 @@ def test_binary_and_structured_events_are_the_same_message(
 
 
 def test_binary_event_without_json_is_taken(api: APIClient, service: Service) -> None:
-    headers = {
-        f"ce-{name}": str(CLOUD_EVENT[name]) for name in ("specversion", "id", "source", "type")
-    }
-
     answer = api.generic(
         "POST",
         f"/api/v1/webhooks/from/cloudevents/{NAME}",
         "<released/>",
         content_type="application/xml",
-        headers={**headers, "Authorization": f"Bearer {SECRET}"},
+        headers={**CE_HEADERS, "Authorization": f"Bearer {SECRET}"},
     )
 
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+
+
+def released(version: str) -> Fields:
+    data = {"version": version, "artifact_url": f"https://dl.example/{version}.tar.gz"}
+    return {"id": version, "type": "com.example.app.released", "data": data}
+
+
+def test_the_events_of_a_batch_count_one_by_one(
+    api: APIClient, service: Service, celery_messages: list[Any]
+) -> None:
+    sent = batch(released("1.3.0"), {"type": "com.example.read"}, released("1.4.0"), {})
+
+    answer, again = deliver(api, "cloudevents", sent), deliver(api, "cloudevents", sent)
+
+    assert (answer["status"], answer) == ("accepted", again)
+    assert answer["message"].startswith("3 of 4 events count")
+    assert sorted(Release.objects.values_list("version", flat=True)) == ["1.3.0", "1.4.0"]
+    assert is_check_due()
+
+
+def test_a_batch_acts_whole_or_not_at_all(api: APIClient, service: Service) -> None:
+    wrong = released("1.4.0") | {"data": {"version": "1.4.0", "artifact_url": "file:///etc/passwd"}}
+    proof = {"Authorization": f"Bearer {SECRET}"}
+
+    answer = send(api, "cloudevents", batch(released("1.3.0"), wrong), proof)
+
+    assert answer.status_code == 400
+    assert not Release.objects.exists()
+
+
+def test_an_empty_batch_is_ignored(api: APIClient, service: Service) -> None:
+    assert deliver(api, "cloudevents", batch())["status"] == "ignored"
 
 
 @pytest.mark.parametrize(
@@ -793,7 +845,9 @@ def test_binary_event_without_json_is_taken(api: APIClient, service: Service) ->
     [
         (Sent(body={"type": "com.example.pushed"}), 400),
         (cloud_event(specversion="0.3"), 400),
-        (Sent(body={}, content_type="application/cloudevents-batch+json"), 415),
+        (batch({"specversion": "0.3"}), 400),
+        (Sent(body={}, content_type="application/cloudevents-batch+json"), 400),
+        (Sent(body=[], content_type="application/cloudevents+json"), 400),
         (Sent(body={}, content_type="text/plain"), 415),
     ],
 )
