@@ -33,6 +33,10 @@ PRIVATE_NETWORKS = [
 FORMER_NAMES = {"SAGA_LANE": "SAGA_FAST_PATH"}
 
 
+#: Variables of this process that SAGA_CONFIG set, and not the environment.
+_from_file: set[str] = set()
+
+
 class ConfigurationError(SystemExit):
     """Ends the process with its sentence on standard error and exit status 1."""
 
@@ -70,10 +74,16 @@ def load(environ: Mapping[str, str] = os.environ) -> Env:
     for key, text in _load_toml(path).items():
         if not os.environ.get(key):
             os.environ[key] = text
+            _from_file.add(key)
     for key in [key for key, text in os.environ.items() if text == ""]:
         del os.environ[key]
     _translate_former_names()
     return Env(eager=False)
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment without what SAGA_CONFIG set: a child process reads the file anew."""
+    return {key: text for key, text in os.environ.items() if key not in _from_file}
 
 
 def _translate_former_names() -> None:

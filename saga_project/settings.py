@@ -23,7 +23,7 @@ env = configuration.load()
 # --- Address and access ---------------------------------------------------------------------------
 
 HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8030, validate=validate.Range(min=1, max=65535))
+PORT = env.int("PORT", 8030, validate=validate.Range(1, 65535))
 SERVICE_NAME = env.str("SERVICE_NAME", "saga")
 SAGA_VERSION = __version__
 
@@ -49,37 +49,33 @@ SAGA_CORS_ORIGINS: list[str] = env.list(
 )
 DEBUG = env.bool("SAGA_DEBUG", False)
 # Where a worker that shares no host with a web process answers Prometheus; 0: nowhere.
-SAGA_WORKER_METRICS_PORT = env.int(
-    "SAGA_WORKER_METRICS_PORT", 0, validate=validate.Range(min=0, max=65535)
-)
+SAGA_WORKER_METRICS_PORT = env.int("SAGA_WORKER_METRICS_PORT", 0, validate=validate.Range(0, 65535))
 SAGA_LOG_FORMAT = env.str(
     "SAGA_LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])
 )
 SAGA_LOG_LEVEL = env.str(
     "SAGA_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
-SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(min=1, max=64))
+SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(1, 64))
+# How long a process that is told to stop may finish or hand over what it does.
+SAGA_SHUTDOWN_SECONDS = env.int("SAGA_SHUTDOWN_SECONDS", 15, validate=validate.Range(1, 600))
 SAGA_FAST_PATH = env.bool("SAGA_FAST_PATH", True)
 # Connections of one web process.
-SAGA_MAX_CONNECTIONS = env.int("SAGA_MAX_CONNECTIONS", 10_000, validate=validate.Range(min=1))
+SAGA_MAX_CONNECTIONS = env.int("SAGA_MAX_CONNECTIONS", 10_000, validate=validate.Range(1))
 SAGA_SOURCE_MAX_BYTES = env.int(
-    "SAGA_SOURCE_MAX_BYTES", 128 * 2**20, validate=validate.Range(min=2**20)
+    "SAGA_SOURCE_MAX_BYTES", 128 * 2**20, validate=validate.Range(2**20)
 )
 # Of a source's list that goes on, so many pages are read, in so many seconds.
-SAGA_SOURCE_MAX_PAGES = env.int(
-    "SAGA_SOURCE_MAX_PAGES", 200, validate=validate.Range(min=1, max=10_000)
-)
-SAGA_SOURCE_MAX_SECONDS = env.int(
-    "SAGA_SOURCE_MAX_SECONDS", 60, validate=validate.Range(min=1, max=600)
-)
-SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(min=0))
+SAGA_SOURCE_MAX_PAGES = env.int("SAGA_SOURCE_MAX_PAGES", 200, validate=validate.Range(1, 10_000))
+SAGA_SOURCE_MAX_SECONDS = env.int("SAGA_SOURCE_MAX_SECONDS", 60, validate=validate.Range(1, 600))
+SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(0))
 
 # --- Data and secrets -----------------------------------------------------------------------------
 
 SAGA_DATA_DIR = (BASE_DIR / Path(env.str("SAGA_DATA_DIR", "var") or "var").expanduser()).resolve()
 DATABASE_URL = env.str("DATABASE_URL", None) or embedded.database_url(SAGA_DATA_DIR)
 # Connections of one web process; asgi.py sets a default. Celery would close a pool at every task boundary.
-SAGA_DATABASE_POOL = env.int("SAGA_DATABASE_POOL", 0, validate=validate.Range(min=0, max=1000))
+SAGA_DATABASE_POOL = env.int("SAGA_DATABASE_POOL", 0, validate=validate.Range(0, 1000))
 REDIS_URL = env.str("REDIS_URL", None) or embedded.redis_url(SAGA_DATA_DIR)
 SAGA_LOCAL_TOKEN = (
     embedded.secret(SAGA_DATA_DIR, "local_token") if SAGA_AUTH == "local-token" else ""
@@ -92,36 +88,34 @@ SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
 
 # --- Registry -------------------------------------------------------------------------------------
 
-HEARTBEAT_INTERVAL = env.int("HEARTBEAT_INTERVAL", 30, validate=validate.Range(min=5, max=3600))
-REGISTRATION_TTL = env.int("REGISTRATION_TTL", 60, validate=validate.Range(min=5, max=3600))
+HEARTBEAT_INTERVAL = env.int("HEARTBEAT_INTERVAL", 30, validate=validate.Range(5, 3600))
+REGISTRATION_TTL = env.int("REGISTRATION_TTL", 60, validate=validate.Range(5, 3600))
 REGISTRY_HEARTBEAT_MONITOR_INTERVAL = env.int(
-    "REGISTRY_HEARTBEAT_MONITOR_INTERVAL", 60, validate=validate.Range(min=1)
+    "REGISTRY_HEARTBEAT_MONITOR_INTERVAL", 60, validate=validate.Range(1)
 )
 REGISTRY_HEARTBEAT_GRACE_MULTIPLIER = env.int(
-    "REGISTRY_HEARTBEAT_GRACE_MULTIPLIER", 3, validate=validate.Range(min=1)
+    "REGISTRY_HEARTBEAT_GRACE_MULTIPLIER", 3, validate=validate.Range(1)
 )
 REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD = env.int(
-    "REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD", 3, validate=validate.Range(min=1)
+    "REGISTRY_HEARTBEAT_DEGRADED_THRESHOLD", 3, validate=validate.Range(1)
 )
 REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD = env.int(
-    "REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD", 10, validate=validate.Range(min=1)
+    "REGISTRY_HEARTBEAT_UNREACHABLE_THRESHOLD", 10, validate=validate.Range(1)
 )
 SAGA_AUTO_APPROVE = env.bool("SAGA_AUTO_APPROVE", SAGA_AUTH != "required")
 # Of how many instances at once the registry believes that they are gone (protection against mass expiry).
-SAGA_PROTECTION_PERCENT = env.int(
-    "SAGA_PROTECTION_PERCENT", 15, validate=validate.Range(min=0, max=100)
-)
-SAGA_PROTECTION_MINIMUM = env.int("SAGA_PROTECTION_MINIMUM", 10, validate=validate.Range(min=0))
+SAGA_PROTECTION_PERCENT = env.int("SAGA_PROTECTION_PERCENT", 15, validate=validate.Range(0, 100))
+SAGA_PROTECTION_MINIMUM = env.int("SAGA_PROTECTION_MINIMUM", 10, validate=validate.Range(0))
 # Services with a rule of their own, by glob: {"batch-*": {"percent": 100}, "edge": {"minimum": 3}}
 SAGA_PROTECTION_SERVICES: dict[str, dict[str, float]] = dict(
     env.json("SAGA_PROTECTION_SERVICES", {}) or {}
 )
 SAGA_INTERNAL_SERVICES: list[str] = env.list("SAGA_INTERNAL_SERVICES", [])
-SAGA_STALE_READS = env.int("SAGA_STALE_READS", 0, validate=validate.Range(min=0))
-SAGA_EVENT_RETENTION_DAYS = env.int("SAGA_EVENT_RETENTION_DAYS", 30, validate=validate.Range(min=1))
+SAGA_STALE_READS = env.int("SAGA_STALE_READS", 0, validate=validate.Range(0))
+SAGA_EVENT_RETENTION_DAYS = env.int("SAGA_EVENT_RETENTION_DAYS", 30, validate=validate.Range(1))
 SAGA_OIDC_ISSUER = env.str("SAGA_OIDC_ISSUER", None)
 SAGA_OIDC_AUDIENCE = env.str("SAGA_OIDC_AUDIENCE", None)
-SAGA_RATE_LIMIT = env.int("SAGA_RATE_LIMIT", 1000, validate=validate.Range(min=1))
+SAGA_RATE_LIMIT = env.int("SAGA_RATE_LIMIT", 1000, validate=validate.Range(1))
 
 # --- Updates and webhooks -------------------------------------------------------------------------
 
@@ -130,20 +124,14 @@ SAGA_BACKUPS_DIR = Path(env.str("SAGA_BACKUPS_DIR", str(SAGA_DATA_DIR / "backups
 SAGA_INSTALL_ROOT = Path(env.str("SAGA_INSTALL_ROOT", str(SAGA_DATA_DIR / "services")))
 SAGA_NODE_NAME = env.str("SAGA_NODE_NAME", "local")
 # How long a deployment keeps watch over its instances before it ends; a strategy's bake_seconds wins.
-SAGA_RETRY_DELAY_SECONDS = env.int(
-    "SAGA_RETRY_DELAY_SECONDS", 1, validate=validate.Range(min=0, max=300)
-)
-SAGA_BAKE_SECONDS = env.int("SAGA_BAKE_SECONDS", 10, validate=validate.Range(min=0, max=3600))
+SAGA_RETRY_DELAY_SECONDS = env.int("SAGA_RETRY_DELAY_SECONDS", 1, validate=validate.Range(0, 300))
+SAGA_BAKE_SECONDS = env.int("SAGA_BAKE_SECONDS", 10, validate=validate.Range(0, 3600))
 # Commands that targets may name to restart a service: {"shop": ["/usr/bin/supervisorctl", "restart", "shop"]}
 SAGA_RESTART_COMMANDS: dict[str, list[str]] = dict(env.json("SAGA_RESTART_COMMANDS", {}) or {})
 # What an artifact may unpack to; the ratio counts beyond 100 MiB.
-SAGA_ARCHIVE_MAX_ENTRIES = env.int(
-    "SAGA_ARCHIVE_MAX_ENTRIES", 200_000, validate=validate.Range(min=1)
-)
-SAGA_ARCHIVE_MAX_BYTES = env.int(
-    "SAGA_ARCHIVE_MAX_BYTES", 10 * 2**30, validate=validate.Range(min=1)
-)
-SAGA_ARCHIVE_MAX_RATIO = env.int("SAGA_ARCHIVE_MAX_RATIO", 200, validate=validate.Range(min=1))
+SAGA_ARCHIVE_MAX_ENTRIES = env.int("SAGA_ARCHIVE_MAX_ENTRIES", 200_000, validate=validate.Range(1))
+SAGA_ARCHIVE_MAX_BYTES = env.int("SAGA_ARCHIVE_MAX_BYTES", 10 * 2**30, validate=validate.Range(1))
+SAGA_ARCHIVE_MAX_RATIO = env.int("SAGA_ARCHIVE_MAX_RATIO", 200, validate=validate.Range(1))
 SAGA_ALLOWED_NETWORKS = env.list(
     "SAGA_ALLOWED_NETWORKS", configuration.PRIVATE_NETWORKS if IS_LOOPBACK else []
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from typing import Any
 
 from celery import shared_task, signals
@@ -11,9 +14,10 @@ from django.utils import timezone
 
 from registry.models import Service
 from registry.operations import encryption_keys
+from saga_project.shared import stopping
 from updates import operations
 from updates.releases import checks
-from updates.rollouts import measuring, nodes, recovery, runner, watching
+from updates.rollouts import leases, measuring, nodes, recovery, runner, watching
 
 
 @shared_task(name="updates.run_job")
@@ -58,6 +62,22 @@ def refuse_missing_keys(**_: Any) -> None:
     db.connections.close_all()
     if complaint:
         raise SystemExit(complaint)
+
+
+@signals.worker_shutting_down.connect
+def hand_over(**_: Any) -> None:
+    """Give jobs to other workers: steps end at their next checkpoint, or with this process in the end."""
+    stopping.begin()
+    leases.interrupt_held()
+    threading.Thread(target=_end_in_time, name="saga-shutdown", daemon=True).start()
+
+
+def _end_in_time() -> None:
+    time.sleep(settings.SAGA_SHUTDOWN_SECONDS)
+    try:
+        leases.release_held()
+    finally:
+        os._exit(0)
 
 
 @signals.heartbeat_sent.connect

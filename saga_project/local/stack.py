@@ -23,10 +23,12 @@ from django.conf import settings
 from saga_project.local import listening
 from saga_project.local.embedded import postgresql, valkey
 from saga_project.local.embedded.processes import Server, ServerFailed
-from saga_project.local.supervisor import Program, Supervisor
+from saga_project.local.programs import Program
+from saga_project.local.supervisor import Supervisor
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 WORKER_THREADS = 16
+LAST_WORDS_SECONDS = 2.0
 FAST_PATH_PROTOCOL = "saga_project.web.fast_path:FastPathProtocol"
 PLAIN_PROTOCOL = "saga_project.web.accepting:SharingProtocol"
 CELERY = (
@@ -156,7 +158,11 @@ def _stop_servers(servers: list[Server]) -> None:
 def _supervise(listener: socket.socket, servers: list[Server], started_at: float) -> None:
     """Start the web processes, and the others once those answer: each has the machine for its start."""
     supervisor = Supervisor(
-        _web_programs(listener), servers=servers, folder=settings.BASE_DIR, show=_show
+        _web_programs(listener),
+        servers=servers,
+        folder=settings.BASE_DIR,
+        show=_show,
+        grace_seconds=settings.SAGA_SHUTDOWN_SECONDS + LAST_WORDS_SECONDS,
     )
     question = _ask()
 
@@ -176,9 +182,14 @@ def _supervise(listener: socket.socket, servers: list[Server], started_at: float
 def _web_programs(listener: socket.socket) -> list[Program]:
     fd = listener.fileno()
     return [
-        Program(f"web.{number}", _web(fd), pass_fds=[fd])
+        Program(f"web.{number}", _web(fd), pass_fds=[fd], is_ready=_has_begun)
         for number in range(1, settings.SAGA_WEB_PROCESSES + 1)
     ]
+
+
+def _has_begun(pid: int) -> bool:
+    """Whether a web process has come so far that it shares its counters: it answers next."""
+    return (settings.RUN_DIR / f"{pid}.figures").exists()
 
 
 def _background_programs() -> list[Program]:
@@ -202,7 +213,7 @@ def _web(fd: int) -> list[str]:
             "--no-server-header",
             "--no-proxy-headers",
             "--timeout-keep-alive=75",
-            "--timeout-graceful-shutdown=5",
+            f"--timeout-graceful-shutdown={settings.SAGA_SHUTDOWN_SECONDS}",
         ),
     ]
 

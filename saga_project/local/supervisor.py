@@ -1,112 +1,39 @@
 """Keeps programs and embedded servers running in the foreground until it is told to stop.
 
+``SIGHUP`` replaces the programs one after the other. Where it says that the terminal is gone, it stops them.
+
 One thread and one loop: it shows what the programs print, and starts again, with growing pauses, whatever
 has ended. Each program leads a process group of its own, so that Ctrl-C reaches the supervisor only.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+from saga_project.local import replacing
 from saga_project.local.embedded.processes import Server
+from saga_project.local.programs import Pause, Program
 
 TICK_SECONDS = 0.2
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
-STEADY_SECONDS = 30.0  # whatever ran for so long is started again at once
-GRACE_SECONDS = 15.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_PDEATHSIG = 1
+GRACE_SECONDS = 17.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass
-class Pause:
-    """How long to wait before something is started again."""
-
-    seconds: float = 0.0
-    started_at: float = field(default_factory=time.monotonic)
-    ended_at: float | None = None
-
-    def begin(self, now: float) -> None:
-        if now - self.started_at > STEADY_SECONDS:
-            self.seconds = 0.0
-        self.ended_at = now
-
-    def is_over(self, now: float) -> bool:
-        return self.ended_at is not None and now - self.ended_at >= self.seconds
-
-    def end(self, now: float) -> None:
-        self.seconds = min(max(FIRST_PAUSE_SECONDS, self.seconds * 2), LONGEST_PAUSE_SECONDS)
-        self.started_at, self.ended_at = now, None
-
-
-@dataclass
-class Program:
-    name: str
-    argv: Sequence[str]
-    pass_fds: Sequence[int] = ()
-    pause: Pause = field(default_factory=Pause)
-    process: subprocess.Popen[bytes] | None = None
-    unfinished_line: bytes = b""
-
-    def spawn(self, folder: Path) -> IO[bytes]:
-        """Start the program; return what it prints."""
-        self.process = subprocess.Popen(
-            self.argv,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=self.pass_fds,
-            preexec_fn=end_with_parent,  # noqa: PLW1509 (there is one thread)
-        )
-        assert self.process.stdout  # noqa: S101 (by PIPE)
-        return self.process.stdout
-
-    @property
-    def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    @property
-    def exit_status(self) -> int | None:
-        return self.process.returncode if self.process else None
-
-    def wait(self) -> None:
-        if self.process:
-            self.process.wait()
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the program and all that it started, which may outlive it."""
-        if self.process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-
-
-if sys.platform == "linux":
-    _libc = ctypes.CDLL(None, use_errno=True)
-
-    def end_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
-        """Have the kernel signal this process when its parent ends: no orphan keeps the port."""
-        _libc.prctl(PR_SET_PDEATHSIG, number)
-
-else:
-
-    def end_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
-        """Elsewhere the kernel offers nothing of the kind."""
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal; one that was closed is none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 class Supervisor:
@@ -117,6 +44,7 @@ class Supervisor:
         servers: Sequence[Server],
         folder: Path,
         show: Callable[[str], None],
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self._first = list(programs)
         self._programs: list[Program] = []
@@ -124,7 +52,11 @@ class Supervisor:
         self._folder = folder
         self._show = show
         self._selector = selectors.DefaultSelector()
+        self._grace_seconds = grace_seconds
         self._is_stopping = False
+        self._is_reload_wanted = False
+        self._has_terminal = _has_terminal()
+        self._replacing: Iterator[Program] | None = None
 
     def watch(self, file: IO[bytes] | socket.socket, call: Callable[[], None]) -> None:
         """Call back whenever ``file`` has something to read, until it is given to ``forget``."""
@@ -143,19 +75,48 @@ class Supervisor:
         """Keep all running; return after a stop signal, once the programs have ended."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
         for program in self._first:
             self.add(program)
         while not self._is_stopping:
             self._pump()
             now = time.monotonic()
+            replaced = self._replace()
             for program in self._programs:
-                self._tend_program(program, now)
+                if program is not replaced:
+                    self._tend_program(program, now)
             for server, pause in self._servers:
                 self._tend_server(server, pause, now)
         self._end_programs()
 
     def _stop(self, number: int, frame: object) -> None:
         self._is_stopping = True
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        if self._has_terminal and not _has_terminal():
+            self._is_stopping = True
+        else:
+            self._is_reload_wanted = True
+
+    def _replace(self) -> Program | None:
+        """Go on with a reload; return the program whose turn it is."""
+        if self._is_reload_wanted and self._replacing is None:
+            self._is_reload_wanted = False
+            self._show("saga     | reloading")
+            self._replacing = replacing.replace(
+                list(self._programs),
+                spawn=self._spawn_anew,
+                show=self._show,
+                grace_seconds=self._grace_seconds,
+            )
+        program = next(self._replacing, None) if self._replacing else None
+        if program is None:
+            self._replacing = None
+        return program
+
+    def _spawn_anew(self, program: Program) -> None:
+        program.pause = Pause()
+        self._spawn(program)
 
     def _pump(self) -> None:
         for key, _ in self._selector.select(TICK_SECONDS):
@@ -202,7 +163,7 @@ class Supervisor:
         self._show("saga     | stopping")
         for program in reversed(self._programs):
             program.send(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
+        deadline = time.monotonic() + self._grace_seconds
         while any(program.is_running for program in self._programs):
             if time.monotonic() > deadline:
                 break

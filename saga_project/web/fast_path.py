@@ -115,7 +115,12 @@ class FastPathProtocol(SharingProtocol):
 
     def _is_between_requests(self) -> bool:
         is_idle = self.cycle is None or self.cycle.response_complete
-        return is_idle and not self._is_parsing and not self.flow.write_paused
+        return (
+            not self._is_stopping
+            and is_idle
+            and not self._is_parsing
+            and not self.flow.write_paused
+        )
 
     def _take_begun(self) -> bytes:
         data, self._begun = self._begun, b""
@@ -235,7 +240,7 @@ class FastPathProtocol(SharingProtocol):
             return
         if answer is None:
             super().data_received(request.raw)
-            self.cycle.keep_alive = request.keep_alive
+            self.cycle.keep_alive = self.cycle.keep_alive and request.keep_alive
         elif isinstance(answer, errors.Unavailable):
             counters.cells[cell + counters.UNAVAILABLE] += 1
             self._refuse(answer, request)

@@ -28,6 +28,7 @@ class WholeRequest:
     """
 
     message_event = asyncio.Event()  # required by the protocol, unused here
+    response_started = False
     response_complete = False
     disconnected = False
     keep_alive = True

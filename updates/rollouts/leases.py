@@ -78,6 +78,10 @@ class Lease:
         self.checkpoint()
 
 
+#: The leases of this process, by job.
+_held: dict[int, Lease] = {}
+
+
 @functools.cache
 def _machine() -> str:
     """Name what a process id is unique on: this boot of this host, and the container's own count of them."""
@@ -124,15 +128,29 @@ def release(lease: Lease) -> None:
     )
 
 
+def interrupt_held() -> None:
+    """End the steps that this process has under way at their next checkpoint."""
+    for lease in list(_held.values()):
+        lease.is_over.set()
+
+
+def release_held() -> None:
+    """Free all jobs of this process, which must end at once afterwards."""
+    for lease in list(_held.values()):
+        release(lease)
+
+
 @contextmanager
 def kept(lease: Lease) -> Iterator[None]:
     """Renew the lease in a thread until the block ends, and watch whether the job is taken or stopped."""
     is_done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(lease, is_done), name="saga-lease", daemon=True)
     keeper.start()
+    _held[lease.job_pk] = lease
     try:
         yield
     finally:
+        _held.pop(lease.job_pk, None)
         is_done.set()
         keeper.join()
 

@@ -10,9 +10,11 @@ import contextlib
 import logging
 
 from django import db
+from django.db.models import F
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
+from saga_project.shared import stopping
 from updates.artifacts import store
 from updates.models import Job, Step
 from updates.rollouts import (
@@ -63,6 +65,9 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
     with lease.writing() as job:
         if job.status == Status.PAUSED:
             leases.release(lease)
+            return False
+        if stopping.has_begun():
+            _hand_over(job)
             return False
         if job.status == Status.QUEUED:
             transitions.begin(job, now=timezone.now())
@@ -139,6 +144,7 @@ def _share_of(job: Job) -> int:
 
 
 def _hand_over(job: Job) -> None:
+    """Free the job and wake a worker for it: of another node, or another than this one, which stops."""
     job.lease_owner, job.lease_expires_at, job.waiting_since = "", None, timezone.now()
     job.save(update_fields=["lease_owner", "lease_expires_at", "waiting_since"])
     transitions.wake(job)
@@ -168,8 +174,13 @@ def _do(task: steps.Task) -> bool:
 
 
 def _is_still_ours(task: steps.Task) -> bool:
-    """After an interruption: an aborted job goes on with its rollback, a lost one is left alone."""
+    """After an interruption: an aborted job goes on with its rollback, a lost one is left alone.
+
+    A worker that stops is no worker that died: the run of the step does not count.
+    """
     with task.lease.writing():
+        if stopping.has_begun():
+            Step.objects.filter(pk=task.step.pk).update(runs=F("runs") - 1)
         return True
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from registry.background import work_slots
-from saga_project.shared import wakeups
+from saga_project.shared import stopping, wakeups
 from webhooks.models import Delivery
 from webhooks.outbound import attempts, claims, sender
 
@@ -66,9 +66,12 @@ class ReceiverQueue:
             return None
 
     def work(self) -> None:
-        """Send what waits; hand back unsent what has waited for so long that its lease might end."""
+        """Send what waits; hand back unsent what has waited for so long that its lease might end.
+
+        A process that was told to stop hands back all that it did not begin.
+        """
         while (claimed_delivery := self.take()) is not None:
-            is_late = time.monotonic() > claimed_delivery.begin_until
+            is_late = stopping.has_begun() or time.monotonic() > claimed_delivery.begin_until
             self.results.put(claimed_delivery if is_late else sender.send(claimed_delivery))
 
 
@@ -89,6 +92,8 @@ class Drain:
         """Claim and send until nothing is due, for at most ``DRAIN_SECONDS``."""
         self.claim()
         while self.lanes and time.monotonic() < self.ends_at and self.has_slot():
+            if stopping.has_begun():
+                return
             self.collect()
             if self.is_hungry():
                 self.claim()

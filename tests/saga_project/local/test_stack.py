@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http
+import http.client
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +115,70 @@ def test_a_request_waits_while_a_killed_web_process_is_started_again(stack: stac
     answer = requests.get(f"{_url(stack)}/livez", timeout=60)
 
     assert answer.status_code == 200
+
+
+class Calls:
+    """Calls over kept connections and over new ones, without a retry; counts what got no good answer."""
+
+    PATHS = ("/api/v1/services", "/api/v1/updates/history")
+
+    def __init__(self, port: int) -> None:
+        self.count = 0
+        self.failures: list[str] = []
+        self._port = port
+        self._is_over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(path, is_kept))
+            for path in self.PATHS
+            for is_kept in (True, False)
+        ]
+
+    def _run(self, path: str, is_kept: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        while not self._is_over.wait(0.001):
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != http.HTTPStatus.OK:
+                    self.failures.append(f"{path}: {answer.status}")
+            except (OSError, http.client.HTTPException) as exc:
+                self.failures.append(f"{path}: {exc!r}")
+                connection.close()
+            self.count += 1
+            if not is_kept:
+                connection.close()
+        connection.close()
+
+    def __enter__(self) -> Calls:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_a_hang_up_reloads_every_process_without_a_failed_call(stack: stacks.Stack) -> None:
+    assert stack.launcher
+    waiting.until(lambda: stack.processes("celery", "beat"), seconds=60)
+    before = psutil.Process(stack.launcher.pid).children()
+    programs = [each for each in before if "python" in each.name()]
+    reloads = stack.log().count(b"reloaded")
+
+    with Calls(stack.port) as calls:
+        waiting.until(lambda: calls.count > 100)
+        stack.launcher.send_signal(signal.SIGHUP)
+        waiting.until(lambda: stack.log().count(b"reloaded") > reloads, seconds=180)
+        count = calls.count
+        waiting.until(lambda: calls.count > count + 100)
+
+    assert calls.failures == []
+    waiting.until_ended(programs)
+    assert len(programs) == 5
+    assert len(stack.processes("uvicorn")) == 1
 
 
 def test_a_killed_launcher_leaves_servers_that_the_next_one_uses(stack: stacks.Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from functools import partial
 from saga_project.local import supervisor
 from saga_project.local.embedded import valkey
 
-supervisor.GRACE_SECONDS = 1.0
 code, data_dir = sys.argv[1:]
 servers = [valkey.server(pathlib.Path(data_dir))] if data_dir else []
 for server in servers:
@@ -31,6 +31,7 @@ for server in servers:
 supervisor.Supervisor(
     [supervisor.Program("web", [sys.executable, "-c", code])],
     servers=servers, folder=pathlib.Path.cwd(), show=partial(print, flush=True),
+    grace_seconds=1.0,
 ).run()
 for server in servers:
     server.stop()
@@ -138,3 +139,32 @@ def test_starts_a_killed_server_again_on_its_port(supervise: Supervise, data_dir
 
     assert line == "saga     | valkey ended with status -9; starting it again"
     assert embedded.port(data_dir, "valkey") == port
+
+
+def test_a_hang_up_replaces_the_program(supervise: Supervise) -> None:
+    process = supervise(WAIT)
+    first = _printed_process(process)
+
+    process.send_signal(signal.SIGHUP)
+
+    assert _line(process) == "saga     | reloading"
+    assert {_line(process), _line(process)} > {"saga     | reloaded"}
+    assert not first.is_running()
+    assert process.poll() is None
+
+
+def test_the_end_of_the_terminal_stops_the_programs(tmp_path: Path) -> None:
+    """The reload is for operators; a terminal that was closed leaves nothing running."""
+    printed = tmp_path / "pid"
+    code = f"import os, signal; open({str(printed)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.execv(sys.executable, [sys.executable, "-c", SUPERVISE, code, ""])
+    waiting.until(lambda: printed.exists() and printed.read_text())
+
+    os.close(terminal)
+
+    assert os.waitpid(pid, 0)[1] == 0
+    assert not psutil.pid_exists(int(printed.read_text()))

@@ -21,12 +21,13 @@ from pytest_django import Settings
 from redis import Redis
 
 from registry.models import Service
-from saga_project.shared import logs
+from saga_project.shared import logs, stopping
+from tests import waiting
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
-from updates.models import Job, Target
+from updates.models import Job, Step, Target
 from updates.releases import recording
-from updates.rollouts import nodes, recovery, runner, watching
+from updates.rollouts import leases, nodes, recovery, runner, watching
 
 
 def versions(shop: Service) -> list[str | None]:
@@ -291,3 +292,42 @@ def test_a_line_about_a_job_carries_its_id(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     said = [line["job_id"] for line in lines if line["event"] == "step failed on disk"]
     assert said == [job.job_id]
+
+
+@contextmanager
+def _stopping_in(step_name: str) -> Iterator[None]:
+    """Tell this process to stop as soon as a step of that name is under way, as SIGTERM does."""
+
+    def is_under_way() -> bool:
+        try:
+            return Step.objects.filter(name=step_name, status="running").exists()
+        finally:
+            connection.close()
+
+    def stop() -> None:
+        waiting.until(is_under_way)
+        stopping.begin()
+        leases.interrupt_held()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        stopping.take_back()
+
+
+def test_a_worker_that_stops_hands_its_job_over(scene: scenes.Scene, shop: Service) -> None:
+    Target.objects.update(drain_seconds=3600)
+    job = scene.deploy(shop, "2.0.0")
+
+    with _stopping_in("drain"):
+        runner.run(job.pk, node="local")
+
+    job.refresh_from_db()
+    assert (job.status, job.lease_owner, job.lease_expires_at) == ("running", "", None)
+    assert job.steps.get(name="drain", status="running").runs == 0
+    Target.objects.update(drain_seconds=0)
+    assert run(job).status == "succeeded", job.error
+    assert versions(shop) == ["2.0.0", "2.0.0"]
