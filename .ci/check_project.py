@@ -24,7 +24,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LOADED_BY_OTHERS = {
     "httptools": "uvicorn parses requests with it",
     "uvloop": "uvicorn and asyncio.run take their event loop from it",
+    "tomli": "the standard library has it as tomllib since Python 3.11",
 }
+
+# What users install on their side: a distribution of its own.
+CLIENT = "clients/python"
 
 SUBJECT = re.compile(r"[a-z][a-z0-9_.\- ]*(, [a-z][a-z0-9_.\- ]*)*: \S.*")
 SUBJECT_LENGTH = 72
@@ -41,7 +45,14 @@ _FENCE = re.compile(r"^( *)```.*?^ *```", re.DOTALL | re.MULTILINE)
 
 def dependencies(root: Path) -> Iterator[str]:
     """Every dependency is used by a package, and every library that a package uses is one."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    yield from _dependencies_of(root, packages=code_rules.PACKAGES)
+    if (root / CLIENT).exists():
+        for problem in _dependencies_of(root / CLIENT, packages=("src/saga_client",)):
+            yield f"{CLIENT}/{problem}"
+
+
+def _dependencies_of(folder: Path, *, packages: tuple[str, ...]) -> Iterator[str]:
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     required = {_normal(each) for each in project["dependencies"]}
     optional = {
         _normal(each)
@@ -49,7 +60,7 @@ def dependencies(root: Path) -> Iterator[str]:
         for each in extra
     }
     owners = metadata.packages_distributions()
-    imported, named = _modules_used(root)
+    imported, named = _modules_used(folder, packages)
 
     used = {_normal(owner) for module in imported | named for owner in owners.get(module, ())}
     for name in sorted(required - used - set(LOADED_BY_OTHERS)):
@@ -64,10 +75,11 @@ def _normal(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _modules_used(root: Path) -> tuple[set[str], set[str]]:
+def _modules_used(root: Path, packages: tuple[str, ...]) -> tuple[set[str], set[str]]:
     """Return the top-level modules that are imported, and those that settings name in strings."""
     imported, named = set(), set()
-    for file in code_rules.python_files(root, code_rules.PACKAGES):
+    own = {Path(package).name for package in packages}
+    for file in code_rules.python_files(root, packages):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
@@ -75,7 +87,7 @@ def _modules_used(root: Path) -> tuple[set[str], set[str]]:
                 imported.add(node.module.partition(".")[0])
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 named.add(re.split(r"[.:]", node.value)[0])
-    return imported - set(sys.stdlib_module_names) - set(code_rules.PACKAGES), named
+    return imported - set(sys.stdlib_module_names) - own, named
 
 
 # --- Documents ------------------------------------------------------------------------------------

@@ -1,0 +1,124 @@
+"""Resources that are configured: one group each with list, get, create, set and delete."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import click
+
+from saga_client import errors
+from saga_client.command_line import arguments, structure
+from saga_client.command_line.session import Session
+from saga_client.transport import segment
+
+_FIELDS = click.argument("fields", nargs=-1, metavar="[KEY=VALUE]...")
+_FILE = click.option(
+    "-f", "--file", help="Read fields from this JSON or YAML file; - is standard input."
+)
+_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
+
+def _group(name: str, summary: str, *, columns: str) -> click.Group:
+    group = structure.Group(name, help=summary)
+    path = f"/{name}"
+
+    @group.command("list", help=f"List {name}.")
+    @click.option("--service", help="Those of this service.")
+    @click.option("--limit", type=int, help="At most so many.")
+    def list_rows(session: Session, service: str | None, limit: int | None) -> None:
+        rows = _all(session, path, name, {"service": service}, limit=limit)
+        session.show({name: rows}, rows=name, columns=columns)
+
+    @group.command(help="Show one.")
+    @click.argument("key")
+    def get(session: Session, key: str) -> None:
+        session.show(session.saga.call("GET", f"{path}/{segment(key)}"))
+
+    @group.command(help="Create one, such as: service_name=shop. A value may be JSON.")
+    @_FIELDS
+    @_FILE
+    def create(session: Session, fields: tuple[str, ...], file: str | None) -> None:
+        body = arguments.settings(fields, file=file)
+        session.show(session.saga.call("POST", path, body=body))
+
+    @group.command("set", help="Change the fields that are named.")
+    @click.argument("key")
+    @_FIELDS
+    @_FILE
+    def set_fields(session: Session, key: str, fields: tuple[str, ...], file: str | None) -> None:
+        body = arguments.settings(fields, file=file)
+        session.show(_changed(session, name, key, body))
+
+    @group.command(help="Delete one.")
+    @click.argument("key")
+    @_YES
+    def delete(session: Session, key: str, yes: bool) -> None:
+        session.confirm(f"Delete {key} from {name}?", is_sure=yes)
+        session.show(session.saga.call("DELETE", f"{path}/{segment(key)}"))
+
+    return group
+
+
+def _changed(session: Session, name: str, key: str, body: dict[str, Any]) -> Any:
+    """Change a row; a policy that a service has not got is created."""
+    try:
+        return session.saga.call("PATCH", f"/{name}/{segment(key)}", body=body)
+    except errors.NotFound:
+        if name != "policies":
+            raise
+        return session.saga.call("POST", f"/{name}", body={"service_name": key, **body})
+
+
+def _all(
+    session: Session, path: str, name: str, query: dict[str, Any], *, limit: int | None
+) -> list[Any]:
+    """Return the rows of all pages, or the first ``limit``."""
+    rows: list[Any] = []
+    while True:
+        size = 1000 if limit is None else min(limit - len(rows), 1000)
+        page = session.saga.call("GET", path, query={**query, "limit": size})
+        rows += page[name]
+        if limit is not None and len(rows) >= limit:
+            return rows
+        if page.get("next"):
+            query = {**query, "cursor": parse_qs(urlsplit(page["next"]).query)["cursor"][0]}
+        elif len(rows) < page.get("total", 0) and page[name]:
+            query = {**query, "offset": len(rows)}
+        else:
+            return rows
+
+
+policies = _group(
+    "policies",
+    "What becomes of new releases of a service; KEY is the service.",
+    columns="service_name kind version_range channel strategy requires_second_person",
+)
+sources = _group(
+    "sources",
+    "Where new releases are looked for.",
+    columns="id service_name kind location is_enabled last_version last_checked_at last_error",
+)
+targets = _group(
+    "targets",
+    "Where and how services are installed.",
+    columns="id service_name name node install_root current_version zone",
+)
+windows = _group("windows", "Maintenance windows.", columns="")
+freezes = _group("freezes", "Change freezes.", columns="")
+skips = _group("skips", "Versions that no policy deploys.", columns="")
+credentials = _group(
+    "credentials", "What a host wants to see before it hands out artifacts.", columns=""
+)
+subscriptions = _group(
+    "subscriptions",
+    "Programs that get the events of a service.",
+    columns="id service_name subscriber state topics callback_url",
+)
+
+
+@sources.command()
+@click.argument("key")
+def check(session: Session, key: str) -> None:
+    """Ask a source now."""
+    session.show(session.saga.call("POST", f"/sources/{segment(key)}/check", timeout=90))

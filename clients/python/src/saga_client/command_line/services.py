@@ -1,0 +1,129 @@
+"""``saga services``: register, find, watch and deregister."""
+
+from __future__ import annotations
+
+import click
+
+from saga_client.command_line import arguments, events, structure
+from saga_client.command_line.session import Session
+from saga_client.transport import segment
+
+LISTED = "service_name service_url capabilities registered_at last_heartbeat"
+INSTANCES = "instance_id service_url health weight zone version last_heartbeat"
+
+
+@click.group(cls=structure.Group)
+def services() -> None:
+    """Register, find, watch and deregister services."""
+
+
+@services.command("list")
+@click.option("--capability", help="Those with this capability: rest, graphql, grpc or mcp.")
+@click.option("--version", help="Those in this range, such as '>=1.4,<2'.")
+@click.option("--zone", help="Those in this zone.")
+@click.option("-s", "--search", help="Those with this in their name or URL.")
+@click.option("--limit", type=int, help="At most so many.")
+def list_services(
+    session: Session,
+    capability: str | None,
+    version: str | None,
+    zone: str | None,
+    search: str | None,
+    limit: int | None,
+) -> None:
+    """List the live, approved services."""
+    query = {
+        "capability": capability,
+        "version": version,
+        "zone": zone,
+        "q": search,
+        "limit": limit,
+    }
+    session.show(
+        session.saga.call("GET", "/services", query=query), rows="services", columns=LISTED
+    )
+
+
+@services.command()
+@click.argument("name")
+def get(session: Session, name: str) -> None:
+    """Show a service."""
+    session.show(session.saga.service(name))
+
+
+@services.command()
+@click.argument("name")
+@click.argument("url")
+@click.option("--version", help="The version that runs.")
+@click.option(
+    "--capability", "capabilities", multiple=True, help="rest, graphql, grpc or mcp; repeatable."
+)
+@click.option("--instance-id", help="Which of its instances this is.")
+@click.option("--zone", help="Where it runs.")
+@click.option("--weight", type=int, help="Its share of the calls.")
+@click.option("--ttl", type=int, help="Seconds that it lives after a heartbeat.")
+@click.option("--health-check-url", help="Address that answers 2xx while it is well.")
+@click.option("--metadata", multiple=True, help="key=value; repeatable.")
+def register(
+    session: Session,
+    name: str,
+    url: str,
+    capabilities: tuple[str, ...],
+    metadata: tuple[str, ...],
+    **fields: object,
+) -> None:
+    """Register a service once. To keep it alive, use `saga run` or the library."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    if metadata:
+        given["metadata"] = arguments.pairs(metadata)
+    if capabilities:
+        given["capabilities"] = list(capabilities)
+    session.show(session.saga.register(name, url, **given))
+
+
+@services.command()
+@click.argument("name")
+@click.option("--instance-id", help="Which of its instances.")
+@click.option("--status", type=click.Choice(["passing", "warning", "critical"]))
+@click.option("--version", help="The version that runs.")
+@click.option("--note", help="Why it is so.")
+def heartbeat(session: Session, name: str, **fields: str | None) -> None:
+    """Send one heartbeat."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    session.show(session.saga.heartbeat(name, **given))
+
+
+@services.command()
+@click.argument("name")
+@click.option("--instance-id", help="Only this instance.")
+def deregister(session: Session, name: str, instance_id: str | None) -> None:
+    """Deregister a service, or one of its instances."""
+    session.show(session.saga.deregister(name, instance_id=instance_id))
+
+
+@services.command()
+@click.argument("name")
+def instances(session: Session, name: str) -> None:
+    """List the instances of a service."""
+    document = session.saga.call("GET", f"/services/{segment(name)}/instances")
+    session.show(document, rows="instances", columns=INSTANCES)
+
+
+@services.command()
+@click.argument("name")
+@click.option("--version", help="In this range, such as '>=1.4,<2'.")
+@click.option("--zone", help="Preferred zone.")
+@click.option("--capability", help="With this capability.")
+@click.option("--exclude", multiple=True, help="Not this instance; repeatable.")
+@click.option("--sticky", help="The same key gets the same instance.")
+def resolve(session: Session, name: str, exclude: tuple[str, ...], **criteria: str | None) -> None:
+    """Pick an instance, by weight among the passing."""
+    query = {**criteria, "exclude": ",".join(exclude) or None}
+    session.show(session.saga.call("GET", f"/services/{segment(name)}/resolve", query=query))
+
+
+@services.command()
+@click.argument("name", required=False)
+def watch(session: Session, name: str | None) -> None:
+    """Follow what happens to a service, or to all, until Ctrl-C."""
+    events.follow(session, service=(name,) if name else (), kinds=("service.*", "health.changed"))

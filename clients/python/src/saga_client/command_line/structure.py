@@ -1,0 +1,138 @@
+"""Groups and commands of ``saga``: loaded when they are called, with the general options everywhere."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import click
+
+EXTENSIONS = "saga.commands"
+OUTPUTS = ("table", "json", "yaml")
+
+
+@dataclass
+class Options:
+    """What the general options say; an option after the command wins."""
+
+    output: str | None = None
+    is_quiet: bool = False
+    may_ask: bool = True
+    profile: str | None = None
+    url: str | None = None
+    token: str | None = None
+
+
+def _general_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["-o", "--output", "general_output"],
+            type=click.Choice(OUTPUTS),
+            help="How to print [default: table].",
+        ),
+        click.Option(
+            ["-q", "--quiet", "general_quiet"], is_flag=True, help="Print nothing but errors."
+        ),
+        click.Option(
+            ["--no-input", "general_no_input"], is_flag=True, help="Never ask; fail instead."
+        ),
+        click.Option(
+            ["--profile", "general_profile"],
+            help="Profile of the configuration [env: SAGA_PROFILE].",
+        ),
+        click.Option(["--url", "general_url"], help="Address of Saga [env: SAGA_URL]."),
+    ]
+
+
+_NAMES = ("output", "quiet", "no_input", "profile", "url")
+
+
+def _remember(context: click.Context) -> Options:
+    options = context.ensure_object(Options)
+    given = {name: context.params.pop(f"general_{name}", None) for name in _NAMES}
+    options.output = given["output"] or options.output
+    options.is_quiet = bool(given["quiet"]) or options.is_quiet
+    options.may_ask = options.may_ask and not given["no_input"]
+    options.profile = given["profile"] or options.profile
+    options.url = given["url"] or options.url
+    return options
+
+
+class Command(click.Command):
+    """A command with the general options; it receives a Session as its first argument."""
+
+    def __init__(self, *arguments: Any, **fields: Any) -> None:
+        super().__init__(*arguments, **fields)
+        own = {name for parameter in self.params for name in parameter.opts}
+        general = [each for each in _general_options() if not own & set(each.opts)]
+        self.params = [*self.params, *general]
+
+    def invoke(self, context: click.Context) -> Any:
+        options = _remember(context)
+        session = importlib.import_module("saga_client.command_line.session")
+        context.obj = options
+        with session.Session(options) as opened:
+            context.params = {"session": opened, **context.params}
+            return super().invoke(context)
+
+
+class Group(click.Group):
+    """A group whose commands take the general options."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, **fields: Any) -> None:
+        super().__init__(*arguments, **fields)
+        self.params = [*self.params, *_general_options()]
+
+    def invoke(self, context: click.Context) -> Any:
+        _remember(context)
+        return super().invoke(context)
+
+
+Group.group_class = Group
+
+
+class LazyGroup(Group):
+    """The top: it knows the modules and summaries of its commands, and imports those that are called."""
+
+    def __init__(self, *arguments: Any, table: dict[str, tuple[str, str]], **fields: Any) -> None:
+        super().__init__(*arguments, **fields)
+        self.table = table
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [*self.table, *sorted(set(extensions()) - set(self.table))]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name in self.table:
+            module = importlib.import_module(f"saga_client.command_line.{self.table[name][0]}")
+            found = getattr(module, name.replace("-", "_"))
+        elif name in (known := extensions()):
+            found = known[name].load()
+        else:
+            return None
+        assert isinstance(found, click.Command)  # noqa: S101 (the type of what a name stands for)
+        return found
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, summary) for name, (_, summary) in self.table.items()]
+        rows += [(name, f"From {_origin(each)}.") for name, each in sorted(extensions().items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def extensions() -> dict[str, Any]:
+    """Return the commands that other distributions bring, by name."""
+    if sys.version_info >= (3, 10):
+        found = metadata.entry_points(group=EXTENSIONS)
+    else:
+        found = metadata.entry_points().get(EXTENSIONS, [])
+    return {each.name: each for each in found}
+
+
+def _origin(entry: Any) -> str:
+    distribution = getattr(entry, "dist", None)
+    return distribution.metadata["Name"] if distribution else str(entry.value).partition(".")[0]
