@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 from registry import operations
 from registry.identity import accounts
 from registry.models import Subscription
+from saga_project.shared import http_client
 from saga_project.shared.admin import readonly, verbs
 
 
@@ -60,20 +61,27 @@ class SubscriptionAdmin(readonly.ReadOnly):
         "subscriber",
         "service_name",
         "state_label",
-        "callback_url",
+        "leads_to",
         "topics",
         "created_at",
     )
     list_filter = ("state",)
     list_select_related = ("service",)
     list_per_page = 50
-    search_fields = ("subscriber", "service__name", "service_glob", "callback_url")
+    search_fields = ("subscriber", "service__name", "service_glob")
     date_hierarchy = "created_at"
     actions = ("activate_subscriptions", "suspend_subscriptions", "cancel_subscriptions")
-    exclude = ("sealed_secret",)
+    exclude = ("sealed_secret", "callback_url")
+    readonly_fields = ("leads_to",)
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("registry.change_subscription"))
+
+    @display(description="Leads to")
+    def leads_to(self, subscription: Subscription) -> str:
+        """A callback's path may be a credential: all of it is shown to its owner only, by API."""
+        url = subscription.callback_url
+        return http_client.masked(url) if url else ""
 
     @display(
         description="State",

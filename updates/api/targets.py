@@ -55,7 +55,7 @@ class TargetShape(resources.RowShape):
         model = Target
         exclude = ("service", "sealed_deployer_secret", "sealed_environment")
         read_only_fields = READ_ONLY
-        extra_kwargs = {"instance_id": {"rule": rules.INSTANCE_ID}}
+        extra_kwargs = {"instance_id": {"rule": rules.INSTANCE_ID, "or_empty": True}}
 
     def get_has_deployer_key(self, row: Target) -> bool:
         return bool(row.sealed_deployer_secret)

@@ -8,16 +8,10 @@ from django.core.exceptions import NON_FIELD_ERRORS
 
 from registry.operations.configured import Faults, Kind
 from saga_project.shared import versions, wakeups
-from updates.artifacts.installers import container, hooks, script, systemd
 from updates.models import Credential, Freeze, Hold, MaintenanceWindow, Policy, Source, Target
+from updates.operations import target_faults
 from updates.releases import credentials
-from updates.rollouts import environments, measuring, strategy_options, target_instances
-
-_OPTIONS = {
-    Target.Installer.CONTAINER: container.fault,
-    Target.Installer.SYSTEMD: systemd.fault,
-    Target.Installer.COMMAND: script.fault,
-}
+from updates.rollouts import measuring, strategy_options
 
 
 def _policy_faults(policy: Policy) -> Faults:
@@ -63,21 +57,6 @@ def _window_faults(window: MaintenanceWindow) -> Faults:
     return {}
 
 
-def _target_faults(target: Target) -> Faults:
-    if fault := environments.fault(target.environment):
-        return {"environment": fault}
-    if fault := hooks.fault(target.hooks):
-        return {"hooks": fault}
-    if fault := target_instances.fault(target.instances):
-        return {"instances": fault}
-    if not isinstance(target.installer_options, dict):
-        return {"installer_options": "Options are a JSON object."}
-    check = _OPTIONS.get(Target.Installer(target.installer))
-    if check is not None and (fault := check(target.installer_options)):
-        return {"installer_options": fault}
-    return {}
-
-
 def _credential_faults(credential: Credential) -> Faults:
     found = credentials.fault(credential, secret=credential.secret)
     return {NON_FIELD_ERRORS: found} if found else {}
@@ -94,6 +73,6 @@ WINDOW = Kind(
     model=MaintenanceWindow, name="window", find_faults=_window_faults, wake_up=_apply_policy
 )
 FREEZE = Kind(model=Freeze, name="freeze", find_faults=_freeze_faults, wake_up=_apply_policy)
-TARGET = Kind(model=Target, name="target", find_faults=_target_faults)
+TARGET = Kind(model=Target, name="target", find_faults=target_faults.find)
 SOURCE = Kind(model=Source, name="source", wake_up=_apply_policy)
 CREDENTIAL = Kind(model=Credential, name="credential", find_faults=_credential_faults)

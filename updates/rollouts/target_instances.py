@@ -90,16 +90,12 @@ def _name(target: Target, item: Mapping[str, Any]) -> str:
 
 
 def _fields(target: Target, item: Mapping[str, Any]) -> dict[str, Any]:
-    port = "" if item.get("port") is None else str(item["port"])
-    values = {"{instance}": item["id"], "{port}": port}
+    port, values = _port(item), _values(item)
     copied = {
         field.attname: _fill(getattr(target, field.attname), values)
         for field in Target._meta.concrete_fields
         if field.name not in _OWN
     }
-    root = _fill(target.install_root, values)
-    if root == target.install_root and root:
-        root = str(Path(root) / _NOT_IN_NAMES.sub("-", item["id"]))
     own_port = {"PORT": port} if port else {}
     return copied | {
         "parent": target,
@@ -107,9 +103,30 @@ def _fields(target: Target, item: Mapping[str, Any]) -> dict[str, Any]:
         "instance_id": item["id"],
         "node": item.get("node") or target.node,
         "zone": item.get("zone") or target.zone,
-        "install_root": root,
+        "install_root": _root(target, item),
         "environment": own_port | _fill(target.environment, values),
     }
+
+
+def places(target: Target) -> list[tuple[str, str]]:
+    """Return the node and the configured root of the target, or of each of its instances."""
+    if not target.instances:
+        return [(target.node, target.install_root)]
+    return [(item.get("node") or target.node, _root(target, item)) for item in target.instances]
+
+
+def _root(target: Target, item: Mapping[str, Any]) -> str:
+    root: str = _fill(target.install_root, _values(item))
+    is_shared = root == target.install_root and bool(root)
+    return str(Path(root) / _NOT_IN_NAMES.sub("-", item["id"])) if is_shared else root
+
+
+def _values(item: Mapping[str, Any]) -> dict[str, str]:
+    return {"{instance}": item["id"], "{port}": _port(item)}
+
+
+def _port(item: Mapping[str, Any]) -> str:
+    return "" if item.get("port") is None else str(item["port"])
 
 
 def _fill(value: Any, values: Mapping[str, str]) -> Any:

@@ -49,6 +49,15 @@ def test_a_stale_change_is_refused_and_changes_nothing(api: APIClient) -> None:
     assert (known.status_code, known.content) == (304, b"")
 
 
+@pytest.mark.parametrize("version", ["a b", "../1", "-1"])
+def test_a_text_is_held_to_its_rule(api: APIClient, version: str) -> None:
+    factories.ServiceFactory.create(name="shop")
+
+    answer = _post(api, "skips", {"service_name": "shop", "version": version})
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid version")
+
+
 def test_a_second_policy_of_a_service_is_a_conflict(api: APIClient) -> None:
     factories.PolicyFactory.create(service__name="shop")
 
@@ -131,6 +140,27 @@ def test_secrets_of_a_target_are_write_only(api: APIClient, headers: dict[str, s
     told = str([made.json(), changed, *AuditEntry.objects.values_list("data", flat=True)])
     assert "deployer-secret" not in told
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"instance_id": "../x"}, "Invalid instance id"),
+        ({"instance_id": "--now"}, "Invalid instance id"),
+        ({"node": "../../x"}, "Invalid value"),
+        ({"zone": "a\r\nb"}, "Invalid value"),
+        ({"instances": [{"id": "a", "node": "-x y"}]}, "Invalid value"),
+    ],
+)
+def test_names_of_a_target_reach_no_path_and_no_command_line_unread(
+    api: APIClient, headers: dict[str, str], values: dict[str, Any], error: str
+) -> None:
+    factories.ServiceFactory.create(name="shop")
+
+    answer = _post(api, "targets", {"service_name": "shop", "name": "x", **values}, headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+    assert not Target.objects.exists()
 
 
 def test_a_target_takes_a_token_in_open_mode_too(api: APIClient) -> None:

@@ -16,7 +16,7 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from saga_project.shared.api import bodies, parameters, views
+from saga_project.shared.api import bodies, fields, parameters, views
 from saga_project.shared.api.resources import etags
 
 Precondition = Callable[[Any], None]
@@ -114,6 +114,7 @@ class ChangeableViewSet(ResourceViewSet):
     def _read(self, request: Request, *, is_partial: bool) -> dict[str, Any]:
         shape = self.get_serializer(data=bodies.body_of(request), partial=is_partial)
         shape.is_valid(raise_exception=True)
+        fields.hold_to_rules(shape)
         return dict(shape.validated_data)
 
     def _shown(self, row: Any, *, status: int = 200) -> Response:
