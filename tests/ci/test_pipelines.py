@@ -19,8 +19,9 @@ def test_workflow_runs_both_commands_on_each_supported_python():
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text())
     [job] = workflow["jobs"].values()
     run = [step["run"] for step in job["steps"] if "run" in step]
+    ours = [command for command in run if command.startswith("make ")]
 
-    assert [command.removesuffix(" PYTHON=python") for command in run] == COMMANDS
+    assert [command.removesuffix(" PYTHON=python") for command in ours] == COMMANDS
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
 
 
