@@ -88,6 +88,10 @@ READS = [
     Call("GET /api/v1/services/{name}/resolve", 0),
     Call("GET /api/v1/subscriptions", 2),
     Call("GET /api/v1/subscriptions/{subscription_id}", 1),
+    Call("GET /api/v1/audit", 1, query="action=source.*&limit=1"),
+    Call("GET /api/v1/audit/{sequence}", 1),
+    Call("GET /api/v1/audit/verify", 1),
+    Call("GET /api/v1/audit/export/{format}", 2),
     Call("GET /api/v1/approvals", 4, has_token=True),
     Call("GET /api/v1/approvals/{approval_id}", 4, has_token=True),
     Call("GET /api/v1/policies", 1),
@@ -163,8 +167,8 @@ WRITES = [
     ),
     Call("PATCH /api/v1/freezes/{freeze_id}", 8, body={"name": "x"}),
     Call("DELETE /api/v1/freezes/{freeze_id}", 8),
-    Call("DELETE /api/v1/registry/register", 12, body={"slug": "slug-0"}),
-    Call("POST /api/v1/protection", 0, body={"decision": "hold"}),
+    Call("DELETE /api/v1/registry/register", 15, body={"slug": "slug-0"}),
+    Call("POST /api/v1/protection", 3, body={"decision": "hold"}),
     Call("POST /api/v1/registry/heartbeat", 8, body={"slug": "slug-0"}),
     Call(
         "POST /api/v1/registry/register",
@@ -189,15 +193,15 @@ WRITES = [
         body={"service_name": "new", "service_url": URL, "capabilities": ["rest"]},
     ),
     Call(
-        "POST /api/v1/subscriptions", 3, body={"service_name": SHOP, "subscriber": "another shop"}
+        "POST /api/v1/subscriptions", 6, body={"service_name": SHOP, "subscriber": "another shop"}
     ),
-    Call("DELETE /api/v1/subscriptions/{subscription_id}", 4),
-    Call("PATCH /api/v1/subscriptions/{subscription_id}", 6, body={"accepted": True}),
+    Call("DELETE /api/v1/subscriptions/{subscription_id}", 7),
+    Call("PATCH /api/v1/subscriptions/{subscription_id}", 9, body={"accepted": True}),
     Call("POST /api/v1/updates/jobs/{job_id}/{verb}", 12, verb="pause"),
     Call("POST /api/v1/webhooks/check-updates", 11, body={"service_name": SHOP}),
     Call(
         "POST /api/v1/webhooks/config",
-        10,
+        15,
         body={"service_name": SHOP, "secret": "a new secret of webhooks"},
     ),
     Call(
@@ -334,6 +338,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         sender="gitlab",
         verb=call.verb,
         account="ci",
+        sequence=1,
         token_id=Token.objects.filter(account__name="ci").values_list("pk", flat=True).first(),
         job_id=Job.objects.filter(service__name=SHOP).values_list("job_id", flat=True).first(),
         **_ids_of_configured(),

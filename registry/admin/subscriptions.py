@@ -15,14 +15,17 @@ from saga_project.shared import http_client
 from saga_project.shared.admin import readonly, verbs
 
 
-def _activate(_request: HttpRequest, subscription: Subscription, _reason: str) -> None:
-    operations.move_subscription(subscription.pk, to=Subscription.State.ACTIVE, now=timezone.now())
+def _activate(request: HttpRequest, subscription: Subscription, _reason: str) -> None:
+    _move(request, subscription, to=Subscription.State.ACTIVE)
 
 
-def _suspend(_request: HttpRequest, subscription: Subscription, _reason: str) -> None:
-    operations.move_subscription(
-        subscription.pk, to=Subscription.State.SUSPENDED, now=timezone.now()
-    )
+def _suspend(request: HttpRequest, subscription: Subscription, _reason: str) -> None:
+    _move(request, subscription, to=Subscription.State.SUSPENDED)
+
+
+def _move(request: HttpRequest, subscription: Subscription, *, to: str) -> None:
+    by = accounts.staff(request.user.get_username())
+    operations.move_subscription(subscription.pk, to=to, by=by, now=timezone.now())
 
 
 def _cancel(request: HttpRequest, subscription: Subscription, _reason: str) -> None:

@@ -75,8 +75,8 @@ class ProtectionView(api.SagaView):
         shape = DecisionSerializer(data=request.data)
         shape.is_valid(raise_exception=True)
         what = shape.validated_data["decision"]
-        protection.decide(what, seconds=shape.validated_data["seconds"])
         caller = accounts.caller_of(request.user)
+        protection.decide(what, by=caller, seconds=shape.validated_data["seconds"])
         logger.warning(
             "protection decided", extra={"decision": what, "caller": str(caller or "anonymous")}
         )

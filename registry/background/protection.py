@@ -15,8 +15,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db import transaction
+from django.utils import timezone
 
 from registry import errors, presence
+from registry.identity.accounts import Caller
+from registry.operations import configured
+from saga_project.shared import auditing
 
 UNPROTECTED_COUNT = 3
 BATCH_SECONDS = 5.0
@@ -105,7 +110,7 @@ def choose(seen: presence.Overdue, held: Sequence[str]) -> list[str]:
 # --- What staff decide ----------------------------------------------------------------------------
 
 
-def decide(what: str, *, seconds: int = DECISION_SECONDS) -> None:
+def decide(what: str, *, by: Caller | None, seconds: int = DECISION_SECONDS) -> None:
     """Let all suspects expire in the next sweep (GONE), or none for a while (HOLD).
 
     Raises NotProtecting where no instance is held back.
@@ -113,7 +118,12 @@ def decide(what: str, *, seconds: int = DECISION_SECONDS) -> None:
     known = state()
     if not known or not known["is_protecting"]:
         raise errors.NotProtecting("No instance is held back from expiring.")
-    cache.set(_DECISION, what, timeout=seconds)
+    data = {"decision": what, "seconds": seconds, "suspects": known["suspects"]}
+    with transaction.atomic():
+        auditing.record(
+            "protection.decided", actor=configured.actor_of(by), data=data, at=timezone.now()
+        )
+        cache.set(_DECISION, what, timeout=seconds)
 
 
 def decision() -> str | None:

@@ -34,6 +34,7 @@ SCOPES: Mapping[str, str] = {
     "targets:write": "Set where services are installed, and how",
     "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
     "tokens:write": "See, issue and revoke tokens of its own account, with its own scopes at most",
+    "audit:read": "See, export and verify the audit trail",
     "approvals:decide": "See, approve and reject what awaits approval",
     "webhooks:send": "Send health, lifecycle and notifications",
     "webhooks:manage": "See and change webhook configuration",

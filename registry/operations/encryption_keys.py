@@ -13,9 +13,10 @@ from django import db
 from django.apps import apps
 from django.conf import settings
 from django.db import models, transaction
+from django.utils import timezone
 
 from registry.models import EncryptionKey, IdempotencyKey
-from saga_project.shared import crypto
+from saga_project.shared import auditing, crypto
 
 PREFIX = "sealed_"
 SAMPLE = 20
@@ -78,6 +79,8 @@ def rotate() -> int:
             for row in rows.iterator():
                 count += _rotate(row, names)
         newest = crypto.fingerprints()[0]
+        data = {"secrets": count, "key": newest}
+        auditing.record("secrets.rotated", actor="manage.py", data=data, at=timezone.now())
         EncryptionKey.objects.exclude(fingerprint=newest).delete()
         EncryptionKey.objects.get_or_create(fingerprint=newest)
     return count

@@ -14,7 +14,8 @@ from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Instance, Service, Subscription
 from registry.operations import lifecycle, rows
-from saga_project.shared import transitions
+from registry.operations.configured import actor_of
+from saga_project.shared import auditing, transitions
 
 
 def deregister(
@@ -28,8 +29,8 @@ def deregister(
 ) -> None:
     """Take a service, or one of its instances, out of the registry.
 
-    Subscriptions keep a service from that; an instance may always leave.
-    Raises ServiceNotFound, HasSubscriptions.
+    Subscriptions keep a service from that; an instance may always leave. The audit trail tells of
+    services: instances come and go by themselves. Raises ServiceNotFound, HasSubscriptions.
     """
     with transaction.atomic(durable=True):
         service = rows.locked(name)
@@ -46,6 +47,11 @@ def deregister(
             lifecycle.deregister(service, reason=reason)
         rows.save_change(service, now=now)
         events.publish(events.service_deregistered(name, instance_ids=gone, reason=reason))
+        if instance_id is None:
+            data = {"reason": reason, "instances": len(gone)}
+            auditing.record(
+                "service.deregistered", actor=actor_of(by), service_name=name, data=data, at=now
+            )
         projection.schedule(service, dropped=gone)
 
 
@@ -66,6 +72,7 @@ def approve(name: str, *, by: str, now: dt.datetime) -> None:
         legal=(Service.Status.PENDING_APPROVAL, Service.Status.REJECTED),
         changes={"approved_at": now, "approved_by": by, "status_reason": ""},
         draft=events.service_approved(name, by=by),
+        by=by,
         now=now,
     )
 
@@ -78,6 +85,7 @@ def reject(name: str, *, by: str, reason: str, now: dt.datetime) -> None:
         legal=(Service.Status.PENDING_APPROVAL, Service.Status.ACTIVE, Service.Status.DEGRADED),
         changes={"approved_at": None, "approved_by": "", "status_reason": reason},
         draft=events.service_rejected(name, by=by, reason=reason),
+        by=by,
         now=now,
     )
 
@@ -89,14 +97,23 @@ def _decide(
     legal: Collection[Service.Status],
     changes: dict[str, Any],
     draft: events.EventDraft,
+    by: str,
     now: dt.datetime,
 ) -> None:
     with transaction.atomic(durable=True):
         service = rows.locked(name)
+        before = service.status
         if service.status not in legal or not lifecycle.decide(service, to, now=now, **changes):
             raise errors.IllegalMove(
                 f"Service '{name}' is {service.status}; it cannot become {to}."
             )
         service.refresh_from_db()
         events.publish(draft)
+        auditing.record(
+            draft.type,
+            actor=by,
+            service_name=name,
+            data={"before": before, "after": to.value, "reason": service.status_reason},
+            at=now,
+        )
         projection.schedule(service)

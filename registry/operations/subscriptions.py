@@ -14,7 +14,8 @@ from registry import errors, names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service, Subscription, SubscriptionQuerySet
-from saga_project.shared import crypto, transitions
+from registry.operations.configured import actor_of
+from saga_project.shared import auditing, crypto, http_client, transitions
 
 SECRET_MARK = "whsec_"  # noqa: S105  (where every Standard Webhooks secret begins)
 SECRET_BYTES = 32
@@ -53,6 +54,7 @@ def subscribe(
             sealed_secret=crypto.encrypt(secret) if callback_url else "",
             account=by.account if by is not None and by.account.pk else None,
         )
+        _record("added", subscription, by=by, now=subscription.created_at)
     return subscription, secret if callback_url else None
 
 
@@ -88,8 +90,12 @@ def cancel_subscription(
     subscription = _get(subscription_id)
     if not is_subscriber(subscription, by):
         raise errors.SubscriptionOwned("The subscription belongs to another account.")
-    _move(subscription_id, to=State.CANCELLED, now=now)
-    return _get(subscription_id)
+    with transaction.atomic():
+        has_moved = _move(subscription_id, to=State.CANCELLED, now=now)
+        subscription = _get(subscription_id)
+        if has_moved:
+            _record("changed", subscription, by=by, now=now)
+    return subscription
 
 
 def _get(subscription_id: uuid.UUID) -> Subscription:
@@ -100,15 +106,24 @@ def _get(subscription_id: uuid.UUID) -> Subscription:
     return subscription
 
 
-def move_subscription(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> Subscription:
+def move_subscription(
+    subscription_id: uuid.UUID, *, to: str, by: Caller | None, now: dt.datetime
+) -> Subscription:
     """Bring a subscription into another state; raises IllegalSubscriptionMove where that is not legal."""
+    with transaction.atomic():
+        _move_to(subscription_id, to=to, now=now)
+        subscription = _get(subscription_id)
+        _record("changed", subscription, by=by, now=now)
+    return subscription
+
+
+def _move_to(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> None:
     has_moved = _move(subscription_id, to=to, now=now)
     subscription = _get(subscription_id)
     if not has_moved and subscription.state != to:
         raise errors.IllegalSubscriptionMove(
             f"The subscription is {subscription.state}; it cannot become {to}."
         )
-    return subscription
 
 
 def _move(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> bool:
@@ -148,7 +163,7 @@ def change_subscription(
         found = find_subscription(subscription_id, by=by)
         _check_may_change(found, change, by)
         if change.state is not None:
-            move_subscription(subscription_id, to=change.state, now=now)
+            _move_to(subscription_id, to=change.state, now=now)
         row = Subscription.objects.select_for_update().get(pk=subscription_id)
         if change.is_accepted is not None:
             row.is_accepted = change.is_accepted
@@ -162,7 +177,28 @@ def change_subscription(
         row.save(
             update_fields=["is_accepted", "topics", "callback_url", "sealed_secret", "updated_at"]
         )
-    return _get(subscription_id), secret
+        subscription = _get(subscription_id)
+        _record("changed", subscription, by=by, now=now)
+    return subscription, secret
+
+
+def _record(verb: str, subscription: Subscription, *, by: Caller | None, now: dt.datetime) -> None:
+    url = subscription.callback_url
+    data = {
+        "id": subscription.pk,
+        "subscriber": subscription.subscriber,
+        "state": subscription.state,
+        "accepted": subscription.is_accepted,
+        "topics": subscription.topics,
+        "callback": http_client.masked(url) if url else "",
+    }
+    auditing.record(
+        f"subscription.{verb}",
+        actor=actor_of(by),
+        service_name=subscription.service_name,
+        data=data,
+        at=now,
+    )
 
 
 def _check_may_change(

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
@@ -14,3 +16,7 @@ class ConsoleConfig(AppConfig):
 
     default = True
     name = "saga_project.console"
+
+    def ready(self) -> None:
+        """Listen to logins; the module needs the models, which are loaded by now."""
+        import_module("saga_project.console.logins")

@@ -7,12 +7,15 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import AbstractUser, Group, Permission, User
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from saga_project.console import roles
+from saga_project.shared import auditing
 
 for model in (User, Group):
     admin.site.unregister(model)
@@ -34,8 +37,67 @@ def may_manage(person: AbstractUser, holder: AbstractUser | Group | None) -> boo
     return not _permissions_of(holder).exclude(pk__in=_permissions_of(person)).exists()
 
 
-class _Bounded(ModelAdmin):  # type: ignore[misc]
-    """Pages of people or roles that a person may manage."""
+def _describe(holder: Any) -> dict[str, Any]:
+    """Return a person or role as the audit trail shows it."""
+    if isinstance(holder, Group):
+        granted = holder.permissions.order_by("codename").values_list("codename", flat=True)
+        return {"name": holder.name, "permissions": list(granted)}
+    granted = holder.user_permissions.order_by("codename").values_list("codename", flat=True)
+    return {
+        "username": holder.get_username(),
+        "email": holder.email,
+        "is_active": holder.is_active,
+        "is_staff": holder.is_staff,
+        "is_superuser": holder.is_superuser,
+        "password": auditing.masked(holder.password),
+        "roles": list(holder.groups.order_by("name").values_list("name", flat=True)),
+        "permissions": list(granted),
+    }
+
+
+def _record(request: HttpRequest, holder: Any, verb: str, data: dict[str, Any]) -> None:
+    kind = "role" if isinstance(holder, Group) else "user"
+    auditing.record(
+        f"{kind}.{verb}",
+        actor=request.user.get_username(),
+        data={"what": str(holder), "id": holder.pk, **data},
+        at=timezone.now(),
+    )
+
+
+def _record_change(request: HttpRequest, holder: Any, before: dict[str, Any]) -> None:
+    after = _describe(holder)
+    changed = [name for name in after if after[name] != before[name]]
+    if changed:
+        data = {
+            "before": {name: before[name] for name in changed},
+            "after": {name: after[name] for name in changed},
+        }
+        _record(request, holder, "changed", data)
+
+
+class _Bounded(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Pages of people or roles that a person may manage; each change is in the audit trail."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        known = type(obj)._meta.default_manager.get(pk=obj.pk) if change else None
+        form.described_before = _describe(known) if known is not None else None
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if form.described_before is None:
+            _record(request, form.instance, "added", {"after": _describe(form.instance)})
+        else:
+            _record_change(request, form.instance, form.described_before)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        _record(request, obj, "deleted", {"before": _describe(obj)})
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_allowed: bool = super().has_change_permission(request, obj)
@@ -54,17 +116,27 @@ class _Bounded(ModelAdmin):  # type: ignore[misc]
             managed = [role.pk for role in Group.objects.all() if may_manage(person, role)]
             field.queryset = Group.objects.filter(pk__in=managed)
         elif db_field.related_model is Permission:
-            field.queryset = field.queryset.filter(pk__in=_permissions_of(person))
+            field.queryset = Permission.objects.filter(pk__in=_permissions_of(person))
         return field
 
 
 @admin.register(User)
-class PersonAdmin(_Bounded, UserAdmin):  # type: ignore[type-arg]
+class PersonAdmin(_Bounded, UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "email", "is_staff", "is_superuser", "is_active", "last_login"]
     list_filter = ["groups", "is_staff", "is_active"]
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 - Django's name
+        known = User.objects.filter(pk=id).first() if id.isdecimal() else None
+        before = _describe(known) if known is not None else {}
+        with transaction.atomic():
+            answer = super().user_change_password(request, id, form_url)
+            if known is not None:
+                known.refresh_from_db()
+                _record_change(request, known, before)
+        return answer
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -72,5 +144,5 @@ class PersonAdmin(_Bounded, UserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class RoleAdmin(_Bounded, GroupAdmin):  # type: ignore[misc]
+class RoleAdmin(_Bounded, GroupAdmin, ModelAdmin):  # type: ignore[misc]
     pass

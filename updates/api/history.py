@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import itertools
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,12 +21,12 @@ from registry.errors import ServiceNotFound
 from saga_project.shared import api
 from saga_project.shared.api import fields
 from updates import errors
+from updates.api import attachments
 from updates.history import dora, exports, fleets, records, statistics
 from updates.models import HistoryEntry
 
 DEFAULT_DORA_WINDOW = "30d"
 MAX_WINDOW = dt.timedelta(days=3660)
-MAX_EXPORTS = 3
 _WINDOW = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -157,45 +155,6 @@ def _selection(request: Request, name: str | None) -> records.HistorySelection:
 # --- Exports --------------------------------------------------------------------------------------
 
 
-class _ExportSlots:
-    """How many exports this process writes at once, so that slow readers leave threads to others."""
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(count)
-
-    def take(self) -> None:
-        if not self._free.acquire(blocking=False):
-            raise errors.TooManyExports(
-                "Other exports are under way; try again in a moment.", retry_after_seconds=5
-            )
-
-    def give_back(self) -> None:
-        self._free.release()
-
-
-_seats = _ExportSlots(MAX_EXPORTS)
-
-
-class _ExportBody:
-    """The body of an export; its slot is free again once the response is closed, read or not."""
-
-    def __init__(self, body: Iterator[bytes]) -> None:
-        _seats.take()
-        self._body = body
-        self._is_seated = True
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._body)
-
-    def close(self) -> None:
-        if self._is_seated:
-            self._is_seated = False
-            _seats.give_back()
-
-
 class ExportView(api.SagaView):
     """The history of one service, or of all, as an attachment; all of it unless ``limit`` is given."""
 
@@ -227,27 +186,18 @@ class ExportView(api.SagaView):
         )
         selection = _selection(request, name)
         columns = [exports.CSV_LINE] if format == "csv" else records.COLUMNS.values()
-        chunks = _begun(records.stream(selection, limit=limit, columns=columns))
+        chunks = attachments.begun(records.stream(selection, limit=limit, columns=columns))
         if format == "csv":
             return _attachment(exports.as_csv(chunks), name, "csv", "text/csv; charset=utf-8")
         body = exports.as_json(name, records.count(selection), chunks)
         return _attachment(body, name, "json", "application/json")
 
 
-def _begun(chunks: Iterator[list[records.Row]]) -> Iterator[list[records.Row]]:
-    """Read the first rows now: that the database is gone can be said only before the answer begins."""
-    first = list(itertools.islice(chunks, 1))
-    return itertools.chain(first, chunks)
-
-
 def _attachment(
     body: Iterator[bytes], name: str | None, ending: str, content_type: str
 ) -> StreamingHttpResponse:
     filename = f"{name or 'all-services'}-update-history.{ending}"
-    disposition = f'attachment; filename="{filename}"'
-    return StreamingHttpResponse(
-        _ExportBody(body), content_type=content_type, headers={"Content-Disposition": disposition}
-    )
+    return attachments.respond(body, filename=filename, content_type=content_type)
 
 
 # --- Statistics -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from django.urls import path, re_path
 from saga_project.shared.api import resources
 from updates.api import (
     approvals,
+    audit,
     calendar,
     credentials,
     history,
@@ -24,9 +25,12 @@ router.register("skips", policies.SkipViewSet, basename="skip")
 router.register("targets", targets.TargetViewSet, basename="target")
 router.register("credentials", credentials.CredentialViewSet, basename="credential")
 router.register("windows", calendar.WindowViewSet, basename="window")
+router.register("audit", audit.AuditViewSet, basename="audit_entry")
 router.register("freezes", calendar.FreezeViewSet, basename="freeze")
 
 urlpatterns = [
+    path("audit/verify", audit.AuditVerifyView.as_view()),
+    path("audit/export/<str:format>", audit.AuditExportView.as_view()),
     path("approvals", approvals.ApprovalListView.as_view()),
     path("approvals/<str:approval_id>", approvals.ApprovalView.as_view()),
     path("approvals/<str:approval_id>/approve", approvals.ApproveView.as_view()),

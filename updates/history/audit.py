@@ -7,6 +7,7 @@ digest elsewhere (``manage.py verify_audit`` prints it) to see that, too.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -80,8 +81,16 @@ def digest(entry: AuditEntry) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def verify() -> ChainVerdict:
-    """Walk the whole chain and say where it breaks first."""
+def verify(*, noted_digest: str | None = None) -> ChainVerdict:
+    """Walk the whole chain and say where it breaks first, or that a noted digest is gone from it."""
+    verdict = _walk()
+    if verdict.fault is None and noted_digest and not _covers(noted_digest):
+        fault = f"The entry with digest {noted_digest} is gone: the end was cut off."
+        return dataclasses.replace(verdict, fault=fault)
+    return verdict
+
+
+def _walk() -> ChainVerdict:
     previous, count = FIRST_DIGEST, 0
     for entry in AuditEntry.objects.order_by("sequence").iterator(chunk_size=2000):
         if fault := _fault(entry, expected_sequence=count + 1, previous=previous):
@@ -100,5 +109,5 @@ def _fault(entry: AuditEntry, *, expected_sequence: int, previous: str) -> str |
     return None
 
 
-def covers(noted_digest: str) -> bool:
-    return AuditEntry.objects.filter(digest=noted_digest).exists()
+def _covers(noted_digest: str) -> bool:
+    return noted_digest == FIRST_DIGEST or AuditEntry.objects.filter(digest=noted_digest).exists()

@@ -7,6 +7,7 @@ import datetime as dt
 import enum
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -16,8 +17,10 @@ from registry import events
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service
-from saga_project.shared import crypto, http_client, transitions
+from registry.operations.configured import actor_of
+from saga_project.shared import auditing, crypto, http_client, transitions
 from saga_project.shared.errors import NotAllowed
+from updates.history import audit
 from webhooks import errors, event_constructors, signatures, signing_secrets
 from webhooks.models import (
     MAX_CHANNEL_LENGTH,
@@ -118,6 +121,7 @@ def put(
     )
     configuration.service = service
     _check_may_change(configuration, change, by)
+    before = _describe(configuration)
     if service is None and by is not None:
         _administer(configuration, now=now)
     if change.secret is not UNSET:
@@ -131,6 +135,7 @@ def put(
     if change.endpoints is not None:
         _replace_endpoints(configuration, change.endpoints, now=now)
     _tell(configuration)
+    _record(configuration, before=before, by=by, now=now)
     return configuration
 
 
@@ -175,6 +180,43 @@ def _administer(configuration: Configuration, *, now: dt.datetime) -> None:
         _set_secret(configuration, None, now=now)
         _replace_endpoints(configuration, {}, now=now)
     configuration.is_administered = True
+
+
+def _describe(configuration: Configuration) -> dict[str, Any]:
+    """Return what the audit trail shows of it: of secrets and addresses that they are others."""
+    rows = Endpoint.objects.filter(configuration=configuration).order_by("channel")
+    return {
+        "endpoints": {
+            row.channel: f"{http_client.masked(row.url)} {auditing.masked(row.url)}" for row in rows
+        },
+        "secret": auditing.masked(configuration.sealed_secret),
+        "accept_global_secret": configuration.accepts_global_secret,
+        "require_timestamp": configuration.requires_timestamp,
+    }
+
+
+def _record(
+    configuration: Configuration,
+    *,
+    before: Mapping[str, Any],
+    by: Caller | None,
+    now: dt.datetime,
+) -> None:
+    after = _describe(configuration)
+    changed = sorted(name for name in after if after[name] != before[name])
+    if changed:
+        data = {
+            "fields": ", ".join(changed),
+            "before": {name: before[name] for name in changed},
+            "after": {name: after[name] for name in changed},
+        }
+        audit.record(
+            "webhook.configured",
+            actor=actor_of(by),
+            service_name=configuration.service_name,
+            data=data,
+            at=now,
+        )
 
 
 def _tell(configuration: Configuration) -> None:

@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 
 from saga_project.shared import api as api_words
 from tests import factories, planning
-from updates.api.history import MAX_EXPORTS
+from updates.api.attachments import MAX_EXPORTS
 from updates.history import dora, records
 from updates.models import HistoryEntry, HistoryTally
 

@@ -20,9 +20,9 @@ class ChoiceParameter(django_filters.ChoiceFilter):
 
 class TimeTextField(forms.CharField):
     def clean(self, value: Any) -> dt.datetime | None:
-        text = super().clean(value)
-        if not text:
+        if value is None:
             return None
+        text = super().clean(value)
         # A '+' that a caller forgot to encode arrives as a space.
         moment = parameters.parse_time(text.replace(" ", "+")) or parameters.parse_time(text)
         if moment is None:
