@@ -89,19 +89,21 @@ def serving(
     processes: int = 1,
     data_dir: Path | None = None,
     log: IO[bytes] | None = None,
+    root: Path = ROOT,
     **environment: str,
 ) -> Iterator[WebServer]:
     """Run web processes over this test's database and Redis until the block ends.
 
     Figures and streams are counted over all processes of a data folder: each call has one of its own,
-    unless it is given another's. The processes write their log to ``log``, else to this test's output.
+    unless it is given another's. The processes write their log to ``log``, else to this test's output. Their
+    program is the one in ``root``.
     """
     with contextlib.ExitStack() as resources:
         folder = data_dir or Path(
             resources.enter_context(tempfile.TemporaryDirectory(prefix="saga-web-"))
         )
         listener = resources.enter_context(listening.listen("127.0.0.1", 0))
-        start = functools.partial(_start, listener.fileno(), folder, environment, log)
+        start = functools.partial(_start, listener.fileno(), folder, environment, log, root)
         server = WebServer(listener.getsockname()[1], folder, [], start)
         resources.callback(_end, server)
         for _ in range(processes):
@@ -111,7 +113,7 @@ def serving(
 
 
 def _start(
-    listener: int, folder: Path, extra: dict[str, str], log: IO[bytes] | None
+    listener: int, folder: Path, extra: dict[str, str], log: IO[bytes] | None, root: Path
 ) -> subprocess.Popen[bytes]:
     http = (
         stack.PLAIN_PROTOCOL if extra.get("SAGA_FAST_PATH") == "false" else stack.FAST_PATH_PROTOCOL
@@ -129,7 +131,7 @@ def _start(
                 "5",
             ),
         ],
-        cwd=ROOT,
+        cwd=root,
         stderr=log,
         env={
             **environment(),

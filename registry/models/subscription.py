@@ -62,6 +62,8 @@ class Subscription(models.Model):
     service_glob = models.CharField(
         max_length=MAX_NAME_LENGTH,
         blank=True,
+        default="",
+        db_default="",
         help_text="Names of services such as pay*; * stands for any characters.",
     )
     subscriber = models.CharField(max_length=MAX_NAME_LENGTH)

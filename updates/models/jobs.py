@@ -88,7 +88,10 @@ class Job(models.Model):
     requested_by = models.CharField(max_length=255, blank=True)
 
     metrics: models.JSONField[Any, Any] = models.JSONField(
-        default=list, blank=True, help_text="Those of the policy when it was asked for."
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Those of the policy when it was asked for.",
     )
 
     moves: models.JSONField[Any, Any] = models.JSONField(
@@ -107,6 +110,7 @@ class Job(models.Model):
     )
     failed_targets: models.JSONField[Any, Any] = models.JSONField(
         default=list,
+        db_default=[],
         blank=True,
         help_text="Those that failed within the error threshold of their wave, and why.",
     )
@@ -118,6 +122,8 @@ class Job(models.Model):
     on_expiry = models.CharField(
         max_length=8,
         blank=True,
+        default="",
+        db_default="",
         choices=[("rollback", "rollback"), ("promote", "promote")],
         help_text="What resume_at does; empty: the pause is over.",
     )

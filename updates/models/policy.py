@@ -53,12 +53,15 @@ class Policy(models.Model):
     strategy_options: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
     metrics: models.JSONField[Any, Any] = models.JSONField(
         default=list,
+        db_default=[],
         blank=True,
         help_text='Such as [{"name": "errors", "url": "http://prometheus:9090", "query": "…",'
         ' "maximum": 0.01}].',
     )
     requires_checksum = models.BooleanField(
-        default=False, help_text="A release without a digest of its artifact is refused."
+        default=False,
+        db_default=False,
+        help_text="A release without a digest of its artifact is refused.",
     )
     requires_second_person = models.BooleanField(
         default=False,

@@ -56,6 +56,7 @@ class Target(models.Model):
     )
     instances: models.JSONField[Any, Any] = models.JSONField(
         default=list,
+        db_default=[],
         blank=True,
         help_text='Several of them: [{"id": "shop-1", "port": 8001, "node": "web1"}]; {instance} and {port}'
         " stand for them in folders, URLs, options, hooks and variables.",
