@@ -143,10 +143,14 @@ def record(
 
 
 def describe(row: models.Model) -> dict[str, Any]:
-    """Return the row's fields as the audit trail shows them; of a secret it tells that there is one."""
+    """Return the row's fields as the audit trail shows them; of a secret it tells that there is one.
+
+    A model's ``BOOKKEEPING`` names columns that programs keep, which are no settings.
+    """
     known = {}
+    unrecorded = (*_UNRECORDED, *getattr(row, "BOOKKEEPING", ()))
     for field in row._meta.concrete_fields:
-        if field.primary_key or field.name in _UNRECORDED:
+        if field.primary_key or field.name in unrecorded:
             continue
         value = getattr(row, field.attname)
         if field.name.startswith("sealed_"):

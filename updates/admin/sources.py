@@ -13,7 +13,7 @@ from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from saga_project.shared import crypto
+from registry.identity import accounts
 from saga_project.shared.admin import verbs
 from updates import operations
 from updates.admin.audited import AuditedAdmin
@@ -96,14 +96,24 @@ class SourceAdmin(AuditedAdmin):
         ("Checks", {"fields": readonly_fields}),
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Source | None = None) -> Any:
+        """A source stays with its service."""
+        return ("service", *self.readonly_fields) if obj is not None else self.readonly_fields
+
     def save_model(self, request: HttpRequest, obj: Source, form: Any, change: bool) -> None:
-        if form.cleaned_data["forgets_token"]:
-            obj.sealed_token = ""
-        elif form.cleaned_data["token"]:
-            obj.sealed_token = crypto.encrypt(form.cleaned_data["token"])
-        # What changed is tried soon.
-        obj.next_check_at = None
-        super().save_model(request, obj, form, change)
+        values = {name: getattr(obj, name) for name in operations.SETTABLE_OF_SOURCE}
+        if form.cleaned_data["token"] or form.cleaned_data["forgets_token"]:
+            forgets = form.cleaned_data["forgets_token"]
+            values["token"] = "" if forgets else form.cleaned_data["token"]
+        by, now = accounts.staff(request.user.get_username()), timezone.now()
+        if change:
+            operations.change_source(obj, values, by=by, now=now)
+        else:
+            obj.pk = operations.add_source(obj.service.name, values, by=by, now=now).pk
+
+    def delete_model(self, request: HttpRequest, obj: Source) -> None:
+        by = accounts.staff(request.user.get_username())
+        operations.remove_source(obj, by=by, now=timezone.now())
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("updates.change_source"))

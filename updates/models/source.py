@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -13,6 +13,17 @@ from registry.models import MAX_URL_LENGTH, Service
 
 class Source(models.Model):
     """A service without a row has what is announced to us. The last part is the journal of checks."""
+
+    #: Columns that checks keep, and that are no settings.
+    BOOKKEEPING: ClassVar[tuple[str, ...]] = (
+        "next_check_at",
+        "lease_expires_at",
+        "last_checked_at",
+        "last_version",
+        "last_error",
+        "failures",
+        "validators",
+    )
 
     class Kind(models.TextChoices):
         ANNOUNCED = "announced"

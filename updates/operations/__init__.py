@@ -24,6 +24,7 @@ from updates.operations.releases import (
     withdraw,
 )
 from updates.operations.selections import Details
+from updates.operations.sources import SETTABLE as SETTABLE_OF_SOURCE
 from updates.operations.sources import add_source, change_source, remove_source
 from updates.policies.change_freeze import NO_EXEMPTIONS, GateExemptions, Override, override_of
 from updates.policies.comparison import CheckResult
@@ -31,6 +32,7 @@ from updates.releases.recording import Announcement
 
 __all__ = [
     "NO_EXEMPTIONS",
+    "SETTABLE_OF_SOURCE",
     "SIGNED_WEBHOOK",
     "WEBHOOK",
     "Announcement",

@@ -12,14 +12,23 @@ import registry.operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Service
-from saga_project.shared import crypto, wakeups
+from registry.operations import configured
+from saga_project.shared import crypto
 from updates import errors
-from updates.history import audit
 from updates.models import Source
+from updates.operations import settings
 from updates.releases import setup
 
 #: What of a source may be set; ``token`` is kept sealed and never given back.
-SETTABLE = ("kind", "location", "base_url", "options", "is_enabled", "interval_seconds")
+SETTABLE = (
+    "kind",
+    "location",
+    "base_url",
+    "options",
+    "is_enabled",
+    "interval_seconds",
+    "crontab",
+)
 
 
 def add_source(
@@ -44,7 +53,7 @@ def add_source(
             raise errors.SourceExists(
                 f"Service '{service_name}' has a source, which is number {known.pk}: change that one."
             ) from None
-        _record(source, "added", fields=sorted(values), by=by, now=now)
+        _record(source, before=None, by=by, now=now)
     return source
 
 
@@ -59,11 +68,12 @@ def change_source(
             .select_related("service")
             .get(pk=source.pk)
         )
+        before = configured.describe(source)
         _apply(source, values)
         # What changed is tried soon.
         source.next_check_at = None
         source.save(update_fields=[*SETTABLE, "sealed_token", "next_check_at"])
-        _record(source, "changed", fields=sorted(values), by=by, now=now)
+        _record(source, before=before, by=by, now=now)
     return source
 
 
@@ -71,8 +81,7 @@ def remove_source(source: Source, *, by: Caller | None, now: dt.datetime) -> Non
     """Delete the source; the releases that it told of stay on record."""
     with transaction.atomic():
         _check_may_change(source.service, by=by)
-        _record(source, "deleted", fields=[], by=by, now=now)
-        source.delete()
+        configured.delete(settings.SOURCE, source, actor=configured.actor_of(by), now=now)
 
 
 def _check_may_change(service: Service, *, by: Caller | None) -> None:
@@ -90,13 +99,7 @@ def _apply(source: Source, values: Mapping[str, Any]) -> None:
 
 
 def _record(
-    source: Source, verb: str, *, fields: list[str], by: Caller | None, now: dt.datetime
+    source: Source, *, before: Mapping[str, Any] | None, by: Caller | None, now: dt.datetime
 ) -> None:
-    audit.record(
-        f"source.{verb}",
-        actor=str(by) if by is not None else "anonymous",
-        service_name=source.service.name,
-        data={"what": str(source)[:500], "fields": ", ".join(fields), "id": source.pk},
-        at=now,
-    )
-    wakeups.wake("updates.apply_policy", source.service_id)
+    actor = configured.actor_of(by)
+    configured.record(settings.SOURCE, source, actor=actor, before=before, now=now)

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from saga_project.shared import crypto
 from tests import factories
@@ -255,6 +256,26 @@ def test_a_token_is_kept_until_it_is_forgotten(login: Login) -> None:
 
     assert crypto.decrypt(kept) == "ghp_secret"
     assert source.sealed_token == ""
+
+
+def test_the_console_and_the_api_record_a_source_alike(login: Login, api: APIClient) -> None:
+    body = {**SOURCE, "options": {}, "is_enabled": True, "interval_seconds": 3600}
+    api.post("/api/v1/sources", {"service_name": "payment", **body}, format="json")
+    path = f"/api/v1/sources/{Source.objects.get().pk}"
+    api.patch(path, {"location": "acme/other"}, format="json")
+    api.delete(path)
+    client = login()
+    _add_source(client)
+    row = f"/admin/updates/source/{Source.objects.get().pk}"
+    client.post(f"{row}/change/", {**SOURCE, "location": "acme/other"})
+    client.post(f"{row}/delete/", {"post": "yes"})
+
+    entries = AuditEntry.objects.filter(action__startswith="source.").order_by("sequence")
+
+    shown = ("fields", "before", "after")
+    told = [(entry.action, [entry.data.get(name) for name in shown]) for entry in entries]
+    assert len(told) == 6
+    assert told[:3] == told[3:]
 
 
 @pytest.mark.parametrize(
