@@ -27,16 +27,20 @@ _STATUS = re.compile(rb"^HTTP/1\.[01] ([1-5][0-9]{2}) ", re.MULTILINE)
 
 @dataclass
 class Outcome:
-    """What came of the requests: answers by status, and the requests that were answered by 5xx."""
+    """What came of the requests: answers by status, and those that were answered by 5xx.
+
+    ``requests`` counts what was answered, without the last request of each connection; a connection
+    without any other answer counts as one request.
+    """
 
     requests: int = 0
     unanswered: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     faults: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def note(self, raw: bytes, answer: bytes) -> None:
+    def note(self, raw: bytes, answer: bytes, *, has_last: bool = False) -> None:
         statuses = [int(status) for status in _STATUS.findall(answer)]
-        self.requests += 1
+        self.requests += max(1, len(statuses) - (1 if has_last else 0))
         self.unanswered += not statuses
         self.statuses.update(statuses)
         self.faults += [(status, raw) for status in statuses if status >= 500]
@@ -278,7 +282,7 @@ def _may_wait(raw: bytes) -> bool:
 
 def run(port: int, connections: Iterable[bytes], outcome: Outcome) -> None:
     for raw in connections:
-        outcome.note(raw, exchange(port, raw))
+        outcome.note(raw, exchange(port, raw), has_last=True)
 
 
 def routes(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,10 +14,12 @@ is one. /health is left out: it answers 503, since no sweep runs beside the web 
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +58,31 @@ def main() -> None:
             raw, generated = Outcome(), Outcome()
             chance = random.Random(arguments.seed)  # noqa: S311 (repeatable, not secret)
             fuzzer = fuzzing.Fuzzer(chance, fuzzing.routes(document), token)
-            fuzzing.run(server.port, (fuzzer.connection() for _ in range(half)), raw)
-            _generate(document, server.url, token, requests=half, outcome=generated)
+            fuzzing.run(server.port, _connections(fuzzer, raw, requests=half), raw)
+            for seed in itertools.count(arguments.seed):
+                _generate(document, server.url, token, requests=half, outcome=generated, seed=seed)
+                if generated.requests >= half:
+                    break
             are_alive = all(process.poll() is None for process in server.processes)
             is_ready = server.get("/readyz").status_code == 200
         tracebacks = log_path.read_text(errors="replace").count("Traceback (most recent call last)")
     _show("raw sockets", raw)
     _show("schemathesis", generated)
+    faults = len(raw.faults) + len(generated.faults)
+    print(f"in total: {raw.requests + generated.requests} requests, {faults} answers of 5xx")
     print(f"alive: {are_alive}, ready: {is_ready}, tracebacks in the log: {tracebacks}")
     has_faults = bool(raw.faults or generated.faults or tracebacks)
     sys.exit(1 if has_faults or not are_alive or not is_ready else 0)
 
 
+def _connections(fuzzer: fuzzing.Fuzzer, outcome: Outcome, *, requests: int) -> Iterator[bytes]:
+    """Yield connections until so many requests were sent: one may carry several, or be cut off."""
+    while outcome.requests < requests:
+        yield fuzzer.connection()
+
+
 def _generate(
-    document: dict[str, Any], url: str, token: str, *, requests: int, outcome: Outcome
+    document: dict[str, Any], url: str, token: str, *, requests: int, outcome: Outcome, seed: int
 ) -> None:
     """Send what schemathesis makes of each operation, half of it against the document's rules."""
     schema = schemathesis.openapi.from_dict(document)
@@ -80,10 +93,10 @@ def _generate(
         for mode in GenerationMode:
             strategy = operation.as_strategy(generation_mode=mode)
 
+            @hypothesis.seed(seed)
             @hypothesis.given(case=strategy)
             @hypothesis.settings(
                 max_examples=each,
-                derandomize=True,
                 database=None,
                 deadline=None,
                 phases=[Phase.generate],

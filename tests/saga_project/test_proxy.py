@@ -1,4 +1,4 @@
-"""Saga behind a real nginx: with TLS as docs/running.md prints it, and as a careless proxy."""
+"""Saga behind a real nginx or Caddy: with TLS as docs/running.md prints it, and as a careless proxy."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tests import webserver
 NGINX = shutil.which(
     "nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
 )
+CADDY = shutil.which("caddy", path="/usr/local/bin:/usr/bin:/opt/homebrew/bin")
 CLIENT = "127.0.0.2"
 DOCUMENT = webserver.ROOT / "docs" / "running.md"
 REGISTRATION = {"service_name": "shop", "service_url": "http://127.0.0.1:9/shop"}
@@ -43,12 +44,13 @@ server {
 }
 """
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(
-        NGINX is None, reason="nginx is not installed (Debian: apt install nginx-light)"
-    ),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
+needs_nginx = pytest.mark.skipif(
+    NGINX is None, reason="nginx is not installed (Debian: apt install nginx-light)"
+)
+needs_caddy = pytest.mark.skipif(
+    CADDY is None, reason="Caddy is not installed (Debian: apt install caddy)"
+)
 
 
 class FromClient(HTTPAdapter):
@@ -58,11 +60,15 @@ class FromClient(HTTPAdapter):
         super().init_poolmanager(*args, source_address=(CLIENT, 0), **options)
 
 
-def documented_block() -> str:
-    """Return the nginx block of the document."""
-    match = re.search(r"```nginx\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    assert match, "docs/running.md shows no nginx block"
-    return match[1]
+def documented_block(proxy: str, replaced: dict[str, str]) -> str:
+    """Return the proxy's block of the document, fitted to the test."""
+    match = re.search(rf"```{proxy}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert match, f"docs/running.md shows no {proxy} block"
+    block = match[1]
+    for old, new in replaced.items():
+        assert old in block
+        block = block.replace(old, new)
+    return block
 
 
 def free_port() -> int:
@@ -114,11 +120,33 @@ def nginx(folder: Path, servers: str, *, port: int) -> Iterator[None]:
         f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
         f"{servers}\n}}\n"
     )
-    process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(configuration)])
+    with running([NGINX, "-p", str(folder), "-c", str(configuration)], port=port):
+        yield
+
+
+@contextlib.contextmanager
+def caddy(folder: Path, site: str, *, port: int) -> Iterator[None]:
+    """Run Caddy with this site until the block ends."""
+    assert CADDY
+    configuration = folder / "Caddyfile"
+    configuration.write_text(
+        f"{{\nadmin off\nauto_https disable_redirects\nstorage file_system {folder}/caddy\n}}\n{site}"
+    )
+    command = [CADDY, "run", "--adapter", "caddyfile", "--config", str(configuration)]
+    with running(command, port=port, environment={"HOME": str(folder)}):
+        yield
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], *, port: int, environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    """Run the program, from the moment that it accepts connections until the block ends."""
+    process = subprocess.Popen(command, env=environment)
     try:
         deadline = time.monotonic() + 60
         while True:
-            assert process.poll() is None, (folder / "error.log").read_text()
+            assert process.poll() is None
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
                 break
             assert time.monotonic() < deadline
@@ -129,8 +157,31 @@ def nginx(folder: Path, servers: str, *, port: int) -> Iterator[None]:
         process.wait()
 
 
+@contextlib.contextmanager
+def documented(proxy: str, folder: Path, *, port: int, upstream: int) -> Iterator[None]:
+    """Run the proxy with the block of the document, on ``port`` in front of ``upstream``."""
+    if proxy == "nginx":
+        replaced = {
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+            "saga.example.com": "localhost",
+            "/etc/ssl/saga.pem": f"{folder}/saga.pem",
+            "/etc/ssl/saga.key": f"{folder}/saga.key",
+            "127.0.0.1:8030": f"127.0.0.1:{upstream}",
+        }
+        with nginx(folder, documented_block(proxy, replaced), port=port):
+            yield
+        return
+    site = f"https://localhost:{port} {{\n    bind 127.0.0.1\n    tls {folder}/saga.pem {folder}/saga.key"
+    replaced = {"saga.example.com {": site, "127.0.0.1:8030": f"127.0.0.1:{upstream}"}
+    with caddy(folder, documented_block(proxy, replaced), port=port):
+        yield
+
+
+@pytest.mark.parametrize(
+    "proxy", [pytest.param("nginx", marks=needs_nginx), pytest.param("caddy", marks=needs_caddy)]
+)
 def test_the_documented_block_serves_login_streams_and_tokens_over_tls(
-    tmp_path: Path, redis: object
+    tmp_path: Path, redis: object, proxy: str
 ) -> None:
     User.objects.create_superuser("adam", password="a long pass phrase")
     account = accounts.ensure_account("ci", scopes=["registry:manage", "services:read"])
@@ -148,32 +199,23 @@ def test_the_documented_block_serves_login_streams_and_tokens_over_tls(
             SAGA_TRUSTED_PROXIES="127.0.0.1",
             SAGA_LOG_FORMAT="json",
         ) as server,
+        documented(proxy, tmp_path, port=port, upstream=server.port),
+        requests.Session() as session,
     ):
-        block = documented_block()
-        for old, new in (
-            ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-            ("saga.example.com", "localhost"),
-            ("/etc/ssl/saga.pem", f"{tmp_path}/saga.pem"),
-            ("/etc/ssl/saga.key", f"{tmp_path}/saga.key"),
-            ("127.0.0.1:8030", f"127.0.0.1:{server.port}"),
-        ):
-            assert old in block
-            block = block.replace(old, new)
-        with nginx(tmp_path, block, port=port), requests.Session() as session:
-            session.trust_env = False  # a bundle that the environment names would win
-            session.verify = str(tmp_path / "saga.pem")
-            session.mount(url, FromClient())
-            log_in(session, url)
-            fail_to_log_in(session, url)
-            session.cookies.clear()
-            assert (
-                session.post(
-                    f"{url}/api/v1/services/register", json=REGISTRATION, timeout=60
-                ).status_code
-                == 401
-            )
-            session.headers["Authorization"] = f"Bearer {token}"
-            read_stream_while_registering(session, url)
+        session.trust_env = False  # a bundle that the environment names would win
+        session.verify = str(tmp_path / "saga.pem")
+        session.mount(url, FromClient())
+        log_in(session, url)
+        fail_to_log_in(session, url)
+        session.cookies.clear()
+        assert (
+            session.post(
+                f"{url}/api/v1/services/register", json=REGISTRATION, timeout=60
+            ).status_code
+            == 401
+        )
+        session.headers["Authorization"] = f"Bearer {token}"
+        read_stream_while_registering(session, url)
 
     assert f'"client": "{CLIENT}"' in log.read_text()
     assert "6.6.6.6" not in log.read_text()
@@ -201,7 +243,7 @@ def log_in(session: requests.Session, url: str) -> None:
 
 
 def fail_to_log_in(session: requests.Session, url: str) -> None:
-    """Send a wrong password, which is written to the log."""
+    """Send a wrong password, which is written to the log, and an address that is not the client's."""
     page = session.get(f"{url}/admin/login/", cookies={"saga_session": "none"}, timeout=60)
     tokens = re.findall(r'csrfmiddlewaretoken" value="([^"]+)"', page.text)
     form = {
@@ -229,6 +271,7 @@ def read_stream_while_registering(session: requests.Session, url: str) -> None:
         assert any(line == b"event: service.registered" for line in lines)
 
 
+@needs_nginx
 @pytest.mark.parametrize(
     ("more", "headers"),
     [
