@@ -147,10 +147,10 @@ def _parsed(text: bytes) -> Any:
 
 def _reason(exc: BaseException) -> str:
     inner = getattr(exc, "reason", None) or exc
-    if isinstance(inner, urllib3.exceptions.ConnectTimeoutError):
-        return "the connection timed out"
     if isinstance(inner, urllib3.exceptions.NewConnectionError):
         return "the connection was refused or the host is unknown"
+    if isinstance(inner, urllib3.exceptions.ConnectTimeoutError):
+        return "the connection timed out"
     if isinstance(inner, urllib3.exceptions.ReadTimeoutError):
         return "the answer took too long"
     return str(inner)
