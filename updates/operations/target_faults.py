@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat
 
 from registry.operations.configured import Faults
 from saga_project.shared import rules
@@ -27,6 +29,10 @@ def find(target: Target) -> Faults:
 
 def _named(target: Target) -> Faults:
     """The names reach queues, paths and command lines."""
+    if not rules.SERVICE_NAME.matches(target.name):
+        return {
+            "name": f"A target's name has letters, digits and . _ - only, unlike {target.name!r}."
+        }
     if target.instance_id and (fault := rules.INSTANCE_ID.fault(target.instance_id)):
         return {"instance_id": fault}
     if fault := target_instances.fault(target.instances):
@@ -37,7 +43,24 @@ def _named(target: Target) -> Faults:
             return {"node": f"A node's name has letters, digits and . _ - only, unlike {node!r}."}
     if not target.zone.isprintable():
         return {"zone": "A zone has no control characters."}
+    if fault := _confusion(target):
+        return {"name": fault}
     return {}
+
+
+def _confusion(target: Target) -> str:
+    """Units and containers are named by service and target: ``a-b``/``c`` would be ``a``/``b-c``."""
+    others = Target.objects.annotate(full=Concat(F("service__name"), Value("-"), F("name")))
+    if target.pk:
+        others = others.exclude(pk=target.pk).exclude(parent=target.pk)
+    for name in target_instances.names_of(target):
+        own = f"{target.service.name}-{name}"
+        same = {own, f"{own}-previous", own.removesuffix("-previous")}
+        is_itself = Q(service=target.service, name=name)  # which is refused as a duplicate
+        clash = others.filter(full__in=same).exclude(is_itself).select_related("service").first()
+        if clash is not None:
+            return f"The unit or container of {clash} would have the name of this one's."
+    return ""
 
 
 def _run(target: Target) -> Faults:

@@ -75,13 +75,13 @@ def expand(targets: Sequence[Target]) -> list[Target]:
 
 def _expand(target: Target) -> list[Target]:
     """Bring the rows of the instances up to date; those that are no longer listed are removed."""
-    names_of = [_name(target, item) for item in target.instances]
-    target.children.exclude(name__in=names_of).delete()
+    wanted = names_of(target)
+    target.children.exclude(name__in=wanted).delete()
     return [
         Target.objects.update_or_create(
             service=target.service, name=name, defaults=_fields(target, item)
         )[0]
-        for name, item in zip(names_of, target.instances, strict=True)
+        for name, item in zip(wanted, target.instances, strict=True)
     ]
 
 
@@ -113,6 +113,11 @@ def places(target: Target) -> list[tuple[str, str]]:
     if not target.instances:
         return [(target.node, target.install_root)]
     return [(item.get("node") or target.node, _root(target, item)) for item in target.instances]
+
+
+def names_of(target: Target) -> list[str]:
+    """Return the target's name, or the names of the targets that its instances become."""
+    return [_name(target, item) for item in target.instances] or [target.name]
 
 
 def _root(target: Target, item: Mapping[str, Any]) -> str:

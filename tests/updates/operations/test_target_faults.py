@@ -71,6 +71,32 @@ def test_instances_count_with_the_folders_that_they_get(service: Service) -> Non
     assert "another service" in fault(service, "/srv/pay/{port}", instances=INSTANCES)
 
 
+@pytest.mark.parametrize("name", ["../pay/web", "a b", "-x", "a/b", "a\n"])
+def test_a_name_that_leads_elsewhere_is_refused(service: Service, name: str) -> None:
+    """It stands in paths, and in the names of units and containers."""
+    assert "name" in target_faults.find(Target(service=service, name=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [("eu-web", True), ("eu-web-previous", True), ("web", False), ("eu-api", False)],
+)
+def test_a_name_that_makes_the_unit_of_another_service_is_refused(
+    service: Service, name: str, is_refused: bool
+) -> None:
+    other = factories.ServiceFactory.create(name="shop-eu")
+    Target.objects.create(service=other, name="web")
+
+    assert ("name" in target_faults.find(Target(service=service, name=name))) is is_refused
+
+
+def test_an_instance_of_a_target_counts_as_its_name(service: Service) -> None:
+    other = factories.ServiceFactory.create(name="shop-eu")
+    Target.objects.create(service=other, name="a")
+
+    assert "name" in target_faults.find(Target(service=service, name="eu", instances=INSTANCES))
+
+
 def take(*, root: str, account: ServiceAccount | None = None, **values: Any) -> None:
     other = factories.ServiceFactory.create(name="pay", account=account)
     Target.objects.create(service=other, name="web", install_root=root, **values)
