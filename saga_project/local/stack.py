@@ -6,7 +6,6 @@ beat; keeps them running; stops what it started on Ctrl-C.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -16,11 +15,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from django.conf import settings
 
-from saga_project.local import listening
+from saga_project.local import holding, listening
 from saga_project.local.embedded import postgresql, valkey
 from saga_project.local.embedded.processes import Server, ServerFailed
 from saga_project.local.programs import Program
@@ -46,7 +44,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         run()
-    except ServerFailed as exc:
+    except (ServerFailed, holding.DataFolderInUse) as exc:
         raise CannotStart(str(exc)) from exc
     except KeyboardInterrupt:  # before the supervisor took over
         sys.exit(128 + signal.SIGINT)
@@ -56,7 +54,7 @@ def run() -> None:
     """Serve until a stop signal."""
     started_at = time.monotonic()
     settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
-    with _only_here(settings.SAGA_DATA_DIR), _listening_socket() as listener:
+    with holding.data_folder(settings.SAGA_DATA_DIR), _listening_socket() as listener:
         # What processes of an earlier start shared of their figures counts no more.
         shutil.rmtree(settings.SAGA_DATA_DIR / "run", ignore_errors=True)
         servers: list[Server] = []
@@ -86,24 +84,6 @@ def _show(line: str) -> None:
     """Print it; a terminal that was closed must not keep us from stopping the rest."""
     with suppress(OSError):
         print(line, flush=True)
-
-
-@contextmanager
-def _only_here(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder: two launchers would start everything twice over the same data."""
-    with (data_dir / "launcher.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise CannotStart(
-                f"Saga already runs with the data in {data_dir} (process {file.read().strip()});"
-                " stop it there with Ctrl-C first."
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 @contextmanager

