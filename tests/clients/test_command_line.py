@@ -283,6 +283,38 @@ def test_policy_is_set_where_there_is_none(saga: CommandLine):
     assert (first["kind"], second["kind"], second["version_range"]) == ("auto", "auto", ">=1,<2")
 
 
+def test_token_of_an_account_is_shown_once_works_and_is_revoked(saga: CommandLine, token: str):
+    saga.read("accounts", "create", "name=robot", 'scopes=["updates:read"]')
+    made = saga.read("tokens", "create", "account=robot", "name=ci", 'scopes=["updates:read"]')
+    [listed] = saga.read("tokens", "list", "--account", "robot")["tokens"]
+
+    saga.set(SAGA_TOKEN=made["token"])
+    allowed = saga("updates", "history")
+    refused = saga("services", "register", "robotic", "http://127.0.0.1:8009")
+    saga.set(SAGA_TOKEN=token)
+    revoked = saga("tokens", "delete", str(made["id"]), "--yes")
+    saga.set(SAGA_TOKEN=made["token"])
+    after = saga("updates", "history")
+
+    assert "token" not in listed
+    assert allowed.status == 0, allowed.err
+    assert (refused.status, after.status) == (1, 1)
+    assert "registry:manage" in refused.err
+    assert revoked.status == 0, revoked.err
+    assert "SAGA_TOKEN" in after.err
+
+
+def test_audit_lists_what_was_changed_and_verifies_itself(saga: CommandLine):
+    saga("services", "register", "audited", "http://127.0.0.1:8005")
+    saga("policies", "set", "audited", "kind=auto")
+
+    entries = saga.read("audit", "list", "--action", "policy.*", "--limit", "1")["entries"]
+    verdict = saga("audit", "verify")
+
+    assert len(entries) == 1
+    assert verdict.status == 0, verdict.err
+
+
 def test_unknown_field_is_refused_by_name(saga: CommandLine):
     done = saga("policies", "create", "service_name=shop", "knid=auto")
 

@@ -19,15 +19,19 @@ _FILE = click.option(
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
-def _group(name: str, summary: str, *, columns: str) -> click.Group:
+def _group(
+    name: str, summary: str, *, columns: str, filter_by: str = "service", verbs: str = "set delete"
+) -> click.Group:
     group = structure.Group(name, help=summary)
     path = f"/{name}"
 
     @group.command("list", help=f"List {name}.")
-    @click.option("--service", help="Those of this service.")
+    @click.option(
+        f"--{filter_by.replace('_', '-')}", "wanted", help=f"Those with this {filter_by}."
+    )
     @click.option("--limit", type=int, help="At most so many.")
-    def list_rows(session: Session, service: str | None, limit: int | None) -> None:
-        rows = _all(session, path, name, {"service": service}, limit=limit)
+    def list_rows(session: Session, wanted: str | None, limit: int | None) -> None:
+        rows = all_rows(session, path, name, {filter_by: wanted}, limit=limit)
         session.show({name: rows}, rows=name, columns=columns)
 
     @group.command(help="Show one.")
@@ -42,7 +46,14 @@ def _group(name: str, summary: str, *, columns: str) -> click.Group:
         body = arguments.settings(fields, file=file)
         session.show(session.saga.call("POST", path, body=body))
 
-    @group.command("set", help="Change the fields that are named.")
+    _add_changes(group, name, verbs.split())
+    return group
+
+
+def _add_changes(group: click.Group, name: str, verbs: list[str]) -> None:
+    path = f"/{name}"
+
+    @click.command("set", cls=structure.Command, help="Change the fields that are named.")
     @click.argument("key")
     @_FIELDS
     @_FILE
@@ -50,14 +61,16 @@ def _group(name: str, summary: str, *, columns: str) -> click.Group:
         body = arguments.settings(fields, file=file)
         session.show(_changed(session, name, key, body))
 
-    @group.command(help="Delete one.")
+    @click.command("delete", cls=structure.Command, help="Delete one.")
     @click.argument("key")
     @_YES
     def delete(session: Session, key: str, yes: bool) -> None:
         session.confirm(f"Delete {key} from {name}?", is_sure=yes)
         session.show(session.saga.call("DELETE", f"{path}/{segment(key)}"))
 
-    return group
+    for verb, command in (("set", set_fields), ("delete", delete)):
+        if verb in verbs:
+            group.add_command(command)
 
 
 def _changed(session: Session, name: str, key: str, body: dict[str, Any]) -> Any:
@@ -70,7 +83,7 @@ def _changed(session: Session, name: str, key: str, body: dict[str, Any]) -> Any
         return session.saga.call("POST", f"/{name}", body={"service_name": key, **body})
 
 
-def _all(
+def all_rows(
     session: Session, path: str, name: str, query: dict[str, Any], *, limit: int | None
 ) -> list[Any]:
     """Return the rows of all pages, or the first ``limit``."""
@@ -114,6 +127,20 @@ subscriptions = _group(
     "subscriptions",
     "Programs that get the events of a service.",
     columns="id service_name subscriber state topics callback_url",
+)
+accounts = _group(
+    "accounts",
+    "Accounts of programs; KEY is the name.",
+    columns="name scopes services is_internal is_active created_at",
+    filter_by="is_active",
+    verbs="set",
+)
+tokens = _group(
+    "tokens",
+    "Tokens of accounts; `create` shows one once, `delete` revokes it.",
+    columns="id account name prefix scopes state expires_at last_used_at",
+    filter_by="account",
+    verbs="delete",
 )
 
 
