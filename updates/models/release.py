@@ -42,6 +42,12 @@ class Release(models.Model):
     is_prerelease = models.BooleanField(
         default=False, help_text="By its version, or because its source says so."
     )
+    is_marked_prerelease = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Its source says so; what its version says depends on the policy's scheme.",
+    )
     artifact_url = models.CharField(
         max_length=MAX_URL_LENGTH, blank=True, help_text="For an image, its reference."
     )

@@ -72,7 +72,7 @@ def candidate(row: Release) -> decision.Candidate:
         state_reason=row.state_reason,
         channel=row.channel,
         needs_channel=row.needs_channel,
-        is_prerelease=row.is_prerelease,
+        is_prerelease=row.is_marked_prerelease,
         has_artifact=bool(row.artifact_url),
         artifact_problem=row.artifact_problem,
         has_usable_checksum=not row.checksum or store.is_digest(row.checksum),

@@ -38,6 +38,9 @@ class Rules:
     def reads(self, version: str) -> bool:
         return versions.read(version, self.scheme, self.pattern) is not None
 
+    def is_prerelease(self, version: str) -> bool:
+        return versions.is_prerelease(version, self.scheme, self.pattern)
+
     def rank(self, version: str) -> versions.Key:
         return versions.rank(version, self.scheme, self.pattern)
 
@@ -52,6 +55,7 @@ class Candidate:
     channel: str = ""
     #: Only a policy that names its channel takes it, as npm's versions above ``latest``.
     needs_channel: bool = False
+    #: Its source says so; what its version says is read by the rules.
     is_prerelease: bool = False
     has_artifact: bool = True
     #: Why there is no artifact, where its source has files but none that can be chosen.
@@ -202,7 +206,8 @@ def rule_obstacle(candidate: Candidate, rules: Rules) -> str | None:
         return f"It is outside the range {rules.version_range}."
     if obstacle := _channel_obstacle(candidate, rules):
         return obstacle
-    if candidate.is_prerelease and not rules.allows_prereleases:
+    is_prerelease = candidate.is_prerelease or rules.is_prerelease(candidate.version)
+    if is_prerelease and not rules.allows_prereleases:
         return "It is a pre-release."
     return None
 

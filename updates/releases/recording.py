@@ -102,6 +102,7 @@ def _changing_facts(announcement: Announcement) -> dict[str, Any]:
         "channel": announcement.channel,
         "needs_channel": announcement.needs_channel,
         "is_prerelease": announcement.is_prerelease or is_prerelease,
+        "is_marked_prerelease": announcement.is_prerelease,
         "artifact_problem": announcement.artifact_problem,
     }
 

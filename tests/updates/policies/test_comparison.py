@@ -25,6 +25,19 @@ def _service(current: str | None, *releases: str, **policy: Any) -> Service:
     return service
 
 
+def _announce(api: APIClient, *versions: str) -> None:
+    for version in versions:
+        url = f"https://ci.example/{version}.tar.gz"
+        body = {"service_name": "payment-service", "version": version, "artifact_url": url}
+        assert api.post("/api/v1/webhooks/update", body, format="json").status_code == 202
+
+
+def _offered() -> list[str]:
+    """Return the versions that ``update.available`` has offered so far."""
+    events = Event.objects.filter(type="update.available").order_by("pk")
+    return [event.data["latest_version"] for event in events]
+
+
 def _checked(api: APIClient) -> Fields:
     body = {"service_name": "payment-service"}
     answer = api.post("/api/v1/webhooks/check-updates", body, format="json")
@@ -53,6 +66,25 @@ CASES = [
         {},
         "2025.04.0-alpine",
     ),
+    (
+        "release candidates",
+        "1.0.0-rc9",
+        ("1.0.0-rc10",),
+        {"allows_prereleases": True},
+        "1.0.0-rc10",
+    ),
+    ("after git describe", "1.2.3-14-gabc1234", ("1.2.3", "1.2.4"), {}, "1.2.4"),
+    ("four parts", "1.2.3.9", ("1.2.3.10",), {}, "1.2.3.10"),
+    ("JBoss", "5.6.14.Final", ("5.6.15.Final", "5.6.16.CR1"), {}, "5.6.15.Final"),
+    ("Spring", "2.1.0.RELEASE", ("2.1.1.RELEASE", "2.2.0.M1"), {}, "2.1.1.RELEASE"),
+    ("a snapshot that is released", "1.5.0-SNAPSHOT", ("1.5.0", "1.6.0-SNAPSHOT"), {}, "1.5.0"),
+    (
+        "a revision of Debian",
+        "2.3-1+deb12u1",
+        ("2.3-1+deb12u2",),
+        {"version_scheme": "debian"},
+        "2.3-1+deb12u2",
+    ),
     ("a security build", "11.2.2", ("11.2.2+security-01",), {}, "11.2.2+security-01"),
     ("a build of Java", "11.0.21+9", ("11.0.21+10",), {}, "11.0.21+10"),
     ("the range", "6.14.0", ("6.15.0", "2021.12.14"), {"version_range": "<2000"}, "6.15.0"),
@@ -78,13 +110,16 @@ CASES = [
 
 
 @pytest.mark.parametrize(("current", "releases", "policy", "latest"), [case[1:] for case in CASES])
-def test_check_plan_and_policy_name_the_same_update(
+def test_check_event_plan_and_policy_name_the_same_update(
     api: APIClient, current: str, releases: tuple[str, ...], policy: Fields, latest: str
 ) -> None:
-    _service(current, *releases, **policy)
+    _service(current, **policy)
+    _announce(api, *releases)
 
     checked, plan = _checked(api), _plan(api)
     operations.apply_policies(now=timezone.now())
+
+    assert _offered()[-1] == latest
 
     assert (checked["latest_version"], checked["update_available"]) == (latest, True)
     assert (plan["latest_version"], plan["action"], plan["version"]) == (latest, "deploy", latest)
@@ -103,11 +138,13 @@ def test_check_plan_and_policy_name_the_same_update(
 def test_what_is_no_update_is_none_anywhere(
     api: APIClient, current: str, releases: tuple[str, ...], latest: str | None
 ) -> None:
-    _service(current, *releases)
+    _service(current)
+    _announce(api, *releases)
 
     checked, plan = _checked(api), _plan(api)
     operations.apply_policies(now=timezone.now())
 
+    assert _offered() == []
     assert (checked["latest_version"], checked["update_available"]) == (latest, False)
     assert (plan["latest_version"], plan["action"], plan["releases"]) == (latest, "none", [])
     assert not Job.objects.exists()
@@ -122,13 +159,10 @@ def test_plain_tags_come_before_variants_where_nothing_runs_yet(api: APIClient) 
 
 def test_what_the_range_forbids_is_not_offered(api: APIClient) -> None:
     _service("1.0.0", version_range="<2")
-    release = {"service_name": "payment-service", "artifact_url": "https://ci.example/a.tar.gz"}
 
-    for version in ("2.0.0", "1.1.0"):
-        api.post("/api/v1/webhooks/update", {**release, "version": version}, format="json")
+    _announce(api, "2.0.0", "1.1.0")
 
-    offered = Event.objects.filter(type="update.available")
-    assert [event.data["latest_version"] for event in offered] == ["1.1.0"]
+    assert _offered() == ["1.1.0"]
 
 
 @pytest.mark.parametrize(

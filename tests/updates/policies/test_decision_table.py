@@ -85,7 +85,7 @@ ROWS = [
     Row("pre-releases are left out", AUTO, ("none", "1.2.0-rc.1"), "pre-release", releases=(("1.2.0-rc.1", {}),)),
     Row("a release before a pre-release", AUTO, ("deploy", "1.1.0"), "newest", releases=(("1.1.0", {}), ("1.2.0-rc.1", {}))),
     Row("pre-releases opted in", {"kind": "auto", "allows_prereleases": True}, ("deploy", "1.2.0-rc.1"), "newest", releases=(("1.1.0", {}), ("1.2.0-rc.1", {}))),
-    Row("flagged by its source", AUTO, ("none", "1.2.0"), "pre-release", releases=(("1.2.0", {"is_prerelease": True}),)),
+    Row("flagged by its source", AUTO, ("none", "1.2.0"), "pre-release", releases=(("1.2.0", {"is_marked_prerelease": True}),)),
     Row("another channel", {"kind": "auto", "channel": "stable"}, ("none", "1.1.0"), "not in the channel", releases=(("1.1.0", {"channel": "beta"}),)),
     Row("its channel", {"kind": "auto", "channel": "beta"}, ("deploy", "1.1.0"), "newest", releases=(("1.1.0", {"channel": "beta"}),)),
     # --- Age
@@ -142,7 +142,7 @@ def _arrange(row: Row) -> Service:
     service = factories.ServiceFactory.create(name="payment-service", version=row.current or "")
     factories.PolicyFactory.create(service=service, **row.policy)
     for version, fields in row.releases:
-        given = {"published_at": NOW - DAY, "is_prerelease": "-rc" in version, **fields}
+        given = {"published_at": NOW - DAY, **fields}
         factories.ReleaseFactory.create(service=service, version=version, **given)
     for hold in row.covers:
         Hold.objects.create(service=service, **hold)
