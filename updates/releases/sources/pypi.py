@@ -12,7 +12,7 @@ from typing import Any
 import packaging.utils
 
 from saga_project.shared import http_client
-from updates.releases.sources import exchange, pages, shapes
+from updates.releases.sources import assets, exchange, pages, shapes
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://pypi.org"
@@ -101,13 +101,15 @@ def _version_of(filename: str) -> str | None:
 
 def _release(version: str, files: list[File], pattern: str, page_url: str) -> Found:
     standing = [file for file in files if not file.get("yanked")]
-    file = _choose(standing or files, pattern)
+    choice = _choose(standing or files, pattern)
+    file = choice.asset or {}
     hashes = file.get("hashes")
     sha256 = exchange.text(hashes.get("sha256"), limit=64) if isinstance(hashes, dict) else ""
     times = [time for each in files if (time := exchange.moment(each.get("upload-time")))]
     return Found(
         version=version,
         artifact_url=_absolute(exchange.text(file.get("url")), page_url),
+        artifact_problem=choice.problem,
         checksum=f"sha256:{sha256}" if sha256 else "",
         size_bytes=exchange.size(file.get("size")),
         published_at=min(times, default=None),
@@ -123,10 +125,17 @@ def _absolute(url: str, page_url: str) -> str:
         return ""
 
 
-def _choose(files: list[File], pattern: str) -> File:
+def _choose(files: list[File], pattern: str) -> assets.AssetChoice:
     """Return the file that ``pattern`` names; without one, a wheel for any platform, or the source."""
-    for wanted in [pattern] if pattern else ["*-none-any.whl", "*.tar.gz", "*"]:
-        for file in files:
-            if fnmatch.fnmatchcase(exchange.text(file.get("filename")), wanted):
-                return file
-    return {}
+    named = [(exchange.text(file.get("filename")), file) for file in files]
+    for usual in () if pattern else ("*-none-any.whl", "*.tar.gz"):
+        # Of several, the last by its name is for the newer Python: py2, py3.
+        for _, file in sorted(
+            (pair for pair in named if fnmatch.fnmatchcase(pair[0], usual)), reverse=True, key=_name
+        ):
+            return assets.AssetChoice(asset=file)
+    return assets.choose(named, pattern)
+
+
+def _name(pair: tuple[str, File]) -> str:
+    return pair[0]

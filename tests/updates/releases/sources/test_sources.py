@@ -149,6 +149,20 @@ def test_pypi_files_are_gathered_by_version(httpserver: HTTPServer) -> None:
     assert release.published_at == PUBLISHED
 
 
+def test_of_several_pypi_wheels_for_platforms_none_is_guessed(httpserver: HTTPServer) -> None:
+    name = "acme_payment-1.3.0-cp312-cp312-{}.whl"
+    platforms = ("macosx_11_0_arm64", "manylinux_2_28_x86_64")
+    files = [imitations.pypi_file(name.format(platform)) for platform in platforms]
+    imitations.serve_pypi(httpserver, files)
+
+    asked = _ask(httpserver, "pypi")[0]
+    named = _ask(httpserver, "pypi", options={"asset": "*x86_64.whl"})[0]
+
+    assert asked.artifact_url == ""
+    assert all(platform in asked.artifact_problem for platform in platforms)
+    assert named.artifact_url.endswith("manylinux_2_28_x86_64.whl")
+
+
 def test_a_yanked_pypi_version_is_withdrawn(httpserver: HTTPServer) -> None:
     files = [
         imitations.pypi_file("acme_payment-1.3.0.tar.gz", yanked="broken"),
