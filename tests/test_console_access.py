@@ -63,6 +63,7 @@ def verb(
 #: The console's own addresses by their names; those with verbs once with a verb for each role.
 PAGES: dict[str, list[Page]] = {
     "console_start": [shown("")],
+    "console_protection_verb": [verb("", "hold", OPERATOR), verb("", "gone", OPERATOR)],
     "console_service": [shown("service")],
     "console_service_notes": [Page(get=None, post=OPERATOR, place="service")],
     "console_service_verb": [

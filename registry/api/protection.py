@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from registry.background import protection
 from registry.identity import accounts
+from registry.operations import configured
 from saga_project.shared import api
 from saga_project.shared.api.fields import WholeField
 
@@ -76,7 +77,8 @@ class ProtectionView(api.SagaView):
         shape.is_valid(raise_exception=True)
         what = shape.validated_data["decision"]
         caller = accounts.caller_of(request.user)
-        protection.decide(what, by=caller, seconds=shape.validated_data["seconds"])
+        actor = configured.actor_of(caller)
+        protection.decide(what, actor=actor, seconds=shape.validated_data["seconds"])
         logger.warning(
             "protection decided", extra={"decision": what, "caller": str(caller or "anonymous")}
         )

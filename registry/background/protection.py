@@ -19,8 +19,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry import errors, presence
-from registry.identity.accounts import Caller
-from registry.operations import configured
 from saga_project.shared import auditing
 
 UNPROTECTED_COUNT = 3
@@ -110,7 +108,7 @@ def choose(seen: presence.Overdue, held: Sequence[str]) -> list[str]:
 # --- What staff decide ----------------------------------------------------------------------------
 
 
-def decide(what: str, *, by: Caller | None, seconds: int = DECISION_SECONDS) -> None:
+def decide(what: str, *, actor: str, seconds: int = DECISION_SECONDS) -> None:
     """Let all suspects expire in the next sweep (GONE), or none for a while (HOLD).
 
     Raises NotProtecting where no instance is held back.
@@ -120,9 +118,7 @@ def decide(what: str, *, by: Caller | None, seconds: int = DECISION_SECONDS) -> 
         raise errors.NotProtecting("No instance is held back from expiring.")
     data = {"decision": what, "seconds": seconds, "suspects": known["suspects"]}
     with transaction.atomic():
-        auditing.record(
-            "protection.decided", actor=configured.actor_of(by), data=data, at=timezone.now()
-        )
+        auditing.record("protection.decided", actor=actor, data=data, at=timezone.now())
         cache.set(_DECISION, what, timeout=seconds)
 
 

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registry.models import Event, Service
-from saga_project.console import fragments, live, protection
+from saga_project.console import confirm, fragments, live, protection, roles
 from saga_project.web import health
 from updates.history import dora
 from updates.models import Approval, HistoryEntry, Job, Source
@@ -48,7 +48,9 @@ def page(request: HttpRequest, site: dict[str, Any]) -> HttpResponse:
         request,
         page="console/dashboard.html",
         live="console/dashboard_live.html",
-        context=_live_context() if _is_part(request) else {**_live_context(), **_figures(now)},
+        context=_live_context(request)
+        if _is_part(request)
+        else {**_live_context(request), **_figures(now)},
         site={**site, "title": "Dashboard"},
     )
 
@@ -57,7 +59,7 @@ def _is_part(request: HttpRequest) -> bool:
     return bool(request.headers.get(fragments.FRAGMENT_HEADER))
 
 
-def _live_context() -> dict[str, Any]:
+def _live_context(request: HttpRequest) -> dict[str, Any]:
     states = Service.objects.count_by_state()
     jobs = list(
         Job.objects.locking().select_related("service").order_by("-created_at")[:JOBS_SHOWN]
@@ -71,6 +73,9 @@ def _live_context() -> dict[str, Any]:
         "jobs": live.with_current_steps(jobs),
         "events": list(Event.objects.order_by("-transaction", "-id")[:EVENTS_SHOWN]),
         "protection": protection.state(),
+        "protection_verbs": confirm.allowed(
+            request, protection.verbs(actor=roles.person(request).get_username())
+        ),
         "problems": health.examine().problems,
     }
 

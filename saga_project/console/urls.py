@@ -11,6 +11,7 @@ from saga_project.console import (
     approvals,
     configurations,
     deployments,
+    protection,
     services,
     sources,
     start,
@@ -23,6 +24,7 @@ Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
 def patterns(guard: Guard) -> list[URLPattern | URLResolver]:
     """Return the addresses; ``guard`` asks for a member of staff."""
     return [
+        path("protection/do/<slug:verb>/", guard(protection.act), name="console_protection_verb"),
         path("start/", guard(start.view), name="console_start"),
         path("services/<str:name>/", guard(services.page), name="console_service"),
         path("services/<str:name>/notes/", guard(services.note), name="console_service_notes"),

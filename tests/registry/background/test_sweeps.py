@@ -274,7 +274,7 @@ def test_suspects_that_staff_confirm_expire_at_once(fleet, redis):
     run_out(redis, *fleet)
     expiry.sweep()
 
-    protection.decide(protection.GONE, by=None)
+    protection.decide(protection.GONE, actor="ada")
     presence.tick()
     expiry.sweep()
 
@@ -288,7 +288,7 @@ def test_suspects_that_staff_hold_stay(fleet, redis):
     expiry.sweep()
     left = live()
 
-    protection.decide(protection.HOLD, by=None)
+    protection.decide(protection.HOLD, actor="ada")
     for _ in range(3):
         next_share(redis)
         expiry.sweep()
@@ -302,7 +302,7 @@ def test_nothing_is_decided_where_nothing_is_held(redis):
     expiry.sweep()
 
     with pytest.raises(errors.NotProtecting):
-        protection.decide(protection.GONE, by=None)
+        protection.decide(protection.GONE, actor="ada")
 
 
 # --- Misses ---------------------------------------------------------------------------------------
