@@ -6,7 +6,8 @@ RUN useradd --uid 10001 --create-home saga && install --directory --owner=saga /
 WORKDIR /app
 
 COPY requirements.lock .
-RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
+COPY requirements-build.lock .
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock --requirement requirements-build.lock
 
 COPY manage.py .
 COPY saga_project saga_project
@@ -15,6 +16,13 @@ COPY updates updates
 COPY webhooks webhooks
 COPY templates templates
 COPY static static
+
+# The command `saga`, with the server's own commands.
+COPY pyproject.toml .
+COPY README.md .
+COPY LICENSE .
+COPY clients/python clients/python
+RUN pip install --no-cache-dir --no-index --no-deps --no-build-isolation --editable clients/python --editable .
 
 USER saga
 VOLUME /data

@@ -11,16 +11,16 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || e
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-run: .venv/runtime.stamp ## Install what is missing, then start the whole stack on http://127.0.0.1:8030
+run: .venv/runtime.stamp .venv/saga.stamp ## Install what is missing, then start the whole stack on http://127.0.0.1:8030
 	@exec $(BIN)/python -m saga_project.local.stack run
 
-demo: .venv/runtime.stamp ## Watch a canary, a bad release that is rolled back by itself, and a client that never notices
+demo: .venv/runtime.stamp .venv/saga.stamp ## Watch a canary, a bad release that is rolled back by itself, and a client that never notices
 	@exec $(BIN)/python -m demo
 
-test: .venv/development.stamp ## Run the whole test suite, in parallel, with servers of its own
+test: .venv/development.stamp .venv/saga.stamp ## Run the whole test suite, in parallel, with servers of its own
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-check: .venv/development.stamp ## Check format, lint, types, import contracts, migrations, settings and documents
+check: .venv/development.stamp .venv/saga.stamp ## Check format, lint, types, import contracts, migrations, settings and documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,13 +58,16 @@ format: .venv/development.stamp ## Format the code and mend what the linter can 
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE_GROUP := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url --quiet
+COMPILE := $(BIN)/uv pip compile pyproject.toml clients/python/pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --quiet
 
 lock: $(BIN)/pip ## Resolve the dependencies anew into the files requirements*.lock
 	$(BIN)/pip install --quiet 'uv>=0.9'
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE_GROUP) --group build --constraint requirements.lock --output-file requirements-build.lock
 	$(COMPILE) --extra otel --constraint requirements.lock --output-file requirements-otel.lock
 
 $(BIN)/pip:
@@ -87,6 +90,14 @@ COMPILE_OWN := $(BIN)/python -m compileall -q saga_project registry updates webh
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@$(COMPILE_OWN)
 	@touch $@ .venv/runtime.stamp
+
+# The command `saga`, as it stands in clients/python, with the server's own commands.
+.venv/saga.stamp: clients/python/pyproject.toml pyproject.toml requirements-build.lock | $(BIN)/pip
+	@echo "Installing the command .venv/bin/saga ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-build.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+		--editable clients/python --editable .
+	@touch $@
 
 screenshots: .venv/development.stamp ## Photograph the console, filled, into docs/screenshots (needs Chromium)
 	@exec $(BIN)/python -m tests.browser.screenshots $(ARGS)

@@ -57,7 +57,18 @@ def localised(text: str, stack: stacks.Stack) -> str:
     text = re.sub(r"\b8030\b", str(stack.port), text)
     text = re.sub(r"(?<![\w/])var/", f"{stack.environment['SAGA_DATA_DIR']}/", text)
     text = text.replace("saga.backup", f"{stack.environment['SAGA_DATA_DIR']}/saga.backup")
-    return text.replace(".venv/bin/python", sys.executable)
+    text = text.replace(".venv/bin/python", sys.executable)
+    return re.sub(r"(?<!\S)\.venv/bin/saga\b", f"{sys.executable} -m saga_client", text)
+
+
+def environment(stack: stacks.Stack) -> dict[str, str]:
+    """Return the stack's environment, with the command line `saga` of this checkout for it."""
+    return {
+        **stack.environment,
+        "PYTHONPATH": str(ROOT / "clients" / "python" / "src"),
+        "SAGA_URL": f"http://127.0.0.1:{stack.port}",
+        "XDG_CONFIG_HOME": str(stack.folder),
+    }
 
 
 def run(script: str, stack: stacks.Stack) -> tuple[int, str]:
@@ -65,7 +76,7 @@ def run(script: str, stack: stacks.Stack) -> tuple[int, str]:
     with subprocess.Popen(
         ["bash", "-c", script],
         cwd=ROOT,
-        env=stack.environment,
+        env=environment(stack),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

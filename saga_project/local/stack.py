@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from django.conf import settings
 
@@ -74,6 +75,20 @@ def say_where_the_token_is() -> None:
     if settings.SAGA_AUTH == "local-token":
         path = settings.SAGA_DATA_DIR / "secrets" / "local_token"
         _print(f"the token for every call is in {path}; send it as 'Authorization: Bearer <token>'")
+        _print("`saga` reads that file by itself")
+
+
+def _address() -> str:
+    return f"http://{settings.HOST}:{settings.PORT}"
+
+
+def say_what_to_do_next() -> None:
+    """Print a command that works here without an activated environment, where `saga` is installed."""
+    command = Path(sys.executable).with_name("saga")
+    if command.exists():
+        is_near = command.is_relative_to(Path.cwd())
+        shown = command.relative_to(Path.cwd()) if is_near else command
+        _print(f"next: {shown} status --url {_address()}, and {shown} --help")
 
 
 def _print(text: str) -> None:
@@ -151,7 +166,8 @@ def _supervise(listener: socket.socket, servers: list[Server], started_at: float
         supervisor.forget(question)
         if is_answered:
             seconds = time.monotonic() - started_at
-            _print(f"ready after {seconds:.1f} s on http://{settings.HOST}:{settings.PORT}")
+            _print(f"ready after {seconds:.1f} s on {_address()}")
+            say_what_to_do_next()
         for program in _background_programs():
             supervisor.add(program)
 

@@ -1,0 +1,66 @@
+"""``saga server``: the commands of the server, for the command line of saga-client.
+
+The entry point ``saga.commands`` in ``pyproject.toml`` names it. Each command replaces this process by
+``manage.py`` or the launcher, in the folder where it was called, so that paths mean what they say.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Each command of ``manage.py`` that is offered, and what it does.
+COMMANDS = {
+    "prepare": "Migrate the database, create the first user, collect static files.",
+    "check": "Check the settings, and whether the database can be reached.",
+    "backup": "Write database, secrets and artifacts to a file while Saga runs.",
+    "restore": "Restore a backup into an empty database.",
+    "create-token": "Create a token, and its account if need be.",
+    "revoke-token": "Revoke a token.",
+    "local-token": "Print the token of SAGA_AUTH=local-token.",
+    "rotate-secrets": "Encrypt stored secrets anew with the newest key.",
+    "forget-missing-keys": "Start without an encryption key that is lost for good.",
+    "verify-audit": "Check the chain of the audit trail.",
+    "recover-github": "Ask GitHub for the webhooks that did not arrive.",
+    "upgrade-postgresql": "Move the embedded database to a new major version.",
+    "shell": "Open a Python shell with the models.",
+}
+#: Its arguments, --help included, are the command's own.
+PASSED_ON = {
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def server() -> None:
+    """Run and maintain the server of this environment."""
+
+
+@server.command()
+def run() -> None:
+    """Start the whole stack, as `make run` does, until Ctrl-C."""
+    os.chdir(ROOT)
+    _replace_by("-m", "saga_project.local.stack", "run")
+
+
+def _add(name: str, summary: str) -> None:
+    @server.command(name, help=summary, context_settings=PASSED_ON, add_help_option=False)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> None:
+        _replace_by(str(ROOT / "manage.py"), name.replace("-", "_"), *arguments)
+
+
+def _replace_by(*arguments: str) -> None:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (no shell is meant)
+
+
+for _name, _summary in COMMANDS.items():
+    _add(_name, _summary)
