@@ -168,6 +168,9 @@ ACCESS: dict[str, Access] = {
         "webhooks:send", **NAMED, channel="none", message="hello"
     ),
     "POST /api/v1/webhooks/from/{}/{}": changes("updates:deploy", ref="refs/tags/v1"),
+    "GET /api/v1/channels": reads("webhooks:manage"),
+    "GET /api/v1/channels/{}": reads("webhooks:manage"),
+    "POST /api/v1/channels/{}/test": changes("webhooks:manage"),
     "GET /api/v1/webhooks/config": Access(
         scope="webhooks:manage", objects=SERVICES, query="service_name={object}"
     ),
@@ -350,7 +353,8 @@ def make(kind: str) -> World:
         created_at=timezone.now(),
     )
     subscription = factories.SubscriptionFactory.create(service=service, account=account)
-    factories.ConfigurationFactory.create(service=service)
+    configuration = factories.ConfigurationFactory.create(service=service)
+    channel = factories.EndpointFactory.create(configuration=configuration)
     if kind == GLOBAL:
         webhooks.operations.configure(
             "",
@@ -363,7 +367,7 @@ def make(kind: str) -> World:
         service=service, release=release, requested_at=timezone.now()
     )
     source = factories.SourceFactory.create(service=service, kind="announced", location="")
-    rows = _configured(service, is_global=kind == GLOBAL)
+    rows = {**_configured(service, is_global=kind == GLOBAL), "channels": channel}
     spare, _ = accounts.issue_token(owner, scopes=[])
     return World(service, subscription, job, approval, source, spare, rows)
 

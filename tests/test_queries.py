@@ -36,6 +36,7 @@ from updates.models import (
     Source,
     Target,
 )
+from webhooks.models import Endpoint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -122,6 +123,8 @@ READS = [
     Call("GET /api/v1/updates/statistics", 1),
     Call("GET /api/v1/updates/statistics", 2, query="window=30d"),
     Call("GET /api/v1/updates/statistics/dora", 2),
+    Call("GET /api/v1/channels", 1),
+    Call("GET /api/v1/channels/{channel_id}", 1),
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
@@ -322,6 +325,7 @@ def _ids_of_configured() -> dict[str, int]:
         "window_id": MaintenanceWindow,
         "freeze_id": Freeze,
         "approval_id": Approval,
+        "channel_id": Endpoint,
         "source_id": Source,
         "release_id": Release,
     }

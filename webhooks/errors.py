@@ -73,6 +73,10 @@ class ConfigurationNotFound(NotFound):
     error = "Webhook configuration not found"
 
 
+class ChannelNotFound(NotFound):
+    error = "Channel not found"
+
+
 class SenderNotFound(NotFound):
     error = "Sender not found"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webhooks.api import routes
+from saga_project.shared.api import resources
+from webhooks.api import channels, routes
 from webhooks.api.configuration import ConfigurationView
 from webhooks.api.senders import SenderView
 from webhooks.inbound.routes import ROUTES
@@ -12,7 +13,11 @@ from webhooks.inbound.routes import ROUTES
 #: Views that answer other methods at the address of a route.
 BASES: dict[str, type[routes.WebhookView]] = {"config": ConfigurationView}
 
+router = resources.ResourceRouter()
+router.register("channels", channels.ChannelViewSet, basename="channel")
+
 urlpatterns = [
+    path("channels/<str:channel_id>/test", channels.ChannelTestView.as_view()),
     path("webhooks/from/<str:sender>/<str:name>", SenderView.as_view()),
     *(
         path(
@@ -20,4 +25,5 @@ urlpatterns = [
         )
         for name, route in ROUTES.items()
     ),
+    *router.urls,
 ]

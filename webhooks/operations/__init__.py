@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from webhooks.operations.configuration import (
     UNSET,
+    check_may_configure,
     configure,
     find_configuration,
     may_configure,
@@ -14,6 +15,7 @@ from webhooks.operations.replays import replay_deliveries
 __all__ = [
     "UNSET",
     "TestResult",
+    "check_may_configure",
     "configure",
     "find_configuration",
     "may_configure",

@@ -145,13 +145,14 @@ def may_configure(configuration: Configuration, *, by: Caller | None) -> bool:
     Until one has set it, a caller without a token, which only open mode lets in, may set it too.
     """
     try:
-        _check_may_configure(configuration, by)
+        check_may_configure(configuration, by=by)
     except NotAllowed:
         return False
     return True
 
 
-def _check_may_configure(configuration: Configuration, by: Caller | None) -> None:
+def check_may_configure(configuration: Configuration, *, by: Caller | None) -> None:
+    """Raise ServiceOwned or GlobalConfigurationOwned unless ``may_configure`` holds."""
     service = configuration.service
     if service is not None:
         accounts.check_may_change(by, service.name, owner_id=service.account_id)
@@ -166,7 +167,7 @@ def _check_may_configure(configuration: Configuration, by: Caller | None) -> Non
 def _check_may_change(
     configuration: Configuration, change: ConfigurationChange, by: Caller | None
 ) -> None:
-    _check_may_configure(configuration, by)
+    check_may_configure(configuration, by=by)
     is_admin = by is not None and by.is_admin
     if change.accepts_global_secret is not None and not is_admin:
         raise errors.GlobalConfigurationOwned(
