@@ -148,6 +148,7 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/releases/{}/quarantine": changes("updates:deploy", reason="broken"),
     "POST /api/v1/releases/{}/withdraw": changes("updates:deploy", reason="broken"),
     "POST /api/v1/releases/{}/release": changes("updates:deploy"),
+    "POST /api/v1/targets/{}/stop": Access(scope="targets:write", others=HIDDEN, objects=SERVICES),
     "GET /api/v1/updates/history": reads("updates:read"),
     "GET /api/v1/updates/history/{}": reads("updates:read"),
     "GET /api/v1/updates/history/export/{}": reads("updates:read"),

@@ -149,7 +149,8 @@ WRITES = [
     Call("DELETE /api/v1/skips/{hold_id}", 8),
     Call("POST /api/v1/targets", 13, body={"service_name": SHOP, "name": "x"}, has_token=True),
     Call("PATCH /api/v1/targets/{target_id}", 13, body={"zone": "x"}, has_token=True),
-    Call("DELETE /api/v1/targets/{target_id}", 14, has_token=True),
+    Call("DELETE /api/v1/targets/{target_id}", 15, has_token=True),
+    Call("POST /api/v1/targets/{idle_target_id}/stop", 13, has_token=True),
     Call(
         "POST /api/v1/credentials",
         13,
@@ -170,7 +171,7 @@ WRITES = [
     ),
     Call("PATCH /api/v1/freezes/{freeze_id}", 8, body={"name": "x"}),
     Call("DELETE /api/v1/freezes/{freeze_id}", 8),
-    Call("DELETE /api/v1/registry/register", 15, body={"slug": "slug-0"}),
+    Call("DELETE /api/v1/registry/register", 16, body={"slug": "slug-0"}),
     Call("POST /api/v1/protection", 3, body={"decision": "hold"}),
     Call("POST /api/v1/registry/heartbeat", 8, body={"slug": "slug-0"}),
     Call(
@@ -331,7 +332,12 @@ def _ids_of_configured() -> dict[str, int]:
     }
     found = {name: kind.objects.order_by("pk").first().pk for name, kind in kinds.items()}
     quarantined = Release.objects.filter(state=Release.State.QUARANTINED).order_by("pk")
-    return {**found, "quarantined_id": quarantined.values_list("pk", flat=True)[0]}
+    idle = Target.objects.get(service__name="service-1")  # which has no job
+    return {
+        **found,
+        "quarantined_id": quarantined.values_list("pk", flat=True)[0],
+        "idle_target_id": idle.pk,
+    }
 
 
 def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:

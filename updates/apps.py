@@ -10,6 +10,7 @@ class UpdatesConfig(AppConfig):
     verbose_name = "Updates"
 
     def ready(self) -> None:
-        """Subscribe to events; both modules need the models, which are loaded by now."""
+        """Subscribe to events; the modules need the models, which are loaded by now."""
         import_module("updates.history.reports")
+        import_module("updates.operations.leftovers")
         import_module("updates.operations.takeovers")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry import events
-from updates.models import Job
+from updates.models import Job, Target
 
 
 def release_announced(name: str, *, version: str, origin: str, channel: str) -> events.EventDraft:
@@ -57,6 +57,17 @@ def handed_over(
         "handed_over": {kind: names[:100] for kind, names in handed_over.items()},
     }
     return events.EventDraft(type="service.handed_over", service_name=name, data=data)
+
+
+def target_stopped(target: Target, *, message: str, may_still_run: bool) -> events.EventDraft:
+    data = {
+        "target": target.name,
+        "node": target.node,
+        "version": target.current_version or None,
+        "may_still_run": may_still_run,
+        "message": message,
+    }
+    return events.EventDraft(type="target.stopped", service_name=target.service.name, data=data)
 
 
 def deployment(moment: str, job: Job, **more: Any) -> events.EventDraft:

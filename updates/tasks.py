@@ -17,7 +17,7 @@ from registry.operations import encryption_keys
 from saga_project.shared import stopping
 from updates import operations
 from updates.releases import checks
-from updates.rollouts import leases, measuring, nodes, recovery, runner, watching
+from updates.rollouts import leases, measuring, nodes, recovery, removals, runner, watching
 
 
 @shared_task(name="updates.run_job")
@@ -48,6 +48,11 @@ def enqueue_checks() -> None:
 @shared_task(name="updates.apply_policy")
 def apply_policy(service_pk: int) -> None:
     operations.apply_policy(Service.objects.get(pk=service_pk), now=timezone.now())
+
+
+@shared_task(name="updates.stop_target")
+def stop_target(target_pk: int) -> None:
+    removals.stop(target_pk)
 
 
 @shared_task(name="updates.apply_policies")

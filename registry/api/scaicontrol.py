@@ -185,13 +185,13 @@ class ScaiControlRegisterView(ScaiControlView):
     )
     def delete(self, request: Request) -> Response:
         data = _read(ScaiControlDeregistrationSerializer, request)
-        operations.deregister(
+        warnings = operations.deregister(
             data["slug"],
             by=_caller(request),
             now=timezone.now(),
             reason=data.get("reason", ""),
         )
-        return Response(status=204)
+        return Response(status=204, headers=api.warning_header(warnings))
 
 
 class ScaiControlHeartbeatView(ScaiControlView):

@@ -36,6 +36,11 @@ class ServiceListSerializer(serializers.Serializer[Any]):
 class UnregisteredSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
     service_name = serializers.CharField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="What may still run on its targets, and how to stop it.",
+    )
 
 
 def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]:
@@ -148,7 +153,7 @@ class ServiceView(api.SagaView):
         instance_id = request.query_params.get("instance_id")
         if instance_id is not None:
             names.check_instance_id(instance_id)
-        operations.deregister(
+        warnings = operations.deregister(
             name,
             by=accounts.caller_of(request.user),
             now=timezone.now(),
@@ -157,4 +162,5 @@ class ServiceView(api.SagaView):
         what = (
             f"Instance '{instance_id}' of service '{name}'" if instance_id else f"Service '{name}'"
         )
-        return Response({"message": f"{what} unregistered successfully", "service_name": name})
+        body = {"message": f"{what} unregistered successfully", "service_name": name}
+        return Response({**body, **({"warnings": warnings} if warnings else {})})

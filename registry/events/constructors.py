@@ -25,6 +25,8 @@ published = Signal()
 #: Sent with ``service_name`` and ``at`` once the row of a live instance holds another version than before,
 #: inside the transaction.
 instance_replaced = Signal()
+#: Sent in the transaction that deregisters a service; receivers return sentences of what goes on.
+service_leaving = Signal()
 
 
 @dataclass(frozen=True, kw_only=True)

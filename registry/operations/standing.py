@@ -26,8 +26,8 @@ def deregister(
     instance_id: str | None = None,
     reason: str = "",
     is_blocked_by_subscriptions: bool = True,
-) -> None:
-    """Take a service, or one of its instances, out of the registry.
+) -> list[str]:
+    """Take a service, or one of its instances, out of the registry; return what goes on nevertheless.
 
     Subscriptions keep a service from that; an instance may always leave. The audit trail tells of
     services: instances come and go by themselves. Raises ServiceNotFound, HasSubscriptions.
@@ -53,6 +53,12 @@ def deregister(
                 "service.deregistered", actor=actor_of(by), service_name=name, data=data, at=now
             )
         projection.schedule(service, dropped=gone)
+        return _warnings(name) if instance_id is None else []
+
+
+def _warnings(name: str) -> list[str]:
+    answers = events.service_leaving.send(sender=Service, service_name=name)
+    return [text for _, texts in answers for text in texts or ()]
 
 
 def _check_no_subscriptions(service: Service) -> None:

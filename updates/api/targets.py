@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from registry.api.configured import (
     ConfiguredViewSet,
@@ -15,14 +21,16 @@ from registry.api.configured import (
     owned_or_unowned,
 )
 from registry.errors import InvalidRow
-from saga_project.shared import crypto, rules
+from registry.identity import accounts
+from saga_project.shared import api, crypto, rules
 from saga_project.shared.api import fields, resources
 from updates.models import Target
-from updates.operations import settings
+from updates.operations import leftovers, settings
 from updates.rollouts import environments
 
 READ, WRITE = "updates:read", "targets:write"
 SECRETS = ("deployer_key", "secret_environment")
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 READ_ONLY = ("parent", "is_automatic", "is_standby", "current_version", "updated_at")
 
 
@@ -86,6 +94,12 @@ class TargetViewSet(ConfiguredViewSet):
     def get_queryset(self) -> QuerySet[Target]:
         return super().get_queryset().filter(owned_or_unowned(self.caller))
 
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        row = self.find()
+        warnings = leftovers.warnings_of(leftovers.of_target(row))
+        self.remove(row, precondition=self.precondition)
+        return Response(status=204, headers=api.warning_header(warnings))
+
     def columns(self, row: Any, values: dict[str, Any]) -> dict[str, Any]:
         columns = {name: value for name, value in values.items() if name not in SECRETS}
         if "deployer_key" in values:
@@ -96,3 +110,43 @@ class TargetViewSet(ConfiguredViewSet):
                 raise InvalidRow(f"secret_environment: {fault}", field="secret_environment")
             columns["sealed_environment"] = environments.seal(values["secret_environment"])
         return columns
+
+
+class StoppingSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=["stopping"])
+    service_name = serializers.CharField()
+    target = serializers.CharField()
+    message = serializers.CharField()
+
+
+class TargetStopView(api.SagaView):
+    rejects_unknown_parameters = True
+    required_scopes = {"POST": WRITE}
+    requires_token = True
+
+    @extend_schema(
+        operation_id="stop_target",
+        summary="Stop what runs on a target, before it is removed",
+        description="The workers of its nodes run its stop hook, stop its unit or remove its container."
+        " The event `target.stopped` says how it went, and whether something may still run.",
+        tags=["targets"],
+        parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH)],
+        request=None,
+        responses={202: StoppingSerializer},
+    )
+    def post(self, request: Request, id: str) -> Response:  # noqa: A002 - the parameter's name
+        caller = accounts.caller_of(request.user)
+        rows = Target.objects.select_related("service").filter(owned_or_unowned(caller))
+        row = rows.filter(pk=int(id)).first() if _NUMBER.fullmatch(id) else None
+        if row is None:
+            raise Http404
+        leftovers.stop_target(row, by=caller, now=timezone.now())
+        return Response(
+            {
+                "status": "stopping",
+                "service_name": row.service.name,
+                "target": row.name,
+                "message": "The event target.stopped says how it went.",
+            },
+            status=202,
+        )

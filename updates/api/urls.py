@@ -47,6 +47,7 @@ urlpatterns = [
     ),
     path("updates/statistics", history.StatisticsView.as_view()),
     path("updates/statistics/dora", history.DoraView.as_view()),
+    path("targets/<str:id>/stop", targets.TargetStopView.as_view()),
     path("sources", sources.SourceListView.as_view()),
     path("sources/<str:source_id>", sources.SourceView.as_view()),
     path("sources/<str:source_id>/check", sources.SourceCheckView.as_view()),

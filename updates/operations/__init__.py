@@ -14,6 +14,7 @@ from updates.operations.checks import check, reads_from, request_check
 from updates.operations.corrections import correct
 from updates.operations.job_verbs import abort, acknowledge, pause, promote, resume, retry
 from updates.operations.jobs import deploy, roll_back
+from updates.operations.leftovers import stop_target
 from updates.operations.policies import apply_policies, apply_policy
 from updates.operations.releases import (
     ReleaseNotice,
@@ -69,5 +70,6 @@ __all__ = [
     "retry",
     "roll_back",
     "roll_back_or_ask",
+    "stop_target",
     "withdraw",
 ]

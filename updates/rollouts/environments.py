@@ -60,6 +60,11 @@ def _succeeded_before() -> models.Q:
     return models.Q(job__status=Job.Status.SUCCEEDED)
 
 
+def declared(target: Target) -> Environment:
+    """Return what the target declares now; raises SecretUnreadable."""
+    return _read(target)
+
+
 def _deployed(job: Job, target: Target) -> DeployedEnvironment:
     """Keep what the target declares now, once per job."""
     kept, _ = DeployedEnvironment.objects.get_or_create(

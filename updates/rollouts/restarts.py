@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from saga_project.shared import errors, http_client
-from updates.artifacts.installers import commands, hooks
+from updates.artifacts.installers import commands, container, hooks, systemd
 from updates.models import Target
 from updates.step_context import Outcome, StepFailed, TransientFailure, Work
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._:-]{0,250}", re.ASCII)
 _SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGQUIT")
+
+
+_STOPPED_BY_INSTALLER: Mapping[str, Callable[[Work], Outcome]] = {
+    Target.Installer.CONTAINER: container.stop,
+    Target.Installer.SYSTEMD: systemd.stop,
+}
 
 
 def restart(work: Work) -> Outcome:
@@ -30,7 +37,7 @@ def restart(work: Work) -> Outcome:
 
 
 def stop(work: Work) -> Outcome:
-    """End what a first deployment started, as nothing is there to go back to."""
+    """End what a first deployment started, or what runs on a target that goes."""
     target = work.target
     if hooks.has(target, hooks.Hook.STOP):
         return hooks.run(work, hooks.Hook.STOP)
@@ -40,6 +47,8 @@ def stop(work: Work) -> Outcome:
             work, ["systemctl", "stop", "--", unit], timeout_seconds=_timeout_seconds(work)
         )
         return Outcome(message=f"systemd stopped {unit}.")
+    if target.installer in _STOPPED_BY_INSTALLER:
+        return _STOPPED_BY_INSTALLER[target.installer](work)
     return Outcome(
         message=f"{work.version} may still run on {target.name}: the target has no stop hook.",
         result={"may_still_run": True},

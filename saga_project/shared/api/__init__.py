@@ -52,6 +52,7 @@ from saga_project.shared.api.rendering import (
     validation_body,
 )
 from saga_project.shared.api.requests import RequestIdMiddleware, choose_request_id, request_id_of
+from saga_project.shared.api.unknown_parameters import header_of as warning_header
 from saga_project.shared.api.views import SagaView, view_of
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "unavailable",
     "validation_body",
     "view_of",
+    "warning_header",
     "why_bad",
     "zulu",
 ]

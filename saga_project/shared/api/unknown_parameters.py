@@ -19,6 +19,7 @@ from saga_project.shared.api import parameters
 WARNING_HEADER = "X-Saga-Warning"
 MAX_NAMED = 10
 MAX_LENGTH = 64
+MAX_HEADER_LENGTH = 4096
 
 
 def unknown(view: APIView, request: Request) -> list[str]:
@@ -57,6 +58,12 @@ def warning(names: Iterable[str]) -> str:
     """Return the header that names them; any character that a header cannot hold is percent-encoded."""
     shown = [quote(name[:MAX_LENGTH], safe="[]") for name in names][:MAX_NAMED]
     return f"Unknown query parameters: {', '.join(shown)}"
+
+
+def header_of(sentences: Iterable[str]) -> dict[str, str]:
+    """Return the warning's header with these sentences, empty without any."""
+    text = quote(" ".join(sentences), safe=" !\"#$%&'()*+,/:;<=>?@[]^`{|}~")
+    return {WARNING_HEADER: text[:MAX_HEADER_LENGTH]} if text else {}
 
 
 def refusal(names: list[str], view: APIView, request: Request) -> parameters.InvalidParameter:

@@ -49,6 +49,11 @@ def test_a_stale_change_is_refused_and_changes_nothing(api: APIClient) -> None:
     assert (known.status_code, known.content) == (304, b"")
 
 
+def test_an_address_with_a_nul_is_not_found(api: APIClient) -> None:
+    for method in ("get", "patch", "delete"):
+        assert getattr(api, method)("/api/v1/policies/a%00b").status_code == 404
+
+
 @pytest.mark.parametrize("version", ["a b", "../1", "-1"])
 def test_a_text_is_held_to_its_rule(api: APIClient, version: str) -> None:
     factories.ServiceFactory.create(name="shop")

@@ -131,6 +131,13 @@ def restore(work: Work) -> Outcome:
     return Outcome(message=f"The container {_name(work)} runs {work.previous} again.")
 
 
+def stop(work: Work) -> Outcome:
+    """Remove the container, and the one that was kept for a rollback."""
+    for name in (_name(work), _kept_name(work)):
+        _remove(work, name)
+    return Outcome(message=f"The container {_name(work)} was removed.")
+
+
 def clean_up(work: Work) -> Outcome:
     _remove(work, _kept_name(work))
     return Outcome(message="The container that was replaced is removed.")

@@ -69,6 +69,14 @@ def restore(work: Work) -> Outcome:
     return Outcome(message=f"{outcome.message} systemd restarted {unit_of(work)}.")
 
 
+def stop(work: Work) -> Outcome:
+    """Stop and disable the unit, where there is one."""
+    if not (_unit_folder(work) / unit_of(work)).exists():
+        return Outcome(message=f"There is no unit {unit_of(work)}.")
+    _systemctl(work, "disable", "--now", "--", unit_of(work))
+    return Outcome(message=f"systemd stopped {unit_of(work)}.")
+
+
 STEPS: dict[str, Callable[[Work], Outcome]] = {
     **directory.STEPS,
     "switch": switch,

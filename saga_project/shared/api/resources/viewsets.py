@@ -45,8 +45,11 @@ class ResourceViewSet(views.SagaView, viewsets.GenericViewSet[Any]):
 
     def find(self) -> Any:
         """Return the row that the address names; 404 where there is none that the caller may see."""
+        wanted = self.lookup()
+        if any("\0" in str(value) for value in wanted.values()):  # which PostgreSQL refuses
+            raise Http404
         try:
-            row = self.get_queryset().filter(**self.lookup()).first()
+            row = self.get_queryset().filter(**wanted).first()
         except (ValueError, TypeError):
             row = None
         if row is None:
