@@ -38,7 +38,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 SECRET = "a long secret of payment"
 CONFIGURATION = """\
 version: 0.1
-log: {{level: info, formatter: json}}
+log: {{level: info, formatter: json, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:0"}}
 notifications:
@@ -74,7 +74,10 @@ def base_url(
     )
     (tmp_path / "config.yml").write_text(text)
     server = subprocess.Popen(
-        [REGISTRY, "serve", str(tmp_path / "config.yml")], stderr=subprocess.PIPE, text=True
+        [REGISTRY, "serve", str(tmp_path / "config.yml")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert server.stderr is not None
     with server:

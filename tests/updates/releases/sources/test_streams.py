@@ -47,7 +47,10 @@ def _serve(server: HTTPServer, body: Any) -> None:
     server.expect_request("/@acme/payment").respond_with_handler(answer)
 
 
-def test_a_packument_of_100_mib_is_read_in_bounded_memory(httpserver: HTTPServer) -> None:
+def test_a_packument_of_100_mib_is_read_in_bounded_memory(
+    httpserver: HTTPServer, settings: Any
+) -> None:
+    settings.SAGA_SOURCE_MAX_SECONDS = 600  # tracing the memory is slow
     _serve(httpserver, _packument)
     tracemalloc.start()
 
