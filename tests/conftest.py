@@ -10,11 +10,14 @@ import django_redis
 import hypothesis
 import pytest
 import redis as redis_library
+from django.conf import settings
+from django.test import TransactionTestCase
 from rest_framework.test import APIClient
 
 from registry import presence
 from saga_project.shared import redis as shared_redis
 from saga_project.web import health, problems
+from tests import emptying
 
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
 hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
@@ -26,6 +29,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ids = Counter(item.nodeid for item in session.items)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise pytest.UsageError(f"More than one test is called {twice[0]}.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_tests() -> Iterator[None]:
+    """Repeat in each test only what that test changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty_filled_tables)
+        # A client of Django's reads all static files before its first request otherwise.
+        patch.setattr(settings, "WHITENOISE_AUTOREFRESH", True, raising=False)
+        yield
 
 
 @pytest.fixture
