@@ -30,6 +30,8 @@ from saga_project.shared import callers, counters, open_mode
 from saga_project.shared.database import base as database
 from saga_project.web import fast_path, head_limits, health, request_limits, streams
 
+wsgi.pool_connections()
+
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 KEY_CHECK_SECONDS = 3.0
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})

@@ -8,15 +8,26 @@ import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.db import connections
 
+from saga_project.local import embedded
 from saga_project.shared import tracing
 
+#: A connection for each thread of asgi.py, at most.
+POOL_SIZE = 20
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
-# A connection for each thread of asgi.py, at most; settings leave the pool out where Celery works.
-os.environ.setdefault("SAGA_DATABASE_POOL", "20")
 tracing.begin()
 application = get_wsgi_application()
 # The views, which would come with the first request otherwise.
 importlib.import_module(settings.ROOT_URLCONF)
 # All of that lives for ever, and looking through it for garbage would halt every answer for 0.1 s at times.
 gc.freeze()
+
+
+def pool_connections() -> None:
+    """Let the threads of a web process share connections; settings leave the pool out for Celery."""
+    if not settings.SAGA_DATABASE_POOL:
+        connections.settings = connections.configure_settings(
+            {"default": embedded.parse_database_url(settings.DATABASE_URL, pool_size=POOL_SIZE)}
+        )

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from saga_project.local import programs
+from saga_project.local import parents
 from saga_project.local.embedded import processes
 from tests import waiting
 
@@ -53,7 +53,7 @@ class Stack:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=partial(programs.end_with_parent, signal.SIGTERM),  # noqa: PLW1509 (one call)
+            preexec_fn=partial(parents.end_with_parent, signal.SIGTERM),  # noqa: PLW1509 (one call)
         )
         waiting.until(self._is_ready, seconds=120)
 

@@ -20,7 +20,7 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from saga_project.local import listening, programs, stack
+from saga_project.local import listening, parents, stack
 from saga_project.shared import counters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,7 +140,7 @@ def _start(
             **extra,
         },
         pass_fds=[listener],
-        preexec_fn=programs.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
+        preexec_fn=parents.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
     )
 
 

@@ -18,7 +18,7 @@ def data_folder(path: Path) -> Iterator[None]:
     """Hold the data folder until the block ends; raises DataFolderInUse."""
     with (path / "launcher.lock").open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which no fork inherits
         except BlockingIOError:
             file.seek(0)
             raise DataFolderInUse(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +13,11 @@ from pathlib import Path
 from typing import IO
 
 from saga_project import env
+from saga_project.local import forks, parents
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 30.0  # whatever ran for so long is started again at once
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -43,6 +41,9 @@ class Pause:
         self.started_at, self.ended_at = now, None
 
 
+Process = subprocess.Popen[bytes] | forks.Fork
+
+
 @dataclass
 class Program:
     name: str
@@ -51,11 +52,13 @@ class Program:
     #: Whether the process of that number is ready; such a program is replaced without a gap.
     is_ready: Callable[[int], bool] | None = None
     pause: Pause = field(default_factory=Pause)
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     unfinished_line: bytes = b""
 
-    def spawn(self, folder: Path) -> IO[bytes]:
-        """Start the program; return what it prints."""
+    def spawn(self, folder: Path, *, is_forked: bool = False) -> IO[bytes]:
+        """Start the program; return what it prints. A fork runs the code that this process has loaded."""
+        if is_forked:
+            return self._fork(folder)
         self.process = subprocess.Popen(
             self.argv,
             cwd=folder,
@@ -65,10 +68,29 @@ class Program:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=self.pass_fds,
-            preexec_fn=end_with_parent,  # noqa: PLW1509 (there is one thread)
+            preexec_fn=parents.end_with_parent,  # noqa: PLW1509 (there is one thread)
         )
         assert self.process.stdout  # noqa: S101 (by PIPE)
         return self.process.stdout
+
+    def _fork(self, folder: Path) -> IO[bytes]:
+        output, written = os.pipe()
+        try:
+            self.process = forks.start(
+                self.argv[1:],
+                title=f"saga {self.name}: {self._command}",
+                folder=folder,
+                output=written,
+                pass_fds=self.pass_fds,
+            )
+        finally:
+            os.close(written)
+        return os.fdopen(output, "rb")
+
+    @property
+    def _command(self) -> str:
+        first = self.argv.index("-m") if "-m" in self.argv else 0
+        return " ".join(self.argv[first + 1 :])
 
     @property
     def is_running(self) -> bool:
@@ -88,19 +110,6 @@ class Program:
             signal_group(self.process, number)
 
 
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def signal_group(process: Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-if sys.platform == "linux":
-    _libc = ctypes.CDLL(None, use_errno=True)
-
-    def end_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
-        """Have the kernel signal this process when its parent ends: no orphan keeps the port."""
-        _libc.prctl(PR_SET_PDEATHSIG, number)
-
-else:
-
-    def end_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
-        """Elsewhere the kernel offers nothing of the kind."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from saga_project.local.programs import Program, signal_group
+from saga_project.local.programs import Process, Program, signal_group
 
 READY_SECONDS = 60.0
 
@@ -58,9 +57,7 @@ def _await(program: Program) -> Iterator[Program]:
         yield program
 
 
-def _end(
-    program: Program, process: subprocess.Popen[bytes] | None, grace_seconds: float
-) -> Iterator[Program]:
+def _end(program: Program, process: Process | None, grace_seconds: float) -> Iterator[Program]:
     """Stop a process, politely first."""
     if process is None:
         return

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from saga_project.local import holding, listening
+from saga_project.local import forks, holding, listening
 from saga_project.local.embedded import postgresql, valkey
 from saga_project.local.embedded.processes import Server, ServerFailed
 from saga_project.local.programs import Program
@@ -58,9 +58,12 @@ def run() -> None:
     with holding.data_folder(settings.SAGA_DATA_DIR), _listening_socket() as listener:
         # What processes of an earlier start shared of their figures counts no more.
         shutil.rmtree(settings.SAGA_DATA_DIR / "run", ignore_errors=True)
+        Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
         servers: list[Server] = []
         try:
             _start_servers(servers)
+            if forks.are_possible():
+                forks.load()
             _print("preparing the database")
             _prepare_database()
             say_where_the_token_is()
@@ -134,14 +137,18 @@ def _start(server: Server, servers: list[Server]) -> None:
 
 def _prepare_database() -> None:
     """Run in a process of its own, so that its memory is free before the others start."""
-    finished = subprocess.run(
-        [sys.executable, "manage.py", "prepare"],
-        check=False,
-        cwd=settings.BASE_DIR,
-        start_new_session=True,  # the launcher handles Ctrl-C and ends it without a traceback
-    )
-    if finished.returncode:
-        raise CannotStart(finished.returncode)  # the command said why
+    command = ["manage.py", "prepare"]
+    if forks.are_possible():
+        status = forks.start(command, title="saga prepare", folder=settings.BASE_DIR).wait()
+    else:
+        status = subprocess.run(
+            [sys.executable, *command],
+            check=False,
+            cwd=settings.BASE_DIR,
+            start_new_session=True,  # the launcher handles Ctrl-C and ends it without a traceback
+        ).returncode
+    if status:
+        raise CannotStart(status)  # the command said why
 
 
 def _stop_servers(servers: list[Server]) -> None:
@@ -158,6 +165,7 @@ def _supervise(listener: socket.socket, servers: list[Server], started_at: float
         folder=settings.BASE_DIR,
         show=_show,
         grace_seconds=settings.SAGA_SHUTDOWN_SECONDS + LAST_WORDS_SECONDS,
+        is_forking=forks.are_possible(),
     )
     question = _ask()
 

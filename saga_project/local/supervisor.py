@@ -45,6 +45,7 @@ class Supervisor:
         folder: Path,
         show: Callable[[str], None],
         grace_seconds: float = GRACE_SECONDS,
+        is_forking: bool = False,
     ) -> None:
         self._first = list(programs)
         self._programs: list[Program] = []
@@ -53,6 +54,7 @@ class Supervisor:
         self._show = show
         self._selector = selectors.DefaultSelector()
         self._grace_seconds = grace_seconds
+        self._is_forking = is_forking
         self._is_stopping = False
         self._is_reload_wanted = False
         self._has_terminal = _has_terminal()
@@ -102,6 +104,7 @@ class Supervisor:
         """Go on with a reload; return the program whose turn it is."""
         if self._is_reload_wanted and self._replacing is None:
             self._is_reload_wanted = False
+            self._is_forking = False  # other code is wanted than this process has loaded
             self._show("saga     | reloading")
             self._replacing = replacing.replace(
                 list(self._programs),
@@ -123,7 +126,7 @@ class Supervisor:
             key.data()
 
     def _spawn(self, program: Program) -> None:
-        output = program.spawn(self._folder)
+        output = program.spawn(self._folder, is_forked=self._is_forking)
         self.watch(output, partial(self._show_output, program, output))
 
     def _show_output(self, program: Program, output: IO[bytes]) -> None:

@@ -24,13 +24,17 @@ DEFAULTS = {
 }
 
 
+def is_wanted() -> bool:
+    return auto_instrumentation is not None and any(os.environ.get(name) for name in ASKED_BY)
+
+
 @functools.cache
 def begin() -> bool:
     """Trace Django, Celery, PostgreSQL and Redis in this process, from now on; says whether it does.
 
     Called before Django is set up: the instrumentation adds a middleware of its own.
     """
-    if auto_instrumentation is None or not any(os.environ.get(name) for name in ASKED_BY):
+    if not is_wanted():
         return False
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from saga_project.local import programs
+from saga_project.local import parents
 from tests import stack as stacks
 from tests import waiting
 from tests.updates.rollouts import crashing, scenes
@@ -73,7 +73,7 @@ class FarNode:
             env=self._stack.environment | own,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=programs.end_with_parent,  # noqa: PLW1509 (one call)
+            preexec_fn=parents.end_with_parent,  # noqa: PLW1509 (one call)
         )
 
     def kill(self) -> None:

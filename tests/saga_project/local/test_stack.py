@@ -164,8 +164,7 @@ class Calls:
 def test_a_hang_up_reloads_every_process_without_a_failed_call(stack: stacks.Stack) -> None:
     assert stack.launcher
     waiting.until(lambda: stack.processes("celery", "beat"), seconds=60)
-    before = psutil.Process(stack.launcher.pid).children()
-    programs = [each for each in before if "python" in each.name()]
+    programs = [each for word in ("uvicorn", "sweep", "celery") for each in stack.processes(word)]
     reloads = stack.log().count(b"reloaded")
 
     with Calls(stack.port) as calls:

@@ -24,14 +24,14 @@ from functools import partial
 from saga_project.local import supervisor
 from saga_project.local.embedded import valkey
 
-code, data_dir = sys.argv[1:]
+path, data_dir, is_forking = sys.argv[1:]
 servers = [valkey.server(pathlib.Path(data_dir))] if data_dir else []
 for server in servers:
     server.start()
 supervisor.Supervisor(
-    [supervisor.Program("web", [sys.executable, "-c", code])],
+    [supervisor.Program("web", [sys.executable, path])],
     servers=servers, folder=pathlib.Path.cwd(), show=partial(print, flush=True),
-    grace_seconds=1.0,
+    grace_seconds=1.0, is_forking=bool(is_forking),
 ).run()
 for server in servers:
     server.stop()
@@ -43,13 +43,15 @@ WAIT_STUBBORNLY = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)
 Supervise = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture
-def supervise() -> Iterator[Supervise]:
+@pytest.fixture(params=["", "forking"], ids=["in interpreters", "in forks"])
+def supervise(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervise]:
     started = []
 
     def start(code: str, *, data_dir: Path | None = None) -> subprocess.Popen[str]:
+        script = tmp_path / "program.py"
+        script.write_text(code)
         process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISE, code, str(data_dir or "")],
+            [sys.executable, "-c", SUPERVISE, script, str(data_dir or ""), request.param],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -157,11 +159,13 @@ def test_the_end_of_the_terminal_stops_the_programs(tmp_path: Path) -> None:
     """The reload is for operators; a terminal that was closed leaves nothing running."""
     printed = tmp_path / "pid"
     code = f"import os, signal; open({str(printed)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    script = tmp_path / "program.py"
+    script.write_text(code)
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.execv(sys.executable, [sys.executable, "-c", SUPERVISE, code, ""])
+        os.execv(sys.executable, [sys.executable, "-c", SUPERVISE, str(script), "", ""])
     waiting.until(lambda: printed.exists() and printed.read_text())
 
     os.close(terminal)

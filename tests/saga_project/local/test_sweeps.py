@@ -18,7 +18,7 @@ from django.conf import settings
 
 from registry.background import protection, work_slots
 from registry.models import WorkSlot
-from saga_project.local import programs, sweeps
+from saga_project.local import parents, sweeps
 from saga_project.shared import errors
 from tests import stack, waiting, webserver
 
@@ -37,7 +37,7 @@ def sweeping() -> Iterator[subprocess.Popen[bytes]]:
                 "REDIS_URL": settings.REDIS_URL,
                 "SAGA_DATA_DIR": folder,
             },
-            preexec_fn=programs.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
+            preexec_fn=parents.end_with_parent,  # noqa: PLW1509 (one call to the kernel)
         )
         try:
             yield process
