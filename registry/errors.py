@@ -36,6 +36,12 @@ class ServiceOwned(NotAllowed):
     error = "Service belongs to another account"
 
 
+class OwnService(NotAllowed):
+    """No account decides about its own service."""
+
+    error = "Own service"
+
+
 class HasSubscriptions(Conflict):
     error = "Service has subscriptions"
 

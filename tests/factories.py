@@ -157,3 +157,21 @@ class DeliveryFactory(factory.django.DjangoModelFactory[webhooks.Delivery]):
     payload = declarations.Sequence(lambda number: {"number": number})
     next_attempt_at = NOW
     created_at = NOW
+
+
+class InboundCallFactory(factory.django.DjangoModelFactory[webhooks.InboundCall]):
+    """A lifecycle call that was accepted and kept whole."""
+
+    class Meta:
+        model = webhooks.InboundCall
+
+    route = "lifecycle"
+    service_name = "payment-service"
+    request_digest = "0" * 64
+    proof = "nothing"
+    body = declarations.LazyAttribute(
+        lambda own: f'{{"service_name": "{own.service_name}", "event": "crashed"}}'
+    )
+    verdict = webhooks.InboundCall.Verdict.ACCEPTED
+    status = 200
+    received_at = NOW

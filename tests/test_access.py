@@ -36,6 +36,7 @@ from updates.models import (
     Source,
     Target,
 )
+from webhooks.models import Delivery, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -100,6 +101,23 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/audit/{}": reads("audit:read"),
     "GET /api/v1/audit/verify": reads("audit:read"),
     "GET /api/v1/audit/export/{}": reads("audit:read"),
+    "GET /api/v1/deliveries": reads("webhooks:manage"),
+    "GET /api/v1/deliveries/{}": Access(scope="webhooks:manage", others=HIDDEN, objects=SERVICES),
+    "POST /api/v1/deliveries/{}/replay": Access(
+        scope="webhooks:manage", others=HIDDEN, objects=SERVICES
+    ),
+    "POST /api/v1/deliveries/replay": reads("webhooks:manage"),
+    "GET /api/v1/inbound-calls": reads("webhooks:manage"),
+    "GET /api/v1/inbound-calls/{}": Access(
+        scope="webhooks:manage", others=HIDDEN, objects=SERVICES
+    ),
+    # Of an owner's call the other account sees nothing, and the call's own scope comes second.
+    "POST /api/v1/inbound-calls/{}/replay": Access(scope="webhooks:manage", objects=()),
+    "GET /api/v1/services/{}/approval": reads("services:read"),
+    # No account decides about its own service, so that the scope alone decides here.
+    "POST /api/v1/services/{}/approval": Access(
+        scope="approvals:decide", body={"decision": "reject", "reason": "no"}
+    ),
     "GET /api/v1/approvals": reads("approvals:decide"),
     "GET /api/v1/approvals/{}": reads("approvals:decide"),
     # The second person is another than the owner, so that the scope alone decides.
@@ -297,6 +315,8 @@ class World:
     approval: Approval
     source: Source
     token: Token
+    delivery: Delivery
+    call: InboundCall
     rows: dict[str, Any]
 
     def fill(self, path: str, access: Access) -> str:
@@ -322,6 +342,8 @@ class World:
             "/from/github/": self.service.name,
             "/policies/": self.service.name,
             "/accounts/": "owner",
+            "/deliveries/": self.delivery.pk,
+            "/inbound-calls/": self.call.pk,
             "/tokens/": self.token.pk,
             **{f"/{plural}/": row.pk for plural, row in self.rows.items()},
         }
@@ -370,7 +392,11 @@ def make(kind: str) -> World:
     source = factories.SourceFactory.create(service=service, kind="announced", location="")
     rows = {**_configured(service, is_global=kind == GLOBAL), "channels": channel}
     spare, _ = accounts.issue_token(owner, scopes=[])
-    return World(service, subscription, job, approval, source, spare, rows)
+    delivery = factories.DeliveryFactory.create(
+        service_name=service.name, status=Delivery.Status.DEAD
+    )
+    sent = factories.InboundCallFactory.create(service_name=service.name)
+    return World(service, subscription, job, approval, source, spare, delivery, sent, rows)
 
 
 def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from updates.models import (
     Source,
     Target,
 )
-from webhooks.models import Endpoint
+from webhooks.models import Delivery, Endpoint, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -93,6 +93,11 @@ READS = [
     Call("GET /api/v1/audit/{sequence}", 1),
     Call("GET /api/v1/audit/verify", 1),
     Call("GET /api/v1/audit/export/{format}", 2),
+    Call("GET /api/v1/deliveries", 1, query="status=pending"),
+    Call("GET /api/v1/deliveries/{delivery_id}", 2),
+    Call("GET /api/v1/inbound-calls", 1),
+    Call("GET /api/v1/inbound-calls/{call_id}", 1),
+    Call("GET /api/v1/services/{name}/approval", 2, has_token=True),
     Call("GET /api/v1/approvals", 4, has_token=True),
     Call("GET /api/v1/approvals/{approval_id}", 4, has_token=True),
     Call("GET /api/v1/policies", 1),
@@ -128,6 +133,15 @@ READS = [
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
+    Call("POST /api/v1/deliveries/replay", 9),
+    Call("POST /api/v1/deliveries/{delivery_id}/replay", 10),
+    Call("POST /api/v1/inbound-calls/{call_id}/replay", 20, is_admins=True),
+    Call(
+        "POST /api/v1/services/{name}/approval",
+        14,
+        body={"decision": "reject", "reason": "x"},
+        has_token=True,
+    ),
     Call("POST /api/v1/accounts", 8, body={"name": "new"}, is_admins=True),
     Call("PATCH /api/v1/accounts/{account}", 9, body={"description": "x"}, is_admins=True),
     Call("POST /api/v1/tokens", 6, body={"scopes": ["tokens:write"]}, has_token=True),
@@ -274,6 +288,8 @@ def _add_configured(service: Service) -> None:
     if service.name != SHOP:
         factories.SourceFactory.create(service=service)
     factories.PolicyFactory.create(service=service, kind="manual")
+    factories.DeliveryFactory.create(service_name=service.name, status=Delivery.Status.DEAD)
+    factories.InboundCallFactory.create(service_name=service.name)
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
     Target.objects.create(service=service, name="default", is_automatic=True)
@@ -349,6 +365,8 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         verb=call.verb,
         account="ci",
         sequence=1,
+        delivery_id=Delivery.objects.filter(status="dead").values_list("pk", flat=True).first(),
+        call_id=InboundCall.objects.values_list("pk", flat=True).first(),
         token_id=Token.objects.filter(account__name="ci").values_list("pk", flat=True).first(),
         job_id=Job.objects.filter(service__name=SHOP).values_list("job_id", flat=True).first(),
         **_ids_of_configured(),

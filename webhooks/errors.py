@@ -111,3 +111,9 @@ class DeliveryNotKept(RecoveryFailed):
 class NotificationRejected(Unavailable):
     error = "Notification rejected"
     status = 502
+
+
+class DeliveryNotDead(Conflict):
+    """Only a delivery that Saga gave up is sent again."""
+
+    error = "Delivery is not dead"

@@ -6,6 +6,7 @@ from django.urls import path
 
 from registry.api import (
     accounts,
+    approval,
     discovery,
     events,
     heartbeats,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("services/<str:name>", services.ServiceView.as_view()),
     path("services/<str:name>/instances", instances.InstanceListView.as_view()),
     path("services/<str:name>/resolve", instances.ResolveView.as_view()),
+    path("services/<str:name>/approval", approval.ServiceApprovalView.as_view()),
     path("services/<str:name>/heartbeat", heartbeats.HeartbeatView.as_view()),
     path("registry/register", scaicontrol.ScaiControlRegisterView.as_view()),
     path("registry/heartbeat", scaicontrol.ScaiControlHeartbeatView.as_view()),

@@ -37,7 +37,7 @@ SCOPES: Mapping[str, str] = {
     "audit:read": "See, export and verify the audit trail",
     "approvals:decide": "See, approve and reject what awaits approval",
     "webhooks:send": "Send health, lifecycle and notifications",
-    "webhooks:manage": "See and change webhook configuration",
+    "webhooks:manage": "See and change webhook configuration; see and replay deliveries and calls",
     "admin:registry": "All of this, for the services of any account",
 }
 ADMIN_SCOPE = "admin:registry"

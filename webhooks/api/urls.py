@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from saga_project.shared.api import resources
-from webhooks.api import channels, routes
+from webhooks.api import channels, deliveries, inbound_calls, routes
 from webhooks.api.configuration import ConfigurationView
 from webhooks.api.senders import SenderView
 from webhooks.inbound.routes import ROUTES
@@ -15,9 +15,14 @@ BASES: dict[str, type[routes.WebhookView]] = {"config": ConfigurationView}
 
 router = resources.ResourceRouter()
 router.register("channels", channels.ChannelViewSet, basename="channel")
+router.register("deliveries", deliveries.DeliveryViewSet, basename="delivery")
+router.register("inbound-calls", inbound_calls.InboundCallViewSet, basename="inbound_call")
 
 urlpatterns = [
     path("channels/<str:channel_id>/test", channels.ChannelTestView.as_view()),
+    path("deliveries/replay", deliveries.ReplayManyView.as_view()),
+    path("deliveries/<str:delivery_id>/replay", deliveries.ReplayDeliveryView.as_view()),
+    path("inbound-calls/<str:call_id>/replay", inbound_calls.ReplayCallView.as_view()),
     path("webhooks/from/<str:sender>/<str:name>", SenderView.as_view()),
     *(
         path(

@@ -10,7 +10,7 @@ from webhooks.operations.configuration import (
     may_configure,
 )
 from webhooks.operations.notifications import TestResult, send_test
-from webhooks.operations.replays import replay_deliveries
+from webhooks.operations.replays import not_of_others, replay_deliveries, visible_deliveries
 
 __all__ = [
     "UNSET",
@@ -19,6 +19,8 @@ __all__ = [
     "configure",
     "find_configuration",
     "may_configure",
+    "not_of_others",
     "replay_deliveries",
     "send_test",
+    "visible_deliveries",
 ]

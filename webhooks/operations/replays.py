@@ -8,7 +8,10 @@ import uuid
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
+from registry.identity.accounts import Caller
+from registry.models import Service
 from saga_project.shared import transitions, wakeups
 from updates.history import audit
 from webhooks.models import Delivery, receiver_of
@@ -16,6 +19,26 @@ from webhooks.models import Delivery, receiver_of
 logger = logging.getLogger(__name__)
 #: How many ids an entry of the audit trail names.
 RECORDED_IDS = 100
+
+
+def visible_deliveries(*, by: Caller | None) -> QuerySet[Delivery]:
+    """Return the deliveries that a caller may see: of services that no other account owns, and to it."""
+    rows = Delivery.objects.all()
+    if by is not None and by.is_admin:
+        return rows
+    visible = not_of_others(by)
+    if by is not None:
+        visible |= Q(subscription__account_id=by.account.pk)
+    return rows.filter(visible)
+
+
+def not_of_others(by: Caller | None) -> Q:
+    """Return the filter for rows of services that no other account owns, by their ``service_name``."""
+    foreign = Service.objects.exclude(account=None)
+    if by is None:
+        return ~Q(service_name__in=foreign.values("name"))
+    foreign = foreign.exclude(account_id=by.account.pk)
+    return ~Q(service_name__in=foreign.values("name")) & ~Q(service_name="")
 
 
 def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) -> int:
