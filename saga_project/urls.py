@@ -6,11 +6,15 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from saga_project.web import health, openapi, root, scrape
+from saga_project.web.declared import views as declared
 
 API: list[URLPattern | URLResolver] = [
     path("schema", openapi.SchemaView.as_view()),
     path("docs", openapi.DocsView.as_view()),
     path("health", health.HealthView.as_view()),
+    path("apply", declared.ApplyView.as_view()),
+    path("apply/schema", declared.DocumentSchemaView.as_view()),
+    path("export", declared.ExportDocumentView.as_view()),
     path("", include("registry.api.urls")),
     path("", include("updates.api.urls")),
     path("", include("webhooks.api.urls")),

@@ -59,6 +59,8 @@ class Access:
     scope: str | None
     others: str = ALLOWED
     ended: str = UNAUTHENTICATED
+    #: Further scopes that the effect takes.
+    also: tuple[str, ...] = ()
     #: Any token will do.
     takes_any_token: bool = False
     objects: tuple[str, ...] = (UNOWNED,)
@@ -84,6 +86,11 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/schema": reads(None),
     "GET /api/v1/docs": reads(None),
     "GET /api/v1/me": Access(scope=None, takes_any_token=True),
+    "GET /api/v1/apply/schema": reads(None),
+    "POST /api/v1/apply": Access(
+        scope="admin:registry", others=FORBIDDEN, body={"managed_by": "x"}
+    ),
+    "GET /api/v1/export": Access(scope="admin:registry", others=FORBIDDEN),
     "GET /api/v1/accounts": Access(scope="admin:registry", others=FORBIDDEN),
     "POST /api/v1/accounts": Access(scope="admin:registry", others=FORBIDDEN, body={"name": "new"}),
     "GET /api/v1/accounts/{}": Access(scope="admin:registry", others=FORBIDDEN),
@@ -111,8 +118,10 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/inbound-calls/{}": Access(
         scope="webhooks:manage", others=HIDDEN, objects=SERVICES
     ),
-    # Of an owner's call the other account sees nothing, and the call's own scope comes second.
-    "POST /api/v1/inbound-calls/{}/replay": Access(scope="webhooks:manage", objects=()),
+    # A lifecycle call's own route takes a second scope.
+    "POST /api/v1/inbound-calls/{}/replay": Access(
+        scope="webhooks:manage", also=("webhooks:send",), others=HIDDEN, objects=SERVICES
+    ),
     "GET /api/v1/services/{}/approval": reads("services:read"),
     # No account decides about its own service, so that the scope alone decides here.
     "POST /api/v1/services/{}/approval": Access(
@@ -292,9 +301,9 @@ def token(name: str, *scopes: str, ends: str = "") -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-def headers_of(caller: str, scope: str | None) -> dict[str, str]:
+def headers_of(caller: str, scope: str | None, *also: str) -> dict[str, str]:
     every = [name for name in accounts.SCOPES if name != accounts.ADMIN_SCOPE]
-    wanted = [scope] if scope else every
+    wanted = [scope, *also] if scope else every
     if caller == "anonymous":
         return {}
     if caller == "lacking":
@@ -451,7 +460,7 @@ def call(api: APIClient, method: str, path: str, world: World, access: Access, c
         path,
         json.dumps(world.body(access.body)) if access.body else "",
         content_type="application/json",
-        headers=headers_of(caller, access.scope),
+        headers=headers_of(caller, access.scope, *access.also),
     )
     if response.streaming and "/export/" in path:
         b"".join(response)  # an export keeps its place until it has been read

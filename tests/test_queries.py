@@ -77,6 +77,7 @@ READS = [
     Call("GET /api/v1/health", 2),
     Call("GET /api/v1/protection", 0),
     Call("GET /api/v1/schema", 0),
+    Call("GET /api/v1/apply/schema", 0),
     Call("GET /api/v1/accounts", 2, is_admins=True),
     Call("GET /api/v1/accounts/{account}", 2, is_admins=True),
     Call("GET /api/v1/tokens", 2, has_token=True),
@@ -133,7 +134,10 @@ READS = [
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
-    Call("POST /api/v1/deliveries/replay", 9),
+    Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
+    # Endpoints are read for each configuration: an export is no hot path.
+    Call("GET /api/v1/export", 30, is_admins=True),
+    Call("POST /api/v1/deliveries/replay", 10),
     Call("POST /api/v1/deliveries/{delivery_id}/replay", 10),
     Call("POST /api/v1/inbound-calls/{call_id}/replay", 20, is_admins=True),
     Call(

@@ -23,6 +23,7 @@ from unfold.widgets import (
 )
 
 from registry import names
+from registry.admin.managed import MarksManaged
 from registry.identity import accounts
 from registry.models import ServiceAccount, Token
 from registry.operations import configured, tokens
@@ -128,7 +129,7 @@ class TokenInline(TabularInline):
 
 
 @admin.register(ServiceAccount)
-class ServiceAccountAdmin(ModelAdmin):
+class ServiceAccountAdmin(MarksManaged, ModelAdmin):
     form = AccountForm
     list_display = ("name", "is_active", "is_internal", "scopes", "token_count", "created_at")
     list_filter = ("is_active", "is_internal")

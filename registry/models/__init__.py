@@ -5,11 +5,13 @@ from registry.models.encryption_key import EncryptionKey
 from registry.models.event import Event, EventHorizon
 from registry.models.idempotency_key import IdempotencyKey
 from registry.models.lengths import MAX_NAME_LENGTH, MAX_URL_LENGTH
+from registry.models.managed_object import MAX_MANAGER_LENGTH, ManagedObject, manager_of
 from registry.models.service import Instance, Service, ServiceQuerySet
 from registry.models.subscription import Subscription, SubscriptionQuerySet
 from registry.models.work_slot import WorkSlot
 
 __all__ = [
+    "MAX_MANAGER_LENGTH",
     "MAX_NAME_LENGTH",
     "MAX_URL_LENGTH",
     "CallersRevision",
@@ -18,6 +20,7 @@ __all__ = [
     "EventHorizon",
     "IdempotencyKey",
     "Instance",
+    "ManagedObject",
     "Service",
     "ServiceAccount",
     "ServiceQuerySet",
@@ -25,4 +28,5 @@ __all__ = [
     "SubscriptionQuerySet",
     "Token",
     "WorkSlot",
+    "manager_of",
 ]

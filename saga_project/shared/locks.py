@@ -33,6 +33,7 @@ class Lock(enum.IntEnum):
     DOWNLOADS = 5002
     DELIVERY_CLAIMS = 0x5A6A_0301
     AUDIT_CHAIN = 0x5A6A_A0D1
+    APPLY = 0x5A6A_A991
 
 
 class NamedLock(enum.IntEnum):

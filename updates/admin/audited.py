@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
+from registry.admin.managed import MarksManaged
 from registry.operations import configured
 from registry.operations.configured import Kind
 
@@ -28,7 +29,7 @@ class ConfiguredForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(field, text if field or name == NON_FIELD_ERRORS else f"{name}: {text}")
 
 
-class AuditedAdmin(ModelAdmin):
+class AuditedAdmin(MarksManaged, ModelAdmin):
     """Records additions, changes and deletions in the request's own transaction."""
 
     kind: ClassVar[Kind]

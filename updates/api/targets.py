@@ -106,10 +106,15 @@ class TargetViewSet(ConfiguredViewSet):
             key = values["deployer_key"]
             columns["sealed_deployer_secret"] = crypto.encrypt(key) if key else ""
         if "secret_environment" in values:
-            if fault := environments.fault(values["secret_environment"]):
-                raise InvalidRow(f"secret_environment: {fault}", field="secret_environment")
+            check_secret_environment(values["secret_environment"])
             columns["sealed_environment"] = environments.seal(values["secret_environment"])
         return columns
+
+
+def check_secret_environment(values: dict[str, str]) -> None:
+    """Raise InvalidRow where a name or value is none of an environment."""
+    if fault := environments.fault(values):
+        raise InvalidRow(f"secret_environment: {fault}", field="secret_environment")
 
 
 class StoppingSerializer(serializers.Serializer[Any]):

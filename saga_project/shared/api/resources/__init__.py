@@ -9,7 +9,7 @@ from saga_project.shared.api.resources.etags import (
 from saga_project.shared.api.resources.filters import ChoiceParameter, TimeParameter
 from saga_project.shared.api.resources.pages import CursorPages, InvalidPageCursor, pages
 from saga_project.shared.api.resources.routers import ResourceRouter
-from saga_project.shared.api.resources.shapes import RowShape, StrictShape
+from saga_project.shared.api.resources.shapes import RowShape, StrictShape, SwitchField
 from saga_project.shared.api.resources.viewsets import ChangeableViewSet, ResourceViewSet
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ResourceViewSet",
     "RowShape",
     "StrictShape",
+    "SwitchField",
     "TimeParameter",
     "check_match",
     "etag_of",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import Http404
 from django_filters.rest_framework import DjangoFilterBackend
@@ -50,7 +51,7 @@ class ResourceViewSet(views.SagaView, viewsets.GenericViewSet[Any]):
             raise Http404
         try:
             row = self.get_queryset().filter(**wanted).first()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, ValidationError):
             row = None
         if row is None:
             raise Http404

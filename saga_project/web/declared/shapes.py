@@ -1,0 +1,130 @@
+"""Items of the document that have no resource of this form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from registry import names
+from registry.api.accounts import AccountField, AccountShape
+from registry.api.configured import ServiceNameField
+from registry.models import MAX_MANAGER_LENGTH, Service
+from saga_project.shared.api import fields, resources
+from updates.api.calendar import FreezeShape, WindowShape
+from updates.api.policies import PolicyShape
+from updates.api.targets import TargetShape
+from updates.models import Source
+from webhooks.models import Configuration
+
+MAX_ITEMS = 10_000
+
+
+class DeclaredServiceShape(resources.RowShape):
+    name = fields.NameField(max_length=128)
+    account = AccountField(required=False, allow_null=True, help_text="The owner.")
+
+    class Meta:
+        model = Service
+        fields = (
+            "name",
+            "account",
+            "display_name",
+            "description",
+            "category",
+            "contact_email",
+            "notes",
+        )
+
+    def validate_name(self, value: str) -> str:
+        return names.check_service_name(value)
+
+
+class DeclaredSourceShape(resources.RowShape):
+    service_name = ServiceNameField(source="service")
+    options = serializers.DictField(required=False)
+    interval_seconds = fields.WholeField(required=False, min_value=60, max_value=2**31 - 1)
+    token = fields.TextField(
+        write_only=True, required=False, max_length=8192, help_text="Kept when absent."
+    )
+
+    class Meta:
+        model = Source
+        fields = (
+            "service_name",
+            "kind",
+            "location",
+            "base_url",
+            "options",
+            "is_enabled",
+            "interval_seconds",
+            "token",
+        )
+
+
+class DeclaredWebhookShape(resources.RowShape):
+    service_name = ServiceNameField(
+        source="service", required=False, allow_null=True, help_text="Null: the global one."
+    )
+    endpoints = serializers.DictField(
+        child=fields.UrlField(max_length=2048), required=False, help_text="Address by channel."
+    )
+    accept_global_secret = resources.SwitchField(source="accepts_global_secret", required=False)
+    require_timestamp = resources.SwitchField(source="requires_timestamp", required=False)
+    secret = fields.TextField(
+        write_only=True, required=False, max_length=512, help_text="Kept when absent."
+    )
+
+    class Meta:
+        model = Configuration
+        fields = (
+            "service_name",
+            "endpoints",
+            "accept_global_secret",
+            "require_timestamp",
+            "secret",
+        )
+
+    def to_representation(self, instance: Configuration) -> dict[str, Any]:
+        rows = instance.endpoints.order_by("channel")
+        return {
+            "service_name": instance.service_name or None,
+            "endpoints": {row.channel: row.url for row in rows},
+            "accept_global_secret": instance.accepts_global_secret,
+            "require_timestamp": instance.requires_timestamp,
+        }
+
+
+class DocumentShape(resources.StrictShape):
+    """The whole document; a section that is left out is empty."""
+
+    managed_by = fields.TextField(
+        required=False,
+        max_length=MAX_MANAGER_LENGTH,
+        help_text="The name of the file: only rows that carry it are taken away. Default: apply.",
+    )
+    accounts = AccountShape(many=True, required=False)
+    services = DeclaredServiceShape(many=True, required=False)
+    policies = PolicyShape(many=True, required=False)
+    sources = DeclaredSourceShape(many=True, required=False)
+    targets = TargetShape(many=True, required=False)
+    windows = WindowShape(many=True, required=False)
+    freezes = FreezeShape(many=True, required=False)
+    webhooks = DeclaredWebhookShape(many=True, required=False)
+
+
+class OutlineShape(resources.StrictShape):
+    """The document before its items are read: each is read once those that it names exist."""
+
+    managed_by = fields.TextField(required=False, max_length=MAX_MANAGER_LENGTH)
+
+    def get_fields(self) -> dict[str, Any]:
+        sections = [str(name) for name in DocumentShape().fields]
+        items: dict[str, Any] = {
+            name: serializers.ListField(
+                child=serializers.DictField(), required=False, max_length=MAX_ITEMS
+            )
+            for name in sections
+            if name != "managed_by"
+        }
+        return {**super().get_fields(), **items}

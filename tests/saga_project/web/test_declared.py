@@ -1,0 +1,287 @@
+"""A whole installation out of one file over HTTP, and back into one."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import yaml
+from django.conf import settings as django_settings
+from django.test import Client
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from registry.identity import accounts
+from registry.models import ManagedObject, Service, ServiceAccount
+from tests import factories
+from updates.models import AuditEntry, Freeze, MaintenanceWindow, Policy, Source, Target
+from webhooks.models import Configuration
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+INSTALLATION: dict[str, Any] = {
+    "managed_by": "saga.yaml",
+    "accounts": [
+        {"name": "chief", "scopes": ["admin:registry"]},
+        {"name": "pay-team", "scopes": ["registry:manage"], "description": "Payments"},
+    ],
+    "services": [
+        {"name": "mail"},
+        {"name": "shop", "account": "pay-team", "category": "sales"},
+    ],
+    "policies": [
+        {"service_name": "shop", "kind": "auto", "version_range": ">=1,<3", "channel": "beta"}
+    ],
+    "sources": [
+        {
+            "service_name": "shop",
+            "kind": "github",
+            "location": "acme/shop",
+            "token": "${env:SAGA_SECRET_GITHUB}",
+        }
+    ],
+    "targets": [
+        {
+            "service_name": "shop",
+            "name": "first",
+            "labels": {"ring": "canary"},
+            "secret_environment": {"PASSWORD": "${file:password}"},
+        }
+    ],
+    "windows": [
+        {"service_name": None, "name": "nights", "opens_at": "22:00", "duration_minutes": 60},
+        {"service_name": "shop", "name": "noon", "opens_at": "12:00", "duration_minutes": 30},
+    ],
+    "freezes": [{"name": "holidays", "starts_on": "2030-12-20", "ends_on": "2031-01-02"}],
+    "webhooks": [
+        {"service_name": None, "endpoints": {"ops": "https://chat.example/hook/1"}},
+        {"service_name": "shop", "endpoints": {}, "secret": "${env:SAGA_SECRET_SHOP}"},
+    ],
+}
+#: In the order in which nothing refers to what is gone.
+DESCRIBED = (Configuration, Freeze, MaintenanceWindow, Target, Source, Policy, Service)
+
+
+@pytest.fixture
+def chief(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    settings.SAGA_DATA_DIR = tmp_path
+    (tmp_path / "references").mkdir()
+    (tmp_path / "references" / "password").write_text("hunter2\n")
+    monkeypatch.setenv("SAGA_SECRET_GITHUB", "ghp_s3cret")
+    monkeypatch.setenv("SAGA_SECRET_SHOP", "a signing secret of some bytes")
+    return _administrator()
+
+
+def _administrator() -> dict[str, str]:
+    account = accounts.ensure_account("chief", scopes=["admin:registry"])
+    _, text = accounts.issue_token(account, scopes=["admin:registry"])
+    return {"Authorization": f"Bearer {text}"}
+
+
+def _apply(api: APIClient, document: Any, headers: dict[str, str], query: str = "") -> Any:
+    return api.post(f"/api/v1/apply{query}", document, format="json", headers=headers)
+
+
+def _wipe() -> None:
+    ManagedObject.objects.all().delete()
+    for model in DESCRIBED:
+        model.objects.all().delete()
+    ServiceAccount.objects.all().delete()
+
+
+def test_an_installation_is_made_exported_wiped_and_made_again(
+    api: APIClient, chief: dict[str, str]
+) -> None:
+    made = _apply(api, INSTALLATION, chief)
+    exported = api.get("/api/v1/export", headers=chief).json()
+    _wipe()
+    chief = _administrator()
+    again = _apply(api, {**exported, "managed_by": "saga.yaml"}, chief)
+    state = api.get("/api/v1/export", headers=chief).json()
+
+    assert made.status_code == 200, made.content
+    assert (made.json()["created"], made.json()["updated"]) == (11, 0)
+    assert made.json()["unchanged"] == 1  # the administrator itself
+    assert again.status_code == 200, again.content
+    assert state == exported
+    assert exported["policies"][0]["version_range"] == ">=1,<3"
+    assert exported["targets"][0]["secret_environment"] == {"PASSWORD": "${file:password}"}
+    assert "hunter2" not in json.dumps([made.json(), exported])
+    policy = Policy.objects.get()
+    assert (policy.kind, policy.service.account) == (
+        "auto",
+        ServiceAccount.objects.get(name="pay-team"),
+    )
+    assert Target.objects.get().sealed_environment
+    assert Source.objects.get().sealed_token
+    assert Configuration.objects.get(service__name="shop").sealed_secret
+
+
+def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, str]) -> None:
+    _apply(api, INSTALLATION, chief)
+    before = AuditEntry.objects.count()
+
+    again = _apply(api, INSTALLATION, chief).json()
+
+    assert (again["changes"], again["unchanged"]) == ([], 12)
+    assert AuditEntry.objects.count() == before
+
+
+def test_a_dry_run_shows_the_differences_and_changes_nothing(
+    api: APIClient, chief: dict[str, str]
+) -> None:
+    _apply(api, INSTALLATION, chief)
+    changed = copy.deepcopy(INSTALLATION)
+    changed["policies"][0]["kind"] = "manual"
+    changed["windows"].pop(0)
+    before = api.get("/api/v1/export", headers=chief).json()
+
+    shown = _apply(api, changed, chief, "?dry_run=true").json()
+
+    assert api.get("/api/v1/export", headers=chief).json() == before
+    assert shown["dry_run"] is True
+    assert [(each["action"], each["section"]) for each in shown["changes"]] == [
+        ("update", "policies"),
+        ("delete", "windows"),
+    ]
+    assert shown["changes"][0]["item"] == {"service_name": "shop"}
+    assert shown["changes"][0]["before"]["kind"] == "auto"
+    assert shown["changes"][0]["after"]["kind"] == "manual"
+
+
+def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, str]) -> None:
+    factories.PolicyFactory.create(service__name="other")
+    _apply(api, INSTALLATION, chief)
+
+    kept = INSTALLATION["accounts"][:1]
+    elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
+    emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
+
+    assert emptied["deleted"] == 11
+    assert elsewhere["changes"] == []
+    assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
+    assert not Target.objects.exists()
+    # What has a life of its own stays: services are let go, accounts switched off.
+    assert Service.objects.filter(name="shop").exists()
+    assert ServiceAccount.objects.get(name="pay-team").is_active is False
+
+
+def test_the_console_marks_what_a_file_manages(
+    api: APIClient, chief: dict[str, str], admin_client: Client
+) -> None:
+    _apply(api, INSTALLATION, chief)
+    other = factories.PolicyFactory.create(service__name="other")
+
+    pages = [
+        admin_client.get(address, headers={"Host": "localhost"}).content.decode()
+        for address in (
+            f"/admin/updates/policy/{Policy.objects.get(service__name='shop').pk}/change/",
+            f"/admin/registry/serviceaccount/{ServiceAccount.objects.get(name='pay-team').pk}/change/",
+            f"/admin/updates/policy/{other.pk}/change/",
+        )
+    ]
+
+    assert ["Managed by the file saga.yaml" in page for page in pages] == [True, True, False]
+
+
+def test_a_row_of_another_file_is_left_alone(api: APIClient, chief: dict[str, str]) -> None:
+    _apply(api, INSTALLATION, chief)
+    stranger = {
+        "managed_by": "other.yaml",
+        "policies": [{"service_name": "shop", "kind": "manual"}],
+    }
+
+    answer = _apply(api, stranger, chief)
+
+    assert (answer.status_code, answer.json()["error"]) == (409, "Managed by another file")
+    assert Policy.objects.get().kind == "auto"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"polices": []}, "polices"),
+        ({"policies": [{"service_name": "shop", "kind": "fast"}]}, "policies[0].kind"),
+        ({"policies": [{"service_name": "shop", "version_range": "><"}]}, "policies[0]"),
+        ({"policies": [{"service_name": "none"}]}, "policies[0]"),
+        ({"services": [{"name": "shop"}, {"name": "shop"}]}, "services[1]"),
+        ({"services": [{"name": "shop", "account": "none"}]}, "services[0].account"),
+        (
+            {"sources": [{"service_name": "shop", "kind": "github", "location": "x"}]},
+            "sources[0]",
+        ),
+        (
+            {
+                "sources": [
+                    {"service_name": "shop", "kind": "announced", "token": "${env:DATABASE_URL}"}
+                ]
+            },
+            "sources[0]",
+        ),
+        ({"webhooks": [{"service_name": "shop", "secret": "${file:gone}"}]}, "webhooks[0]"),
+    ],
+)
+def test_a_wrong_file_is_refused_whole(
+    api: APIClient, chief: dict[str, str], changes: dict[str, Any], named: str
+) -> None:
+    document = {"services": [{"name": "shop"}], **changes}
+
+    answer = _apply(api, document, chief)
+
+    assert answer.status_code in (400, 404)
+    assert named in answer.json()["message"]
+    assert not Service.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_yaml_and_toml_say_the_same_as_json(api: APIClient, chief: dict[str, str]) -> None:
+    window = "{name: nights, opens_at: 22:00, duration_minutes: 60}"
+    text = f"services: [{{name: shop}}]\nwindows: [{window}]\n"
+    toml = 'services = [{name = "shop"}]\n[[windows]]\nname = "nights"\nopens_at = 22:00:00\n'
+
+    made = api.generic(
+        "POST", "/api/v1/apply", text, content_type="application/yaml", headers=chief
+    )
+    same = api.generic(
+        "POST",
+        "/api/v1/apply",
+        f"{toml}duration_minutes = 60\n",
+        content_type="application/toml",
+        headers=chief,
+    )
+    exported = api.get("/api/v1/export?format=yaml&managed_by=apply", headers=chief)
+
+    assert (made.status_code, made.json()["created"]) == (200, 2)
+    assert (same.status_code, same.json()["unchanged"]) == (200, 2)
+    assert yaml.safe_load(exported.content)["services"][0]["name"] == "shop"
+
+
+@pytest.mark.parametrize("text", ["a: &x 1\nb: *x\n", "services: []\nservices: []\n", "- 1\n", "{"])
+def test_yaml_that_means_more_than_json_is_refused(
+    api: APIClient, chief: dict[str, str], text: str
+) -> None:
+    answer = api.generic(
+        "POST", "/api/v1/apply", text, content_type="application/yaml", headers=chief
+    )
+
+    assert answer.status_code == 400
+
+
+def test_the_schema_for_editors_takes_the_file_and_finds_a_typing_error(api: APIClient) -> None:
+    schema = api.get("/api/v1/apply/schema").json()
+    wrong = {**INSTALLATION, "policies": [{"service_name": "shop", "knid": "auto"}]}
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(INSTALLATION, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+def test_only_an_administrator_applies(api: APIClient) -> None:
+    assert django_settings.SAGA_AUTH == "open"
+    assert _apply(api, {}, {}).status_code == 401
+    assert api.get("/api/v1/export").status_code == 401
