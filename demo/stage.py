@@ -75,6 +75,15 @@ def saga_running(folder: Path, port: int) -> Iterator[None]:
             process.wait(60)
 
 
+def administrator_token(folder: Path, port: int) -> str:
+    """Return a token that may configure, made on this machine as an operator does."""
+    command = [sys.executable, "manage.py", "create_token", "demo", "--scopes", "admin:registry"]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment(folder, port)
+    )
+    return done.stdout.strip()
+
+
 def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     ends_at = time.monotonic() + PATIENCE_SECONDS
     while not is_ready(port):
@@ -110,9 +119,14 @@ def serving(folder: Path) -> Iterator[str]:
             thread.join()
 
 
-def call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def call(
+    method: str, url: str, body: dict[str, Any] | None = None, *, token: str = ""
+) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return dict(json.load(answer))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -27,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 #: It would wait for ten minutes: what is sick in it must not.
 LONG_CANARY = {"bake_seconds": 2, "steps": [{"weight": 34, "pause_seconds": 600}]}
+FIRST_CANARY = {"strategy_options": {"steps": [{"weight": 34, "pause_seconds": 5}]}}
 LIVE = ("queued", "running", "paused")
 COLOURS = {"head": "\033[1m", "good": "\033[32m", "bad": "\033[31m", "dim": "\033[2m", "plain": ""}
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
@@ -87,14 +86,20 @@ class Story:
         return conclude(client, all(ends))
 
     def _add_targets(self) -> None:
-        """Targets are set up by people in the admin; the demo writes the same rows."""
+        """Apply the configuration: where the service is installed, and how its canaries go."""
         targets = [
             self._start_machine(number, slot)
             for slot, numbers in SLOTS.items()
             for number in numbers
         ]
-        command = [sys.executable, "-m", "demo.setup", NAME, json.dumps(targets)]
-        subprocess.run(command, check=True, env=stage.environment(self._folder, self._port))
+        document = {
+            "managed_by": "demo",
+            "services": [{"name": NAME}],
+            "policies": [{"service_name": NAME, "strategy": "canary", **FIRST_CANARY}],
+            "targets": [{"service_name": NAME, **target} for target in targets],
+        }
+        token = stage.administrator_token(self._folder, self._port)
+        stage.call("POST", f"{self._saga}/apply", document, token=token)
 
     def _root(self, number: int) -> Path:
         return self._folder / "machines" / str(number)

@@ -45,7 +45,7 @@ PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in known if _is_plain(tag)]
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-PlainLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]*)$"), list("-0123456789")
 )
 

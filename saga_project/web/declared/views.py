@@ -103,7 +103,7 @@ class ExportDocumentView(api.SagaView):
             ),
         ],
         responses={
-            (200, "application/json"): shapes.DocumentShape,
+            (200, "application/json"): OpenApiTypes.OBJECT,
             (200, "application/yaml"): OpenApiTypes.STR,
         },
     )
@@ -123,7 +123,7 @@ class DocumentSchemaView(api.SagaView):
         operation_id="apply_schema",
         summary="The JSON Schema of the document, for editors",
         tags=["configuration"],
-        responses={200: OpenApiTypes.OBJECT},
+        responses={(200, "application/schema+json"): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(_schema(settings.SAGA_AUTH), content_type="application/schema+json")
