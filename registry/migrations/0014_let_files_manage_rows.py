@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0001_squashed_0012_remember_encryption_keys'),
+        ('registry', '0013_default_new_columns_for_the_release_before'),
     ]
 
     operations = [
