@@ -37,6 +37,7 @@ COMMANDS = {
     "subscriptions": ("resources", "Programs that get the events of a service."),
     "approvals": ("approvals", "List what awaits a second person, and decide."),
     "webhooks": ("webhooks", "Configure endpoints and secrets, and test them."),
+    "channels": ("webhooks", "List where notifications go, and send a test."),
     "notify": ("webhooks", "Send a message to a channel of a service."),
     "accounts": ("resources", "Accounts of programs."),
     "tokens": ("resources", "Tokens of accounts."),

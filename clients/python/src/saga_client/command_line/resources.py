@@ -144,6 +144,15 @@ tokens = _group(
 )
 
 
+@targets.command()
+@click.argument("key")
+@_YES
+def stop(session: Session, key: str, yes: bool) -> None:
+    """Stop what runs on a target, before it is removed."""
+    session.confirm(f"Stop what runs on target {key}?", is_sure=yes)
+    session.show(session.saga.call("POST", f"/targets/{segment(key)}/stop"))
+
+
 @sources.command()
 @click.argument("key")
 def check(session: Session, key: str) -> None:

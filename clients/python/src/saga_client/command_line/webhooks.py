@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from saga_client.command_line import arguments, structure
+from saga_client.command_line import arguments, main, resources, structure
 from saga_client.command_line.session import Session
 
 SEVERITIES = ["info", "warning", "error", "critical"]
@@ -75,6 +75,37 @@ def rotate(session: Session, name: str | None) -> None:
 def test(session: Session, name: str, channel: str) -> None:
     """Send a test message to a channel of a service, and show what became of it."""
     _notify(session, name, channel, "This is a test by `saga webhooks test`.", "info")
+
+
+@click.group(cls=structure.Group)
+def channels() -> None:
+    """List where notifications go, and send a test."""
+
+
+@channels.command("list")
+@click.option("--service", help="Those of this service.")
+@click.option("--limit", type=int, help="At most so many.")
+def list_channels(session: Session, service: str | None, limit: int | None) -> None:
+    """List the channels; set them with `saga webhooks config set`."""
+    rows = resources.all_rows(session, "/channels", "channels", {"service": service}, limit=limit)
+    session.show({"channels": rows}, rows="channels")
+
+
+@channels.command("get")
+@click.argument("channel_id", type=int)
+def get_channel(session: Session, channel_id: int) -> None:
+    """Show a channel."""
+    session.show(session.saga.call("GET", f"/channels/{channel_id}"))
+
+
+@channels.command("test")
+@click.argument("channel_id", type=int)
+def test_channel(session: Session, channel_id: int) -> None:
+    """Send a test message and show the receiver's answer; exit 1 where it is not delivered."""
+    document = session.saga.call("POST", f"/channels/{channel_id}/test", timeout=60)
+    session.show(document)
+    if not document["is_delivered"]:
+        raise click.exceptions.Exit(main.FAILED)
 
 
 @click.command(cls=structure.Command)
