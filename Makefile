@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 BIN := .venv/bin
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: help run demo test check audit bench screenshots format lock
+.PHONY: help run demo test check audit bench chaos screenshots format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -41,6 +41,9 @@ var/audit/venv/stamp: .ci/audit.txt | $(BIN)/pip
 
 bench: .venv/development.stamp var/bench/venv/stamp ## Measure Saga beside its own plain views and what others use
 	@exec $(BIN)/python -m bench.run $(ARGS)
+
+chaos: .venv/development.stamp ## Kill and freeze every process of a stack under clients, and check their history
+	@exec $(BIN)/python -m bench.faults.chaos $(ARGS)
 
 var/bench/venv/stamp: bench/peers/requirements.txt | $(BIN)/pip
 	@echo "Installing what Saga is compared with, in var/bench/venv ..."

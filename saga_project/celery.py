@@ -24,7 +24,7 @@ app.set_default()
 
 app.conf.update(
     accept_content=["json"],
-    beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
+    beat_scheduler="saga_project.local.beat:ElectedScheduler",
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
     task_default_queue="updates",

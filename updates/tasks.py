@@ -69,6 +69,13 @@ def refuse_missing_keys(**_: Any) -> None:
         raise SystemExit(complaint)
 
 
+@signals.celeryd_after_setup.connect
+def claim_nodes(instance: Any, **_: Any) -> None:
+    """End a worker whose node is another host's."""
+    if complaint := nodes.claim(instance.app.amqp.queues.consume_from):
+        raise SystemExit(complaint)
+
+
 @signals.worker_shutting_down.connect
 def hand_over(**_: Any) -> None:
     """Give jobs to other workers: steps end at their next checkpoint, or with this process in the end."""

@@ -17,6 +17,7 @@ from registry.models import WorkSlot
 
 SWEEPS = "sweeps"
 DELIVERIES = "deliveries"
+BEAT = "beat"
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,10 @@ def periodic_calls() -> list[PeriodicCall]:
 
 @dataclass
 class Election:
-    """The lease on sweeps: ``keep`` acquires it or renews it, and is called every second."""
+    """The lease on work of one process among all hosts: ``keep`` acquires or renews it, often enough."""
 
+    work: str = work_slots.SWEEPS
+    seconds: float = LEASE_SECONDS
     slot: work_slots.Slot | None = None
     leads_until: float = 0.0
 
@@ -100,12 +102,12 @@ class Election:
 
     def keep(self) -> None:
         asked_at = time.monotonic()
-        if self.slot is None or not work_slots.renew(self.slot, seconds=LEASE_SECONDS):
-            self.slot = work_slots.acquire(work_slots.SWEEPS, seconds=LEASE_SECONDS)
+        if self.slot is None or not work_slots.renew(self.slot, seconds=self.seconds):
+            self.slot = work_slots.acquire(self.work, seconds=self.seconds)
             if self.slot is not None:
-                logger.info("sweeps run in this process")
+                logger.info("elected", extra={"work": self.work})
         if self.slot is not None:
-            self.leads_until = asked_at + LEASE_SECONDS
+            self.leads_until = asked_at + self.seconds
 
     def give_up(self) -> None:
         self.leads_until = 0.0

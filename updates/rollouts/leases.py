@@ -7,16 +7,13 @@ raises the job's fence, and every write asks for it: a worker that was frozen an
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 from django import db
@@ -24,6 +21,7 @@ from django.db import transaction
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
 
+from saga_project.shared import machines
 from updates.models import Job
 from updates.step_context import Interrupted
 
@@ -82,22 +80,9 @@ class Lease:
 _held: dict[int, Lease] = {}
 
 
-@functools.cache
-def _machine() -> str:
-    """Name what a process id is unique on: this boot of this host, and the container's own count of them."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    count = Path("/proc/self/ns/pid")
-    parts = [
-        socket.gethostname(),
-        boot.read_text().strip()[:8] if boot.exists() else "",
-        str(count.stat().st_ino) if count.exists() else "",
-    ]
-    return "-".join(parts)
-
-
 def _owner() -> str:
     started_at = psutil.Process().create_time()
-    return f"{_machine()}/{os.getpid()}/{started_at:.2f}"
+    return f"{machines.name()}/{os.getpid()}/{started_at:.2f}"
 
 
 def take(job_pk: int) -> Lease | None:
@@ -188,7 +173,7 @@ def free_the_dead() -> int:
     freed = 0
     held = Job.objects.filter(status__in=Job.LIVE, lease_expires_at__gte=Now())
     for pk, fence, owner in held.values_list("pk", "fence", "lease_owner"):
-        if owner.startswith(f"{_machine()}/") and not _lives(owner):
+        if owner.startswith(f"{machines.name()}/") and not _lives(owner):
             freed += Job.objects.filter(pk=pk, fence=fence).update(
                 lease_expires_at=None, rang_at=None
             )

@@ -33,6 +33,23 @@ def test_worker_with_a_heartbeat_is_alive_for_each_of_its_nodes(redis: Redis) ->
     assert 0 < redis.ttl(f"saga:node:{NODE}") <= nodes.BELIEVED_SECONDS
 
 
+def test_a_node_of_another_host_is_refused(redis: Redis) -> None:
+    redis.set(f"saga:node:{NODE}", "db2-0a1b2c3d-4026531836", ex=30)
+
+    complaint = nodes.claim(["updates", f"node.{NODE}"])
+
+    assert complaint == (
+        f"SAGA_NODE_NAME: the host db2 works as node '{NODE}' already; give this host another name."
+    )
+    assert nodes.claim(["updates"]) == ""
+
+
+def test_workers_of_one_host_share_a_node(redis: Redis) -> None:
+    assert [nodes.claim([f"node.{NODE}"]) for _ in range(2)] == ["", ""]
+    redis.set(f"saga:node:{NODE}", 1)  # by a worker of 0.9
+    assert nodes.claim([f"node.{NODE}"]) == ""
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_that_starts_frees_what_its_predecessor_held(
     scene: scenes.Scene, shop: Service

@@ -1,0 +1,159 @@
+"""A fault campaign on one host: processes are killed and frozen under clients whose history is checked.
+
+    make chaos ARGS="--seed 7 --minutes 60"
+
+The seed decides the order of the faults. Each fault ends, the time until all is well again is measured, and
+the next one follows. At the end the promises are checked on the history (``bench/faults/history.py``): no
+living service is refused or lost, no dead one stays, a keyed call acts once, what was acknowledged is kept
+and delivered, and an outage is 503. Exit status 1 where a promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+
+import psutil
+import redis as redis_library
+
+from bench.faults import history as histories
+from tests import stack as stacks
+from tests import stalls, waiting
+
+PATIENCE_SECONDS = 120.0
+FREEZE_SECONDS = (1.0, 8.0)
+KINDS: dict[str, Sequence[str]] = {
+    "web": ("uvicorn",),
+    "sweeps": ("manage.py", "sweep"),
+    "worker": ("celery", "worker@"),
+    "delivery": ("celery", "delivery@"),
+    "beat": ("celery", "beat"),
+    "Redis": ("valkey-server",),
+    "PostgreSQL": ("postgres",),
+}
+Fault = Callable[[], None]
+
+
+class Campaign:
+    """Injects faults into one stack, as a seed says."""
+
+    def __init__(self, stack: stacks.Stack, history: histories.History, *, seed: int) -> None:
+        self._stack = stack
+        self._history = history
+        self._random = random.Random(seed)  # noqa: S311 (repeatable, not secret)
+        shell = "from django.conf import settings; print(settings.REDIS_URL)"
+        self._redis = redis_library.Redis.from_url(stack.manage("shell", "-v", "0", "-c", shell))
+        self.faults: dict[str, Fault] = {
+            **{f"kill -9 {kind}": partial(self._kill, words) for kind, words in KINDS.items()},
+            **{f"SIGSTOP {kind}": partial(self._freeze, words) for kind, words in KINDS.items()},
+            "CLIENT PAUSE": self._pause_redis,
+            "SIGHUP": self._reload,
+        }
+
+    def _kill(self, words: Sequence[str]) -> None:
+        """Kill one of the web processes, or the one process of another kind."""
+        victims = self._stack.processes(*words)
+        if victims:
+            victim = self._random.choice(sorted(victims, key=lambda each: each.pid))
+            victim.kill()
+            waiting.until_ended([victim])
+
+    def _freeze(self, words: Sequence[str]) -> None:
+        """Freeze every process of a kind, with its children, for a while."""
+        family: dict[int, psutil.Process] = {}
+        for process in self._stack.processes(*words):
+            family |= {each.pid: each for each in [process, *process.children(recursive=True)]}
+        for each in family.values():
+            each.suspend()
+        time.sleep(self._random.uniform(*FREEZE_SECONDS))
+        for each in family.values():
+            if each.is_running():
+                each.resume()
+
+    def _pause_redis(self) -> None:
+        seconds = self._random.uniform(1.0, 12.0)
+        self._redis.client_pause(int(seconds * 1000))
+        time.sleep(seconds)
+
+    def _reload(self) -> None:
+        assert self._stack.launcher  # noqa: S101 (it was started)
+        count = self._stack.log().count(b"| reloaded")
+        self._stack.launcher.send_signal(signal.SIGHUP)
+        waiting.until(lambda: self._stack.log().count(b"| reloaded") > count, seconds=180)
+
+    def step(self, number: int) -> tuple[str, float]:
+        """Inject one fault; return what it was, and the seconds until all was well again."""
+        name = self._random.choice(list(self.faults))
+        dying = f"dying-{number}"
+        self._history.register(dying)
+        self._history.dying.append(dying)
+        self.faults[name]()
+        began = time.monotonic()
+        try:
+            waiting.until(self._is_well, seconds=PATIENCE_SECONDS, pause_seconds=0.2)
+        except AssertionError:
+            self._history.violations.append(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
+            print(self._stack.call("GET", stalls.HEALTH), self._missing(), flush=True)
+        return name, time.monotonic() - began
+
+    def _missing(self) -> list[str]:
+        return [kind for kind, words in KINDS.items() if not self._stack.processes(*words)]
+
+    def _is_well(self) -> bool:
+        """Everything runs and answers, a sweep ran a moment ago, and a call that writes succeeds."""
+        return (
+            not self._missing()
+            and stalls.is_sweeping(self._stack)
+            and stalls.is_healthy(self._stack)
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    arguments = parser.parse_args()
+    seconds: dict[str, list[float]] = defaultdict(list)
+    with closing(histories.Receiver()) as receiver, stacks.running() as stack:
+        history = histories.History(stack, receiver)
+        campaign = Campaign(stack, history, seed=arguments.seed)
+        history.begin()
+        deadline = time.monotonic() + 60 * arguments.minutes
+        number = 0
+        while time.monotonic() < deadline:
+            number += 1
+            name, recovery = campaign.step(number)
+            seconds[name].append(recovery)
+            print(f"{number:4} {name:20} well again after {recovery:5.1f} s", flush=True)
+        history.end()
+        found = history.check()
+    report(seconds, history, found, seed=arguments.seed)
+    sys.exit(bool(found))
+
+
+def report(
+    seconds: dict[str, list[float]], history: histories.History, found: list[str], *, seed: int
+) -> None:
+    print(f"\n{'fault':20} {'times':>5} {'median':>8} {'slowest':>8}")
+    for name, measured in sorted(seconds.items()):
+        median, slowest = statistics.median(measured), max(measured)
+        print(f"{name:20} {len(measured):5} {median:6.1f} s {slowest:6.1f} s")
+    count = sum(map(len, seconds.values()))
+    print(f"seed {seed}: {count} faults, {len(found)} violations")
+    print(f"{sum(history.statuses.values())} calls by status: {dict(history.statuses)}")
+    for violation in found:
+        print(f"VIOLATION {violation}")
+
+
+if __name__ == "__main__":
+    main()

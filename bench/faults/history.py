@@ -1,0 +1,191 @@
+"""Clients that record every call while faults are injected, and the promises that their history must keep.
+
+As Jepsen does it: a call without an answer is unknown, not failed. It is repeated with the same
+``Idempotency-Key`` until it is answered, and must then have acted once.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests import stack as stacks
+from tests import waiting
+
+LIVING = 50
+TTL_SECONDS = 12
+TOLD = "told"
+#: 0 is no answer; 409 is a key whose first call is still under way.
+EXPECTED = frozenset({0, 200, 201, 409, 503})
+PAUSE_SECONDS = 0.1
+RETRY_SECONDS = 0.3
+
+
+class Receiver:
+    """A subscriber that counts how often it was told of each report."""
+
+    def __init__(self) -> None:
+        self.told: Counter[int] = Counter()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                receiver.told.update(
+                    int(number) for number in re.findall(r'"number": ?(\d+)', text)
+                )
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class History:
+    """The clients of a campaign and what they saw."""
+
+    stack: stacks.Stack
+    receiver: Receiver
+    violations: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    acknowledged: set[int] = field(default_factory=set)
+    dying: list[str] = field(default_factory=list)
+    _cursor: str = ""
+    _is_over: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def living(self) -> list[str]:
+        return [f"living-{number:02}" for number in range(LIVING)]
+
+    def call(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
+        status, answer = self.stack.call(method, f"/api/v1/{path}", body, **options)
+        self.statuses[status] += 1
+        return status, answer
+
+    def insist(self, method: str, path: str, body: Any = None) -> Any:
+        """Repeat a call until it succeeds; return its answer."""
+
+        def succeed() -> list[Any]:
+            status, answer = self.call(method, path, body)
+            return [answer] if status in (200, 201) else []
+
+        return waiting.until(succeed, seconds=120, pause_seconds=RETRY_SECONDS)[0]
+
+    def register(self, name: str, *, ttl: int = TTL_SECONDS) -> None:
+        body = {"service_name": name, "service_url": "http://127.0.0.1:9", "ttl": ttl}
+        self.insist("POST", "services/register", body)
+
+    def begin(self) -> None:
+        for name in self.living:
+            self.register(name)
+        self.register(TOLD, ttl=3600)
+        subscription = {
+            "service_name": TOLD,
+            "subscriber": "campaign",
+            "callback_url": self.receiver.url,
+            "topics": ["lifecycle.*"],
+        }
+        self.insist("POST", "subscriptions", subscription)
+        self._cursor = self.insist("GET", "events?limit=1")["cursor"]
+        for act in (self._send_heartbeats, self._look_up, self._report):
+            thread = threading.Thread(target=self._repeat, args=(act,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def end(self) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _repeat(self, act: Callable[[int], None]) -> None:
+        number = 0
+        while not self._is_over.wait(PAUSE_SECONDS):
+            number += 1
+            act(number)
+
+    # --- The clients ------------------------------------------------------------------------------
+
+    def _send_heartbeats(self, number: int) -> None:
+        status, answer = self.call("POST", "services/heartbeat", {"services": self.living})
+        if status == 200 and answer["missing"]:
+            self.violations.append(f"heartbeats of living services refused: {answer['missing']}")
+
+    def _look_up(self, number: int) -> None:
+        name = self.living[number % LIVING]
+        status, _ = self.call("GET", f"services/{name}")
+        if status not in (0, 200, 503):
+            self.violations.append(f"lookup of {name} answered {status}")
+
+    def _report(self, number: int) -> None:
+        """Report once, with one key, until it is acknowledged."""
+        details = {"number": number}
+        body = {"service_name": TOLD, "event": "restarting", "details": details}
+        headers = {"Idempotency-Key": f"report-{number}"}
+        while not self._is_over.is_set():
+            status, _ = self.call("POST", "webhooks/lifecycle", body, headers=headers)
+            if status == 200:
+                self.acknowledged.add(number)
+                return
+            self._is_over.wait(RETRY_SECONDS)
+
+    # --- The promises -----------------------------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Return every violation, once all is quiet."""
+        found = list(self.violations)
+        found += self._effects()
+        found += self._expiries()
+        unexpected = sorted(set(self.statuses) - EXPECTED)
+        return [*found, *(f"a call was answered {status}" for status in unexpected)]
+
+    def _events(self, kind: str) -> Iterator[dict[str, Any]]:
+        cursor = self._cursor
+        while True:
+            page = self.insist("GET", f"events?type={kind}&limit=1000&after={cursor}")
+            if not page["events"]:
+                return
+            yield from page["events"]
+            cursor = page["cursor"]
+
+    def _effects(self) -> Iterator[str]:
+        """A report acts once, none that was acknowledged is lost, and the subscriber is told of each."""
+        made = Counter(
+            event["data"]["details"]["number"] for event in self._events("lifecycle.restarting")
+        )
+        yield from (f"report {number} acted {n} times" for number, n in made.items() if n > 1)
+        if lost := sorted(self.acknowledged - set(made)):
+            yield f"acknowledged reports are lost: {lost[:5]}"
+        try:
+            waiting.until(lambda: set(made) <= set(self.receiver.told), seconds=240)
+        except AssertionError:
+            missing = sorted(set(made) - set(self.receiver.told))
+            yield f"{len(missing)} of {len(made)} events were not delivered: {missing[:5]}"
+
+    def _expiries(self) -> Iterator[str]:
+        """The dead expire, and no living service does."""
+        dying, living = set(self.dying), set(self.living)
+
+        def expired() -> set[str]:
+            return {event["service_name"] for event in self._events("service.expired")}
+
+        try:
+            waiting.until(lambda: dying <= expired(), seconds=180, pause_seconds=1)
+        except AssertionError:
+            yield f"dead services never expired: {sorted(dying - expired())}"
+        if alive := sorted(expired() & living):
+            yield f"living services expired: {alive}"
