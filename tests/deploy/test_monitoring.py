@@ -1,0 +1,74 @@
+"""Alerts and dashboard for Prometheus and Grafana: their metrics exist, and promtool accepts them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "monitoring"
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool (apt: prometheus) is missing"
+)
+
+
+def _alerts() -> list[str]:
+    document = yaml.safe_load((FOLDER / "rules.yml").read_text())
+    return [rule["expr"] for group in document["groups"] for rule in group["rules"]]
+
+
+def _queries() -> list[str]:
+    dashboard: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+def _promtool(*arguments: str | Path) -> str:
+    assert PROMTOOL
+    done = subprocess.run(
+        [PROMTOOL, *arguments], check=False, capture_output=True, text=True, cwd=FOLDER
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _defined() -> set[str]:
+    """Return the names in the source: a scrape shows a counter only once it has counted."""
+    texts = [
+        file.read_text()
+        for package in ("saga_project", "registry", "updates", "webhooks")
+        for file in (ROOT / package).rglob("*.py")
+    ]
+    return set(re.findall(r'"(saga_\w+)"', " ".join(texts)))
+
+
+def test_every_metric_that_alerts_and_dashboard_name_is_defined() -> None:
+    named = set(re.findall(r"\bsaga_\w+", " ".join([*_alerts(), *_queries()])))
+
+    assert len(named) > 15
+    assert {re.sub("_(total|bucket)$", "", name) for name in named} - _defined() == set()
+
+
+@needs_promtool
+def test_alerts_fire_and_end_as_their_tests_say() -> None:
+    assert "SUCCESS" in _promtool("check", "rules", "rules.yml")
+    assert "SUCCESS" in _promtool("test", "rules", "rules_test.yml")
+    assert "SUCCESS" in _promtool("check", "config", "prometheus.yml")
+
+
+@needs_promtool
+def test_every_query_of_the_dashboard_can_be_parsed(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"query:{number}", "expr": query} for number, query in enumerate(_queries())
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    assert f"{len(rules)} rules found" in _promtool("check", "rules", file)
