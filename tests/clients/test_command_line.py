@@ -319,6 +319,27 @@ def test_audit_lists_what_was_changed_and_verifies_itself(saga: CommandLine):
     assert verdict.status == 0, verdict.err
 
 
+def test_file_is_compared_applied_and_exported(saga: CommandLine, tmp_path: Path):
+    file = tmp_path / "saga.yaml"
+    file.write_text(
+        "managed_by: saga.yaml\nservices:\n  - {name: declared}\n"
+        "policies:\n  - {service_name: declared, kind: auto}\n"
+    )
+
+    compared = saga.read("diff", str(file))
+    applied = saga("apply", str(file))
+    again = saga.read("diff", str(file))
+    exported = yaml.safe_load(saga("export", "--managed-by", "saga.yaml").out)
+    missing = saga("apply", str(tmp_path / "none.yaml"))
+
+    assert (compared["dry_run"], compared["created"]) == (True, 2)
+    assert applied.status == 0, applied.err
+    assert "2 created" in applied.out
+    assert (again["created"], again["unchanged"]) == (0, 2)
+    assert [row["kind"] for row in exported["policies"]] == ["auto"]
+    assert missing.status == 2
+
+
 def test_unknown_field_is_refused_by_name(saga: CommandLine):
     done = saga("policies", "create", "service_name=shop", "knid=auto")
 
