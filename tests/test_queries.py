@@ -134,6 +134,7 @@ READS = [
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
+    Call("POST /api/v1/channels/{channel_id}/test", 12),
     Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
     Call("GET /api/v1/export", 30, is_admins=True),
