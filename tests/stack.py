@@ -107,9 +107,13 @@ class Stack:
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Return the processes of this stack with all the words in their command line."""
-        return [
-            each for each in self._all() if all(word in " ".join(each.cmdline()) for word in words)
-        ]
+        found = []
+        for each in self._all():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
+                line = " ".join(each.cmdline())
+                if all(word in line for word in words):
+                    found.append(each)
+        return found
 
     def _all(self) -> list[psutil.Process]:
         marker = str(self.folder)

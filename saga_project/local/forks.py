@@ -36,6 +36,8 @@ SHARED = (
     ),
     *("celery.apps.beat", "django_celery_beat.schedulers"),
 )
+#: Leaves the environment of a process with a title where ``ps e`` and monitoring find it.
+KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}
 STANDARD_FILES = frozenset({0, 1, 2})
 HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -113,7 +115,7 @@ def _run(
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_files(output, pass_fds)
-    os.environ["SPT_NOENV"] = "1"  # leaves the environment where ``ps e`` and monitoring find it
+    os.environ.update(KEEP_ENVIRONMENT)
     setproctitle.setproctitle(title)
     _execute(list(argv))
 

@@ -62,7 +62,7 @@ class Program:
         self.process = subprocess.Popen(
             self.argv,
             cwd=folder,
-            env=env.inherited(),
+            env=env.inherited() | forks.KEEP_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
