@@ -30,14 +30,15 @@ AS_IN_ROWS = (
 class InstanceEntry:
     """One instance as readers see it; ``score_us`` is its last heartbeat plus its TTL, in µs.
 
-    Only ``score_us`` and ``hold_us`` ever change: anything else makes another entry. So what readers are
-    shown before and after the last heartbeat is made once (by ``registry.fast.rendered_lists``). What a
-    lookup reads comes first: with 100,000 services each line of the processor's cache is one that has to
-    come from memory.
+    Only ``score_us`` and ``hold_us`` ever change: anything else makes another entry. So the entity tag, and
+    what readers are shown before and after the last heartbeat, are made once (by
+    ``registry.fast.rendered_lists``). What a lookup reads comes first: with 100,000 services each line of
+    the processor's cache is one that has to come from memory.
     """
 
     json_head: bytes | None = field(default=None, compare=False)
     json_tail: bytes = field(default=b"", compare=False)
+    json_tag: bytes = field(default=b"", compare=False)
     score_us: int = 0
     ttl_seconds: int
     hold_us: int = 0

@@ -52,7 +52,8 @@ def service(name: str) -> Answer | None:
     if shown is None:
         return None
     counters.cells[counters.HITS] += 1
-    return conditional.tag_of(entry, shown[0]), _json(entry, shown[0])
+    body = _json(entry, shown[0])
+    return shown[0].json_tag, body
 
 
 def listing() -> Answer | None:
@@ -141,5 +142,6 @@ def _keep_json(entry: ServiceEntry, instance: InstanceEntry) -> bytes:
     if len(_tails) >= MAX_TAILS:
         _tails.clear()
     instance.json_tail = _tails.setdefault(tail, tail)
+    instance.json_tag = conditional.tag_of(entry, instance)
     instance.json_head = head  # last: with it, both are there
     return head
