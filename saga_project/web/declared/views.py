@@ -104,7 +104,7 @@ class ExportDocumentView(api.SagaView):
         ],
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
-            (200, "application/yaml"): OpenApiTypes.STR,
+            (200, "application/yaml"): OpenApiTypes.OBJECT,
         },
     )
     def get(self, request: Request) -> HttpResponse | Response:
