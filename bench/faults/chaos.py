@@ -135,8 +135,8 @@ def main() -> None:
             name, recovery = campaign.step(number)
             seconds[name].append(recovery)
             print(f"{number:4} {name:20} well again after {recovery:5.1f} s", flush=True)
-        history.end()
         found = history.check()
+        history.end()
     report(seconds, history, found, seed=arguments.seed)
     sys.exit(bool(found))
 

@@ -66,6 +66,7 @@ class History:
     dying: list[str] = field(default_factory=list)
     _cursor: str = ""
     _is_over: threading.Event = field(default_factory=threading.Event)
+    _is_quiet: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     @property
@@ -102,8 +103,13 @@ class History:
         }
         self.insist("POST", "subscriptions", subscription)
         self._cursor = self.insist("GET", "events?limit=1")["cursor"]
-        for act in (self._send_heartbeats, self._look_up, self._report):
-            thread = threading.Thread(target=self._repeat, args=(act,), daemon=True)
+        acts = {
+            self._send_heartbeats: self._is_over,
+            self._look_up: self._is_over,
+            self._report: self._is_quiet,
+        }
+        for act, is_over in acts.items():
+            thread = threading.Thread(target=self._repeat, args=(act, is_over), daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -112,9 +118,9 @@ class History:
         for thread in self._threads:
             thread.join()
 
-    def _repeat(self, act: Callable[[int], None]) -> None:
+    def _repeat(self, act: Callable[[int], None], is_over: threading.Event) -> None:
         number = 0
-        while not self._is_over.wait(PAUSE_SECONDS):
+        while not is_over.wait(PAUSE_SECONDS):
             number += 1
             act(number)
 
@@ -136,20 +142,20 @@ class History:
         details = {"number": number}
         body = {"service_name": TOLD, "event": "restarting", "details": details}
         headers = {"Idempotency-Key": f"report-{number}"}
-        while not self._is_over.is_set():
+        while not self._is_quiet.is_set():
             status, _ = self.call("POST", "webhooks/lifecycle", body, headers=headers)
             if status == 200:
                 self.acknowledged.add(number)
                 return
-            self._is_over.wait(RETRY_SECONDS)
+            self._is_quiet.wait(RETRY_SECONDS)
 
     # --- The promises -----------------------------------------------------------------------------
 
     def check(self) -> list[str]:
-        """Return every violation, once all is quiet."""
-        found = list(self.violations)
-        found += self._effects()
-        found += self._expiries()
+        """Return every violation, once no report is on its way; heartbeats go on until ``end``."""
+        self._is_quiet.set()
+        self._threads[-1].join()
+        found = [*self._effects(), *self._expiries(), *self.violations]
         unexpected = sorted(set(self.statuses) - EXPECTED)
         return [*found, *(f"a call was answered {status}" for status in unexpected)]
 
