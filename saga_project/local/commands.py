@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Each command of ``manage.py`` that is offered, and what it does.
 COMMANDS = {
-    "prepare": "Migrate the database, create the first user, collect static files.",
+    "prepare": "Migrate the database, and create the first user.",
     "check": "Check the settings, and whether the database can be reached.",
     "backup": "Write database, secrets and artifacts to a file while Saga runs.",
     "restore": "Restore a backup into an empty database.",

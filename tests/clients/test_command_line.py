@@ -20,6 +20,7 @@ from saga_client.command_line import main
 from werkzeug import Response
 
 from tests import stack as stacks
+from tests import waiting
 from tests.clients.conftest import SOURCE, CommandLine
 
 pytestmark = pytest.mark.xdist_group("clients")
@@ -227,6 +228,41 @@ def test_message_reaches_a_channel(saga: CommandLine, httpserver: HTTPServer):
     assert len(httpserver.log) == 3
     assert answered["is_delivered"]
     assert "Channel not configured" in unknown.err
+
+
+def test_rejected_service_is_hidden_until_it_is_approved(saga: CommandLine):
+    saga("services", "register", "gate", "http://127.0.0.1:8004")
+
+    rejected = saga.read("services", "reject", "gate", "--reason", "unknown owner")
+    hidden = saga("services", "get", "gate")
+    approved = saga.read("services", "approve", "gate")
+    found = saga.read("services", "get", "gate")
+
+    assert (rejected["status"], rejected["status_reason"]) == ("rejected", "unknown owner")
+    assert hidden.status == 1
+    assert (approved["status"], found["service_name"]) == ("active", "gate")
+
+
+def test_dead_delivery_is_sent_again(saga: CommandLine, httpserver: HTTPServer):
+    httpserver.expect_request("/gone", method="POST").respond_with_data("", status=410)
+    url = httpserver.url_for("/gone")
+    saga("webhooks", "config", "set", "lost", "--endpoint", f"ops={url}")
+    saga("services", "register", "lost", "http://127.0.0.1:8005")
+    saga("notify", "lost", "ops", "hello")
+    wanted = ("deliveries", "list", "--service", "lost", "--status", "dead")
+    [dead] = waiting.until(lambda: saga.read(*wanted)["deliveries"])
+
+    preview = saga.read("deliveries", "replay", "--service", "lost", "--dry-run")
+    again = saga.read("deliveries", "replay", dead["id"])
+    shown = saga.read("deliveries", "get", dead["id"])
+    calls = saga.read("calls", "list", "--service", "lost")["calls"]
+    call = saga.read("calls", "get", calls[0]["id"])
+
+    assert (preview["dry_run"], preview["ids"]) == (True, [dead["id"]])
+    assert again["id"] == dead["id"]
+    assert shown["attempts"]
+    assert {each["route"] for each in calls} >= {"config", "notify"}
+    assert call["headers"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ COMMANDS = {
     "approvals": ("approvals", "List what awaits a second person, and decide."),
     "webhooks": ("webhooks", "Configure endpoints and secrets, and test them."),
     "channels": ("webhooks", "List where notifications go, and send a test."),
+    "deliveries": ("deliveries", "List deliveries to receivers, and send dead ones again."),
+    "calls": ("deliveries", "List calls that came in by webhook, and carry one out again."),
     "notify": ("webhooks", "Send a message to a channel of a service."),
     "apply": ("declared", "Make the installation what a file says, in one transaction."),
     "diff": ("declared", "Show what `saga apply` would change."),

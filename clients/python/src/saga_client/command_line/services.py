@@ -127,3 +127,20 @@ def resolve(session: Session, name: str, exclude: tuple[str, ...], **criteria: s
 def watch(session: Session, name: str | None) -> None:
     """Follow what happens to a service, or to all, until Ctrl-C."""
     events.follow(session, service=(name,) if name else (), kinds=("service.*", "health.changed"))
+
+
+@services.command()
+@click.argument("name")
+def approve(session: Session, name: str) -> None:
+    """Approve a service: lookups find it from now on."""
+    body = {"decision": "approve"}
+    session.show(session.saga.call("POST", f"/services/{segment(name)}/approval", body=body))
+
+
+@services.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why.")
+def reject(session: Session, name: str, reason: str) -> None:
+    """Reject a service: lookups do not find it."""
+    body = {"decision": "reject", "reason": reason}
+    session.show(session.saga.call("POST", f"/services/{segment(name)}/approval", body=body))
