@@ -26,15 +26,17 @@ from django.conf import settings
 from saga_project.local import parents
 from saga_project.shared import tracing
 
+#: What programs import beside the URLs' modules.
 SHARED = (
-    *("saga_project.web.fast_path", "uvicorn.main", "uvloop"),
-    *(
-        "celery.bin.celery",
-        "celery.apps.worker",
-        "celery.worker.strategy",
-        "celery.concurrency.thread",
-    ),
-    *("celery.apps.beat", "django_celery_beat.schedulers"),
+    "saga_project.web.fast_path",
+    "uvicorn.main",
+    "uvloop",
+    "celery.bin.celery",
+    "celery.apps.worker",
+    "celery.worker.strategy",
+    "celery.concurrency.thread",
+    "celery.apps.beat",
+    "django_celery_beat.schedulers",
 )
 #: Leaves the environment of a process with a title where ``ps e`` and monitoring find it.
 KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}
