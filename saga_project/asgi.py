@@ -30,8 +30,6 @@ from saga_project.shared import callers, counters, open_mode
 from saga_project.shared.database import base as database
 from saga_project.web import fast_path, head_limits, health, request_limits, streams
 
-wsgi.pool_connections()
-
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 KEY_CHECK_SECONDS = 3.0
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
@@ -127,6 +125,7 @@ class Application:
     async def _live(self, receive: request_limits.Receive, send: request_limits.Send) -> None:
         """Run what a web process does beside answering, from the server's start to its stop."""
         await receive()
+        wsgi.pool_connections()
         if complaint := await _missing_keys():
             await send({"type": "lifespan.startup.failed", "message": complaint})
             return

@@ -26,8 +26,12 @@ gc.freeze()
 
 
 def pool_connections() -> None:
-    """Let the threads of a web process share connections; settings leave the pool out for Celery."""
+    """Let the threads of a web process share connections; settings leave the pool out for Celery.
+
+    Called before the process answers: connections that are open by then stay as they are.
+    """
     if not settings.SAGA_DATABASE_POOL:
-        connections.settings = connections.configure_settings(
-            {"default": embedded.parse_database_url(settings.DATABASE_URL, pool_size=POOL_SIZE)}
+        pooled = embedded.parse_database_url(settings.DATABASE_URL, pool_size=POOL_SIZE)
+        connections.settings["default"].update(
+            OPTIONS=pooled["OPTIONS"], CONN_MAX_AGE=pooled["CONN_MAX_AGE"]
         )
