@@ -3,7 +3,8 @@
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
 BIN := .venv/bin
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 8 ] && echo 8 || echo $$n)
+# One more than there are cores: some tests wait for processes that they started.
+WORKERS ?= $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
 .PHONY: help run demo test check audit bench chaos screenshots format lock
 .DEFAULT_GOAL := help
