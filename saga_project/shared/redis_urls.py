@@ -60,10 +60,11 @@ def parse_sentinels(url: str) -> SentinelUrl | None:
     """Return the parts of a Sentinel URL, None for any other; raises ValueError with a sentence."""
     if not url.startswith(f"{SENTINEL_SCHEME}://"):
         return None
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
+    # Not by urlsplit: a list of hosts with an IPv6 address in it is no URL to newer versions of Python.
+    place, _, path = url.removeprefix(f"{SENTINEL_SCHEME}://").partition("/")
+    credentials, _, hosts = place.rpartition("@")
     username, _, password = credentials.partition(":")
-    master, _, database = parts.path.strip("/").partition("/")
+    master, _, database = path.partition("?")[0].strip("/").partition("/")
     sentinels = tuple(_address(text) for text in hosts.split(",") if text)
     if not sentinels or not master or not (database or "0").isdecimal():
         raise ValueError("write redis+sentinel://host1:26379,host2:26379/master-name/0.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import select
+import signal
 import stat
 import subprocess
 import sys
@@ -399,7 +400,13 @@ def test_events_are_followed_until_interrupted(saga: CommandLine, stack: stacks.
         "SAGA_TOKEN": token,
         "PYTHONUNBUFFERED": "1",
     }
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_take_interrupts,  # noqa: PLW1509 (one call)
+    ) as process:
         assert process.stdout
         lines = iter(process.stdout.readline, "")
         # It begins with the next event: one of these comes after it has begun.
@@ -408,11 +415,19 @@ def test_events_are_followed_until_interrupted(saga: CommandLine, stack: stacks.
             saga("services", "register", "followed", "http://127.0.0.1:8007")
             saga("services", "deregister", "followed")
             first = _line_within(process, lines)
-        process.send_signal(2)
-        status = process.wait(20)
+        process.send_signal(signal.SIGINT)
+        try:
+            status = process.wait(60)
+        finally:
+            process.kill()
 
     assert '"service_name": "followed"' in first
     assert status == 130
+
+
+def _take_interrupts() -> None:
+    """A shell has what it runs in the background ignore them, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _line_within(process: subprocess.Popen[str], lines: Any) -> str:

@@ -108,19 +108,20 @@ class DecompressedStream:
         return chunk
 
     def _more(self) -> bytes:
-        data = b""
+        data, has_asked = b"", self._inner.needs_input
         if self._inner.eof:
             data = self._next_member()
             if self._is_over:
                 return b""
-        elif self._inner.needs_input:
+        elif has_asked:
             data = self._read_file()
         try:
             produced = self._inner.decompress(data, CHUNK)
         except _BROKEN as exc:
             raise HostileArchive("compressed data that is broken") from exc
-        # A full output buffer may hide more that needs no input; nothing at all is the end of the file.
-        if not produced and not data and not self._inner.eof:
+        # A full output buffer may hide more that needs no input, or hide nothing: then input is needed next.
+        is_stuck = has_asked or not self._inner.needs_input
+        if not produced and not data and is_stuck and not self._inner.eof:
             raise HostileArchive("compressed data cut short")
         self._count(len(produced))
         return produced

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import io
+import lzma
+import random
 import stat
 import subprocess
 import tarfile
@@ -155,6 +159,29 @@ def test_unpacks_what_tar_makes_of_real_trees(tmp_path: Path, make: Callable[[Pa
     archives.unpack(path, kind=str(archives.kind_of(path)), into=into)
 
     assert everything_below(into) == everything_below(tree)
+
+
+@pytest.mark.parametrize(
+    "compress", [gzip.compress, bz2.compress, lzma.compress, hostile.compressed_zstd]
+)
+@pytest.mark.parametrize("size", [65_536, 131_072, 300_000])
+def test_unpacks_what_cannot_be_compressed(
+    tmp_path: Path, compress: Callable[[bytes], bytes], size: int
+) -> None:
+    """Such data fills the output buffer exactly, with nothing left behind it."""
+    content = random.Random(size).randbytes(size)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("data")
+        info.size = size
+        archive.addfile(info, io.BytesIO(content))
+    path = write(tmp_path, compress(buffer.getvalue()))
+    into = tmp_path / "into"
+    into.mkdir()
+
+    archives.unpack(path, kind=str(archives.kind_of(path)), into=into)
+
+    assert (into / "data").read_bytes() == content
 
 
 def test_a_zip_of_more_entries_than_its_old_format_counts(tmp_path: Path) -> None:
