@@ -100,7 +100,8 @@ def test_pgbouncer_is_refused_in_one_sentence(ignored: str) -> None:
 
 
 def test_a_redis_cluster_is_refused_in_one_sentence() -> None:
-    with redis_servers.running("--cluster-enabled", "yes") as server:
+    bus = str(redis_servers.free_port())
+    with redis_servers.running("--cluster-enabled", "yes", "--cluster-port", bus) as server:
         done = prepare(REDIS_URL=server.url)
 
     assert done.returncode == 1
