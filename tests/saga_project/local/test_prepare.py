@@ -16,6 +16,7 @@ import pytest
 from django.db import connection
 
 from registry.operations import encryption_keys
+from saga_project.local.embedded import processes
 from saga_project.shared import crypto
 from tests import redis_servers, waiting, webserver
 
@@ -56,7 +57,7 @@ def pgbouncer(*, ignored: str) -> Iterator[str]:
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not installed (apt: pgbouncer)")
     known, folder = connection.settings_dict, Path(tempfile.mkdtemp(prefix="saga-pgbouncer-"))
-    port = redis_servers.free_port()
+    port = processes.any_free_port()
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(
         CONFIGURATION.format(
@@ -100,7 +101,7 @@ def test_pgbouncer_is_refused_in_one_sentence(ignored: str) -> None:
 
 
 def test_a_redis_cluster_is_refused_in_one_sentence() -> None:
-    bus = str(redis_servers.free_port())
+    bus = str(processes.any_free_port())
     with redis_servers.running("--cluster-enabled", "yes", "--cluster-port", bus) as server:
         done = prepare(REDIS_URL=server.url)
 

@@ -15,6 +15,7 @@ import requests
 
 from saga_project import env
 from saga_project.local import embedded
+from saga_project.local.embedded import processes
 from saga_project.shared import redis_urls
 from tests import redis_servers, waiting, webserver
 from tests.redis_servers import RedisServer
@@ -68,7 +69,7 @@ def watched(watched_class: type[Watched]) -> Iterator[Watched]:
         replica = resources.enter_context(
             redis_servers.running("--replicaof", f"127.0.0.1 {master.port}")
         )
-        port = redis_servers.free_port()
+        port = processes.any_free_port()
         (folder / "sentinel.conf").write_text(CONFIGURATION.format(port=port, master=master.port))
         sentinel = resources.enter_context(
             redis_servers.serving([str(SENTINEL), str(folder / "sentinel.conf")], port=port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pytest_django import Settings
 
 from registry import operations as registry
 from registry.models import Instance, Service
+from saga_project.local.embedded import processes
 from tests import waiting
 from tests.updates.artifacts.archives import hostile
 from tests.updates.rollouts import crashing, scenes
@@ -75,15 +75,9 @@ class Fleet:
         return [crashing.current(self.root(number)) for number in range(len(self.ports))]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
 def fleet(scene: scenes.Scene) -> Iterator[Fleet]:
-    fleet = Fleet(scene, [free_port() for _ in range(3)])
+    fleet = Fleet(scene, [processes.any_free_port() for _ in range(3)])
     scene.on_restart = fleet.restart
     yield fleet
     for number in range(3):
