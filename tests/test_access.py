@@ -123,6 +123,13 @@ ACCESS: dict[str, Access] = {
         scope="webhooks:manage", also=("webhooks:send",), others=HIDDEN, objects=SERVICES
     ),
     "GET /api/v1/services/{}/approval": reads("services:read"),
+    "GET /api/v1/services/{}/labels": reads("services:read"),
+    "PUT /api/v1/services/{}/labels": Access(
+        scope="labels:write", others=FORBIDDEN, objects=SERVICES, body={"labels": {}}
+    ),
+    "PATCH /api/v1/services/{}/labels": Access(
+        scope="labels:write", others=FORBIDDEN, objects=SERVICES, body={"labels": {}}
+    ),
     # No account decides about its own service, so that the scope alone decides here.
     "POST /api/v1/services/{}/approval": Access(
         scope="approvals:decide", body={"decision": "reject", "reason": "no"}

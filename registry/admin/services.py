@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -14,10 +15,16 @@ from registry import directory, operations
 from registry.directory import InstanceEntry
 from registry.identity import accounts
 from registry.models import Instance, Service
+from saga_project.shared import labels
 from saga_project.shared.admin import readonly, verbs
 from saga_project.shared.errors import RedisUnavailable
 
 STATES = ("up", "degraded", "gone", "pending", "rejected", "left")
+LABELS_OFFERED = 20
+_FREQUENT_LABELS = """
+    SELECT each.key, each.value FROM registry_service, jsonb_each_text(labels) AS each
+    WHERE labels <> '{}' GROUP BY each.key, each.value ORDER BY count(*) DESC, 1, 2 LIMIT %s
+"""
 UNKNOWN = "unknown (Redis is not available)"
 
 
@@ -92,6 +99,30 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(state=word) if word else queryset
 
 
+class LabelFilter(admin.SimpleListFilter):
+    """The labels that services carry, most frequent first; the address takes any selector."""
+
+    title = "label"
+    parameter_name = "label"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        with connection.cursor() as cursor:
+            cursor.execute(_FREQUENT_LABELS, [LABELS_OFFERED])
+            found = [f"{key}={value}" for key, value in cursor.fetchall()]
+        given = request.GET.get(self.parameter_name)
+        if given and given not in found and labels.SELECTOR.allows(given):
+            found.insert(0, given)
+        return [(text, text) for text in found]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        text = self.value()
+        if not text:
+            return queryset
+        if not labels.SELECTOR.allows(text):
+            return queryset.none()
+        return queryset.filter(labels.parse(text).condition())
+
+
 @admin.register(Service)
 class ServiceAdmin(readonly.ReadOnly):
     list_display = (
@@ -100,10 +131,18 @@ class ServiceAdmin(readonly.ReadOnly):
         "presence",
         "version",
         "owner",
+        "labels_label",
         "last_heartbeat_at",
         "registered_at",
     )
-    list_filter = (StateFilter, "status", "health_status", "is_auto_approved", "category")
+    list_filter = (
+        StateFilter,
+        LabelFilter,
+        "status",
+        "health_status",
+        "is_auto_approved",
+        "category",
+    )
     list_select_related = ("account",)
     list_per_page = 50
     search_fields = ("name", "display_name", "description", "app_id", "contact_email", "version")
@@ -133,6 +172,10 @@ class ServiceAdmin(readonly.ReadOnly):
     @display(description="Owner", ordering="account__name", empty_value="none")
     def owner(self, service: Service) -> str | None:
         return service.account.name if service.account else None
+
+    @display(description="Labels", empty_value="none")
+    def labels_label(self, service: Service) -> str | None:
+        return labels.show(service.labels) or None
 
     @display(description="Presence")
     def presence(self, service: Service) -> str:

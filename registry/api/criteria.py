@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from registry.directory import ANY, Criteria
-from saga_project.shared import api, rules, versions
+from saga_project.shared import api, labels, rules, versions
 from saga_project.shared.api import fields
 
 MAX_EXCLUDED = 100
@@ -14,6 +14,11 @@ MAX_ZONE_LENGTH = 256
 
 CAPABILITY = fields.text_parameter("capability", rule=rules.CAPABILITY)
 VERSION = OpenApiParameter("version", str, description="A range such as `>=1.4,<2`.")
+LABEL = OpenApiParameter(
+    "label",
+    {"type": "string", "maxLength": labels.MAX_SELECTOR_LENGTH},
+    description="A selector of labels, such as `env=prod,team!=pay,tier,!legacy`.",
+)
 PARAMETERS = [
     OpenApiParameter(
         "zone",
@@ -79,6 +84,11 @@ def read_version_range(request: Request) -> versions.Range | None:
         return versions.parse_range(text)
     except versions.RangeError as exc:
         raise rules.InvalidVersion(f"'version' is no range: {exc}", field="version") from exc
+
+
+def read_selector(request: Request) -> labels.Selector | None:
+    text = api.read_text(request, "label", maximum_length=labels.MAX_SELECTOR_LENGTH)
+    return labels.parse(text, field="label") if text is not None else None
 
 
 def _read_excluded(request: Request) -> frozenset[str]:

@@ -57,6 +57,7 @@ def service_body(entry: ServiceEntry, instance: InstanceEntry) -> dict[str, Any]
 FILTERS = [
     criteria.CAPABILITY,
     criteria.VERSION,
+    criteria.LABEL,
     OpenApiParameter("zone", {"type": "string", "maxLength": 256}),
     OpenApiParameter(
         "q", {"type": "string", "maxLength": 256}, description="Part of a name or URL."
@@ -107,6 +108,7 @@ def _shown(
 def _filter(request: Request) -> Callable[[ServiceEntry, InstanceEntry], bool]:
     capability = criteria.read_capability(request)
     version_range = criteria.read_version_range(request)
+    selector = criteria.read_selector(request)
     zone = api.read_text(request, "zone")
     q = (api.read_text(request, "q") or "").casefold()
 
@@ -114,6 +116,7 @@ def _filter(request: Request) -> Callable[[ServiceEntry, InstanceEntry], bool]:
         return (
             (capability is None or capability in row.capabilities)
             and (zone is None or row.zone == zone)
+            and (selector is None or selector.matches(entry.labels))
             and (version_range is None or (bool(row.version) and version_range.allows(row.version)))
             and (not q or q in entry.name.casefold() or q in row.url.casefold())
         )

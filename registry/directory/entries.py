@@ -13,6 +13,8 @@ from saga_project.shared import timestamps
 
 MAX_KEPT = 1000
 _NO_METADATA: dict[str, str] = {}
+_NO_LABELS: dict[str, str] = {}
+_labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 _capabilities: dict[tuple[str, ...], list[str]] = {}
 #: Times to live: there is a new object for each number above 256 that is read.
 _numbers: dict[int, int] = {}
@@ -117,6 +119,7 @@ class ServiceEntry:
     account_id: int | None
     canary: tuple[str, int | None] | None
     revision: int
+    labels: dict[str, str] = field(default_factory=lambda: _NO_LABELS)
 
     @property
     def service_id(self) -> str:
@@ -155,9 +158,18 @@ def entry_of(
         account_id=document["account_id"],
         canary=(canary[0], canary[1]) if canary else None,
         revision=document["revision"],
+        labels=_labels_of(document),
         instances=instances,
         floor_us=floor_us,
     )
+
+
+def _labels_of(document: dict[str, Any]) -> dict[str, str]:
+    """Return the labels, of which most services have few different ones; older documents have none."""
+    found: dict[str, str] = document.get("labels") or _NO_LABELS
+    if len(_labels) > MAX_KEPT:
+        _labels.clear()
+    return _labels.setdefault(tuple(found.items()), found)
 
 
 def _instance_of(row: dict[str, Any], *, score_us: int, hold_us: int) -> InstanceEntry:

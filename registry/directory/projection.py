@@ -19,7 +19,14 @@ REFILL_BATCH = 500
 #: The columns of a service's document: a third of its row, for readers of many services.
 SERVICE_FIELDS = (
     *("name", "service_id", "status", "health_status", "consecutive_misses", "version"),
-    *("heartbeat_interval_seconds", "account", "canary_version", "canary_percent", "revision"),
+    *(
+        "heartbeat_interval_seconds",
+        "account",
+        "canary_version",
+        "canary_percent",
+        "revision",
+        "labels",
+    ),
 )
 
 
@@ -45,6 +52,7 @@ def service_document(service: Service, instances: Iterable[Instance]) -> dict[st
         if service.canary_version
         else None,
         "revision": service.revision,
+        **({"labels": service.labels} if service.labels else {}),
         "instances": [instance_document(instance) for instance in instances],
     }
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 SCOPES: Mapping[str, str] = {
     "services:read": "See services, instances, events, discovery and subscriptions",
     "registry:manage": "Register, heartbeat and deregister services; manage subscriptions",
+    "labels:write": "Set the labels of services, by which policies, calendars and accounts select",
     "updates:read": "See history, statistics, exports, plans and jobs",
     "sources:write": "Set the sources of releases, and check them",
     "policies:write": "Set policies, and the versions that are skipped",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.db.models import Case, Count, Exists, OuterRef, Q, Value, When
@@ -79,6 +80,12 @@ class Service(models.Model):
     capabilities = models.JSONField(default=list, blank=True)
     endpoints = models.JSONField(default=dict, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    labels: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text='Such as {"env": "prod"}; policies, freezes, windows and accounts may select by them.',
+    )
     heartbeat_interval_seconds = models.PositiveIntegerField(default=30)
     version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     previous_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)

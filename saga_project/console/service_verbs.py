@@ -12,7 +12,9 @@ import registry.operations
 import updates.operations
 from registry.identity import accounts
 from registry.models import Service, Subscription
+from registry.operations import labelling
 from saga_project.console import overrides, roles
+from saga_project.shared import labels
 from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Approval, Job, Release
 from updates.policies import comparison, preview
@@ -35,6 +37,7 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     verbs.append(_check(service))
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
+    verbs.append(_label(service, by, now))
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
     return verbs
@@ -220,6 +223,31 @@ def _check(service: Service) -> ButtonVerb:
         consequences=[
             "The service's source is asked now; what it offers is put on record.",
             "Nothing is deployed by this, unless the service's policy says so.",
+        ],
+        does=does,
+    )
+
+
+def _label(service: Service, by: str, now: dt.datetime) -> ButtonVerb:
+    def does(form: Form) -> Done:
+        given = labels.read_text(form["labels"])
+        labelling.set_labels(service.name, lambda _: given, by=accounts.staff(by), now=now)
+        return f"{service.name} has {len(given)} labels.", None
+
+    return Verb(
+        name="labels",
+        label="Set labels",
+        icon="label",
+        permission=roles.CHANGE_SERVICE,
+        link=_link(service, "labels"),
+        consequences=["What selects services by label applies to the new labels at once."],
+        choices=[
+            Choice(
+                name="labels",
+                label="Labels",
+                hint="Such as env=prod team=pay; empty takes all away.",
+                value=labels.show(service.labels),
+            )
         ],
         does=does,
     )

@@ -10,6 +10,7 @@ from registry import names
 from registry.api.accounts import AccountField, AccountShape
 from registry.api.configured import ServiceNameField
 from registry.models import MAX_MANAGER_LENGTH, Service
+from saga_project.shared import labels
 from saga_project.shared.api import fields, resources
 from updates.api.calendar import FreezeShape, WindowShape
 from updates.api.policies import PolicyShape
@@ -23,6 +24,11 @@ MAX_ITEMS = 10_000
 class DeclaredServiceShape(resources.RowShape):
     name = fields.NameField(max_length=128)
     account = AccountField(required=False, allow_null=True, help_text="The owner.")
+    labels = serializers.DictField(
+        child=fields.TextField(max_length=63, allow_blank=True),
+        required=False,
+        help_text='Such as {"env": "prod"}.',
+    )
 
     class Meta:
         model = Service
@@ -33,8 +39,12 @@ class DeclaredServiceShape(resources.RowShape):
             "description",
             "category",
             "contact_email",
+            "labels",
             "notes",
         )
+
+    def validate_labels(self, value: dict[str, str]) -> dict[str, str]:
+        return labels.check(value)
 
     def validate_name(self, value: str) -> str:
         return names.check_service_name(value)

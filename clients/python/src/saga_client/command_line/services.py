@@ -21,6 +21,7 @@ def services() -> None:
 @click.option("--capability", help="Those with this capability: rest, graphql, grpc or mcp.")
 @click.option("--version", help="Those in this range, such as '>=1.4,<2'.")
 @click.option("--zone", help="Those in this zone.")
+@click.option("-l", "--label", help="Those that a selector picks, such as env=prod,team!=pay.")
 @click.option("-s", "--search", help="Those with this in their name or URL.")
 @click.option("--limit", type=int, help="At most so many.")
 def list_services(
@@ -28,6 +29,7 @@ def list_services(
     capability: str | None,
     version: str | None,
     zone: str | None,
+    label: str | None,
     search: str | None,
     limit: int | None,
 ) -> None:
@@ -36,6 +38,7 @@ def list_services(
         "capability": capability,
         "version": version,
         "zone": zone,
+        "label": label,
         "q": search,
         "limit": limit,
     }
@@ -144,3 +147,21 @@ def reject(session: Session, name: str, reason: str) -> None:
     """Reject a service: lookups do not find it."""
     body = {"decision": "reject", "reason": reason}
     session.show(session.saga.call("POST", f"/services/{segment(name)}/approval", body=body))
+
+
+@services.command()
+@click.argument("name")
+@click.argument("labels", nargs=-1, metavar="[KEY=VALUE|KEY-]...")
+@click.option("--replace", is_flag=True, help="Take away the labels that are not named.")
+def label(session: Session, name: str, labels: tuple[str, ...], replace: bool) -> None:
+    """Show the labels of a service, or change them: env=prod sets one, env- takes it away."""
+    path = f"/services/{segment(name)}/labels"
+    removed = [text for text in labels if text.endswith("-") and "=" not in text]
+    changes: dict[str, str | None] = {**arguments.pairs(set(labels) - set(removed))}
+    if replace:
+        session.show(session.saga.call("PUT", path, body={"labels": changes}))
+    elif labels:
+        changes.update({text.removesuffix("-"): None for text in removed})
+        session.show(session.saga.call("PATCH", path, body={"labels": changes}))
+    else:
+        session.show(session.saga.call("GET", path))
