@@ -143,6 +143,34 @@ class EndpointFactory(factory.django.DjangoModelFactory[webhooks.Endpoint]):
     url = "http://127.0.0.1:1/hook"
 
 
+class NotificationRuleFactory(factory.django.DjangoModelFactory[webhooks.NotificationRule]):
+    """Of every service and every event, to the channel pager, at once."""
+
+    class Meta:
+        model = webhooks.NotificationRule
+
+    name = declarations.Sequence(lambda number: f"rule-{number}")
+    event_types = ("*",)
+    channels = ("pager",)
+    group_seconds = 0
+
+
+class AlertFactory(factory.django.DjangoModelFactory[webhooks.Alert]):
+    """An open problem that was told."""
+
+    class Meta:
+        model = webhooks.Alert
+
+    rule = declarations.SubFactory(NotificationRuleFactory)
+    service_name = "payment-service"
+    problem = "expired"
+    event_type = "service.expired"
+    severity = webhooks.Severity.ERROR
+    text = "Instance default expired."
+    opened_at = NOW
+    told_at = NOW
+
+
 class DeliveryFactory(factory.django.DjangoModelFactory[webhooks.Delivery]):
     """A delivery without a subscription, long overdue."""
 

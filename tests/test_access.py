@@ -203,6 +203,15 @@ ACCESS: dict[str, Access] = {
         "webhooks:send", **NAMED, channel="none", message="hello"
     ),
     "POST /api/v1/webhooks/from/{}/{}": changes("updates:deploy", ref="refs/tags/v1"),
+    "GET /api/v1/alerts": reads("webhooks:manage"),
+    "GET /api/v1/alerts/{}": Access(scope="webhooks:manage", others=HIDDEN, objects=SERVICES),
+    "GET /api/v1/notification-rules": reads("webhooks:manage"),
+    "POST /api/v1/notification-rules": changes(
+        "rules:write", **NAMED, name="x", event_types=["*"], channels=["pager"]
+    ),
+    "GET /api/v1/notification-rules/{}": reads("webhooks:manage"),
+    "PATCH /api/v1/notification-rules/{}": changes("rules:write", name="y"),
+    "DELETE /api/v1/notification-rules/{}": changes("rules:write"),
     "GET /api/v1/channels": reads("webhooks:manage"),
     "GET /api/v1/channels/{}": reads("webhooks:manage"),
     "POST /api/v1/channels/{}/test": changes("webhooks:manage"),
@@ -259,6 +268,9 @@ GLOBAL_ACCESS: dict[str, Access] = {
         scope="calendar:write", others=FORBIDDEN, objects=(GLOBAL,)
     ),
 }
+GLOBAL_ACCESS["PATCH /api/v1/notification-rules/{}"] = Access(
+    scope="rules:write", others=FORBIDDEN, objects=(GLOBAL,), body={"name": "y"}
+)
 ROWS = [*ACCESS.items(), *GLOBAL_ACCESS.items()]
 
 #: Every caller, by the name under which ``expected`` decides about it.
@@ -432,7 +444,11 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
     credential = Credential.objects.create(
         service=service, host="packages.example", sealed_secret=crypto.encrypt("s3cret")
     )
+    rule = factories.NotificationRuleFactory.create(service=of)
+    alert = factories.AlertFactory.create(rule=rule, service_name=service.name)
     return {
+        "notification-rules": rule,
+        "alerts": alert,
         "credentials": credential,
         "targets": target,
         "skips": hold,

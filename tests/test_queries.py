@@ -36,7 +36,7 @@ from updates.models import (
     Source,
     Target,
 )
-from webhooks.models import Delivery, Endpoint, InboundCall
+from webhooks.models import Alert, Delivery, Endpoint, InboundCall, NotificationRule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -129,6 +129,10 @@ READS = [
     Call("GET /api/v1/updates/statistics", 1),
     Call("GET /api/v1/updates/statistics", 2, query="window=30d"),
     Call("GET /api/v1/updates/statistics/dora", 2),
+    Call("GET /api/v1/notification-rules", 1),
+    Call("GET /api/v1/notification-rules/{rule_id}", 1),
+    Call("GET /api/v1/alerts", 1),
+    Call("GET /api/v1/alerts/{alert_id}", 1),
     Call("GET /api/v1/channels", 1),
     Call("GET /api/v1/channels/{channel_id}", 1),
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
@@ -181,6 +185,13 @@ WRITES = [
     Call(
         "POST /api/v1/windows", 8, body={"name": "x", "opens_at": "22:00", "duration_minutes": 60}
     ),
+    Call(
+        "POST /api/v1/notification-rules",
+        8,
+        body={"name": "x", "event_types": ["*"], "channels": ["pager"]},
+    ),
+    Call("PATCH /api/v1/notification-rules/{rule_id}", 8, body={"name": "x"}),
+    Call("DELETE /api/v1/notification-rules/{rule_id}", 12),
     Call("PATCH /api/v1/windows/{window_id}", 8, body={"name": "x"}),
     Call("DELETE /api/v1/windows/{window_id}", 8),
     Call(
@@ -295,6 +306,8 @@ def _add_configured(service: Service) -> None:
     factories.PolicyFactory.create(service=service, kind="manual")
     factories.DeliveryFactory.create(service_name=service.name, status=Delivery.Status.DEAD)
     factories.InboundCallFactory.create(service_name=service.name)
+    rule = factories.NotificationRuleFactory.create(service=service)
+    factories.AlertFactory.create(rule=rule, service_name=service.name)
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
     Target.objects.create(service=service, name="default", is_automatic=True)
@@ -348,6 +361,8 @@ def _ids_of_configured() -> dict[str, int]:
         "freeze_id": Freeze,
         "approval_id": Approval,
         "channel_id": Endpoint,
+        "rule_id": NotificationRule,
+        "alert_id": Alert,
         "source_id": Source,
         "release_id": Release,
     }

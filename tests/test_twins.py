@@ -47,6 +47,7 @@ FORMS = {
     "updates.source": "/sources",
     "updates.target": "/targets",
     "webhooks.configuration": "/webhooks/config",
+    "webhooks.notificationrule": "/notification-rules",
 }
 #: What has no route yet. Nothing may be added here: give it one.
 WITHOUT_ROUTE = {

@@ -32,6 +32,12 @@ def update_waits(name: str, *, version: str) -> events.EventDraft:
     )
 
 
+def approval_decided(name: str, *, version: str, state: str, by: str) -> events.EventDraft:
+    """``update.approved`` or ``.rejected``: the answer to ``update.awaiting_approval``."""
+    data = {"version": version, "by": by}
+    return events.EventDraft(type=f"update.{state}", service_name=name, data=data)
+
+
 def check_failed(name: str, *, reason: str) -> events.EventDraft:
     return events.EventDraft(type="update.check_failed", service_name=name, data={"reason": reason})
 
@@ -82,3 +88,11 @@ def deployment(moment: str, job: Job, **more: Any) -> events.EventDraft:
         **more,
     }
     return events.EventDraft(type=f"deployment.{moment}", service_name=job.service.name, data=data)
+
+
+def acknowledged(job: Job, *, by: str) -> events.EventDraft:
+    """Staff acknowledged a failed rollback: the service can be deployed again."""
+    data = {"job_id": job.job_id, "by": by}
+    return events.EventDraft(
+        type="deployment.acknowledged", service_name=job.service.name, data=data
+    )

@@ -7,7 +7,7 @@ import datetime as dt
 from django.conf import settings
 from django.db.models import Model, QuerySet
 
-from webhooks.models import Delivery, InboundCall
+from webhooks.models import Alert, Delivery, InboundCall
 
 BATCH = 1000
 MAX_REFUSED = 10_000
@@ -20,8 +20,10 @@ def purge(*, now: dt.datetime) -> int:
     """Delete calls and settled deliveries past their time, and refused calls beyond a number."""
     before = now - dt.timedelta(days=settings.SAGA_EVENT_RETENTION_DAYS)
     settled = Delivery.objects.filter(created_at__lt=before, finished_at__isnull=False)
+    told = Alert.objects.filter(opened_at__lt=before, due_at=None)
     return (
-        _delete(InboundCall.objects.filter(received_at__lt=before))
+        _delete(told)
+        + _delete(InboundCall.objects.filter(received_at__lt=before))
         + _delete(settled)
         + _purge_refused()
     )

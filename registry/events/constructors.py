@@ -145,3 +145,33 @@ def health_changed(
 ) -> EventDraft:
     data = {"instance_id": instance_id, "old": old, "new": new, "note": note or None}
     return EventDraft(type="health.changed", service_name=name, data=data)
+
+
+# --- The registry itself: events of no service ----------------------------------------------------
+
+
+def protection_began(*, suspects: int, instances: int) -> EventDraft:
+    """Too many instances are overdue at once: they are held back from expiring."""
+    data = {"suspects": suspects, "instances": instances}
+    return EventDraft(type="protection.began", service_name="", data=data)
+
+
+def protection_ended(*, instances: int) -> EventDraft:
+    data = {"instances": instances}
+    return EventDraft(type="protection.ended", service_name="", data=data)
+
+
+def token_expires(*, account: str, name: str, prefix: str, expires_at: str) -> EventDraft:
+    """A token ends soon; its text is not part of it."""
+    data = {"account": account, "name": name or None, "prefix": prefix, "expires_at": expires_at}
+    return EventDraft(type="token.expires", service_name="", data=data)
+
+
+def saga_problem(*, check: str, status: str, message: str) -> EventDraft:
+    """``saga.degraded`` or ``saga.unhealthy``: what /health says of one check."""
+    data = {"check": check, "message": message}
+    return EventDraft(type=f"saga.{status}", service_name="", data=data)
+
+
+def saga_recovered(*, check: str) -> EventDraft:
+    return EventDraft(type="saga.recovered", service_name="", data={"check": check})

@@ -43,6 +43,9 @@ class Token(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    warned_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When an event told that it ends soon."
+    )
 
     class Meta:
         ordering = ["-created_at"]

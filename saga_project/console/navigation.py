@@ -40,6 +40,8 @@ GROUPS = (
         "Webhooks",
         (
             ("webhooks.configuration", "Configuration", "tune"),
+            ("webhooks.notificationrule", "Notification rules", "notifications"),
+            ("webhooks.alert", "Alerts", "notification_important"),
             ("webhooks.inboundcall", "Inbound calls", "call_received"),
             ("webhooks.delivery", "Deliveries", "send"),
             ("webhooks.githubhook", "GitHub hooks", "healing"),

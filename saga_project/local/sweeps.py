@@ -26,6 +26,7 @@ from registry.background import (
     missed_heartbeats,
     reconciliation,
     retention,
+    token_ends,
     work_slots,
 )
 from saga_project.local import queues, workers
@@ -33,6 +34,7 @@ from saga_project.shared import errors, metrics
 from updates.models import Target
 from updates.rollouts import measuring, nodes, recovery, watching
 from webhooks.outbound import worker
+from webhooks.outbound.alerts import sweep as alerts
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ def periodic_calls() -> list[PeriodicCall]:
         PeriodicCall("updates.measure_jobs", measuring.wake_due, 1.0),
         PeriodicCall("registry.flush", flush.flush_heartbeats, 5.0),
         PeriodicCall("webhooks.wake", worker.wake, 5.0),
+        PeriodicCall("webhooks.alerts", alerts.sweep, 2.0),
         PeriodicCall("queues.bound", bound_queues, 10.0),
         PeriodicCall("registry.reconcile", reconciliation.reconcile, 20.0, limit_seconds=300.0),
         PeriodicCall(
@@ -83,6 +86,7 @@ def periodic_calls() -> list[PeriodicCall]:
             float(settings.REGISTRY_HEARTBEAT_MONITOR_INTERVAL),
             limit_seconds=300.0,
         ),
+        PeriodicCall("registry.warn_of_tokens", token_ends.warn, 600.0),
         PeriodicCall("registry.purge", purge, 3600.0, limit_seconds=3600.0),
     ]
 

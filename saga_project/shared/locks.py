@@ -9,7 +9,8 @@ Order of row locks, parent before child, in primary-key order where several rows
 2. ``Release``, then ``Approval``
 3. ``Job``, then ``Step``, then ``Target``
 4. ``InboundCall``, then ``Delivery``, then ``Attempt``
-5. ``HISTORY_OF_SERVICE``, then ``AUDIT_CHAIN``
+5. ``Alert``, then ``Delivery``
+6. ``HISTORY_OF_SERVICE``, then ``AUDIT_CHAIN``
 
 An advisory lock of a periodic task comes before all row locks.
 """
@@ -34,6 +35,7 @@ class Lock(enum.IntEnum):
     DELIVERY_CLAIMS = 0x5A6A_0301
     AUDIT_CHAIN = 0x5A6A_A0D1
     APPLY = 0x5A6A_A991
+    ALERTS = 0x5A6A_A1E7
 
 
 class NamedLock(enum.IntEnum):

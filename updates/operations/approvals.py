@@ -182,6 +182,11 @@ def _decide(approval: Approval, *, to: str, by: str, reason: str, now: dt.dateti
     approval.refresh_from_db()
     if not is_decided:
         raise errors.ApprovalDecided(f"{approval.release} is {approval.state} already.")
+    events.publish(
+        event_constructors.approval_decided(
+            approval.service.name, version=approval.release.version, state=to, by=by
+        )
+    )
     audit.record(
         f"update.{to}",
         actor=by,

@@ -115,6 +115,7 @@ def acknowledge(job_id: str, *, by: str) -> Job:
             raise errors.VerbNotAllowed(f"{job.job_id} needs no attention.")
         job.needs_attention, job.acknowledged_by = False, by
         job.save(update_fields=["needs_attention", "acknowledged_by"])
+        events.publish(event_constructors.acknowledged(job, by=by))
         return _audited(job, "acknowledged", by)
 
 

@@ -13,6 +13,7 @@ from webhooks.inbound import answers, bodies, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 from webhooks.models import InboundCall
 from webhooks.operations import notifications
+from webhooks.outbound import notices
 from webhooks.outbound.channels.notification import SEVERITIES, Notification
 from webhooks.outbound.retry_schedule import DeliveryDecision, NextState
 
@@ -30,7 +31,7 @@ def _act(call: Call, now: dt.datetime) -> CallAnswer:
     data = bodies.read(NotifyShape, call.document)
     channel, severity = data["channel"], data.get("severity", "info")
     services.known(call.service_name)
-    endpoint = notifications.find_endpoint(call.service_name, channel)
+    endpoint = notices.find_endpoint(call.service_name, channel)
     queued = CallAnswer(
         202, {"status": "queued", "message": f"Notification will be sent via {channel}"}
     )

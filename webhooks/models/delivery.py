@@ -71,6 +71,12 @@ class Delivery(models.Model):
         help_text="Digest of the URL: deliveries to one receiver are limited.",
     )
     payload: models.JSONField[Any, Any] = models.JSONField()
+    is_about_deliveries = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="It tells of deliveries: its own end is no event, or two dead receivers would never rest.",
+    )
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     reason = models.TextField(blank=True, help_text="Why it has this status.")
     attempt_count = models.PositiveIntegerField(

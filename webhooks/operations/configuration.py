@@ -29,11 +29,12 @@ from webhooks.models import (
     Endpoint,
     receiver_of,
 )
+from webhooks.outbound.alerts import defaults
 
 MAX_ENDPOINTS = 100
 MAX_SECRET_LENGTH = 512
 MIN_KEY_BYTES = 16
-_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 class Unset(enum.Enum):
@@ -52,11 +53,12 @@ class ConfigurationChange:
     secret: Secret = UNSET
     accepts_global_secret: bool | None = None
     requires_timestamp: bool | None = None
+    makes_default_rules: bool = True
 
 
 def evaluate(change: ConfigurationChange) -> None:
     """Raise InvalidRequest unless this can be configured; a URL's address is checked when it is called."""
-    if change == ConfigurationChange():
+    if dataclasses.replace(change, makes_default_rules=True) == ConfigurationChange():
         raise errors.NothingToConfigure("Send 'endpoints', 'secret', or both.")
     if isinstance(change.secret, str):
         _check_secret(change.secret)
@@ -64,7 +66,7 @@ def evaluate(change: ConfigurationChange) -> None:
     if len(endpoints) > MAX_ENDPOINTS:
         raise errors.InvalidChannel(f"There are at most {MAX_ENDPOINTS} endpoints.")
     for channel, url in endpoints.items():
-        if len(channel) > MAX_CHANNEL_LENGTH or _CHANNEL.fullmatch(channel) is None:
+        if len(channel) > MAX_CHANNEL_LENGTH or CHANNEL.fullmatch(channel) is None:
             raise errors.InvalidChannel(
                 f"A channel's name has 1-{MAX_CHANNEL_LENGTH} characters out of A-Z a-z 0-9 . _ -,"
                 " starting with a letter or digit.",
@@ -134,6 +136,8 @@ def put(
     configuration.save()
     if change.endpoints is not None:
         _replace_endpoints(configuration, change.endpoints, now=now)
+    if change.endpoints and change.makes_default_rules:
+        defaults.ensure()
     _tell(configuration)
     _record(configuration, before=before, by=by, now=now)
     return configuration

@@ -13,7 +13,7 @@ from registry.events import published
 from registry.models import Event
 from saga_project.shared import transitions
 from webhooks import event_constructors
-from webhooks.models import Configuration, Delivery
+from webhooks.models import Configuration, Delivery, NotificationRule
 
 TAKEN_OVER = "service.taken_over"
 
@@ -27,6 +27,7 @@ def drop_configurations(events: Sequence[Event], **_: Any) -> None:
 
 
 def _drop(service_name: str) -> None:
+    NotificationRule.objects.filter(service__name=service_name).delete()
     configurations = Configuration.objects.select_for_update(of=("self",))
     configuration = configurations.filter(service__name=service_name).first()
     if configuration is None:

@@ -127,9 +127,14 @@ def _publish_dead_deliveries(
                 attempts=row.attempt_count,
             )
             for row in rows
-            if row.topic != event_constructors.DELIVERY_DEAD and row.kind != Delivery.Kind.TEST
+            if _is_news(row)
         )
     )
+
+
+def _is_news(row: Delivery) -> bool:
+    is_about_deliveries = row.is_about_deliveries or row.topic == event_constructors.DELIVERY_DEAD
+    return not is_about_deliveries and row.kind != Delivery.Kind.TEST
 
 
 def _log(row: Delivery, sent: sender.Sent, evaluation: DeliveryDecision) -> None:

@@ -66,7 +66,8 @@ def apply(
 
     Raises InvalidDocument, InvalidReference, InvalidRow, ManagedElsewhere.
     """
-    run = _Run(document.get("managed_by") or DEFAULT_MANAGER, Author(by=by, now=now))
+    author = Author(by=by, now=now, makes_default_rules="notification_rules" not in document)
+    run = _Run(document.get("managed_by") or DEFAULT_MANAGER, author)
     try:
         with transaction.atomic():
             locks.acquire(locks.Lock.APPLY)

@@ -26,8 +26,10 @@ from updates.operations import settings
 from updates.releases import setup
 from updates.rollouts import environments
 from webhooks import signing_secrets
+from webhooks.api.rules import NotificationRuleShape
 from webhooks.models import Configuration
 from webhooks.operations import configuration
+from webhooks.operations.rules import RULE
 
 Columns = Callable[[Any, dict[str, Any]], dict[str, Any]]
 _RELATED = ("service", "account")
@@ -39,6 +41,8 @@ class Author:
 
     by: Caller
     now: dt.datetime
+    #: False where the document says which rules there are.
+    makes_default_rules: bool = True
 
     @property
     def name(self) -> str:
@@ -158,6 +162,7 @@ class WebhookSection(Section):
             secret=values.get("secret", configuration.UNSET),
             accepts_global_secret=values["accepts_global_secret"],
             requires_timestamp=values["requires_timestamp"],
+            makes_default_rules=author.makes_default_rules,
         )
         configuration.evaluate(change)
         return configuration.put(values["service"], change, by=author.by, now=author.now), True
@@ -258,5 +263,8 @@ SECTIONS: tuple[Section, ...] = (
         key=("service",),
         secrets=("secret",),
         left_out=_IS_EMPTY,
+    ),
+    Section(
+        name="notification_rules", kind=RULE, shape=NotificationRuleShape, key=("service", "name")
     ),
 )

@@ -16,6 +16,7 @@ from updates.api.calendar import FreezeShape, WindowShape
 from updates.api.policies import PolicyShape
 from updates.api.targets import TargetShape
 from updates.models import Source
+from webhooks.api.rules import NotificationRuleShape
 from webhooks.models import Configuration
 
 MAX_ITEMS = 10_000
@@ -121,6 +122,7 @@ class DocumentShape(resources.StrictShape):
     windows = WindowShape(many=True, required=False)
     freezes = FreezeShape(many=True, required=False)
     webhooks = DeclaredWebhookShape(many=True, required=False)
+    notification_rules = NotificationRuleShape(many=True, required=False)
 
 
 class OutlineShape(resources.StrictShape):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from registry.identity import accounts
 from registry.models import ManagedObject, Service, ServiceAccount
 from tests import factories
 from updates.models import AuditEntry, Freeze, MaintenanceWindow, Policy, Source, Target
-from webhooks.models import Configuration
+from webhooks.models import Configuration, NotificationRule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -61,9 +62,35 @@ INSTALLATION: dict[str, Any] = {
         {"service_name": None, "endpoints": {"ops": "https://chat.example/hook/1"}},
         {"service_name": "shop", "endpoints": {}, "secret": "${env:SAGA_SECRET_SHOP}"},
     ],
+    "notification_rules": [
+        {
+            "name": "failures",
+            "event_types": ["deployment.failed"],
+            "channels": ["ops"],
+            "quiet_from": "22:00:00",
+            "quiet_until": "06:00:00",
+            "time_zone": "Europe/Amsterdam",
+        },
+        {
+            "service_name": "shop",
+            "name": "all",
+            "event_types": ["*"],
+            "channels": ["ops"],
+            "digest": "weekly",
+        },
+    ],
 }
 #: In the order in which nothing refers to what is gone.
-DESCRIBED = (Configuration, Freeze, MaintenanceWindow, Target, Source, Policy, Service)
+DESCRIBED = (
+    NotificationRule,
+    Configuration,
+    Freeze,
+    MaintenanceWindow,
+    Target,
+    Source,
+    Policy,
+    Service,
+)
 
 
 @pytest.fixture
@@ -104,13 +131,15 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     state = api.get("/api/v1/export", headers=chief).json()
 
     assert made.status_code == 200, made.content
-    assert (made.json()["created"], made.json()["updated"]) == (11, 0)
+    assert (made.json()["created"], made.json()["updated"]) == (13, 0)
     assert made.json()["unchanged"] == 1  # the administrator itself
     assert again.status_code == 200, again.content
     assert state == exported
     assert exported["policies"][0]["version_range"] == ">=1,<3"
     assert exported["targets"][0]["secret_environment"] == {"PASSWORD": "${file:password}"}
     assert "hunter2" not in json.dumps([made.json(), exported])
+    rule = NotificationRule.objects.get(name="failures")
+    assert (rule.quiet_until, rule.time_zone) == (dt.time(6), "Europe/Amsterdam")
     policy = Policy.objects.get()
     assert (policy.kind, policy.service.account) == (
         "auto",
@@ -161,7 +190,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
     emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
 
-    assert emptied["deleted"] == 11
+    assert emptied["deleted"] == 13
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 SEVERITIES = ("info", "warning", "error", "critical")
 
@@ -17,11 +18,14 @@ class Notification:
     created_at: dt.datetime
     #: The console's page on the service; empty where SAGA_PUBLIC_URL is not set.
     link: str = ""
+    #: What programs read beside the text, such as the alerts that it tells of.
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def line(self) -> str:
         """The whole of it in one text, for people."""
-        return f"[{self.severity.upper()}] {self.service_name}: {self.message}"
+        about = f"{self.service_name}: " if self.service_name else ""
+        return f"[{self.severity.upper()}] {about}{self.message}"
 
 
 def cut(text: str, limit: int, *, escape: Callable[[str], str] = str) -> str:

@@ -9,13 +9,14 @@ from webhooks.outbound.channels.notification import Notification
 
 
 def render(notification: Notification) -> dict[str, Any]:
-    data = {
+    data: dict[str, Any] = {
         "service_name": notification.service_name,
         "message": notification.message,
         "severity": notification.severity,
     }
     if notification.link:
         data["link"] = notification.link
+    data |= notification.details
     return envelope("notification", at=notification.created_at, data=data)
 
 

@@ -38,6 +38,8 @@ COMMANDS = {
     "approvals": ("approvals", "List what awaits a second person, and decide."),
     "webhooks": ("webhooks", "Configure endpoints and secrets, and test them."),
     "channels": ("webhooks", "List where notifications go, and send a test."),
+    "rules": ("resources", "Which events are told to which channels."),
+    "alerts": ("alerts", "What the rules found: open and resolved problems."),
     "deliveries": ("deliveries", "List deliveries to receivers, and send dead ones again."),
     "calls": ("deliveries", "List calls that came in by webhook, and carry one out again."),
     "notify": ("webhooks", "Send a message to a channel of a service."),

@@ -20,10 +20,18 @@ _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
 def _group(
-    name: str, summary: str, *, columns: str, filter_by: str = "service", verbs: str = "set delete"
+    name: str,
+    summary: str,
+    *,
+    columns: str,
+    filter_by: str = "service",
+    verbs: str = "set delete",
+    resource: str = "",
 ) -> click.Group:
+    """Return the commands of a resource; ``resource`` is its name in addresses where that is another."""
+    resource = resource or name
     group = structure.Group(name, help=summary)
-    path = f"/{name}"
+    path, plural = f"/{resource}", resource.replace("-", "_")
 
     @group.command("list", help=f"List {name}.")
     @click.option(
@@ -31,8 +39,8 @@ def _group(
     )
     @click.option("--limit", type=int, help="At most so many.")
     def list_rows(session: Session, wanted: str | None, limit: int | None) -> None:
-        rows = all_rows(session, path, name, {filter_by: wanted}, limit=limit)
-        session.show({name: rows}, rows=name, columns=columns)
+        rows = all_rows(session, path, plural, {filter_by: wanted}, limit=limit)
+        session.show({plural: rows}, rows=plural, columns=columns)
 
     @group.command(help="Show one.")
     @click.argument("key")
@@ -46,7 +54,7 @@ def _group(
         body = arguments.settings(fields, file=file)
         session.show(session.saga.call("POST", path, body=body))
 
-    _add_changes(group, name, verbs.split())
+    _add_changes(group, resource, verbs.split())
     return group
 
 
@@ -127,6 +135,12 @@ subscriptions = _group(
     "subscriptions",
     "Programs that get the events of a service.",
     columns="id service_name subscriber state topics callback_url",
+)
+rules = _group(
+    "rules",
+    "Which events are told to which channels.",
+    columns="id service_name name event_types min_severity channels digest is_enabled",
+    resource="notification-rules",
 )
 accounts = _group(
     "accounts",

@@ -1,0 +1,336 @@
+"""Rules find problems in the events, and tell of each beginning and end once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from typing import Any
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from registry import events
+from registry.events import EventDraft, log
+from registry.identity import accounts
+from saga_project.shared import transitions
+from tests import waiting
+from tests.factories import (
+    ConfigurationFactory,
+    EndpointFactory,
+    NotificationRuleFactory,
+    ServiceFactory,
+)
+from webhooks import retention
+from webhooks.models import Alert, AlertCursor, Delivery, NotificationRule
+from webhooks.outbound.alerts import reading, sweep, telling
+
+pytestmark = pytest.mark.django_db
+
+START = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
+_numbers = itertools.count(1)
+
+
+def at(seconds: float) -> dt.datetime:
+    return START + dt.timedelta(seconds=seconds)
+
+
+def happen(kind: str, name: str = "shop", seconds: float = 0, **data: Any) -> None:
+    """Read one event at so many seconds."""
+    cursor = log.Cursor(next(_numbers), 1)
+    reading.apply([log.Entry(cursor, kind, name, at(seconds), data)], now=at(seconds))
+
+
+def tell(seconds: float = 0) -> list[str]:
+    """Return the messages that are due at so many seconds."""
+    return [row.payload["data"]["message"] for row in telling.tell_due(now=at(seconds))]
+
+
+@pytest.fixture
+def pager() -> Any:
+    """A global channel that an administrator has set."""
+    configuration = ConfigurationFactory.create(service=None, is_administered=True)
+    return EndpointFactory.create(configuration=configuration)
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_problem_is_told_once_when_it_begins_and_once_when_it_ends() -> None:
+    NotificationRuleFactory.create()
+    happen("service.degraded", consecutive_misses=3)
+    told = [tell(), tell(60)]
+    happen("service.degraded", seconds=60, consecutive_misses=4)
+    told += [tell(120)]
+    happen("service.recovered", seconds=180)
+    told += [tell(180), tell(240)]
+
+    assert told[0] == ["Degraded: 3 heartbeats were missed."]
+    assert told[1:3] == [[], []]
+    # The end, and the event itself: this rule tells every event.
+    assert sorted(told[3]) == [
+        "Heartbeats arrive again.",
+        "Resolved: Degraded: 4 heartbeats were missed.",
+    ]
+    assert told[4] == []
+    assert Alert.objects.get(problem="silent").occurrences == 2
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_problem_that_becomes_worse_is_told_anew() -> None:
+    NotificationRuleFactory.create()
+    happen("service.degraded", consecutive_misses=3)
+    first = tell()
+    happen("service.unreachable", seconds=60, consecutive_misses=10)
+
+    assert (first, tell(60)) == (
+        ["Degraded: 3 heartbeats were missed."],
+        ["Unreachable: 10 heartbeats were missed."],
+    )
+    assert Alert.objects.count() == 1
+
+
+@pytest.mark.usefixtures("pager")
+def test_ten_instances_that_expire_together_are_one_message() -> None:
+    NotificationRuleFactory.create(group_seconds=10)
+    for number in range(10):
+        happen(
+            "service.expired",
+            seconds=number,
+            instance_id=f"i-{number}",
+            last_heartbeat="12:00",
+        )
+    early, told = tell(9), tell(10)
+    for number in range(10):
+        happen("service.registered", seconds=60 + number, instance_id=f"i-{number}")
+    resolved = [text for text in tell(80) if text.startswith("Resolved")]
+
+    assert early == []
+    assert len(told) == 1
+    assert "10 × expired (i-0, i-1, i-2, i-3, i-4 and 5 more)" in told[0]
+    assert len(resolved) == 1
+    assert "10 × expired" in resolved[0]
+    assert tell(600) == []
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_problem_that_ends_within_the_delay_is_not_told() -> None:
+    NotificationRuleFactory.create(delay_seconds=120, event_types=["service.expired"])
+    happen("service.expired", instance_id="i-1")
+    happen("service.registered", seconds=119, instance_id="i-1")
+    happen("service.expired", seconds=200, instance_id="i-1")
+    happen("service.registered", seconds=330, instance_id="i-1")
+
+    assert tell(319) == []
+    [late] = tell(340)
+    assert late.endswith("It has ended since.")
+    assert tell(3600) == []
+
+
+@pytest.mark.usefixtures("pager")
+def test_an_unresolved_problem_is_repeated() -> None:
+    NotificationRuleFactory.create(repeat_every_seconds=3600)
+    happen("update.check_failed", reason="no route")
+
+    told = [tell(seconds) for seconds in (0, 3599, 3600, 7199, 7200)]
+
+    text = "Its source cannot be read: no route"
+    assert told == [[text], [], [f"Still: {text}"], [], [f"Still: {text}"]]
+
+
+@pytest.mark.usefixtures("pager")
+def test_without_resolved_messages_the_end_is_silent() -> None:
+    NotificationRuleFactory.create(sends_resolved=False, event_types=["update.check_failed"])
+    happen("update.check_failed", reason="x")
+    tell()
+    happen("update.check_recovered", seconds=60)
+
+    assert tell(600) == []
+    assert Alert.objects.get().state == Alert.State.RESOLVED
+
+
+@pytest.mark.usefixtures("pager")
+def test_quiet_hours_hold_back_all_but_what_is_critical() -> None:
+    NotificationRuleFactory.create(quiet_from=dt.time(12), quiet_until=dt.time(13))
+    happen("deployment.failed", job_id="deploy-1", error="x")
+    happen("deployment.failed", "mail", job_id="deploy-2", error="x", needs_attention=True)
+
+    noon, one = tell(), tell(3600)
+
+    assert noon == ["deploy-2 needs attention: x"]
+    assert one == ["deploy-1 failed: x"]
+
+
+@pytest.mark.usefixtures("pager")
+def test_quiet_hours_that_were_set_later_hold_back_as_well() -> None:
+    rule = NotificationRuleFactory.create(group_seconds=60)
+    happen("update.check_failed", reason="x")
+    NotificationRule.objects.filter(pk=rule.pk).update(
+        quiet_from=dt.time(12), quiet_until=dt.time(13)
+    )
+
+    assert (tell(60), len(tell(3600))) == ([], 1)
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_digest_is_one_message_a_day() -> None:
+    NotificationRuleFactory.create(digest="daily", digest_at=dt.time(9))
+    for name in ("mail", "pay", "shop"):
+        happen("release.announced", name, version="1.2.3")
+
+    before, told = tell(21 * 3600 - 1), tell(21 * 3600)
+
+    assert before == []
+    assert told[0].splitlines()[1:] == [
+        f"{name}: Release 1.2.3 was announced." for name in ("mail", "pay", "shop")
+    ]
+
+
+@pytest.mark.usefixtures("pager")
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"event_types": ["deployment.*"]}, True),
+        ({"event_types": ["service.*"]}, False),
+        ({"min_severity": "error"}, True),
+        ({"min_severity": "critical"}, False),
+        ({"service_glob": "sh*"}, True),
+        ({"service_glob": "pay*"}, False),
+        ({"is_enabled": False}, False),
+    ],
+)
+def test_a_rule_selects_by_type_severity_and_service(fields: dict[str, Any], told: bool) -> None:
+    NotificationRuleFactory.create(**fields)
+
+    happen("deployment.failed", job_id="deploy-1", error="x")
+
+    assert bool(tell()) == told
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_rule_of_a_service_tells_of_no_other() -> None:
+    NotificationRuleFactory.create(service=ServiceFactory.create(name="shop"))
+
+    happen("lifecycle.crashed", "mail")
+    happen("lifecycle.crashed", "shop")
+
+    assert [alert.service_name for alert in Alert.objects.all()] == ["shop"]
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_rule_that_was_switched_off_tells_nothing_more() -> None:
+    rule = NotificationRuleFactory.create(group_seconds=60)
+    happen("lifecycle.crashed")
+    NotificationRule.objects.filter(pk=rule.pk).update(is_enabled=False)
+
+    assert tell(60) == []
+    NotificationRule.objects.filter(pk=rule.pk).update(is_enabled=True)
+    assert tell(120) == []
+
+
+def test_a_service_with_a_channel_of_its_own_is_told_there(pager: Any, settings: Settings) -> None:
+    settings.SAGA_PUBLIC_URL = "https://saga.example"
+    shop = ServiceFactory.create(name="shop")
+    own = EndpointFactory.create(configuration__service=shop, url="http://127.0.0.1:2/own")
+    NotificationRuleFactory.create()
+
+    happen("lifecycle.crashed", "shop")
+    happen("lifecycle.crashed", "mail")
+    tell()
+
+    rows = {row.service_name: row for row in Delivery.objects.all()}
+    assert {name: row.endpoint for name, row in rows.items()} == {"shop": own, "mail": pager}
+    assert rows["shop"].url == "http://127.0.0.1:2/own"
+    link = rows["shop"].payload["data"]["link"]
+    assert link == "https://saga.example/admin/services/shop/"
+
+
+def test_a_strangers_global_channel_is_told_nothing_of_an_owned_service() -> None:
+    ServiceFactory.create(name="shop", account=accounts.ensure_account("owner", scopes=[]))
+    EndpointFactory.create(configuration=ConfigurationFactory.create(service=None))
+    NotificationRuleFactory.create()
+
+    happen("lifecycle.crashed", "shop")
+    happen("lifecycle.crashed", "mail")
+    tell()
+
+    assert [row.service_name for row in Delivery.objects.all()] == ["mail"]
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_message_about_deliveries_makes_no_news_of_its_own() -> None:
+    NotificationRuleFactory.create()
+    happen("delivery.dead", topic="pager", attempts=7, reason="gone")
+    happen("lifecycle.crashed")
+    tell()
+
+    rows = Delivery.objects.order_by("payload__data__count", "pk")
+    assert sorted(row.is_about_deliveries for row in rows) in ([False], [False, True])
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_service_that_leaves_ends_its_problems() -> None:
+    ServiceFactory.create(name="shop", status="deregistered")
+    NotificationRuleFactory.create(event_types=["service.expired", "service.degraded"])
+    happen("service.expired", instance_id="i-1")
+    happen("service.degraded", consecutive_misses=3)
+    happen("service.deregistered", instances=["i-2"])
+
+    assert not Alert.objects.filter(state=Alert.State.OPEN).exists()
+
+
+def test_states_of_alerts_follow_their_table() -> None:
+    assert transitions.sources(Alert, Alert.State.RESOLVED) == ["open"]
+    assert transitions.sources(Alert, Alert.State.OPEN) == []
+
+
+def test_alerts_that_were_told_are_purged() -> None:
+    rule = NotificationRuleFactory.create()
+    happen("lifecycle.crashed")
+    Alert.objects.update(due_at=None)
+    happen("release.announced", version="1")
+
+    retention.purge(now=at(3600 * 24 * 400))
+
+    assert [alert.problem for alert in rule.alerts.all()] == ["release.announced"]
+
+
+# --- The sweep ------------------------------------------------------------------------------------
+
+
+def publish(kind: str, **data: Any) -> None:
+    with transaction.atomic():
+        events.publish(EventDraft(type=kind, service_name="shop", data=data))
+    waiting.until_events_are_readable()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweep_reads_each_event_once_and_loses_none(
+    redis: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = ConfigurationFactory.create(service=None, is_administered=True)
+    EndpointFactory.create(configuration=configuration)
+    NotificationRuleFactory.create()
+    publish("lifecycle.crashed")
+    waiting.until(lambda: sweep.sweep() or AlertCursor.objects.exists())
+
+    assert not Alert.objects.exists()  # what happened before the first sweep is no news
+
+    publish("update.check_failed", reason="one")
+    publish("release.announced", version="2")
+    with monkeypatch.context() as patch:  # killed after reading, before the commit
+        patch.setattr(reading, "_keep", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            sweep.sweep()
+        assert not Alert.objects.exists()
+    with monkeypatch.context() as patch:  # killed after the deliveries were made
+        patch.setattr(telling.wakeups, "wake", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            sweep.sweep()
+        assert (Alert.objects.count(), Delivery.objects.count()) == (2, 0)
+    made = [sweep.sweep(), sweep.sweep()]
+
+    assert made == [1, 0]
+    assert Delivery.objects.get().payload["data"]["count"] == 2
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,87 @@
+"""What rules found in the events: problems that begin and end, and what was told of them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from registry.models import MAX_NAME_LENGTH
+from webhooks.models.notification_rule import NotificationRule, Severity
+
+MAX_SUBJECT_LENGTH = 255
+
+
+class Alert(models.Model):
+    """One problem that a rule tells of, from its first event to its end."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        RESOLVED = "resolved"
+
+    STATE_FIELD = "state"
+    #: Each state and those from which it may be reached (saga_project.shared.transitions).
+    MOVES = {State.OPEN: (), State.RESOLVED: (State.OPEN,)}
+
+    rule = models.ForeignKey(NotificationRule, on_delete=models.CASCADE, related_name="alerts")
+    service_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True, db_collation="C")
+    problem = models.CharField(max_length=64, help_text="What it is about, such as expired.")
+    subject = models.CharField(
+        max_length=MAX_SUBJECT_LENGTH, blank=True, help_text="Such as the instance."
+    )
+    event_type = models.CharField(max_length=64, help_text="Of its latest event.")
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    text = models.TextField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    is_momentary = models.BooleanField(
+        default=False, help_text="It has no end: the event is told once."
+    )
+    occurrences = models.PositiveIntegerField(default=1)
+    opened_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When there is something to tell; empty: nothing."
+    )
+    told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was last told; empty: not yet."
+    )
+    told_severity = models.CharField(
+        max_length=8, choices=Severity.choices, blank=True, help_text="How bad it was then."
+    )
+
+    class Meta:
+        ordering = ["-opened_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "service_name", "problem", "subject"],
+                condition=Q(state="open"),
+                name="one_open_alert_per_subject",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="alerts_due", condition=Q(due_at__isnull=False)),
+            models.Index(
+                fields=["service_name"], name="open_alerts_of_service", condition=Q(state="open")
+            ),
+            models.Index(fields=["opened_at"], name="alerts_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_name}: {self.text}" if self.service_name else self.text
+
+
+class AlertCursor(models.Model):
+    """Up to where the events were read for alerts. At most one row."""
+
+    transaction = models.BigIntegerField()
+    event = models.BigIntegerField()
+    has_default_rules = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Default rules were made; what staff delete of them stays away.",
+    )
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_alert_cursor", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"{self.transaction}-{self.event}"

@@ -1,0 +1,289 @@
+"""What an event means to people: how bad it is, which problem begins or ends, and a sentence. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from webhooks.models import MAX_SUBJECT_LENGTH, Severity
+
+INFO, WARNING, ERROR, CRITICAL = Severity
+MAX_TEXT_LENGTH = 1_000
+#: Ends of problems of any subject.
+ANY = "*"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EventKind:
+    """One type of event; ``subject`` names the field of its data that tells problems of a service apart."""
+
+    severity: Severity
+    text: str
+    #: The problem that begins; without one the event is told and has no end.
+    problem: str = ""
+    subject: str = ""
+    #: Problems that end, of the same subject.
+    ends: tuple[str, ...] = ()
+    #: Problems that end, of any subject.
+    ends_all: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What one event means; ``ends`` are pairs of problem and subject."""
+
+    severity: Severity
+    text: str
+    problem: str
+    subject: str
+    is_momentary: bool
+    ends: tuple[tuple[str, str], ...] = ()
+
+
+_OF_SERVICE = ("expired", "silent", "health", "crashed", "suspect")
+KINDS: dict[str, EventKind] = {
+    "service.expired": EventKind(
+        severity=ERROR,
+        text="Instance {instance_id} expired: no heartbeat since {last_heartbeat}.",
+        problem="expired",
+        subject="instance_id",
+        ends=("suspect", "health"),
+    ),
+    "service.suspect": EventKind(
+        severity=WARNING,
+        text="Instance {instance_id} is overdue and held back from expiring.",
+        problem="suspect",
+        subject="instance_id",
+    ),
+    "service.registered": EventKind(
+        severity=INFO,
+        text="Instance {instance_id} registered with version {version}.",
+        subject="instance_id",
+        ends=("expired", "suspect", "health"),
+        ends_all=("silent",),
+    ),
+    "service.deregistered": EventKind(
+        severity=INFO, text="Deregistered. {reason}", ends_all=_OF_SERVICE
+    ),
+    "service.degraded": EventKind(
+        severity=WARNING,
+        text="Degraded: {consecutive_misses} heartbeats were missed.",
+        problem="silent",
+    ),
+    "service.unreachable": EventKind(
+        severity=ERROR,
+        text="Unreachable: {consecutive_misses} heartbeats were missed.",
+        problem="silent",
+    ),
+    "service.recovered": EventKind(
+        severity=INFO,
+        text="Heartbeats arrive again.",
+        subject="instance_id",
+        ends=("expired", "suspect"),
+        ends_all=("silent",),
+    ),
+    "service.approved": EventKind(severity=INFO, text="Approved by {by}."),
+    "service.rejected": EventKind(severity=WARNING, text="Rejected by {by}: {reason}"),
+    "service.version_changed": EventKind(
+        severity=INFO, text="Version {new_version} runs, before it was {old_version}."
+    ),
+    "service.taken_over": EventKind(severity=INFO, text="The account {account} took it over."),
+    "lifecycle.crashed": EventKind(severity=ERROR, text="It reports a crash.", problem="crashed"),
+    "lifecycle.started": EventKind(
+        severity=INFO, text="It reports its start.", ends_all=("crashed",)
+    ),
+    "lifecycle.restarted": EventKind(
+        severity=INFO, text="It reports a restart.", ends_all=("crashed",)
+    ),
+    "release.announced": EventKind(severity=INFO, text="Release {version} was announced."),
+    "release.quarantined": EventKind(
+        severity=WARNING,
+        text="Release {version} is in quarantine: {reason}",
+        subject="version",
+        ends=("approval",),
+    ),
+    "release.withdrawn": EventKind(
+        severity=WARNING, text="Release {version} was withdrawn: {reason}"
+    ),
+    "update.available": EventKind(
+        severity=INFO, text="Version {latest_version} is available, {current_version} runs."
+    ),
+    "update.awaiting_approval": EventKind(
+        severity=WARNING,
+        text="Version {version} awaits an approval.",
+        problem="approval",
+        subject="version",
+        ends_all=("approval",),
+    ),
+    "update.approved": EventKind(
+        severity=INFO,
+        text="{by} approved version {version}.",
+        subject="version",
+        ends=("approval",),
+    ),
+    "update.rejected": EventKind(
+        severity=INFO,
+        text="{by} rejected version {version}.",
+        subject="version",
+        ends=("approval",),
+    ),
+    "update.check_failed": EventKind(
+        severity=WARNING, text="Its source cannot be read: {reason}", problem="source"
+    ),
+    "update.check_recovered": EventKind(
+        severity=INFO, text="Its source can be read again.", ends_all=("source",)
+    ),
+    "deployment.queued": EventKind(
+        severity=INFO, text="{job_id} is queued.", ends_all=("approval",)
+    ),
+    "deployment.started": EventKind(severity=INFO, text="{job_id} began."),
+    "deployment.paused": EventKind(
+        severity=WARNING, text="{job_id} is paused: {reason}", problem="paused", subject="job_id"
+    ),
+    "deployment.promoted": EventKind(
+        severity=INFO, text="{job_id} goes on.", subject="job_id", ends=("paused",)
+    ),
+    "deployment.succeeded": EventKind(
+        severity=INFO,
+        text="{job_id} succeeded: {version} runs.",
+        ends_all=("deployment", "attention", "paused"),
+    ),
+    "deployment.failed": EventKind(
+        severity=ERROR,
+        text="{job_id} failed: {error}",
+        problem="deployment",
+        ends_all=("paused",),
+    ),
+    "deployment.rolled_back": EventKind(
+        severity=ERROR,
+        text="{job_id} was rolled back, {previous_version} runs again: {error}",
+        problem="deployment",
+        ends_all=("paused", "attention"),
+    ),
+    "deployment.cancelled": EventKind(
+        severity=INFO, text="{job_id} was cancelled.", ends_all=("paused",)
+    ),
+    "deployment.acknowledged": EventKind(
+        severity=INFO, text="{by} acknowledged {job_id}.", ends_all=("attention",)
+    ),
+    "target.stopped": EventKind(severity=INFO, text="Target {target} was stopped: {message}"),
+    "webhook.configured": EventKind(severity=INFO, text="Its webhooks were configured."),
+    "protection.began": EventKind(
+        severity=CRITICAL,
+        text="{suspects} of {instances} instances are overdue at once and held back from expiring.",
+        problem="mass expiry",
+    ),
+    "protection.ended": EventKind(
+        severity=INFO, text="No instance is held back any more.", ends_all=("mass expiry",)
+    ),
+    "token.expires": EventKind(
+        severity=WARNING, text="Token {prefix}… of {account} ends at {expires_at}."
+    ),
+    "check.certificate_expires": EventKind(
+        severity=WARNING,
+        text="The certificate of instance {instance_id} ends at {expires_at}.",
+    ),
+    "check.failed": EventKind(
+        severity=ERROR,
+        text="Check {check} of instance {instance_id} fails: {reason}",
+        problem="check",
+        subject="instance_id",
+    ),
+    "check.recovered": EventKind(
+        severity=INFO,
+        text="Check {check} of instance {instance_id} passes.",
+        subject="instance_id",
+        ends=("check",),
+    ),
+    "saga.degraded": EventKind(
+        severity=WARNING, text="Saga is degraded: {message}", problem="saga", subject="check"
+    ),
+    "saga.unhealthy": EventKind(
+        severity=CRITICAL, text="Saga is unhealthy: {message}", problem="saga", subject="check"
+    ),
+    "saga.recovered": EventKind(
+        severity=INFO,
+        text="Saga's {check} work again.",
+        subject="check",
+        ends=("saga",),
+    ),
+    "delivery.dead": EventKind(
+        severity=ERROR, text="A delivery of {topic} is dead after {attempts} attempts: {reason}"
+    ),
+}
+
+
+def read(kind: str, data: Any) -> Meaning:
+    """Return what an event means; one of an unknown type is told by its name."""
+    fields = data if isinstance(data, Mapping) else {}
+    if kind == "health.changed":
+        return _health(fields)
+    if kind == "deployment.failed" and fields.get("needs_attention"):
+        return _attention(fields)
+    known = KINDS.get(kind)
+    if known is None:
+        return _plain(INFO, f"{kind}.")
+    subject = _subject(fields, known.subject)
+    ends = [(problem, subject) for problem in known.ends]
+    ends += [(problem, ANY) for problem in known.ends_all]
+    if kind == "service.deregistered":
+        ends = [(problem, each) for problem, _ in ends for each in _left(fields)]
+    return Meaning(
+        severity=known.severity,
+        text=_sentence(known.text, fields),
+        problem=known.problem,
+        subject=subject,
+        is_momentary=not known.problem,
+        ends=tuple(ends),
+    )
+
+
+def _health(fields: Mapping[str, Any]) -> Meaning:
+    subject, new = _subject(fields, "instance_id"), fields.get("new")
+    text = _sentence("Instance {instance_id} is {new}, before it was {old}. {note}", fields)
+    if new in ("passing", "healthy"):
+        meaning = _plain(INFO, text)
+        return dataclasses.replace(meaning, ends=(("health", subject),))
+    severity = ERROR if new in ("critical", "unhealthy") else WARNING
+    return Meaning(
+        severity=severity, text=text, problem="health", subject=subject, is_momentary=False
+    )
+
+
+def _attention(fields: Mapping[str, Any]) -> Meaning:
+    return Meaning(
+        severity=CRITICAL,
+        text=_sentence("{job_id} needs attention: {error}", fields),
+        problem="attention",
+        subject="",
+        is_momentary=False,
+        ends=(("paused", ANY),),
+    )
+
+
+def _plain(severity: Severity, text: str) -> Meaning:
+    return Meaning(severity=severity, text=text, problem="", subject="", is_momentary=True)
+
+
+def _left(fields: Mapping[str, Any]) -> list[str]:
+    """Return the instances that were deregistered; where none is named, the whole service."""
+    named = fields.get("instances")
+    return [str(each)[:MAX_SUBJECT_LENGTH] for each in named] if named else [ANY]
+
+
+def _subject(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name) if name else None
+    return "" if value is None else str(value)[:MAX_SUBJECT_LENGTH]
+
+
+class _Fields(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _sentence(template: str, fields: Mapping[str, Any]) -> str:
+    """Return the sentence; templates are Saga's own, values are only ever inserted as text."""
+    shown = {name: "" if value is None else str(value) for name, value in fields.items()}
+    text = template.format_map(_Fields(shown)).strip()
+    return text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"

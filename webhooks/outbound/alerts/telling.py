@@ -1,0 +1,113 @@
+"""Tell what is due: deliveries and what was told are committed together."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from saga_project.shared import wakeups
+from webhooks.models import Alert, Delivery, Endpoint, NotificationRule
+from webhooks.outbound import notices
+from webhooks.outbound.alerts import messages, schedule
+from webhooks.outbound.channels.notification import Notification
+
+logger = logging.getLogger(__name__)
+
+MAX_ALERTS = 2_000
+#: Problems of deliveries and receivers: messages about them are not told of themselves.
+ABOUT_DELIVERIES = ("delivery.", "receiver.")
+
+
+def tell_due(*, now: dt.datetime) -> list[Delivery]:
+    """Make the deliveries that are due, in the caller's transaction, and return them."""
+    due = Alert.objects.filter(due_at__lte=now)
+    made: list[Delivery] = []
+    rules = NotificationRule.objects.filter(pk__in=due.values("rule")).order_by("pk")
+    for rule in rules:
+        alerts = _postponed_left_out(rule, _together(rule, now=now), now=now)
+        made += _tell(rule, alerts, now=now)
+    if made:
+        Delivery.objects.bulk_create(made)
+        wakeups.wake("webhooks.deliver")
+    return made
+
+
+def _together(rule: NotificationRule, *, now: dt.datetime) -> list[Alert]:
+    """Return the rule's alerts that are due, and those that only wait for others to join them."""
+    until = now + dt.timedelta(seconds=rule.group_seconds)
+    rows = Alert.objects.filter(rule=rule, due_at__lte=until).order_by("due_at", "pk")
+    return list(rows.select_for_update()[:MAX_ALERTS])
+
+
+def _postponed_left_out(
+    rule: NotificationRule, alerts: Sequence[Alert], *, now: dt.datetime
+) -> list[Alert]:
+    """Leave out what is quiet now; a rule that was switched off tells nothing any more."""
+    told, left = [], []
+    for alert in alerts:
+        alert.rule = rule
+        moment = schedule.after_quiet(rule, now, severity=alert.severity)
+        is_quiet = rule.digest == NotificationRule.Digest.OFF and moment > now
+        if rule.is_enabled and not is_quiet:
+            told.append(alert)
+            continue
+        alert.due_at = moment if rule.is_enabled else None
+        left.append(alert)
+    Alert.objects.bulk_update(left, ["due_at"], batch_size=500)
+    return told
+
+
+def _tell(rule: NotificationRule, alerts: Sequence[Alert], *, now: dt.datetime) -> list[Delivery]:
+    endpoints = notices.endpoints_for({alert.service_name for alert in alerts}, rule.channels)
+    made = []
+    for state, group in _by_state(alerts):
+        for endpoint, theirs in _by_endpoint(rule, group, endpoints):
+            notification = messages.compose(rule, theirs, state=state, now=now)
+            made.append(_delivery(endpoint, notification, theirs))
+    for alert in alerts:
+        _note_told(rule, alert, now=now)
+    fields = ["due_at", "told_at", "told_severity"]
+    Alert.objects.bulk_update(alerts, fields, batch_size=500)
+    return made
+
+
+def _by_state(alerts: Iterable[Alert]) -> list[tuple[str, list[Alert]]]:
+    ordered = sorted(alerts, key=messages.state_of)
+    return [(state, list(group)) for state, group in groupby(ordered, key=messages.state_of)]
+
+
+def _by_endpoint(
+    rule: NotificationRule, alerts: Iterable[Alert], endpoints: notices.Endpoints
+) -> list[tuple[Endpoint, list[Alert]]]:
+    """Return each endpoint with what it is told; a service may have a channel of its own."""
+    found: dict[int, tuple[Endpoint, list[Alert]]] = {}
+    of_service: dict[str, list[Endpoint]] = {}
+    for (name, _), endpoint in endpoints.items():
+        of_service.setdefault(name, []).append(endpoint)
+    for alert in alerts:
+        known = of_service.get(alert.service_name, [])
+        if not known:
+            logger.warning(
+                "alert has no channel", extra={"rule": rule.pk, "service_name": alert.service_name}
+            )
+        for endpoint in known:
+            found.setdefault(endpoint.pk, (endpoint, []))[1].append(alert)
+    return list(found.values())
+
+
+def _delivery(endpoint: Endpoint, notification: Notification, alerts: Sequence[Alert]) -> Delivery:
+    delivery = notices.new_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
+    delivery.is_about_deliveries = all(
+        alert.event_type.startswith(ABOUT_DELIVERIES) for alert in alerts
+    )
+    return delivery
+
+
+def _note_told(rule: NotificationRule, alert: Alert, *, now: dt.datetime) -> None:
+    alert.told_at, alert.told_severity = now, alert.severity
+    is_open = alert.state == Alert.State.OPEN
+    alert.due_at = (
+        schedule.repeat_due(rule, told_at=now, severity=alert.severity) if is_open else None
+    )
