@@ -30,6 +30,7 @@ class NotificationRuleForm(ConfiguredForm):
     class Meta:
         labels = {
             "service_glob": "Names of services",
+            "selector": "Labels of services",
             "min_severity": "From severity",
             "delay_seconds": "Delay in seconds",
             "group_seconds": "Group for seconds",
@@ -58,6 +59,7 @@ class NotificationRuleAdmin(AuditedAdmin):
     fields = (
         "name",
         ("service", "service_glob"),
+        "selector",
         ("event_types", "min_severity"),
         "channels",
         ("delay_seconds", "group_seconds"),

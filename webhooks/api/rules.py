@@ -55,6 +55,7 @@ class NotificationRuleShape(resources.RowShape):
             "id",
             "service_name",
             "service_glob",
+            "selector",
             "name",
             "event_types",
             "min_severity",

@@ -14,7 +14,7 @@ SEE = ["view_notificationrule", "view_alert"]
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0014_let_files_manage_rows'),
+        ('registry', '0016_warn_of_tokens_that_end'),
         ('webhooks', '0001_squashed_0008_reword_help_texts'),
     ]
 
@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('transaction', models.BigIntegerField()),
                 ('event', models.BigIntegerField()),
+                ('has_default_rules', models.BooleanField(db_default=False, default=False, help_text='Default rules were made; what staff delete of them stays away.')),
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='one_alert_cursor')],
@@ -40,6 +41,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('service_glob', models.CharField(default='*', help_text='Names of services such as pay*; for a rule of no single service.', max_length=128)),
+                ('selector', models.CharField(blank=True, default='', help_text='Labels of services, such as env=prod,team!=pay; for a rule of no single service.', max_length=1024)),
                 ('name', models.CharField(max_length=128)),
                 ('event_types', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), help_text='Types of events, such as deployment.failed or service.*.', size=50)),
                 ('min_severity', models.CharField(choices=[('info', 'Info'), ('warning', 'Warning'), ('error', 'Error'), ('critical', 'Critical')], default='info', help_text='Events below it are not told.', max_length=8)),

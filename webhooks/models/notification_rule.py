@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from registry.models import MAX_NAME_LENGTH, Service
+from saga_project.shared import labels
 from updates.models.calendar import check_time_zone
 from webhooks.models.configuration import MAX_CHANNEL_LENGTH
 
@@ -51,6 +52,12 @@ class NotificationRule(models.Model):
         max_length=MAX_NAME_LENGTH,
         default="*",
         help_text="Names of services such as pay*; for a rule of no single service.",
+    )
+    selector = models.CharField(
+        max_length=labels.MAX_SELECTOR_LENGTH,
+        blank=True,
+        default="",
+        help_text="Labels of services, such as env=prod,team!=pay; for a rule of no single service.",
     )
     name = models.CharField(max_length=128)
     event_types = ArrayField(

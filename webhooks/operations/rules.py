@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from registry.operations.configured import Faults, Kind
+from saga_project.shared import labels
 from webhooks.models import NotificationRule
 from webhooks.models.notification_rule import MAX_GLOBS, MAX_RULE_CHANNELS
 from webhooks.operations.configuration import CHANNEL
@@ -32,6 +33,10 @@ def _faults(rule: NotificationRule) -> Iterator[tuple[str, str]]:
         yield "service_glob", "A pattern of names is such as pay*."
     if rule.service_id is not None and rule.service_glob != "*":
         yield "service_glob", "A rule of one service takes no pattern of names."
+    if rule.selector and (fault := labels.SELECTOR.fault(rule.selector)):
+        yield "selector", fault
+    if rule.selector and rule.service_id is not None:
+        yield "selector", "A rule of one service takes no selector of labels."
     if (rule.quiet_from is None) != (rule.quiet_until is None):
         yield "quiet_until", "Quiet hours have a beginning and an end."
 

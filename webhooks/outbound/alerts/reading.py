@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db.models import QuerySet
 
 from registry.errors import CursorTooOld
 from registry.events import log
 from registry.models import Service
-from saga_project.shared import transitions
+from saga_project.shared import labels, transitions
 from webhooks.models import Alert, AlertCursor, NotificationRule, Severity
 from webhooks.outbound.alerts import catalogue, schedule
 from webhooks.outbound.alerts.catalogue import Meaning
@@ -66,6 +66,7 @@ def apply(entries: Sequence[log.Entry], *, now: dt.datetime) -> None:
     rules = list(NotificationRule.objects.filter(is_enabled=True).select_related("service"))
     book = AlertBook({entry.service_name for entry in entries})
     gone = _gone_services(entries)
+    labelled = _labels(rules, entries)
     for entry in entries:
         meaning = catalogue.read(entry.type, entry.data)
         ends = meaning.ends
@@ -75,7 +76,8 @@ def apply(entries: Sequence[log.Entry], *, now: dt.datetime) -> None:
             goes_on = meaning.subject if problem == meaning.problem else None
             book.end(entry.service_name, problem, subject, goes_on=goes_on, at=now)
         for rule in rules:
-            if covers(rule, entry.type, entry.service_name, meaning.severity):
+            known = labelled.get(entry.service_name, {})
+            if covers(rule, entry.type, entry.service_name, meaning.severity, known):
                 book.note(rule, entry, meaning, now=now)
     book.save()
 
@@ -89,7 +91,23 @@ def _gone_services(entries: Iterable[log.Entry]) -> set[str]:
     return set(rows.values_list("name", flat=True))
 
 
-def covers(rule: NotificationRule, kind: str, service_name: str, severity: str) -> bool:
+def _labels(
+    rules: Iterable[NotificationRule], entries: Iterable[log.Entry]
+) -> dict[str, dict[str, str]]:
+    """Return the labels of the services, where a rule asks for them."""
+    if not any(rule.selector for rule in rules):
+        return {}
+    names = {entry.service_name for entry in entries}
+    return dict(Service.objects.filter(name__in=names).values_list("name", "labels"))
+
+
+def covers(
+    rule: NotificationRule,
+    kind: str,
+    service_name: str,
+    severity: str,
+    known: Mapping[str, str],
+) -> bool:
     """Return whether the rule tells of such an event."""
     if Severity(severity).rank < Severity(rule.min_severity).rank:
         return False
@@ -97,6 +115,8 @@ def covers(rule: NotificationRule, kind: str, service_name: str, severity: str) 
         if rule.service.name != service_name:
             return False
     elif not fnmatch.fnmatchcase(service_name, rule.service_glob):
+        return False
+    if rule.selector and not labels.selects(rule.selector, known):
         return False
     return any(fnmatch.fnmatchcase(kind, glob) for glob in rule.event_types)
 

@@ -194,10 +194,13 @@ def test_a_digest_is_one_message_a_day() -> None:
         ({"min_severity": "critical"}, False),
         ({"service_glob": "sh*"}, True),
         ({"service_glob": "pay*"}, False),
+        ({"selector": "env=prod,!legacy"}, True),
+        ({"selector": "env!=prod"}, False),
         ({"is_enabled": False}, False),
     ],
 )
 def test_a_rule_selects_by_type_severity_and_service(fields: dict[str, Any], told: bool) -> None:
+    ServiceFactory.create(name="shop", labels={"env": "prod"})
     NotificationRuleFactory.create(**fields)
 
     happen("deployment.failed", job_id="deploy-1", error="x")

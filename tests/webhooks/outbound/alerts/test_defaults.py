@@ -54,7 +54,7 @@ def test_default_rules_are_valid_and_cover_events_that_exist() -> None:
     for rule in NotificationRule.objects.all():
         assert configured.find_faults(rules.RULE, rule) == {}
         known = (*catalogue.KINDS, "health.changed")
-        assert any(reading.covers(rule, kind, "shop", "critical") for kind in known), rule
+        assert any(reading.covers(rule, kind, "shop", "critical", {}) for kind in known), rule
 
 
 @pytest.mark.parametrize(

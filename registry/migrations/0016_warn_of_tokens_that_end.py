@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0014_let_files_manage_rows'),
+        ('registry', '0015_label_services'),
     ]
 
     operations = [
