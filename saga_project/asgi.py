@@ -28,7 +28,14 @@ from registry.identity import accounts
 from registry.operations import encryption_keys
 from saga_project.shared import callers, counters, open_mode
 from saga_project.shared.database import base as database
-from saga_project.web import fast_path, head_limits, health, request_limits, streams
+from saga_project.web import (
+    fast_path,
+    head_limits,
+    health,
+    health_watch,
+    request_limits,
+    streams,
+)
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 KEY_CHECK_SECONDS = 3.0
@@ -142,6 +149,7 @@ class Application:
             asyncio.create_task(accounts.follow()),
             asyncio.create_task(open_mode.warn()),
             asyncio.create_task(_publish_counters()),
+            asyncio.create_task(health_watch.follow()),
         ]
         await send({"type": "lifespan.startup.complete"})
         await receive()

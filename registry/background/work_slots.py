@@ -18,6 +18,7 @@ from registry.models import WorkSlot
 SWEEPS = "sweeps"
 DELIVERIES = "deliveries"
 BEAT = "beat"
+HEALTH = "health"
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ class NotificationRule(models.Model):
                 name="quiet_hours_have_both_ends",
                 condition=Q(quiet_from=None, quiet_until=None)
                 | Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                violation_error_message="Quiet hours have a beginning and an end.",
             ),
         ]
 

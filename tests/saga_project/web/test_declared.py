@@ -156,7 +156,7 @@ def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, st
 
     again = _apply(api, INSTALLATION, chief).json()
 
-    assert (again["changes"], again["unchanged"]) == ([], 12)
+    assert (again["changes"], again["unchanged"]) == ([], 14)
     assert AuditEntry.objects.count() == before
 
 

@@ -16,8 +16,8 @@ from webhooks.outbound.channels.notification import Notification
 logger = logging.getLogger(__name__)
 
 MAX_ALERTS = 2_000
-#: Problems of deliveries and receivers: messages about them are not told of themselves.
-ABOUT_DELIVERIES = ("delivery.", "receiver.")
+#: Problems of deliveries, receivers and Saga itself: messages about them are not told of themselves.
+ABOUT_DELIVERIES = ("delivery.", "receiver.", "saga.")
 
 
 def tell_due(*, now: dt.datetime) -> list[Delivery]:

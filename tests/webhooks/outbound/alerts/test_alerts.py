@@ -13,7 +13,7 @@ from pytest_django import Settings
 from registry import events
 from registry.events import EventDraft, log
 from registry.identity import accounts
-from saga_project.shared import transitions
+from saga_project.shared import transitions, wakeups
 from tests import waiting
 from tests.factories import (
     ConfigurationFactory,
@@ -325,7 +325,7 @@ def test_the_sweep_reads_each_event_once_and_loses_none(
             sweep.sweep()
         assert not Alert.objects.exists()
     with monkeypatch.context() as patch:  # killed after the deliveries were made
-        patch.setattr(telling.wakeups, "wake", _killed)
+        patch.setattr(wakeups, "wake", _killed)
         with pytest.raises(KeyboardInterrupt):
             sweep.sweep()
         assert (Alert.objects.count(), Delivery.objects.count()) == (2, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -11,11 +12,11 @@ from registry.identity import accounts
 from registry.models import Event
 from registry.operations import configured
 from tests.factories import EndpointFactory, ServiceFactory
-from tests.webhooks.outbound.alerts.test_alerts import happen, pager, tell  # noqa: F401 (fixture)
+from tests.webhooks.outbound.alerts.test_alerts import at, happen, pager, tell  # noqa: F401 (fixture)
 from webhooks import operations
 from webhooks.models import Delivery, NotificationRule
 from webhooks.operations import rules
-from webhooks.outbound.alerts import catalogue, defaults, reading
+from webhooks.outbound.alerts import catalogue, defaults, reading, telling
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +76,7 @@ def test_default_rules_are_valid_and_cover_events_that_exist() -> None:
 )
 @pytest.mark.usefixtures("pager")
 def test_default_rules_tell_of_what_staff_must_know(
-    kind: str, data: dict[str, str], seconds: int
+    kind: str, data: dict[str, Any], seconds: int
 ) -> None:
     defaults.ensure()
 
@@ -103,7 +104,7 @@ def test_every_channel_is_the_services_own_and_the_global_ones_of_other_names(pa
     defaults.ensure()
 
     happen("protection.began", "shop")
-    tell()
+    telling.tell_due(now=at(0))
 
     assert {row.endpoint_id for row in Delivery.objects.all()} == {own.pk, slack.pk}
 
