@@ -132,6 +132,6 @@ def probe(address: str) -> bool:
         )
     except (urllib3.exceptions.HTTPError, OSError):
         return False
+    answer.close()  # its body was not read: the connection is not used again
     answer.release_conn()
-    answer.close()
     return 200 <= answer.status < 300

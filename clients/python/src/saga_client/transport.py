@@ -70,7 +70,7 @@ class Transport:
             self._may_ask_local = False
             self._token = profiles.local_token(self.url)
             if self._token:
-                answer.release_conn()
+                _let_go(answer)
                 answer = self._send(method, path, query, body, headers, timeout)
         try:
             if answer.status >= 300:
@@ -79,7 +79,7 @@ class Transport:
                 raise errors.of_answer(answer.status, _parsed(text), request_id=request_id)
             yield answer
         finally:
-            answer.release_conn()
+            _let_go(answer)
 
     def _send(
         self,
@@ -124,6 +124,12 @@ class Transport:
             self._pool = urllib3.PoolManager(maxsize=8)
             self._pid = os.getpid()
         return self._pool
+
+
+def _let_go(answer: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection back; one whose answer was not read to its end is closed."""
+    answer.close()
+    answer.release_conn()
 
 
 def segment(text: str) -> str:
