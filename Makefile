@@ -6,7 +6,7 @@ BIN := .venv/bin
 # One more than there are cores: some tests wait for processes that they started.
 WORKERS ?= $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: help run demo test check audit bench chaos screenshots format lock
+.PHONY: help run demo test check audit dist bench chaos screenshots format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -64,7 +64,7 @@ format: .venv/development.stamp ## Format the code and mend what the linter can 
 
 COMPILE_GROUP := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --quiet
-COMPILE := $(BIN)/uv pip compile pyproject.toml clients/python/pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(BIN)/uv pip compile pyproject.toml --no-emit-package saga-client --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --quiet
 
 lock: $(BIN)/pip ## Resolve the dependencies anew into the files requirements*.lock
@@ -83,15 +83,19 @@ $(BIN)/pip:
 # PYTHONDONTWRITEBYTECODE is set.
 COMPILE_OWN := $(BIN)/python -m compileall -q saga_project registry updates webhooks
 
+# What pip says goes into a file, and its end on the terminal where it fails.
+INSTALL := mkdir -p var && $(BIN)/python -m pip install --disable-pip-version-check
+TO_LOG := > var/install.log 2>&1 || { tail -n 20 var/install.log; exit 1; }
+
 .venv/runtime.stamp: requirements.lock | $(BIN)/pip
-	@echo "Installing the dependencies (about half a minute the first time) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@echo "Installing the dependencies (about half a minute the first time; the log is var/install.log) ..."
+	@$(INSTALL) --require-hashes --requirement requirements.lock $(TO_LOG)
 	@$(COMPILE_OWN)
 	@touch $@
 
 .venv/development.stamp: requirements-dev.lock | $(BIN)/pip
-	@echo "Installing the dependencies, with those of the tests (about a minute the first time) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@echo "Installing the dependencies, with those of the tests (about a minute the first time; the log is var/install.log) ..."
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock $(TO_LOG)
 	@$(COMPILE_OWN)
 	@touch $@ .venv/runtime.stamp
 
@@ -102,6 +106,15 @@ COMPILE_OWN := $(BIN)/python -m compileall -q saga_project registry updates webh
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
 		--editable clients/python --editable .
 	@touch $@
+
+# The same commit gives the same bytes: files carry the time of the commit.
+dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+dist: .venv/saga.stamp var/audit/venv/stamp ## Build both wheels and source distributions, the SBOM and checksums into dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build --directory dist
+	@cd clients/python && ../../$(BIN)/python -m hatchling build --directory ../../dist
+	@var/audit/venv/bin/python .ci/audit.py sbom
+	@cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 
 screenshots: .venv/development.stamp ## Photograph the console, filled, into docs/screenshots (needs Chromium)
 	@exec $(BIN)/python -m tests.browser.screenshots $(ARGS)
