@@ -1,11 +1,7 @@
 #!/usr/bin/env python
-"""Django's command line for Saga."""
+"""Django's command line for Saga, in a checkout."""
 
-import os
-import sys
-
-from django.core.management import execute_from_command_line
+from saga_project.__main__ import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
-    execute_from_command_line(sys.argv)
+    main()

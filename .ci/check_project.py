@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOADED_BY_OTHERS = {
     "httptools": "uvicorn parses requests with it",
     "uvloop": "uvicorn and asyncio.run take their event loop from it",
+    "saga-client": "the entry point of the command `saga`",
     "tomli": "the standard library has it as tomllib since Python 3.11",
 }
 

@@ -83,7 +83,7 @@ def expiries(stack: stacks.Stack, *, services: int, expiring: int) -> None:
     """So many at once, and few enough of all that the protection against mass expiry stays off."""
     command = [sys.executable, "-m", "bench.fill", str(services)]
     subprocess.run(command, cwd=stacks.ROOT, env=stack.environment, check=True, capture_output=True)
-    with _halted(stack.processes("manage.py", "sweep")):
+    with _halted(stack.processes("saga_project sweep")):
         count, spent = _sweeps(stack)
         stack.manage("shell", "-v", "0", "-c", OVERDUE.format(expiring=expiring))
     waiting.until(lambda: _sweeps(stack)[0] > count, seconds=60)

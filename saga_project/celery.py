@@ -6,9 +6,11 @@ The rows in PostgreSQL are the truth; a lost message costs time until the next b
 from __future__ import annotations
 
 import os
+import sys
 
 from celery import Celery
 from celery.schedules import crontab
+from django.conf import settings
 
 from saga_project.shared import broker, tracing
 
@@ -16,8 +18,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
 
 tracing.begin()
 broker.use_steady_acknowledgements()
+_import_path = list(sys.path)
 app = Celery("saga")
-app.config_from_object("django.conf:settings", namespace="CELERY")
+# Celery puts the present folder first on the import path, where any folder called registry would hide ours.
+sys.path[:] = _import_path
+app.config_from_object(settings, namespace="CELERY")
 app.autodiscover_tasks()
 # For all threads; otherwise only the one that imports this would send tasks to our broker.
 app.set_default()

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from environs import Env, EnvValidationError, ValidationError
 
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.ASCII)
@@ -79,6 +80,24 @@ def load(environ: Mapping[str, str] = os.environ) -> Env:
         del os.environ[key]
     _translate_former_names()
     return Env(eager=False)
+
+
+def data_folder(named: str | None, checkout: Path | None) -> Path:
+    """Return the folder of data and secrets: ``named``, in a checkout relative to it, or the usual one.
+
+    That is ``var`` in a checkout, and otherwise the folder where this platform keeps a user's data.
+    """
+    if checkout:
+        return (checkout / Path(named or "var").expanduser()).resolve()
+    if named:
+        return Path(named).expanduser().resolve()
+    return platformdirs.user_data_path("saga", appauthor=False)
+
+
+def pin(name: str, text: str) -> None:
+    """Set a variable for this process and its children, whatever SAGA_CONFIG says."""
+    os.environ[name] = text
+    _from_file.discard(name)
 
 
 def inherited() -> dict[str, str]:

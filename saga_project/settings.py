@@ -17,7 +17,11 @@ from saga_project import env as configuration
 from saga_project.local import embedded
 from saga_project.shared import content_policy, logs, redis_urls
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+PACKAGE_DIR = Path(__file__).resolve().parent
+BASE_DIR = PACKAGE_DIR.parent
+# A distribution has templates and static files inside of the package.
+IS_INSTALLED = (PACKAGE_DIR / "static").is_dir()
+FILES_DIR = PACKAGE_DIR if IS_INSTALLED else BASE_DIR
 env = configuration.load()
 
 # --- Address and access ---------------------------------------------------------------------------
@@ -72,7 +76,9 @@ SAGA_MAX_STREAMS = env.int("SAGA_MAX_STREAMS", 100, validate=validate.Range(0))
 
 # --- Data and secrets -----------------------------------------------------------------------------
 
-SAGA_DATA_DIR = (BASE_DIR / Path(env.str("SAGA_DATA_DIR", "var") or "var").expanduser()).resolve()
+SAGA_DATA_DIR = configuration.data_folder(
+    env.str("SAGA_DATA_DIR", None), None if IS_INSTALLED else BASE_DIR
+)
 DATABASE_URL = env.str("DATABASE_URL", None) or embedded.database_url(SAGA_DATA_DIR)
 # Connections of one web process; asgi.py sets a default. Celery would close a pool at every task boundary.
 SAGA_DATABASE_POOL = env.int("SAGA_DATABASE_POOL", 0, validate=validate.Range(0, 1000))
@@ -191,7 +197,7 @@ WSGI_APPLICATION = "saga_project.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [FILES_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -215,7 +221,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 # Served from where the packages keep them: one step less at the start, and nothing that can be stale.
 WHITENOISE_USE_FINDERS = True
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [FILES_DIR / "static"]
 FORMAT_MODULE_PATH = "saga_project.console.formats"
 
 DATABASES = {"default": embedded.parse_database_url(DATABASE_URL, pool_size=SAGA_DATABASE_POOL)}

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,9 @@ NOT_INHERITED = {"DATABASE_URL", "REDIS_URL", "PYTEST_ADDOPTS", "SAGA_DATA_DIR"}
 class Stack:
     """A launcher and its children; ``call`` speaks to the web processes."""
 
+    command: Sequence[str | Path] = (sys.executable, "-m", "saga_project.local.stack", "run")
+    present_folder = ROOT
+
     def __init__(self, folder: Path, *, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self.port = processes.any_free_port()
@@ -46,8 +49,8 @@ class Stack:
 
     def start(self) -> None:
         self.launcher = subprocess.Popen(
-            [sys.executable, "-m", "saga_project.local.stack", "run"],
-            cwd=ROOT,
+            self.command,
+            cwd=self.present_folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -105,4 +105,4 @@ def is_healthy(stack: stacks.Stack) -> bool:
 
 def workers(stack: stacks.Stack) -> set[int]:
     """Return the process ids of sweeps, workers and beat."""
-    return {each.pid for word in ("celery", "manage.py") for each in stack.processes(word)}
+    return {each.pid for word in ("celery", "saga_project sweep") for each in stack.processes(word)}

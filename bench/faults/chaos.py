@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 120.0
 FREEZE_SECONDS = (1.0, 8.0)
 KINDS: dict[str, Sequence[str]] = {
     "web": ("uvicorn",),
-    "sweeps": ("manage.py", "sweep"),
+    "sweeps": ("saga_project sweep",),
     "worker": ("celery", "worker@"),
     "delivery": ("celery", "delivery@"),
     "beat": ("celery", "beat"),

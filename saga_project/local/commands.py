@@ -1,23 +1,21 @@
 """``saga server``: the commands of the server, for the command line of saga-client.
 
 The entry point ``saga.commands`` in ``pyproject.toml`` names it. Each command replaces this process by
-``manage.py`` or the launcher, in the folder where it was called, so that paths mean what they say.
+Django's command line or the launcher, in the folder where it was called, so that paths mean what they say.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).resolve().parents[2]
-
-#: Each command of ``manage.py`` that is offered, and what it does.
+#: Each command of Django's that is offered, and what it does.
 COMMANDS = {
     "prepare": "Migrate the database, and create the first user.",
     "check": "Check the settings, and whether the database can be reached.",
+    "sweep": "Run the time-critical loops: expiry, missed heartbeats, flush.",
     "backup": "Write database, secrets and artifacts to a file while Saga runs.",
     "restore": "Restore a backup into an empty database.",
     "create-token": "Create a token, and its account if need be.",
@@ -44,22 +42,24 @@ def server() -> None:
 
 
 @server.command()
-def run() -> None:
+@click.option("--open", "is_browser_wanted", is_flag=True, help="Open the console in a browser.")
+def run(is_browser_wanted: bool) -> None:
     """Start the whole stack, as `make run` does, until Ctrl-C."""
-    os.chdir(ROOT)
-    _replace_by("-m", "saga_project.local.stack", "run")
+    options = ["--open"] if is_browser_wanted else []
+    _replace_by("saga_project.local.stack", "run", *options)
 
 
 def _add(name: str, summary: str) -> None:
     @server.command(name, help=summary, context_settings=PASSED_ON, add_help_option=False)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:
-        _replace_by(str(ROOT / "manage.py"), name.replace("-", "_"), *arguments)
+        _replace_by("saga_project", name.replace("-", "_"), *arguments)
 
 
-def _replace_by(*arguments: str) -> None:
+def _replace_by(module: str, *arguments: str) -> None:
+    """Run a module of this environment, whatever the present folder holds (``-P``)."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (no shell is meant)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606 (no shell is meant)
 
 
 for _name, _summary in COMMANDS.items():

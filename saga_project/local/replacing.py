@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from saga_project.local import printing
 from saga_project.local.programs import Process, Program, signal_group
 
 READY_SECONDS = 60.0
@@ -15,7 +16,6 @@ def replace(
     programs: Sequence[Program],
     *,
     spawn: Callable[[Program], None],
-    show: Callable[[str], None],
     grace_seconds: float,
 ) -> Iterator[Program]:
     """Yield the program whose turn it is, each time that there is something to wait for.
@@ -35,10 +35,12 @@ def replace(
         if not _has_begun(program):
             program.send(signal.SIGKILL)
             program.process = old
-            show(f"saga     | the new {program.name} does not start; the old one goes on")
+            printing.show(
+                printing.SAGA, f"the new {program.name} does not start; the old one goes on"
+            )
             return
         yield from _end(program, old, grace_seconds)
-    show("saga     | reloaded")
+    printing.show(printing.SAGA, "reloaded")
 
 
 def _has_begun(program: Program) -> bool:

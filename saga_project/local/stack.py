@@ -1,4 +1,4 @@
-"""The whole of Saga on one machine, in one terminal: ``python -m saga_project.local.stack``, or ``make run``.
+"""The whole of Saga on one machine, in one terminal: ``saga server run``, or ``make run``.
 
 Starts PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), web processes, workers and
 beat; keeps them running; stops what it started on Ctrl-C.
@@ -10,18 +10,20 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 
-from saga_project.local import forks, holding, listening
+from saga_project import env
+from saga_project.env import ConfigurationError
+from saga_project.local import forks, greeting, holding, listening, printing
 from saga_project.local.embedded import postgresql, valkey
 from saga_project.local.embedded.processes import Server, ServerFailed
+from saga_project.local.printing import SAGA
 from saga_project.local.programs import Program
 from saga_project.local.supervisor import Supervisor
 
@@ -36,7 +38,7 @@ CELERY = (
 )
 
 
-class CannotStart(SystemExit):
+class CannotStart(Exception):
     """Ends the command with its sentence on standard error and exit status 1."""
 
 
@@ -44,16 +46,18 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        run()
-    except (ServerFailed, holding.DataFolderInUse) as exc:
-        raise CannotStart(str(exc)) from exc
+        run(is_browser_wanted="--open" in sys.argv[1:])
+    except (CannotStart, ConfigurationError, ServerFailed, holding.DataFolderInUse) as exc:
+        printing.end_with(str(exc))
+        sys.exit(1)
     except KeyboardInterrupt:  # before the supervisor took over
         sys.exit(128 + signal.SIGINT)
 
 
-def run() -> None:
+def run(*, is_browser_wanted: bool) -> None:
     """Serve until a stop signal."""
     started_at = time.monotonic()
+    _keep_paths()
     settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
     with holding.data_folder(settings.SAGA_DATA_DIR), _listening_socket() as listener:
         # What processes of an earlier start shared of their figures counts no more.
@@ -64,44 +68,20 @@ def run() -> None:
             _start_servers(servers)
             if forks.are_possible():
                 forks.load()
-            _print("preparing the database")
+            printing.show(SAGA, "preparing the database")
             _prepare_database()
-            say_where_the_token_is()
-            _print("starting the web processes")
-            _supervise(listener, servers, started_at)
+            greeting.say_where_the_token_is()
+            printing.show(SAGA, "starting the web processes")
+            _supervise(listener, servers, started_at, is_browser_wanted=is_browser_wanted)
         finally:
             _stop_servers(servers)
 
 
-def say_where_the_token_is() -> None:
-    """Name the file of the local token, not the token: what is printed ends up in logs."""
-    if settings.SAGA_AUTH == "local-token":
-        path = settings.SAGA_DATA_DIR / "secrets" / "local_token"
-        _print(f"the token for every call is in {path}; send it as 'Authorization: Bearer <token>'")
-        _print("`saga` reads that file by itself")
-
-
-def _address() -> str:
-    return f"http://{settings.HOST}:{settings.PORT}"
-
-
-def say_what_to_do_next() -> None:
-    """Print a command that works here without an activated environment, where `saga` is installed."""
-    command = Path(sys.executable).with_name("saga")
-    if command.exists():
-        is_near = command.is_relative_to(Path.cwd())
-        shown = command.relative_to(Path.cwd()) if is_near else command
-        _print(f"next: {shown} status --url {_address()}, and {shown} --help")
-
-
-def _print(text: str) -> None:
-    _show(f"saga     | {text}")
-
-
-def _show(line: str) -> None:
-    """Print it; a terminal that was closed must not keep us from stopping the rest."""
-    with suppress(OSError):
-        print(line, flush=True)
+def _keep_paths() -> None:
+    """Paths that are relative to the present folder mean the same to the programs, which run in another."""
+    env.pin("SAGA_DATA_DIR", str(settings.SAGA_DATA_DIR))
+    if config := os.environ.get("SAGA_CONFIG"):
+        env.pin("SAGA_CONFIG", str(Path(config).resolve()))
 
 
 @contextmanager
@@ -132,38 +112,37 @@ def _start_servers(servers: list[Server]) -> None:
 def _start(server: Server, servers: list[Server]) -> None:
     servers.append(server)
     is_new = server.start()
-    _print(f"{server.name} {'started' if is_new else 'was still running and is used again'}")
+    printing.show(
+        SAGA, f"{server.name} {'started' if is_new else 'was still running and is used again'}"
+    )
 
 
 def _prepare_database() -> None:
     """Run in a process of its own, so that its memory is free before the others start."""
-    command = ["manage.py", "prepare"]
-    if forks.are_possible():
-        status = forks.start(command, title="saga prepare", folder=settings.BASE_DIR).wait()
-    else:
-        status = subprocess.run(
-            [sys.executable, *command],
-            check=False,
-            cwd=settings.BASE_DIR,
-            start_new_session=True,  # the launcher handles Ctrl-C and ends it without a traceback
-        ).returncode
-    if status:
-        raise CannotStart(status)  # the command said why
+    program = Program("prepare", [sys.executable, "-m", "saga_project", "prepare"])
+    with program.spawn(settings.BASE_DIR, is_forked=forks.are_possible()) as output:
+        lines = output.read().decode(errors="replace").splitlines()
+    program.wait()
+    if program.exit_status:
+        raise CannotStart("\n".join(lines))
+    for line in lines:
+        printing.show(SAGA, line)
 
 
 def _stop_servers(servers: list[Server]) -> None:
     for server in reversed(servers):
         server.stop()
-        _print(f"{server.name} stopped")
+        printing.show(SAGA, f"{server.name} stopped")
 
 
-def _supervise(listener: socket.socket, servers: list[Server], started_at: float) -> None:
+def _supervise(
+    listener: socket.socket, servers: list[Server], started_at: float, *, is_browser_wanted: bool
+) -> None:
     """Start the web processes, and the others once those answer: each has the machine for its start."""
     supervisor = Supervisor(
         _web_programs(listener),
         servers=servers,
         folder=settings.BASE_DIR,
-        show=_show,
         grace_seconds=settings.SAGA_SHUTDOWN_SECONDS + LAST_WORDS_SECONDS,
         is_forking=forks.are_possible(),
     )
@@ -173,9 +152,7 @@ def _supervise(listener: socket.socket, servers: list[Server], started_at: float
         is_answered = bool(question.recv(1024))
         supervisor.forget(question)
         if is_answered:
-            seconds = time.monotonic() - started_at
-            _print(f"ready after {seconds:.1f} s on {_address()}")
-            say_what_to_do_next()
+            greeting.greet(time.monotonic() - started_at, is_browser_wanted=is_browser_wanted)
         for program in _background_programs():
             supervisor.add(program)
 
@@ -201,7 +178,7 @@ def _background_programs() -> list[Program]:
     rollouts = f"--queues=updates,node.{settings.SAGA_NODE_NAME}"
     threads = f"--concurrency={WORKER_THREADS}"
     return [
-        Program("sweeps", [sys.executable, "manage.py", "sweep"]),
+        Program("sweeps", [sys.executable, "-m", "saga_project", "sweep"]),
         Program("worker", _worker("worker", rollouts, threads)),
         Program("delivery", _worker("delivery", "--queues=webhooks", threads)),
         Program("beat", [*CELERY, "beat", "--loglevel=WARNING"]),

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from saga_project.local import replacing
+from saga_project.local import printing, replacing
 from saga_project.local.embedded.processes import Server
 from saga_project.local.programs import Pause, Program
 
@@ -43,7 +43,6 @@ class Supervisor:
         *,
         servers: Sequence[Server],
         folder: Path,
-        show: Callable[[str], None],
         grace_seconds: float = GRACE_SECONDS,
         is_forking: bool = False,
     ) -> None:
@@ -51,7 +50,6 @@ class Supervisor:
         self._programs: list[Program] = []
         self._servers = [(server, Pause()) for server in servers]
         self._folder = folder
-        self._show = show
         self._selector = selectors.DefaultSelector()
         self._grace_seconds = grace_seconds
         self._is_forking = is_forking
@@ -105,11 +103,10 @@ class Supervisor:
         if self._is_reload_wanted and self._replacing is None:
             self._is_reload_wanted = False
             self._is_forking = False  # other code is wanted than this process has loaded
-            self._show("saga     | reloading")
+            printing.show(printing.SAGA, "reloading")
             self._replacing = replacing.replace(
                 list(self._programs),
                 spawn=self._spawn_anew,
-                show=self._show,
                 grace_seconds=self._grace_seconds,
             )
         program = next(self._replacing, None) if self._replacing else None
@@ -133,7 +130,7 @@ class Supervisor:
         chunk = os.read(output.fileno(), 65536)
         *lines, program.unfinished_line = (program.unfinished_line + chunk).split(b"\n")
         for line in lines:
-            self._show(f"{program.name:<8} | {line.decode(errors='replace')}")
+            printing.show(program.name, line.decode(errors="replace"))
         if not chunk:
             self.forget(output)
 
@@ -159,11 +156,11 @@ class Supervisor:
     def _announce(self, name: str, status: int | None, pause: Pause, now: float) -> None:
         pause.begin(now)
         how = "" if status is None else f" with status {status}"
-        self._show(f"saga     | {name} ended{how}; starting it again")
+        printing.show(printing.SAGA, f"{name} ended{how}; starting it again")
 
     def _end_programs(self) -> None:
         """Stop all programs, politely first, and show their last words."""
-        self._show("saga     | stopping")
+        printing.show(printing.SAGA, "stopping")
         for program in reversed(self._programs):
             program.send(signal.SIGTERM)
         deadline = time.monotonic() + self._grace_seconds

@@ -1,4 +1,4 @@
-"""Run the time-critical loops in a process of their own: ``python manage.py sweep``.
+"""Run the time-critical loops in a process of their own: ``saga server sweep``.
 
 Nothing here waits for a broker, for another loop or for a free worker. Each duty has a thread; one process of
 all hosts is elected by a lease in PostgreSQL, and another takes over where that one ends without goodbye.

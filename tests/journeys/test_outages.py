@@ -24,7 +24,7 @@ TTL_SECONDS = 12
 KILLS = {
     "every web process": ["uvicorn"],
     "the worker": ["celery", "worker@"],
-    "the sweeper": ["manage.py", "sweep"],
+    "the sweeper": ["saga_project sweep"],
     "the deliverer": ["celery", "delivery@"],
     "beat": ["celery", "beat"],
     "Redis": ["valkey-server"],

@@ -20,7 +20,6 @@ from tests import waiting
 ROOT = Path(__file__).resolve().parents[3]
 SUPERVISE = """
 import pathlib, sys
-from functools import partial
 from saga_project.local import supervisor
 from saga_project.local.embedded import valkey
 
@@ -30,7 +29,7 @@ for server in servers:
     server.start()
 supervisor.Supervisor(
     [supervisor.Program("web", [sys.executable, path])],
-    servers=servers, folder=pathlib.Path.cwd(), show=partial(print, flush=True),
+    servers=servers, folder=pathlib.Path.cwd(),
     grace_seconds=1.0, is_forking=bool(is_forking),
 ).run()
 for server in servers:

@@ -124,16 +124,24 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def _server_folder() -> Path:
+    """Return the folder of data of an installed server, which finds it by platformdirs."""
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/saga").expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()) / "saga"
+
+
 def local_token(url: str) -> str | None:
     """Return the token that a Saga on this machine wrote for SAGA_AUTH=local-token, if it can be read.
 
     It is sent to loopback addresses only. The folder is SAGA_DATA_DIR, else ``var`` in the current folder
-    or beside the virtual environment of this program.
+    or beside the virtual environment of this program, else where an installed server keeps its data.
     """
     if not is_loopback(url):
         return None
     named = os.environ.get("SAGA_DATA_DIR")
-    folders = [Path(named)] if named else [Path("var"), Path(sys.prefix).parent / "var"]
+    usual = [Path("var"), Path(sys.prefix).parent / "var", _server_folder()]
+    folders = [Path(named)] if named else usual
     for folder in folders:
         try:
             return (folder / "secrets" / "local_token").read_text("ascii").strip() or None

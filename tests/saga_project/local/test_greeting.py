@@ -1,4 +1,4 @@
-"""What `make run` says about the local token."""
+"""What a start says to the person at the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from saga_project.local import embedded, stack
+from saga_project.local import embedded, greeting
 
 
 def test_the_launcher_names_the_file_of_the_local_token_and_not_the_token(
@@ -16,10 +16,10 @@ def test_the_launcher_names_the_file_of_the_local_token_and_not_the_token(
     settings.SAGA_DATA_DIR = tmp_path
     token = embedded.secret(tmp_path, "local_token")
 
-    stack.say_where_the_token_is()
+    greeting.say_where_the_token_is()
     assert capsys.readouterr().out == ""
     settings.SAGA_AUTH = "local-token"
-    stack.say_where_the_token_is()
+    greeting.say_where_the_token_is()
 
     told = capsys.readouterr().out
     path = next(Path(word.rstrip(";")) for word in told.split() if word.startswith("/"))
