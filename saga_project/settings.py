@@ -138,6 +138,11 @@ SAGA_RESTART_COMMANDS: dict[str, list[str]] = dict(env.json("SAGA_RESTART_COMMAN
 SAGA_ARCHIVE_MAX_ENTRIES = env.int("SAGA_ARCHIVE_MAX_ENTRIES", 200_000, validate=validate.Range(1))
 SAGA_ARCHIVE_MAX_BYTES = env.int("SAGA_ARCHIVE_MAX_BYTES", 10 * 2**30, validate=validate.Range(1))
 SAGA_ARCHIVE_MAX_RATIO = env.int("SAGA_ARCHIVE_MAX_RATIO", 200, validate=validate.Range(1))
+# The size of one uploaded artifact, and of all; their bytes are rows of PostgreSQL.
+SAGA_UPLOAD_MAX_BYTES = env.int("SAGA_UPLOAD_MAX_BYTES", 2**30, validate=validate.Range(1))
+SAGA_UPLOADS_TOTAL_BYTES = env.int(
+    "SAGA_UPLOADS_TOTAL_BYTES", 20 * 2**30, validate=validate.Range(1)
+)
 SAGA_ALLOWED_NETWORKS = env.list(
     "SAGA_ALLOWED_NETWORKS", configuration.PRIVATE_NETWORKS if IS_LOOPBACK else []
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 
 import factory
 from factory import declarations
@@ -53,6 +54,19 @@ class ReleaseFactory(factory.django.DjangoModelFactory[updates.Release]):
     origin = "announced"
     published_at = NOW
     recorded_at = NOW
+
+
+class UploadFactory(factory.django.DjangoModelFactory[updates.Upload]):
+    """One byte that is complete."""
+
+    class Meta:
+        model = updates.Upload
+
+    service = declarations.SubFactory(ServiceFactory)
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    name = "shop.tar.gz"
+    size = received = 1
+    created_at = used_at = completed_at = NOW
 
 
 class JobFactory(factory.django.DjangoModelFactory[updates.Job]):

@@ -177,6 +177,16 @@ ACCESS: dict[str, Access] = {
     "PATCH /api/v1/sources/{}": changes("sources:write", is_enabled=False),
     "DELETE /api/v1/sources/{}": changes("sources:write"),
     "POST /api/v1/sources/{}/check": changes("sources:write"),
+    "GET /api/v1/artifacts": reads("artifacts:read"),
+    "POST /api/v1/artifacts": changes(
+        "artifacts:write", **NAMED, sha256="b" * 64, size=9, name="x.tar"
+    ),
+    "GET /api/v1/artifacts/{}": Access(scope="artifacts:read", others=HIDDEN, objects=SERVICES),
+    "PUT /api/v1/artifacts/{}": changes("artifacts:write", any="bytes"),
+    "DELETE /api/v1/artifacts/{}": changes("artifacts:write"),
+    "GET /api/v1/artifacts/{}/content": Access(
+        scope="artifacts:read", others=HIDDEN, objects=SERVICES
+    ),
     "GET /api/v1/releases": reads("updates:read"),
     "GET /api/v1/releases/{}": reads("updates:read"),
     "POST /api/v1/releases/{}/quarantine": changes("updates:deploy", reason="broken"),
@@ -446,9 +456,11 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
     )
     rule = factories.NotificationRuleFactory.create(service=of)
     alert = factories.AlertFactory.create(rule=rule, service_name=service.name)
+    upload = factories.UploadFactory.create(service=service)
     return {
         "notification-rules": rule,
         "alerts": alert,
+        "artifacts": upload,
         "credentials": credential,
         "targets": target,
         "skips": hold,
@@ -485,7 +497,7 @@ def call(api: APIClient, method: str, path: str, world: World, access: Access, c
         content_type="application/json",
         headers=headers_of(caller, access.scope, *access.also),
     )
-    if response.streaming and "/export/" in path:
+    if response.streaming and path.endswith(("/content", "/csv", "/json")):
         b"".join(response)  # an export keeps its place until it has been read
     return int(response.status_code)
 

@@ -35,6 +35,8 @@ from updates.models import (
     Release,
     Source,
     Target,
+    Upload,
+    UploadChunk,
 )
 from webhooks.models import Alert, Delivery, Endpoint, InboundCall, NotificationRule
 
@@ -62,7 +64,7 @@ class Call:
     route: str
     most: int
     query: str = ""
-    body: dict[str, Any] = field(default_factory=dict, hash=False)
+    body: Any = field(default_factory=dict, hash=False)
     verb: str = ""
     has_token: bool = False
     is_admins: bool = False
@@ -103,6 +105,9 @@ READS = [
     Call("GET /api/v1/approvals/{approval_id}", 4, has_token=True),
     Call("GET /api/v1/policies", 1),
     Call("GET /api/v1/policies/{name}", 1),
+    Call("GET /api/v1/artifacts", 2),
+    Call("GET /api/v1/artifacts/{upload_id}", 1),
+    Call("GET /api/v1/artifacts/{upload_id}/content", 4),
     Call("GET /api/v1/sources", 3),
     Call("GET /api/v1/sources/{source_id}", 2),
     Call("GET /api/v1/releases", 3),
@@ -160,6 +165,13 @@ WRITES = [
     Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
     Call("PATCH /api/v1/policies/{name}", 8, body={"kind": "auto"}),
     Call("DELETE /api/v1/policies/{name}", 8),
+    Call(
+        "POST /api/v1/artifacts",
+        8,
+        body={"service_name": SHOP, "sha256": "c" * 64, "size": 1, "name": "x.tar"},
+    ),
+    Call("PUT /api/v1/artifacts/{upload_id}", 3, query="offset=0", body=b"x"),
+    Call("DELETE /api/v1/artifacts/{upload_id}", 13),
     Call("POST /api/v1/sources", 15, body={"service_name": SHOP, "kind": "announced"}),
     Call("PATCH /api/v1/sources/{source_id}", 15, body={"is_enabled": False}),
     Call("DELETE /api/v1/sources/{source_id}", 15),
@@ -311,6 +323,8 @@ def _add_configured(service: Service) -> None:
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
     Target.objects.create(service=service, name="default", is_automatic=True)
+    upload = factories.UploadFactory.create(service=service)
+    UploadChunk.objects.create(upload=upload, position=0, data=b"x")
     Credential.objects.create(
         service=service, host="packages.example", sealed_secret=crypto.encrypt("s3cret")
     )
@@ -364,6 +378,7 @@ def _ids_of_configured() -> dict[str, int]:
         "rule_id": NotificationRule,
         "alert_id": Alert,
         "source_id": Source,
+        "upload_id": Upload,
         "release_id": Release,
     }
     found = {name: kind.objects.order_by("pk").first().pk for name, kind in kinds.items()}
@@ -399,10 +414,11 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         CaptureQueriesContext(connection) as queries,
         TestCase.captureOnCommitCallbacks(execute=True),
     ):
+        body: Any = call.body if isinstance(call.body, bytes) else json.dumps(call.body)
         response = api.generic(
             method,
             f"{path}?{call.query}",
-            json.dumps(call.body),
+            body,
             content_type="application/json",
             headers=headers if is_scaicontrol or call.has_token or call.is_admins else {},
         )

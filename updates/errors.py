@@ -182,3 +182,37 @@ class TargetCannotInstall(Conflict):
 
 class NoTarget(Conflict):
     error = "No target"
+
+
+class InvalidUpload(InvalidRequest):
+    error = "Invalid upload"
+
+
+class UploadNotFound(NotFound):
+    error = "Artifact not found"
+
+
+class UploadStoreFull(Conflict):
+    """The uploaded artifacts of all services take what the settings allow."""
+
+    error = "Artifact store full"
+
+
+class ChunkMisplaced(Conflict):
+    """The chunk leaves a gap, or overlaps; the message says where to continue."""
+
+    error = "Chunk out of place"
+
+
+class UploadDiffers(InvalidRequest):
+    """The bytes that arrived are not the announced ones."""
+
+    error = "Digest differs"
+
+
+class UploadIncomplete(Conflict):
+    error = "Artifact incomplete"
+
+
+class UploadInUse(Conflict):
+    error = "Artifact in use"

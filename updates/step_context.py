@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,14 @@ class RegistryLogin:
     host: str
     username: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredArtifact:
+    """An artifact that is read where it lies, instead of fetched from its URL."""
+
+    size: int
+    chunks: Iterator[bytes]
 
 
 class StepFailed(Exception):
@@ -51,6 +59,7 @@ class Work:
 
     ``artifact_headers`` and ``registry_login`` return what the artifact's host wants to see, and may raise a
     SagaError.
+    ``stored_artifact`` returns the artifact where its URL names one of Saga's own store.
     ``checkpoint`` raises Interrupted where the step must end at once, and is cheap;
     ``report`` takes the share that is done in percent and a word on it.
     """
@@ -75,6 +84,7 @@ class Work:
     environment: Environment = field(default_factory=Environment)
     is_way_back: bool = False
     artifact_headers: Callable[[], dict[str, str]] = dict
+    stored_artifact: Callable[[], StoredArtifact | None] = lambda: None
     registry_login: Callable[[], RegistryLogin | None] = lambda: None
     checkpoint: Callable[[], None] = lambda: None
     report: Callable[[int, str], None] = lambda _percent, _message: None

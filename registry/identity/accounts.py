@@ -34,6 +34,8 @@ SCOPES: Mapping[str, str] = {
     "calendar:write": "Set maintenance windows and change freezes",
     "targets:write": "Set where services are installed, and how",
     "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
+    "artifacts:read": "See and download uploaded artifacts",
+    "artifacts:write": "Upload and delete artifacts",
     "tokens:write": "See, issue and revoke tokens of its own account, with its own scopes at most",
     "audit:read": "See, export and verify the audit trail",
     "approvals:decide": "See, approve and reject what awaits approval",

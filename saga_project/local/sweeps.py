@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from django import db
 from django.conf import settings
+from django.utils import timezone
 
 from registry.background import (
     expiry,
@@ -32,6 +33,7 @@ from registry.background import (
 from saga_project.local import queues, workers
 from saga_project.shared import errors, metrics
 from updates.models import Target
+from updates.operations import uploads
 from updates.rollouts import measuring, nodes, recovery, watching
 from webhooks.outbound import worker
 from webhooks.outbound.alerts import sweep as alerts
@@ -60,6 +62,7 @@ class PeriodicCall:
 def purge() -> None:
     retention.purge_idempotency_keys()
     retention.purge_events()
+    uploads.purge(now=timezone.now())
 
 
 def bound_queues() -> None:

@@ -36,6 +36,7 @@ class Lock(enum.IntEnum):
     AUDIT_CHAIN = 0x5A6A_A0D1
     APPLY = 0x5A6A_A991
     ALERTS = 0x5A6A_A1E7
+    UPLOADS = 0x5A6A_0B10
 
 
 class NamedLock(enum.IntEnum):

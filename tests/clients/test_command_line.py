@@ -538,3 +538,30 @@ def test_completion_script_and_words(alone: CommandLine):
 
     assert "_SAGA_COMPLETE" in script.out
     assert completed.stdout.split() == ["plain,pause"]
+
+
+def test_artifact_is_uploaded_in_chunks_and_deployed(saga: CommandLine, tmp_path: Path):
+    file = tmp_path / "filled.tar.gz"
+    with tarfile.open(file, mode="w:gz", compresslevel=0) as archived:
+        member = tarfile.TarInfo("VERSION")
+        member.size = 3 * 1024 * 1024
+        archived.addfile(member, io.BytesIO(bytes(member.size)))
+
+    done = saga("deploy", "uploaded", "1.0.0", "--artifact", str(file), "--wait", "-o", "json")
+    again = saga.read("artifacts", "upload", "uploaded", str(file))
+    listed = saga.read("artifacts", "list", "--service", "uploaded")["artifacts"]
+
+    assert done.status == 0, done.err
+    assert again["checksum"] == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    assert [row["is_complete"] for row in listed] == [True]
+    assert saga("artifacts", "delete", listed[0]["id"], "--yes").status == 0
+
+
+def test_artifact_that_cannot_be_read_is_named(saga: CommandLine, tmp_path: Path):
+    (tmp_path / "empty.tar").touch()
+
+    missing = saga("deploy", "shop", "1.0.0", "--artifact", str(tmp_path / "nothing.tar"))
+    empty = saga("deploy", "shop", "1.0.0", "--artifact", str(tmp_path / "empty.tar"))
+
+    assert (missing.status, empty.status) == (2, 1)
+    assert "is empty" in empty.err

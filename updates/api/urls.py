@@ -17,6 +17,7 @@ from updates.api import (
     releases,
     sources,
     targets,
+    uploads,
 )
 
 router = resources.ResourceRouter()
@@ -48,6 +49,9 @@ urlpatterns = [
     path("updates/statistics", history.StatisticsView.as_view()),
     path("updates/statistics/dora", history.DoraView.as_view()),
     path("targets/<str:id>/stop", targets.TargetStopView.as_view()),
+    path("artifacts", uploads.UploadListView.as_view()),
+    path("artifacts/<str:upload_id>", uploads.UploadView.as_view()),
+    path("artifacts/<str:upload_id>/content", uploads.UploadContentView.as_view()),
     path("sources", sources.SourceListView.as_view()),
     path("sources/<str:source_id>", sources.SourceView.as_view()),
     path("sources/<str:source_id>/check", sources.SourceCheckView.as_view()),

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,7 +18,7 @@ from django.conf import settings
 
 from saga_project.shared import errors, http_client
 from updates.artifacts import files
-from updates.step_context import StepFailed, TransientFailure
+from updates.step_context import StepFailed, StoredArtifact, TransientFailure
 
 MAX_BYTES = 4 * 2**30
 SPARE_BYTES = 16 * 2**20
@@ -67,6 +67,40 @@ def fetch_to_store(
     With ``is_labelled``, a content encoding says what the file is, and not how it was sent.
     Raises StepFailed with what was wrong with the server, the file or the disk.
     """
+
+    def write(part: IO[bytes]) -> tuple[str, int]:
+        with http_client.download(
+            url,
+            purpose="artifact",
+            max_bytes=MAX_BYTES,
+            timeout_seconds=deadline_seconds,
+            headers=headers or {},
+            is_labelled=is_labelled,
+        ) as download:
+            return _write(part, download.chunks, download.size, checkpoint, report)
+
+    return _keep(write)
+
+
+def copy_to_store(
+    stored: StoredArtifact,
+    *,
+    checkpoint: Callable[[], None],
+    report: Callable[[int, str], None],
+) -> Artifact:
+    """Copy an artifact of Saga's own store; raises StepFailed for a full disk, or where bytes are missing."""
+
+    def write(part: IO[bytes]) -> tuple[str, int]:
+        sha256, size = _write(part, stored.chunks, stored.size, checkpoint, report)
+        if size != stored.size:
+            raise StepFailed("The uploaded artifact was deleted while it was read.")
+        return sha256, size
+
+    return _keep(write)
+
+
+def _keep(write: Callable[[IO[bytes]], tuple[str, int]]) -> Artifact:
+    """Have a new file written, and give it its digest as its name."""
     folder = content_path("x").parent
     folder.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder)
@@ -75,9 +109,7 @@ def fetch_to_store(
             path = Path(part.name)
             try:
                 fcntl.flock(part.fileno(), fcntl.LOCK_EX)
-                sha256, size = _download(
-                    url, part, deadline_seconds, checkpoint, report, headers or {}, is_labelled
-                )
+                sha256, size = write(part)
                 path.chmod(0o644)
                 files.rename(path, content_path(sha256))
             except BaseException:
@@ -91,32 +123,22 @@ def fetch_to_store(
     return Artifact(path=content_path(sha256), sha256=sha256, size=size)
 
 
-def _download(
-    url: str,
+def _write(
     part: IO[bytes],
-    deadline_seconds: float,
+    chunks: Iterable[bytes],
+    expected: int | None,
     checkpoint: Callable[[], None],
     report: Callable[[int, str], None],
-    headers: Mapping[str, str],
-    is_labelled: bool,
 ) -> tuple[str, int]:
     digest = hashlib.sha256()
     size = 0
-    with http_client.download(
-        url,
-        purpose="artifact",
-        max_bytes=MAX_BYTES,
-        timeout_seconds=deadline_seconds,
-        headers=headers,
-        is_labelled=is_labelled,
-    ) as download:
-        _check_space(Path(part.name).parent, download.size)
-        for chunk in download.chunks:
-            checkpoint()
-            digest.update(chunk)
-            part.write(chunk)
-            size += len(chunk)
-            report(*_progress(size, download.size))
+    _check_space(Path(part.name).parent, expected)
+    for chunk in chunks:
+        checkpoint()
+        digest.update(chunk)
+        part.write(chunk)
+        size += len(chunk)
+        report(*_progress(size, expected))
     files.sync(part)
     return digest.hexdigest(), size
 

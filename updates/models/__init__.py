@@ -10,6 +10,7 @@ from updates.models.policy import Approval, Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
 from updates.models.targets import Target
+from updates.models.upload import Upload, UploadChunk
 from updates.models.watch import Watch
 
 __all__ = [
@@ -30,5 +31,7 @@ __all__ = [
     "Source",
     "Step",
     "Target",
+    "Upload",
+    "UploadChunk",
     "Watch",
 ]

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from registry import operations as registry
 from saga_project.shared import errors
+from updates.artifacts import uploads
 from updates.artifacts.installers import (
     container,
     directory,
@@ -129,6 +130,7 @@ def _work(task: Task, target: Target) -> Work:
         root=places.install_root(target, job.service.name),
         environment=environments.of_step(job, target, restored=started),
         artifact_headers=partial(credentials.headers_for, job.artifact_url, service=job.service),
+        stored_artifact=partial(uploads.stored, job.artifact_url, service_name=job.service.name),
         registry_login=partial(credentials.login_for, job.artifact_url, service=job.service),
         checkpoint=partial(_checkpoint, task, deadline_seconds, time.monotonic()),
         report=_Reporter(task),

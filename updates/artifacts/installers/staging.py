@@ -16,14 +16,7 @@ def fetch(work: Work) -> Outcome:
     """Find the artifact in the store, or download it; every download of a job must be the same."""
     if found := store.find(work.artifact_sha256 or announced_sha256(work)):
         return _fetched(found, "The artifact is in the store already.")
-    artifact = store.fetch_to_store(
-        work.artifact_url,
-        deadline_seconds=work.deadline_seconds,
-        checkpoint=work.checkpoint,
-        report=work.report,
-        headers=_headers(work),
-        is_labelled=_is_labelled(work),
-    )
+    artifact = _copy_or_download(work)
     if work.artifact_sha256 and artifact.sha256 != work.artifact_sha256:
         artifact.path.unlink(missing_ok=True)
         raise StepFailed(
@@ -31,6 +24,19 @@ def fetch(work: Work) -> Outcome:
             f" sha256:{artifact.sha256}."
         )
     return _fetched(artifact, f"Fetched {artifact.size:,} bytes.")
+
+
+def _copy_or_download(work: Work) -> store.Artifact:
+    if stored := work.stored_artifact():
+        return store.copy_to_store(stored, checkpoint=work.checkpoint, report=work.report)
+    return store.fetch_to_store(
+        work.artifact_url,
+        deadline_seconds=work.deadline_seconds,
+        checkpoint=work.checkpoint,
+        report=work.report,
+        headers=_headers(work),
+        is_labelled=_is_labelled(work),
+    )
 
 
 def _headers(work: Work) -> dict[str, str]:

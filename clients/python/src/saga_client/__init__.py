@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TooManyRequests,
         Unavailable,
         Unreachable,
+        UploadFailed,
     )
     from saga_client.models import Instance, Job
     from saga_client.registration import Registration
@@ -56,6 +57,7 @@ __all__ = [
     "TooManyRequests",
     "Unavailable",
     "Unreachable",
+    "UploadFailed",
     "verify_webhook",
 ]
 

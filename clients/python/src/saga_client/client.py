@@ -8,7 +8,16 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from saga_client import discovery, errors, models, profiles, registration, transport, webhooks
+from saga_client import (
+    discovery,
+    errors,
+    models,
+    profiles,
+    registration,
+    transport,
+    uploads,
+    webhooks,
+)
 from saga_client.models import Instance, Job
 
 MAX_WAIT_SECONDS = 60
@@ -123,6 +132,15 @@ class Saga:
         """
         body = {"service_name": name, "version": version, **fields}
         return self._act("/webhooks/deploy", body, secret)
+
+    def upload_artifact(
+        self, name: str, path: str, *, report: uploads.Report = lambda _sent, _size: None
+    ) -> dict[str, str]:
+        """Upload a file to Saga's own store; returns the fields by which ``deploy`` and ``announce`` name it.
+
+        An upload that was interrupted goes on where it was. ``report`` gets the stored and all bytes.
+        """
+        return uploads.upload(self.transport, name, path, report=report)
 
     def announce(
         self,

@@ -4,6 +4,7 @@ SagaError
 ├── Unreachable          no answer: refused, timed out, or no such host
 ├── InvalidSignature     a webhook that the secret does not verify
 ├── NoInstance           discovery knows no instance that fits
+├── UploadFailed         an artifact that cannot be uploaded as it is
 └── ApiError             Saga answered with an error
     ├── InvalidRequest       400, 415, 422 and other 4xx
     ├── NotAuthenticated     401
@@ -33,6 +34,10 @@ class InvalidSignature(SagaError):
 
 class NoInstance(SagaError):
     """No live instance fits what was asked for."""
+
+
+class UploadFailed(SagaError):
+    """The file is empty, changed while it was uploaded, or Saga stored another one."""
 
 
 class ApiError(SagaError):

@@ -39,14 +39,18 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Any:
         """Return the JSON of an answer (None where it is empty); ``path`` begins after /api/v1.
 
+        ``content`` is a body of bytes instead of JSON.
         Raises Unreachable, or the ApiError that the answer is.
         """
-        sent = None if body is None else json.dumps(body).encode()
+        sent = content if body is None else json.dumps(body).encode()
+        if content is not None:
+            headers = {"Content-Type": "application/octet-stream", **(headers or {})}
         with self.opened(
             method, path, query=query, body=sent, headers=headers, timeout=timeout
         ) as answer:

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 import click
 
-from saga_client.command_line import arguments, main, structure, waiting
+from saga_client.command_line import arguments, artifacts, main, structure, waiting
 from saga_client.command_line.session import Session, webhook_secret
 
 
@@ -36,17 +36,29 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("name")
 @click.argument("version")
 @click.option("--artifact-url", help="Where Saga fetches it, unless the release is on record.")
+@click.option(
+    "--artifact",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A file: it is uploaded to Saga's own store first.",
+)
 @click.option("--artifact-type", type=click.Choice(["binary", "archive", "image"]))
 @click.option("--checksum", help="sha256:<hex> of the artifact.")
 @click.option("--strategy", type=click.Choice(["rolling", "blue-green", "canary"]))
 @_shared
-def deploy(session: Session, name: str, version: str, is_waiting: bool, **fields: Any) -> None:
+def deploy(
+    session: Session, name: str, version: str, is_waiting: bool, artifact: str | None, **fields: Any
+) -> None:
     """Deploy a version of a service.
 
     With --wait the exit status is 0 (succeeded), 1 (failed) or 3 (rolled back). Where the service has a
     webhook secret, SAGA_WEBHOOK_SECRET signs the call.
     """
-    answer = session.saga.deploy(name, version, secret=webhook_secret(), **_body(fields))
+    if artifact and (fields["artifact_url"] or fields["checksum"]):
+        raise click.UsageError("--artifact brings its own URL and checksum; leave those out.")
+    body = _body(fields)
+    if artifact:
+        body = {**artifacts.sent(session, name, artifact), **body}
+    answer = session.saga.deploy(name, version, secret=webhook_secret(), **body)
     _finish(session, answer, is_waiting=is_waiting)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "deploy": ("deployments", "Deploy a version of a service."),
     "rollback": ("deployments", "Go back to a version that ran before."),
     "jobs": ("jobs", "Follow and steer deployments."),
+    "artifacts": ("artifacts", "List, upload and delete artifacts in Saga's own store."),
     "releases": ("releases", "List releases; withdraw, quarantine, release them."),
     "updates": ("updates", "Check for updates; history, statistics, exports."),
     "policies": ("resources", "What becomes of new releases of a service."),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from saga_client import client
-from saga_client.command_line import output, structure
+from saga_client.command_line import live, output, structure
 
 
 class Session:
@@ -43,6 +43,11 @@ class Session:
     def is_structured(self) -> bool:
         """Whether a program reads the output."""
         return self.options.output in {"json", "yaml"}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether progress may be drawn anew in place, on a terminal."""
+        return not (self.options.is_quiet or self.is_structured) and live.is_possible()
 
     def show(self, document: Any, *, columns: str = "", rows: str = "") -> None:
         """Print a document; as a table of ``rows`` (a key) with ``columns`` where it is a list."""

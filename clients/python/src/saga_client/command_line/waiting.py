@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from saga_client.command_line import main
+from saga_client.command_line import live, main
 from saga_client.command_line.session import Session
 from saga_client.models import Job
 
@@ -15,6 +15,8 @@ COLORS = {"succeeded": "green", "failed": "red", "rolled_back": "red", "cancelle
 
 def follow(session: Session, job_id: str) -> Job:
     """Print the steps of a job until it is over, and return it."""
+    if session.is_live:
+        return _draw(session, job_id)
     shown: dict[tuple[str, str | None], str] = {}
     status = ""
     for job in session.saga.follow_job(job_id):
@@ -26,6 +28,13 @@ def follow(session: Session, job_id: str) -> Job:
         if job.status != status:
             status = job.status
             session.say(f"{click.style(status, fg=COLORS.get(status))} ({job.progress} %)")
+    return job
+
+
+def _draw(session: Session, job_id: str) -> Job:
+    board = live.Board()
+    for job in session.saga.follow_job(job_id):
+        board.draw(live.lines_of(job))
     return job
 
 
