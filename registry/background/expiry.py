@@ -33,7 +33,14 @@ class Sweep:
 
 
 def sweep() -> Sweep:
-    """Expire overdue instances, protect against mass expiry, finish what a killed sweep left."""
+    """Expire overdue instances, protect against mass expiry, finish what a killed sweep left.
+
+    Most sweeps find nothing to do; these ask PostgreSQL nothing.
+    """
+    seen = presence.overdue()
+    if seen.is_quiet:
+        protection.note(seen, [])
+        return Sweep(0, 0, is_protecting=False)
     with locks.alone(locks.Lock.EXPIRY_SWEEP) as is_mine:
         if not is_mine:
             return Sweep(0, 0, is_protecting=False)

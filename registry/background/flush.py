@@ -46,7 +46,8 @@ def flush_heartbeats() -> int:
         skew_us = presence.skew_us(now_us)
         count = _flush({member: heartbeat_us + skew_us for member, heartbeat_us in beats.items()})
     transaction.on_commit(functools.partial(_flushed.note, now_us))
-    _recover()
+    if _is_any_heard_again():
+        _recover()
     return count
 
 
@@ -90,6 +91,21 @@ WITH beat AS (
        AND (service.last_heartbeat_at IS NULL OR service.last_heartbeat_at < heard.at)
 )
 SELECT count(*) FROM moved
+"""
+
+
+def _is_any_heard_again() -> bool:
+    """Whether there may be anything to recover, at the price of one small query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HEARD_AGAIN, [timezone.now(), settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER])
+        return cursor.fetchone() is not None
+
+
+_HEARD_AGAIN = """
+SELECT 1 FROM registry_service
+ WHERE consecutive_misses > 0
+   AND last_heartbeat_at >= %s - heartbeat_interval_seconds * %s * interval '1 second'
+ LIMIT 1
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from saga_project.shared import errors
 
 logger = logging.getLogger(__name__)
 
-PING_SECONDS = 0.2
-TICK_SECONDS = 0.5
+PING_SECONDS = 0.25
+TICK_SECONDS = 1.0
 SILENT_PINGS = round(memory.LEASE_SECONDS / PING_SECONDS)
 
 
@@ -64,7 +63,7 @@ class _Follower:
         self._early: list[bytes] | None = []  # what is told while the snapshot is taken
         self._unanswered = 0
         self._reason: Exception | None = None
-        self._ended = asyncio.Event()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, refill: Callable[[], int]) -> None:
         wire = await presence.connect(received=self._receive, lost=self._lose)
@@ -101,7 +100,8 @@ class _Follower:
     def _lose(self, reason: Exception) -> None:
         memory.end_lease()
         self._reason = self._reason or reason
-        self._ended.set()
+        if not self._ended.done():
+            self._ended.set_result(None)
 
     async def _keep_up(self, wire: presence.RedisProtocol) -> None:
         next_tick = 0.0
@@ -114,8 +114,7 @@ class _Follower:
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_SECONDS
                 await self._in_thread(_tick)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), PING_SECONDS)
+            await asyncio.wait([self._ended], timeout=PING_SECONDS)
         raise self._reason
 
 

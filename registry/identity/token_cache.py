@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class VerifiedTokens(Generic[CallerT]):
     def __init__(self) -> None:
         self._entries: dict[str, _Entry[CallerT]] = {}
         self._seen = VerifiedAt(at=float("-inf"), revision=None)
+        self._note_first: Callable[[], object] = lambda: None
 
     def now(self) -> VerifiedAt:
         """Return what is to be remembered with the answer of a PostgreSQL that is asked next."""
@@ -76,6 +78,8 @@ class VerifiedTokens(Generic[CallerT]):
         revision = asked.revision if is_local else None
         self._entries.pop(digest, None)
         self._entries[digest] = _Entry(caller, revision, at=asked.at, asked_at=asked.at)
+        if len(self._entries) == 1:
+            self._note_first()
         if len(self._entries) > MAX_REMEMBERED:
             self._entries.pop(next(iter(self._entries)), None)
 
@@ -147,8 +151,14 @@ class VerifiedTokens(Generic[CallerT]):
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confirmed")
         loop = asyncio.get_running_loop()
         next_use = time.monotonic() + USE_SECONDS
+        is_used = asyncio.Event()
+        self._note_first = functools.partial(loop.call_soon_threadsafe, is_used.set)
         try:
             while True:
+                while not self._entries:
+                    is_used.clear()
+                    if not self._entries:  # none was added between the question and ``clear``
+                        await is_used.wait()
                 is_use_due = time.monotonic() >= next_use
                 if is_use_due:
                     next_use = time.monotonic() + USE_SECONDS
@@ -157,6 +167,7 @@ class VerifiedTokens(Generic[CallerT]):
                 )
                 await asyncio.sleep(pause)
         finally:
+            self._note_first = lambda: None
             thread.shutdown(wait=False)
 
     def _look_safely(self, note_use: Callable[[list[CallerT]], None] | None) -> float:

@@ -12,27 +12,45 @@ from saga_project.shared import redis
 
 @dataclass(frozen=True)
 class Overdue:
-    """The input of a sweep: ``due`` maps the overdue members to their deadline in µs, holds aside."""
+    """The input of a sweep: ``due`` maps the overdue members to their deadline in µs, holds aside.
+
+    ``is_expiring`` is whether PostgreSQL may not know yet what an earlier sweep took.
+    """
 
     now_us: int
     total: int
     due: dict[str, int]
     holds: dict[str, int]
     is_anyone_receiving: bool
+    is_expiring: bool = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a sweep has nothing to do."""
+        return not (self.due or self.holds or self.is_expiring)
 
 
 def overdue() -> Overdue:
     """Return the members that are past their deadline."""
     with redis.breaker.guard():
         client = redis.connection()
-        seconds, rest = client.time()
-        now_us = seconds * 1_000_000 + rest
         pipeline = client.pipeline(transaction=False)
-        pipeline.zrangebyscore(keys.DEADLINES, "-inf", now_us, withscores=True)
+        pipeline.time()
+        pipeline.zrange(keys.DEADLINES, 0, 0, withscores=True)
         pipeline.zcard(keys.DEADLINES)
         pipeline.hgetall(keys.HOLDS)
+        pipeline.hlen(keys.EXPIRING)
         pipeline.hmget(keys.META, "floor", "tick", "born")
-        scores, total, holds, (floor, tick, filled_at) = pipeline.execute()
+        clock, scores, total, holds, expiring, known = pipeline.execute()
+        seconds, rest = clock
+        floor, tick, filled_at = known
+        now_us = seconds * 1_000_000 + rest
+        is_any_late = bool(scores) and scores[0][1] <= now_us
+        scores = (
+            client.zrangebyscore(keys.DEADLINES, "-inf", now_us, withscores=True)
+            if is_any_late
+            else []
+        )
         late = [member for member, _ in scores]
         ttls = client.hmget(keys.TTLS, late) if late else []
     due = {
@@ -44,6 +62,7 @@ def overdue() -> Overdue:
         total=total,
         due={member: deadline for member, deadline in due.items() if deadline <= now_us},
         holds=reading.numbers(holds),
+        is_expiring=expiring > 0,
         is_anyone_receiving=filled_at is not None
         and tick is not None
         and now_us - int(tick) < AWAY_SECONDS * 1_000_000,

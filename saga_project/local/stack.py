@@ -29,6 +29,8 @@ from saga_project.local.supervisor import Supervisor
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 WORKER_THREADS = 16
+#: Health reports a queue whose worker was silent for ten seconds.
+HEARTBEAT_SECONDS = 3
 LAST_WORDS_SECONDS = 2.0
 FAST_PATH_PROTOCOL = "saga_project.web.fast_path:FastPathProtocol"
 PLAIN_PROTOCOL = "saga_project.web.accepting:SharingProtocol"
@@ -203,6 +205,7 @@ def _worker(name: str, *options: str) -> list[str]:
     return [
         *(*CELERY, "worker", f"--hostname={name}@%h", "--loglevel=WARNING"),
         *("--without-gossip", "--without-mingle", "--pool=threads"),
+        f"--heartbeat-interval={HEARTBEAT_SECONDS}",
         *options,
     ]
 

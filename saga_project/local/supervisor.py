@@ -22,7 +22,9 @@ from saga_project.local import printing, replacing
 from saga_project.local.embedded.processes import Server
 from saga_project.local.programs import Pause, Program
 
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.1
+#: While everything runs: the end of a program is noticed at once, the end of a server after so long.
+CALM_TICK_SECONDS = 0.5
 GRACE_SECONDS = 17.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -119,8 +121,16 @@ class Supervisor:
         self._spawn(program)
 
     def _pump(self) -> None:
-        for key, _ in self._selector.select(TICK_SECONDS):
+        for key, _ in self._selector.select(CALM_TICK_SECONDS if self._is_calm else TICK_SECONDS):
             key.data()
+
+    @property
+    def _is_calm(self) -> bool:
+        """Whether there is nothing to wait for: no reload, no stop, no pause before another start."""
+        pauses = [program.pause for program in self._programs]
+        pauses += [pause for _, pause in self._servers]
+        is_changing = self._is_stopping or self._is_reload_wanted or self._replacing is not None
+        return not is_changing and all(pause.ended_at is None for pause in pauses)
 
     def _spawn(self, program: Program) -> None:
         output = program.spawn(self._folder, is_forked=self._is_forking)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -32,7 +33,7 @@ from registry.background import (
 )
 from saga_project.local import queues, workers
 from saga_project.shared import errors, metrics
-from updates.models import Target
+from updates.models import Job, Target
 from updates.operations import uploads
 from updates.rollouts import measuring, nodes, recovery, watching
 from webhooks.outbound import worker
@@ -42,9 +43,12 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 5.0
 WATCH_EVERY_SECONDS = 0.5
+LOOK_EVERY_SECONDS = 0.9
 STOP_SECONDS = 10.0
 #: A duty that is this seldom keeps no connection to PostgreSQL in between.
 SELDOM_SECONDS = 10.0
+#: A connection that works is asked after so long whether it still does, and takes writes.
+CHECK_SECONDS = 5.0
 LONGEST_FIRST_WAIT_SECONDS = 60.0
 HUNG_STATUS = 70
 
@@ -65,6 +69,31 @@ def purge() -> None:
     uploads.purge(now=timezone.now())
 
 
+class LiveJobs:
+    """Whether there is any job to look after; asked once a second for all duties that do so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        query = Job.objects.filter(Job.LOCKING).values("pk")[:1].query
+        self._statement = query.sql_with_params()
+        self._asked_at = -math.inf
+        self._are_any = False
+
+    def are_any(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._asked_at >= LOOK_EVERY_SECONDS:
+                with db.connection.cursor() as cursor:
+                    cursor.execute(*self._statement)
+                    self._are_any = cursor.fetchone() is not None
+                self._asked_at = now
+            return self._are_any
+
+    def then(self, call: Callable[[], object]) -> Callable[[], object]:
+        """Return what calls ``call`` where there are some."""
+        return lambda: self.are_any() and call()
+
+
 def bound_queues() -> None:
     """Bound the queues of this host and of every node that a target names."""
     named = Target.objects.exclude(node="").values_list("node", flat=True).distinct()
@@ -73,15 +102,16 @@ def bound_queues() -> None:
 
 def periodic_calls() -> list[PeriodicCall]:
     """Return what the elected process does."""
+    jobs = LiveJobs()
     return [
         PeriodicCall("registry.sweep", expiry.sweep, 1.0),
-        PeriodicCall("updates.sweep_jobs", recovery.sweep, 2.0),
-        PeriodicCall("updates.watch_jobs", watching.wake_due, 1.0),
-        PeriodicCall("updates.measure_jobs", measuring.wake_due, 1.0),
+        PeriodicCall("updates.sweep_jobs", jobs.then(recovery.sweep), 2.0),
+        PeriodicCall("updates.watch_jobs", jobs.then(watching.wake_due), 1.0),
+        PeriodicCall("updates.measure_jobs", jobs.then(measuring.wake_due), 1.0),
         PeriodicCall("registry.flush", flush.flush_heartbeats, 5.0),
         PeriodicCall("webhooks.wake", worker.wake, 5.0),
         PeriodicCall("webhooks.alerts", alerts.sweep, 2.0),
-        PeriodicCall("queues.bound", bound_queues, 10.0),
+        PeriodicCall("queues.bound", bound_queues, 30.0),
         PeriodicCall("registry.reconcile", reconciliation.reconcile, 20.0, limit_seconds=300.0),
         PeriodicCall(
             "registry.count_misses",
@@ -131,6 +161,7 @@ class Loop:
     is_stopping: threading.Event
     began_at: float | None = None
     failure: str = ""
+    checked_at: float = -math.inf
     thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -158,7 +189,9 @@ class Loop:
         self.began_at = begun = time.monotonic()
         state = "failure"
         try:
-            db.close_old_connections()
+            if begun - self.checked_at >= CHECK_SECONDS:
+                self.checked_at = begun
+                db.close_old_connections()
             self.periodic_call.call()
         except (db.Error, errors.Unavailable) as exc:
             self._report(str(exc).strip())

@@ -1,4 +1,4 @@
-"""Which nodes have a worker that lives: it says so every other second, and is believed for half a minute.
+"""Which nodes have a worker that lives: it says so every few seconds, and is believed for half a minute.
 
 A worker that lives may be busy: what waits for it waits on. Kept in Redis, where a silence ends by itself.
 """

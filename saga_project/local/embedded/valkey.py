@@ -22,6 +22,7 @@ appendonly yes
 appendfsync everysec
 maxmemory-policy noeviction
 databases {databases}
+hz 5
 daemonize no
 """
 

@@ -18,7 +18,7 @@ from psycopg.abc import RV, PQGen
 
 logger = logging.getLogger(__name__)
 
-ASK_EVERY_SECONDS = 0.3
+ASK_EVERY_SECONDS = 0.5
 NOTICE_SECONDS = 0.1
 PATIENCE = 12  # so many times nothing within NOTICE_SECONDS: a pause of our own is no silence of PostgreSQL's
 

@@ -48,6 +48,17 @@ def live():
 # --- Expiry ---------------------------------------------------------------------------------------
 
 
+def test_a_sweep_with_nothing_to_do_asks_postgresql_nothing(redis, django_assert_num_queries):
+    register("a")
+    presence.tick()
+
+    with django_assert_num_queries(0):
+        done = expiry.sweep()
+
+    assert done == expiry.Sweep(0, 0, is_protecting=False)
+    assert protection.state()["instances"] == 1
+
+
 def test_overdue_instance_expires_with_an_event(redis):
     register("a")
     register("b")
@@ -401,6 +412,14 @@ def test_readers_see_what_misses_made_of_a_service(silent):
 
 
 # --- Flushing, reconciling, purging ---------------------------------------------------------------
+
+
+def test_a_flush_without_heartbeats_is_one_small_query(redis, django_assert_num_queries):
+    register("a")
+    flush.flush_heartbeats()
+
+    with django_assert_num_queries(1):
+        flush.flush_heartbeats()
 
 
 def test_the_newest_heartbeats_are_flushed_in_one_statement(redis, django_assert_max_num_queries):

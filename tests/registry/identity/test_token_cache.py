@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import types
 from collections.abc import Callable
@@ -277,3 +278,28 @@ def test_token_cache_refreshes_after_an_outage_of_postgresql(
     assert memory._look_safely(None) == token_cache.LOOK_SECONDS
 
     assert lookup(memory) == caller
+
+
+def test_nothing_is_asked_before_there_is_a_token_to_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory: VerifiedTokens[Caller] = VerifiedTokens()
+    caller = caller_of(make_token())
+    looks: list[int] = []
+    monkeypatch.setattr(memory, "look", lambda: looks.append(1))
+    monkeypatch.setattr(token_cache, "LOOK_SECONDS", 0.001)
+
+    async def scene() -> int:
+        following = asyncio.create_task(memory.follow(lambda used: None))
+        await asyncio.sleep(0.05)
+        before = len(looks)
+        await asyncio.to_thread(memory.remember, "a", caller, memory.now(), is_local=True)
+        while len(looks) < 2:
+            await asyncio.sleep(0.001)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        return before
+
+    assert asyncio.run(asyncio.wait_for(scene(), 60)) == 0
+    memory.forget("a")
+    memory.remember("b", caller, memory.now(), is_local=True)  # after the loop, without it

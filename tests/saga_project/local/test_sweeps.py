@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -15,12 +16,14 @@ from typing import Any
 import pytest
 from django import db
 from django.conf import settings
+from django.test.utils import CaptureQueriesContext
 
 from registry.background import protection, work_slots
 from registry.models import WorkSlot
 from saga_project.local import parents, sweeps
 from saga_project.shared import errors
 from tests import stack, waiting, webserver
+from tests.factories import JobFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -182,3 +185,39 @@ def test_the_lease_ends_with_the_time_that_postgresql_gave(redis: Any) -> None:
     election.keep()
     assert rival.is_leading
     assert not election.is_leading
+
+
+def test_duties_that_look_after_jobs_share_one_question(redis: Any) -> None:
+    calls: list[str] = []
+    jobs = sweeps.LiveJobs()
+    duties = [jobs.then(lambda: calls.append("watch")), jobs.then(lambda: calls.append("sweep"))]
+
+    with CaptureQueriesContext(db.connection) as queries:
+        for duty in duties:
+            duty()
+    assert (calls, len(queries)) == ([], 1)
+
+    JobFactory.create(status="queued")
+    jobs = sweeps.LiveJobs()
+    for call in ("watch", "sweep"):
+        jobs.then(functools.partial(calls.append, call))()
+    assert calls == ["watch", "sweep"]
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "paused", "rolling_back"])
+def test_a_live_job_is_looked_after(status: str) -> None:
+    JobFactory.create(status=status)
+
+    assert sweeps.LiveJobs().are_any()
+
+
+def test_a_job_that_needs_attention_is_looked_after() -> None:
+    JobFactory.create(status="failed", needs_attention=True)
+
+    assert sweeps.LiveJobs().are_any()
+
+
+def test_a_job_that_is_over_is_not() -> None:
+    JobFactory.create(status="succeeded")
+
+    assert not sweeps.LiveJobs().are_any()
