@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Check the settings, and whether the database can be reached.",
     "sweep": "Run the time-critical loops: expiry, missed heartbeats, flush.",
     "backup": "Write database, secrets and artifacts to a file while Saga runs.",
+    "bundle": "Write the settings and secrets that all hosts share to a file for SAGA_CONFIG.",
     "restore": "Restore a backup into an empty database.",
     "create-token": "Create a token, and its account if need be.",
     "revoke-token": "Revoke a token.",
