@@ -25,13 +25,14 @@ from saga_project.local.embedded import processes
 from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[1]
+LAUNCHER = "saga_project.local.stack"
 NOT_INHERITED = {"DATABASE_URL", "REDIS_URL", "PYTEST_ADDOPTS", "SAGA_DATA_DIR"}
 
 
 class Stack:
     """A launcher and its children; ``call`` speaks to the web processes."""
 
-    command: Sequence[str | Path] = (sys.executable, "-m", "saga_project.local.stack", "run")
+    command: Sequence[str | Path] = (sys.executable, "-m", LAUNCHER, "run")
     present_folder = ROOT
 
     def __init__(self, folder: Path, *, variables: Mapping[str, str]) -> None:
@@ -157,13 +158,14 @@ class Stack:
 
 
 @contextmanager
-def running(**variables: str) -> Iterator[Stack]:
-    """Start the stack in an empty folder, and leave nothing behind."""
+def running(launcher: str = LAUNCHER, **variables: str) -> Iterator[Stack]:
+    """Start the stack in an empty folder, and leave nothing behind; ``launcher`` is its module."""
     with tempfile.TemporaryDirectory(prefix="saga-stack-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         # PostgreSQL of a root user runs as another account, which must get through.
         folder.chmod(0o711)
         stack = Stack(folder, variables=variables)
+        stack.command = (sys.executable, "-m", launcher, "run")
         try:
             stack.start()
             yield stack

@@ -13,23 +13,25 @@ from __future__ import annotations
 import argparse
 import random
 import signal
-import statistics
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import psutil
 import redis as redis_library
 
+from bench.faults import clocked_stack, hosts
 from bench.faults import history as histories
 from tests import stack as stacks
 from tests import stalls, waiting
 
 PATIENCE_SECONDS = 120.0
 FREEZE_SECONDS = (1.0, 8.0)
+CLOCK_STEP_SECONDS = (10, 3600)
 KINDS: dict[str, Sequence[str]] = {
     "web": ("uvicorn",),
     "sweeps": ("saga_project sweep",),
@@ -45,9 +47,17 @@ Fault = Callable[[], None]
 class Campaign:
     """Injects faults into one stack, as a seed says."""
 
-    def __init__(self, stack: stacks.Stack, history: histories.History, *, seed: int) -> None:
+    def __init__(
+        self,
+        stack: stacks.Stack,
+        history: histories.History,
+        *,
+        seed: int,
+        clock: Path | None = None,
+    ) -> None:
         self._stack = stack
         self._history = history
+        self._clock = clock
         self._random = random.Random(seed)  # noqa: S311 (repeatable, not secret)
         shell = "from django.conf import settings; print(settings.REDIS_URL)"
         self._redis = redis_library.Redis.from_url(stack.manage("shell", "-v", "0", "-c", shell))
@@ -57,6 +67,11 @@ class Campaign:
             "CLIENT PAUSE": self._pause_redis,
             "SIGHUP": self._reload,
         }
+        if clock is not None:
+            self.faults |= {
+                "clock of Redis forward": partial(self._set_clock, 1),
+                "clock of Redis back": partial(self._set_clock, -1),
+            }
 
     def _kill(self, words: Sequence[str]) -> None:
         """Kill one of the web processes, or the one process of another kind."""
@@ -83,6 +98,13 @@ class Campaign:
         self._redis.client_pause(int(seconds * 1000))
         time.sleep(seconds)
 
+    def _set_clock(self, sign: int) -> None:
+        """Set the clock of Redis forward or back, by up to an hour, from where it is."""
+        assert self._clock  # noqa: S101 (else there is no such fault)
+        seconds = sign * self._random.randint(*CLOCK_STEP_SECONDS)
+        self._clock.write_text(f"{int(self._clock.read_text()) + seconds:+d}")
+        time.sleep(2 * clocked_stack.NOTICED_SECONDS)
+
     def _reload(self) -> None:
         assert self._stack.launcher  # noqa: S101 (it was started)
         count = self._stack.log().count(b"| reloaded")
@@ -92,6 +114,10 @@ class Campaign:
     def step(self, number: int) -> tuple[str, float]:
         """Inject one fault; return what it was, and the seconds until all was well again."""
         name = self._random.choice(list(self.faults))
+        return name, self.inject(name, number=number)
+
+    def inject(self, name: str, *, number: int) -> float:
+        """Inject this fault while a service dies; return the seconds until all was well again."""
         dying = f"dying-{number}"
         self._history.register(dying)
         self._history.dying.append(dying)
@@ -102,7 +128,7 @@ class Campaign:
         except AssertionError:
             self._history.violations.append(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
             print(self._stack.call("GET", stalls.HEALTH), self._missing(), flush=True)
-        return name, time.monotonic() - began
+        return time.monotonic() - began
 
     def _missing(self) -> list[str]:
         return [kind for kind, words in KINDS.items() if not self._stack.processes(*words)]
@@ -122,11 +148,23 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument(
+        "--hosts",
+        type=int,
+        metavar="FAULTS",
+        help="so many faults on several hosts, in network namespaces, instead of one host",
+    )
     arguments = parser.parse_args()
+    if arguments.hosts:
+        hosts.run(faults=arguments.hosts, seed=arguments.seed, minutes=arguments.minutes)
     seconds: dict[str, list[float]] = defaultdict(list)
-    with closing(histories.Receiver()) as receiver, stacks.running() as stack:
+    with (
+        closing(histories.Receiver()) as receiver,
+        clocked_stack.clock() as clock,
+        stacks.running(clocked_stack.__name__, **clocked_stack.variables(clock)) as stack,
+    ):
         history = histories.History(stack, receiver)
-        campaign = Campaign(stack, history, seed=arguments.seed)
+        campaign = Campaign(stack, history, seed=arguments.seed, clock=clock)
         history.begin()
         deadline = time.monotonic() + 60 * arguments.minutes
         number = 0
@@ -137,22 +175,8 @@ def main() -> None:
             print(f"{number:4} {name:20} well again after {recovery:5.1f} s", flush=True)
         found = history.check()
         history.end()
-    report(seconds, history, found, seed=arguments.seed)
+    histories.report(seconds, history, found, seed=arguments.seed)
     sys.exit(bool(found))
-
-
-def report(
-    seconds: dict[str, list[float]], history: histories.History, found: list[str], *, seed: int
-) -> None:
-    print(f"\n{'fault':20} {'times':>5} {'median':>8} {'slowest':>8}")
-    for name, measured in sorted(seconds.items()):
-        median, slowest = statistics.median(measured), max(measured)
-        print(f"{name:20} {len(measured):5} {median:6.1f} s {slowest:6.1f} s")
-    count = sum(map(len, seconds.values()))
-    print(f"seed {seed}: {count} faults, {len(found)} violations")
-    print(f"{sum(history.statuses.values())} calls by status: {dict(history.statuses)}")
-    for violation in found:
-        print(f"VIOLATION {violation}")
 
 
 if __name__ == "__main__":

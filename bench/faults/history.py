@@ -7,14 +7,14 @@ As Jepsen does it: a call without an answer is unknown, not failed. It is repeat
 from __future__ import annotations
 
 import re
+import statistics
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
-from tests import stack as stacks
 from tests import waiting
 
 LIVING = 50
@@ -24,12 +24,24 @@ TOLD = "told"
 EXPECTED = frozenset({0, 200, 201, 409, 503})
 PAUSE_SECONDS = 0.1
 RETRY_SECONDS = 0.3
+#: How long the last deliveries and expiries may take after the last fault.
+DELIVERED_WITHIN_SECONDS = 240.0
+EXPIRED_WITHIN_SECONDS = 180.0
+
+
+class Server(Protocol):
+    """What the clients call: a stack on this machine, or several hosts behind a load balancer."""
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Return status and JSON of one answer; status 0 where there was none."""
 
 
 class Receiver:
     """A subscriber that counts how often it was told of each report."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.told: Counter[int] = Counter()
         receiver = self
 
@@ -45,8 +57,8 @@ class Receiver:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        self._server = ThreadingHTTPServer((address, 0), Handler)
+        self.url = f"http://{address}:{self._server.server_address[1]}/hook"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -58,7 +70,7 @@ class Receiver:
 class History:
     """The clients of a campaign and what they saw."""
 
-    stack: stacks.Stack
+    stack: Server
     receiver: Receiver
     violations: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -177,7 +189,9 @@ class History:
         if lost := sorted(self.acknowledged - set(made)):
             yield f"acknowledged reports are lost: {lost[:5]}"
         try:
-            waiting.until(lambda: set(made) <= set(self.receiver.told), seconds=240)
+            waiting.until(
+                lambda: set(made) <= set(self.receiver.told), seconds=DELIVERED_WITHIN_SECONDS
+            )
         except AssertionError:
             missing = sorted(set(made) - set(self.receiver.told))
             yield f"{len(missing)} of {len(made)} events were not delivered: {missing[:5]}"
@@ -190,8 +204,25 @@ class History:
             return {event["service_name"] for event in self._events("service.expired")}
 
         try:
-            waiting.until(lambda: dying <= expired(), seconds=180, pause_seconds=1)
+            waiting.until(
+                lambda: dying <= expired(), seconds=EXPIRED_WITHIN_SECONDS, pause_seconds=1
+            )
         except AssertionError:
             yield f"dead services never expired: {sorted(dying - expired())}"
         if alive := sorted(expired() & living):
             yield f"living services expired: {alive}"
+
+
+def report(
+    seconds: Mapping[str, list[float]], history: History, found: list[str], *, seed: int
+) -> None:
+    """Print recovery times by fault, and every violation."""
+    print(f"\n{'fault':24} {'times':>5} {'median':>8} {'slowest':>8}")
+    for name, measured in sorted(seconds.items()):
+        median, slowest = statistics.median(measured), max(measured)
+        print(f"{name:24} {len(measured):5} {median:6.1f} s {slowest:6.1f} s")
+    count = sum(map(len, seconds.values()))
+    print(f"seed {seed}: {count} faults, {len(found)} violations")
+    print(f"{sum(history.statuses.values())} calls by status: {dict(history.statuses)}")
+    for violation in found:
+        print(f"VIOLATION {violation}")

@@ -20,7 +20,7 @@ from werkzeug import Request, Response
 
 from registry.background import work_slots
 from registry.models import Event, Subscription
-from saga_project.shared import crypto
+from saga_project.shared import crypto, stopping
 from tests.factories import (
     ConfigurationFactory,
     DeliveryFactory,
@@ -412,6 +412,34 @@ def test_a_long_queue_is_emptied_two_at_a_time(crowd: HTTPServer) -> None:
     assert Counter(Delivery.objects.values_list("status", flat=True)) == {"delivered": 60}
     assert len({request.headers["webhook-id"] for request, _ in crowd.log}) == 60
     assert receiver.most == 2
+
+
+def test_what_is_claimed_and_not_begun_is_handed_back_at_sigterm(
+    crowd: HTTPServer, redis: Any
+) -> None:
+    meet = threading.Barrier(2, action=stopping.begin)  # as Celery does when the signal arrives
+
+    def take(request: Request) -> Response:
+        if not stopping.has_begun():
+            meet.wait(10)
+        return Response("ok")
+
+    crowd.expect_request("/hook").respond_with_handler(take)
+    DeliveryFactory.create_batch(10, url=crowd.url_for("/hook"))
+
+    try:
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            sent = worker.run()
+    finally:
+        stopping.take_back()
+
+    handed_back = Delivery.objects.filter(status=Status.PENDING)
+    assert (sent, len(crowd.log)) == (2, 2)
+    assert set(handed_back.values_list("attempt_count", "lease", "lease_expires_at")) == {
+        (0, None, None)
+    }
+    assert handed_back.count() == 8
+    assert redis.llen("webhooks") == 1  # another worker goes on at once
 
 
 def test_hanging_receiver_does_not_delay_others(crowd: HTTPServer) -> None:

@@ -1,0 +1,1 @@
+"""The benches and fault campaigns themselves."""
