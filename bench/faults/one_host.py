@@ -37,15 +37,10 @@ def main() -> None:
         os.environ["DJANGO_SETTINGS_MODULE"] = "saga_project.settings"
         settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
         forks.load()
-    with Path(sys.argv[1]).open("a", buffering=1) as log:
-        supervisor = Supervisor(
-            programs,
-            servers=[],
-            folder=ROOT,
-            show=lambda line: print(line, file=log),
-            is_forking=is_forking,
-        )
-        supervisor.run()
+    with Path(sys.argv[1]).open("ab") as log:
+        for number in (1, 2):
+            os.dup2(log.fileno(), number)
+    Supervisor(programs, servers=[], folder=ROOT, is_forking=is_forking).run()
 
 
 def argv_of(command: str) -> Sequence[str]:

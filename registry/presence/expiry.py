@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from registry.presence import keys, reading, scripts
 from registry.presence.scripts import AWAY_SECONDS
@@ -41,16 +42,12 @@ def overdue() -> Overdue:
         pipeline.hgetall(keys.HOLDS)
         pipeline.hlen(keys.EXPIRING)
         pipeline.hmget(keys.META, "floor", "tick", "born")
-        clock, scores, total, holds, expiring, known = pipeline.execute()
-        seconds, rest = clock
-        floor, tick, filled_at = known
+        answers: list[Any] = pipeline.execute()
+        (seconds, rest), first, total, holds, expiring, (floor, tick, filled_at) = answers
         now_us = seconds * 1_000_000 + rest
-        is_any_late = bool(scores) and scores[0][1] <= now_us
-        scores = (
-            client.zrangebyscore(keys.DEADLINES, "-inf", now_us, withscores=True)
-            if is_any_late
-            else []
-        )
+        scores: Any = []
+        if first and first[0][1] <= now_us:
+            scores = client.zrangebyscore(keys.DEADLINES, "-inf", now_us, withscores=True)
         late = [member for member, _ in scores]
         ttls = client.hmget(keys.TTLS, late) if late else []
     due = {
