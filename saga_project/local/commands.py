@@ -14,7 +14,7 @@ import click
 #: Each command of Django's that is offered, and what it does.
 COMMANDS = {
     "prepare": "Migrate the database, and create the first user.",
-    "check": "Check the settings, and whether the database can be reached.",
+    "diagnose": "Say what would keep Saga from starting or working here.",
     "sweep": "Run the time-critical loops: expiry, missed heartbeats, flush.",
     "backup": "Write database, secrets and artifacts to a file while Saga runs.",
     "bundle": "Write the settings and secrets that all hosts share to a file for SAGA_CONFIG.",
@@ -65,3 +65,4 @@ def _replace_by(module: str, *arguments: str) -> None:
 
 for _name, _summary in COMMANDS.items():
     _add(_name, _summary)
+server.add_command(server.commands["diagnose"], "check")

@@ -114,4 +114,4 @@ def test_server_adds_its_commands(path: str, stack: stacks.Stack, token: str):
 def test_every_command_of_the_server_exists():
     files = {file.stem for file in ROOT.glob("*/**/management/commands/*.py")}
 
-    assert {name.replace("-", "_") for name in commands.COMMANDS} <= files | {"check", "shell"}
+    assert {name.replace("-", "_") for name in commands.COMMANDS} <= files | {"shell"}
