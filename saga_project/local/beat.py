@@ -23,6 +23,7 @@ class ElectedScheduler(DatabaseScheduler):  # type: ignore[misc] # the package h
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.election = sweeps.Election(work=work_slots.BEAT, seconds=LEASE_SECONDS)
+        self.failure = ""
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -34,6 +35,25 @@ class ElectedScheduler(DatabaseScheduler):  # type: ignore[misc] # the package h
         if not self.election.is_leading:
             return LONGEST_TICK_SECONDS
         return min(float(super().tick(*args, **kwargs)), LONGEST_TICK_SECONDS)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send one task; an outage is one line when it begins and one when it ends.
+
+        What was not sent is sent at its next time. Celery's own method prints two tracebacks for each task.
+        """
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except Exception as exc:  # noqa: BLE001 (any error of the broker; beat goes on)
+            self._report(str(exc).strip().partition("\n")[0] or type(exc).__name__)
+        else:
+            self._report("")
+
+    def _report(self, failure: str) -> None:
+        if failure and not self.failure:
+            logger.warning("beat cannot send", extra={"reason": failure})
+        elif self.failure and not failure:
+            logger.warning("beat sends again")
+        self.failure = failure
 
     def close(self) -> None:
         super().close()
