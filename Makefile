@@ -25,7 +25,7 @@ check: .venv/development.stamp .venv/saga.stamp ## Check format, lint, types, im
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/yamllint --strict docker-compose.yml .pre-commit-config.yaml .github deploy/ci
+	$(BIN)/yamllint --strict docker-compose.yml .pre-commit-config.yaml .github deploy/ci deploy/kubernetes
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
