@@ -114,6 +114,12 @@ class ReleaseNotFound(NotFound):
     error = "Version not available"
 
 
+class VersionRunsAlready(Conflict):
+    """A rollback to what every target runs would restore nothing."""
+
+    error = "Version runs already"
+
+
 class InvalidStrategy(InvalidRequest):
     error = "Invalid strategy"
 

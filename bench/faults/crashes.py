@@ -1,6 +1,7 @@
 """The crash matrix: kill -9 at every boundary of every step, or at any moment and again while it recovers.
 
     python -m bench.faults.crashes boundaries
+    python -m bench.faults.crashes steps
     python -m bench.faults.crashes random --kills 200
     python -m bench.faults.crashes frozen --every 1
 
@@ -10,6 +11,9 @@ journaled, and when it is journaled as ended; in turn, in each step, also of the
 kills before or after any query, or at any change of the file system, in every second run a few times
 more. ``frozen`` stops a worker at each moment that is not inside of a transaction, lets its lease of a
 second run out and another worker take over, and wakes it: no row, no file and no restart may come of that.
+``steps`` kills the workers of one deployment again and again, in each of its steps, for each kind of
+deployment: strategies, slots, instances, hooks, metrics, retries, installers, fast rollbacks, and rollbacks
+that staff have tried again.
 After each death ``current`` must be a complete verified release, and at the end all of it new, or
 all of it old, one history entry written, nothing left behind.
 """
@@ -29,12 +33,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("boundaries", "random", "frozen"))
+    parser.add_argument("kind", choices=("boundaries", "steps", "random", "frozen"))
     parser.add_argument("--kills", type=int, default=200, help="of the random ones")
     parser.add_argument(
         "--strategy",
         choices=("rolling", "canary", "waves"),
         help="only this one; not of the frozen",
+    )
+    parser.add_argument("--case", nargs="*", help="only these kinds of deployment, of the steps")
+    parser.add_argument(
+        "--rounds", type=int, default=4, help="deployments of each kind, of the steps"
     )
     parser.add_argument("--every", type=int, default=1, help="of the moments to freeze at")
     parser.add_argument("--seed", type=int, default=1)
@@ -42,11 +50,18 @@ def main() -> None:
     logging.disable(logging.WARNING)  # that steps fail is what it is about
     with servers.running(), tempfile.TemporaryDirectory(prefix="saga-crashes-") as folder:
         # What they import needs Django to be set up.
-        from bench.faults import matrix, sleepers  # noqa: PLC0415
+        from bench.faults import each_step, matrix, sleepers  # noqa: PLC0415
 
         strategies = [arguments.strategy] if arguments.strategy else matrix.STRATEGIES
         if arguments.kind == "boundaries":
             faults = matrix.kill_at_boundaries(Path(folder), strategies=strategies)
+        elif arguments.kind == "steps":
+            faults = each_step.kill_in_each_step(
+                Path(folder),
+                names=arguments.case or each_step.NAMES,
+                rounds=arguments.rounds,
+                seed=arguments.seed,
+            )
         elif arguments.kind == "frozen":
             faults = sleepers.freeze_at_each_moment(Path(folder), every=arguments.every)
         else:

@@ -17,7 +17,8 @@ Status = HistoryEntry.Status
 def choose(service: Service, version: str | None, *, current: str | None) -> str:
     """Return the wanted version, or the last good one that differs from ``current``.
 
-    Raises ReleaseNotFound where it never ran, or where neither a release nor a backup of it is there.
+    Raises ReleaseNotFound where it never ran, or where neither a release nor a backup of it is there, and
+    VersionRunsAlready where every target that serves runs it.
     """
     if version is None:
         return _last_good(service, current)
@@ -30,7 +31,17 @@ def choose(service: Service, version: str | None, *, current: str | None) -> str
         raise errors.ReleaseNotFound(
             f"Version {version} of '{service.name}' never ran, so it cannot be restored: deploy it instead."
         )
+    if _runs_everywhere(service, version):
+        raise errors.VersionRunsAlready(
+            f"Every target of '{service.name}' runs {version}: name another version to restore, or deploy"
+            f" {version} to install it anew."
+        )
     return version
+
+
+def _runs_everywhere(service: Service, version: str) -> bool:
+    serving = service.targets.filter(is_enabled=True, is_standby=False).exclude(current_version="")
+    return set(serving.values_list("current_version", flat=True)) == {version}
 
 
 def _last_good(service: Service, current: str | None) -> str:

@@ -55,6 +55,13 @@ def stop(work: Work) -> Outcome:
     )
 
 
+def is_left_running(target: Target) -> bool:
+    """Whether neither a restart step nor the installer ends what a first deployment started there."""
+    if target.restart != Target.Restart.NONE or target.installer in _STOPPED_BY_INSTALLER:
+        return False
+    return target.installer != Target.Installer.DIRECTORY or hooks.has(target, hooks.Hook.STOP)
+
+
 def _call(work: Work) -> Outcome:
     url = commands.fill(work.target.restart_with, work)
     try:
@@ -65,7 +72,9 @@ def _call(work: Work) -> Outcome:
         failure = TransientFailure if http_client.is_transient(exc) else StepFailed
         raise failure(f"The restart could not be asked for: {exc.message}") from exc
     if not 200 <= answer.status < 300:
-        raise StepFailed(f"The restart URL answered {answer.status}.")
+        is_transient = answer.status in http_client.TRANSIENT_STATUSES
+        failure = TransientFailure if is_transient else StepFailed
+        raise failure(f"The restart URL answered {answer.status}.")
     return Outcome(message=f"The restart URL answered {answer.status}.")
 
 

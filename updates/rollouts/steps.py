@@ -88,7 +88,11 @@ def perform(task: Task) -> Outcome:
     task.lease.checkpoint()
     if is_bare and name == Action.RESTART:
         return restarts.stop(dataclasses.replace(work, is_way_back=False))
-    return _installing(target, name)(work)
+    outcome = _installing(target, name)(work)
+    if is_bare and name == Action.RESTORE and restarts.is_left_running(target):
+        stopped = restarts.stop(dataclasses.replace(work, is_way_back=False))
+        return Outcome(message=f"{outcome.message} {stopped.message}", result=stopped.result)
+    return outcome
 
 
 def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:

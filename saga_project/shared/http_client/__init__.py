@@ -17,6 +17,7 @@ from saga_project.shared.http_client.client import (
     stream,
 )
 from saga_project.shared.http_client.errors import (
+    TRANSIENT_STATUSES,
     AddressRefused,
     AnswerBroken,
     AnswerTooLarge,
@@ -31,6 +32,7 @@ from saga_project.shared.http_client.urls import MAX_URL_LENGTH, address_of, che
 
 __all__ = [
     "MAX_URL_LENGTH",
+    "TRANSIENT_STATUSES",
     "AddressRefused",
     "AnswerBroken",
     "AnswerTooLarge",

@@ -9,7 +9,7 @@ import pytest
 from registry.models import Service
 from tests import factories
 from updates import errors
-from updates.models import HistoryEntry, Release
+from updates.models import HistoryEntry, Release, Target
 from updates.operations import rollback_targets
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +109,16 @@ def test_a_version_that_the_service_reported_has_run() -> None:
     factories.ReleaseFactory.create(service=service, version="1.2.3")
 
     assert rollback_targets.choose(service, "1.2.3", current=None) == "1.2.3"
+
+
+def test_a_version_that_every_target_runs_is_nothing_to_go_back_to() -> None:
+    service = play("1.0.0", "2.0.0", "2.0.0")
+    web = Target.objects.create(service=service, name="web", current_version="2.0.0")
+    Target.objects.create(service=service, name="new")
+
+    with pytest.raises(errors.VersionRunsAlready, match="Every target"):
+        choose(service, "2.0.0")
+    web.current_version = "1.0.0"
+    web.save()
+
+    assert choose(service, "2.0.0") == "2.0.0"

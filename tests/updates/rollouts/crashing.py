@@ -1,7 +1,7 @@
 """Workers that die at a chosen moment, and what must be true whenever they do.
 
-A moment is a change of the file system or a query, before or after it: whatever can be seen from outside
-happens between two of them. The worker is a forked child that kills itself with SIGKILL.
+A moment is a change of the file system, the start of a command, or a query, before or after it: whatever can
+be seen from outside happens between two of them. The worker is a forked child that kills itself with SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from updates.rollouts import leases, recovery, runner, steps
 from updates.step_context import Outcome
 
 CHANGES = {"os.rename", "os.symlink", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
+CALLS = {"subprocess.Popen"}
 MAX_LIVES = 40
 
 
@@ -43,6 +44,7 @@ class Boundary(enum.Enum):
     """Where a step can be cut off from its journal."""
 
     BEGUN = "journaled as begun, not done"
+    AMIDST = "at one of the moments after it was journaled as begun"
     DONE = "done, not journaled"
     ENDED = "journaled as ended, the next not begun"
 
@@ -89,7 +91,7 @@ def _moments(tick: Callable[[], None]) -> Iterator[None]:
 
     def see(event: str, args: tuple[Any, ...]) -> None:
         is_written = event == "open" and isinstance(args[1], str) and set("wax+") & set(args[1])
-        if event in CHANGES or is_written:
+        if event in CHANGES | CALLS or is_written:
             tick()
 
     def query(execute: Callable[..., Any], *args: Any) -> Any:
@@ -215,38 +217,51 @@ def run_until(job: Job, moment: int) -> bool:
     return run_in_child(work) == signal.SIGKILL
 
 
-def run_into_step(job: Job, boundary: Boundary, *, after: int) -> bool:
+def run_into_step(job: Job, boundary: Boundary, *, after: int, moment: int = 1) -> bool:
     """Work, through pauses, to a boundary of the first step past a position; die. False if there is none."""
-    return any(_die_at(job, boundary, after) for _ in _lives(job))
+    return any(_die_at(job, boundary, after, moment) for _ in _lives(job))
 
 
-def _die_at(job: Job, boundary: Boundary, after: int) -> bool:
+def _die_at(job: Job, boundary: Boundary, after: int, moment: int) -> bool:
+    """Of a step, ``moment`` counts the moments from its begin; they may go on in the next steps."""
+
     def work() -> None:
-        has_ended = False
+        has_ended, left = False, -1
+
+        def tick() -> None:
+            nonlocal left
+            left -= left > 0
+            _die_if(left == 0)
 
         def perform(task: steps.Task) -> Outcome:
-            nonlocal has_ended
+            nonlocal has_ended, left
             if task.step.position <= after:
                 return do(task)
-            if boundary is Boundary.BEGUN:
-                os.kill(os.getpid(), signal.SIGKILL)
+            _die_if(boundary is Boundary.BEGUN)
+            if boundary is Boundary.AMIDST:
+                left = moment if left < 0 else left
+                return do(task)
             try:
                 return do(task)
             finally:
-                if boundary is Boundary.DONE:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                _die_if(boundary is Boundary.DONE)
                 has_ended = True
 
         def advance(lease: leases.Lease, *, node: str) -> bool:
-            if has_ended:
-                os.kill(os.getpid(), signal.SIGKILL)
+            _die_if(has_ended)
             return go_on(lease, node=node)
 
         do, go_on = steps.perform, runner._advance
         steps.perform, runner._advance = perform, advance
-        runner.run(job.pk, node="local")
+        with _moments(tick):
+            runner.run(job.pk, node="local")
 
     return run_in_child(work) == signal.SIGKILL
+
+
+def _die_if(is_time: bool) -> None:
+    if is_time:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def steps_performed(job: Job) -> list[int]:

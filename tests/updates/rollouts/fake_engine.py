@@ -9,10 +9,11 @@ import stat
 import sys
 from pathlib import Path
 
-PROGRAM = r"""#!{python}
-import fnmatch, json, os, sys
+PROGRAM = r"""#!{python} -ISE
+import json, os, sys
 
 STATE = {state!r}
+REFUSAL = STATE + ".refuses-a-start"
 LOG = {log!r}
 
 
@@ -79,6 +80,9 @@ def main(words):
         print(json.dumps([{{"Config": {{"Labels": one["labels"]}}, "State": {{"Running": one["running"]}}}}]))
     elif verb == "rename":
         state[words[1]] = state.pop(words[0])
+    elif verb == "start" and os.path.exists(REFUSAL):
+        os.remove(REFUSAL)
+        fail("cannot start a container")
     elif verb in ("stop", "start"):
         state[words[0]]["running"] = verb == "start"
     elif verb == "rm":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,9 +33,14 @@ class Scene:
     folder: Path
     base_url: str = ""
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    on_restart: Callable[[str], None] = lambda _path: None
+    #: A number that it returns is the status of the answer, else 200.
+    on_restart: Callable[[str], object] = lambda _path: None
     on_health: Callable[[str], None] = lambda _path: None
     on_download: Callable[[str], None] = lambda _path: None
+    #: How often each path still answers 503, before it does what it should.
+    refusals: Counter[str] = field(default_factory=Counter)
+    #: Return what runs on a target, by service and number, where that is not in ``current``.
+    running: Callable[[str, str], str | None] | None = None
 
     def add_service(self, name: str, *, targets: int = 3) -> Service:
         service = ensure_service(name)
@@ -79,8 +86,20 @@ class Scene:
         return operations.deploy(service, announcement, by="ci")
 
     def is_healthy(self, name: str, number: str) -> bool:
+        if self.running is not None:
+            version = self.running(name, number)
+            return version is not None and not version.startswith("bad")
         current = self.folder / name / number / "current" / "VERSION"
         return current.is_file() and not current.read_text().startswith("bad")
+
+    def refuses(self, path: str) -> bool:
+        self.refusals[path] -= 1
+        return self.refusals[path] >= 0
+
+    def errors_of(self, name: str) -> int:
+        """Return the number that a service shows of itself: it has errors while a bad version runs."""
+        versions = (self.folder / name).glob("*/current/VERSION")
+        return sum(path.read_text().startswith("bad") for path in versions)
 
 
 @contextmanager
@@ -94,15 +113,25 @@ def opened(folder: Path) -> Iterator[Scene]:
                 _, _, name, number = self.path.split("/")
                 self._answer(200 if scene.is_healthy(name, number) else 500, b"")
                 return
+            if self.path.startswith("/figures/"):
+                errors = scene.errors_of(self.path.rpartition("/")[2])
+                self._answer(200, json.dumps({"errors": errors}).encode())
+                return
             scene.on_download(self.path)
+            if scene.refuses(self.path):
+                self._answer(503, b"")
+                return
             if self.path in scene.artifacts:
                 self._answer(200, scene.artifacts[self.path])
             else:
                 self._answer(404, b"")
 
         def do_POST(self) -> None:
-            scene.on_restart(self.path)
-            self._answer(200, b"")
+            if scene.refuses(self.path):
+                self._answer(503, b"")
+                return
+            status = scene.on_restart(self.path)
+            self._answer(status if isinstance(status, int) else 200, b"")
 
         def _answer(self, status: int, body: bytes) -> None:
             with suppress(BrokenPipeError):  # the client was killed

@@ -123,6 +123,25 @@ def test_a_container_that_does_not_start_makes_way_for_the_one_before(
     assert len(engine.calls("run")) == 2, "it was started again, not made anew"
 
 
+def test_a_container_that_has_its_name_back_is_started_by_the_next_attempt(
+    engine: Engine, target: Target, tmp_path: Path
+) -> None:
+    """As after the death of a worker between the renaming and the start."""
+    deploy(target.service, "1.0.0")
+    (tmp_path / "bin" / "state.json.refuses-a-start").touch()
+    job = deploy(target.service, "2.0.0", "registry.example/acme/broken:2.0.0")
+    refused = (job.status, job.needs_attention)
+
+    operations.retry(job.job_id, by="sam")
+    run(job)
+
+    assert refused == (Job.Status.FAILED, True), job.error
+    assert job.status == Job.Status.ROLLED_BACK, job.error
+    assert list(engine.containers) == ["saga-shop-web"]
+    running = engine.containers["saga-shop-web"]
+    assert (running["labels"]["saga.version"], running["running"]) == ("1.0.0", True)
+
+
 def test_a_rollback_runs_the_image_that_is_on_record(engine: Engine, target: Target) -> None:
     deploy(target.service, "1.0.0")
     deploy(target.service, "2.0.0")

@@ -16,7 +16,14 @@ from pytest_httpserver import HTTPServer
 from tests import waiting
 from updates.models import Target
 from updates.rollouts import restarts
-from updates.step_context import Environment, Interrupted, Outcome, StepFailed, Work
+from updates.step_context import (
+    Environment,
+    Interrupted,
+    Outcome,
+    StepFailed,
+    TransientFailure,
+    Work,
+)
 
 
 def restart(kind: str, given: str, **fields: Any) -> Outcome:
@@ -50,6 +57,13 @@ def test_a_restart_url_that_refuses_fails_the_step(httpserver: HTTPServer) -> No
     httpserver.expect_request("/restart").respond_with_data("", status=409)
 
     with pytest.raises(StepFailed, match="answered 409"):
+        restart("http", httpserver.url_for("/restart"))
+
+
+def test_a_restart_url_that_is_busy_may_be_asked_again(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/restart").respond_with_data("", status=503)
+
+    with pytest.raises(TransientFailure, match="answered 503"):
         restart("http", httpserver.url_for("/restart"))
 
 

@@ -57,6 +57,25 @@ def test_a_script_that_fails_is_asked_to_restore(scene: Scene, target: Target) -
     assert (Path(target.install_root) / "VERSION").read_text() == "1.0.0"
 
 
+def test_a_first_version_that_fails_may_still_run_without_a_stop_hook(
+    scene: Scene, target: Target, settings: Settings
+) -> None:
+    job = run(scene.deploy(target.service, "broken-1"))
+    target.hooks = {"stop": {"command": "stop-shop"}}
+    target.save()
+    stop = "echo stop $SAGA_VERSION >> log"
+    settings.SAGA_RESTART_COMMANDS = {
+        **settings.SAGA_RESTART_COMMANDS,
+        "stop-shop": ["/bin/sh", "-c", stop],
+    }
+    again = run(scene.deploy(target.service, "broken-2"))
+
+    assert (job.status, again.status) == (Job.Status.FAILED, Job.Status.FAILED)
+    assert "broken-1 may still run on target-0: the target has no stop hook." in job.error
+    assert "may still run" not in again.error
+    assert log_of(target)[-1] == "stop broken-2"
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [

@@ -157,6 +157,35 @@ def test_blue_green_goes_back_by_moving_the_lookups_alone(
     assert undone == [Action.SWAP, Action.CLEAR_SHARE]
 
 
+@given(st.integers(1, 12), OPTIONS, st.floats(0, 1))
+def test_no_target_of_the_slot_that_serves_is_ever_out_of_service(
+    count: int, options: Options, where: float
+) -> None:
+    """Wherever the job fails: one slot serves whole, and only targets of the other are touched."""
+    moves = strategies.plan("blue-green", names(count), options)
+    failing = min(int(where * len(moves)), len(moves) - 1)
+    begun = moves[: failing + 1]
+    undone = strategies.undo(begun, options, targets=count)
+
+    assert _serving_after(moves, back=[]) == "green"
+    assert _serving_after(begun, back=undone) == "blue"
+
+
+def _serving_after(moves: list[Move], *, back: list[Move]) -> str:
+    """Make the moves, which prepare green, then those back; return which slot serves in the end."""
+    serving, has_share = "blue", False
+    for move in moves:
+        has_share = has_share or move == Move(action=Action.SHARE, weight=0, wave=1)
+        if move.action in (Action.SWITCH, Action.RESTART):
+            assert serving == "blue", "a target was touched while it served"
+            assert has_share, "a target was started before it was kept out of the lookups"
+        serving = "green" if move.action is Action.SWAP else serving
+    for move in back:
+        assert move.action in (Action.SWAP, Action.SHARE, Action.CLEAR_SHARE)
+        serving = "blue" if move.action is Action.SWAP else serving
+    return serving
+
+
 def test_a_canary_takes_one_target_first_and_waits_as_its_preset_says() -> None:
     options = strategy_options.read({"preset": "Canary10Percent5Minutes"})
 

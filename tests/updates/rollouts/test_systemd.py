@@ -1,6 +1,6 @@
 """A target as a systemd unit: written, reloaded, restarted, and stopped where nothing ran before.
 
-systemd does not run here: the calls go to a program that keeps a list of them.
+systemd does not run here: the calls go to a program that keeps units as it does, and a list of the calls.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.updates.rollouts import fake_systemd
 from tests.updates.rollouts.conftest import run
 from tests.updates.rollouts.scenes import Scene
 from updates.artifacts.installers import systemd
@@ -23,12 +24,15 @@ UNIT = "saga-shop-target-0.service"
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    log, program = tmp_path / "calls.log", tmp_path / "bin" / "systemctl"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {log}\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    return log
+    folder = tmp_path / "bin"
+    fake_systemd.install(folder, state=tmp_path / "state", units=tmp_path / "units")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return tmp_path / "state" / "calls"
+
+
+def changes(calls: Path) -> list[str]:
+    """Return the calls that change something."""
+    return [line for line in calls.read_text().splitlines() if not line.startswith("show ")]
 
 
 @pytest.fixture
@@ -63,11 +67,7 @@ def test_a_unit_is_written_and_restarted(
     assert {r'GREETING="say \"hello\" to \$USER"', 'TOKEN="s3cret"', 'SAGA_VERSION="1.0.0"'} <= set(
         lines
     )
-    assert calls.read_text().splitlines() == [
-        "daemon-reload",
-        f"enable -- {UNIT}",
-        f"restart -- {UNIT}",
-    ]
+    assert changes(calls) == [f"enable -- {UNIT}", f"restart -- {UNIT}"]
 
 
 def test_a_next_version_restarts_the_unit_as_it_is(
@@ -78,8 +78,22 @@ def test_a_next_version_restarts_the_unit_as_it_is(
 
     run(scene.deploy(target.service, "2.0.0"))
 
-    assert calls.read_text().splitlines() == [f"restart -- {UNIT}"]
+    assert changes(calls) == [f"restart -- {UNIT}"]
     assert (Path(target.install_root) / "current" / "VERSION").read_text() == "2.0.0"
+
+
+def test_a_unit_that_changed_is_loaded_anew(scene: Scene, target: Target, calls: Path) -> None:
+    """Also where a worker wrote it and was killed before it could say so."""
+    run(scene.deploy(target.service, "1.0.0"))
+    calls.unlink()
+    target.installer_options = {**target.installer_options, "exec_start": "{current}/bin/other"}
+    target.save()
+    unit = calls.parent.parent / "units" / UNIT
+    unit.write_text(unit.read_text().replace("run --instance instance-0", "other"))
+
+    run(scene.deploy(target.service, "2.0.0"))
+
+    assert changes(calls) == ["daemon-reload", f"restart -- {UNIT}"]
 
 
 def test_a_bad_version_makes_way_for_the_one_before(

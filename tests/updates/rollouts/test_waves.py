@@ -18,7 +18,7 @@ from tests.updates.rollouts.test_strategies import LIMITS, Fleet, names
 from updates import errors, operations
 from updates.models import Job, Target
 from updates.rollouts import strategies, strategy_options, waves
-from updates.rollouts.strategies import Action
+from updates.rollouts.strategies import Action, Move
 from updates.rollouts.strategy_options import Options, RolloutWave
 
 
@@ -165,6 +165,7 @@ def test_refuses_waves_and_retries_that_make_no_sense(raw: dict[str, Any]) -> No
         strategy_options.read(raw)
 
 
+IN_PLACE = (Action.DRAIN, Action.SWITCH, Action.RESTART, Action.HEALTH, Action.UNDRAIN)
 RINGS = st.lists(st.sampled_from(("a", "b", "c", "d")), min_size=1, max_size=12)
 
 
@@ -194,3 +195,34 @@ def test_waves_never_take_more_out_of_service_than_promised(
     assert min(forth.least_serving, back.least_serving) >= promised
     switched = [labels[move.target]["wake"] for move in moves if move.action is Action.SWITCH]
     assert switched == sorted(switched)
+
+
+@given(RINGS, LIMITS, st.data())
+def test_targets_that_fail_within_their_waves_keep_the_promise_too(
+    rings: list[str], limit: int | str, data: st.DataObject
+) -> None:
+    """Each that fails goes back at once, while the others of its batch are out; the rest is updated."""
+    options = Options(
+        max_unavailable=limit, waves=tuple(RolloutWave(labels={"wake": wake}) for wake in "abc")
+    )
+    targets = names(len(rings))
+    labels = {name: {"wake": wake} for name, wake in zip(targets, rings, strict=True)}
+    moves = strategies.plan("rolling", targets, options, groups=waves.group(labels, options))
+    fails_at = data.draw(st.dictionaries(st.sampled_from(targets), st.sampled_from(IN_PLACE)))
+    fleet, done, failed = Fleet(targets), list[Move](), set[str]()
+
+    for move in moves:
+        if move.target in failed:
+            continue
+        fleet.make(move)
+        done.append(move)
+        if fails_at.get(move.target) is move.action:
+            failed.add(move.target)
+            mine = [each for each in done if each.target == move.target]
+            for back in strategies.undo(mine, options, targets=1):
+                fleet.make(back)
+
+    promised = len(targets) - strategies.max_unavailable(options, targets=len(targets))
+    assert fleet.least_serving >= promised
+    assert not fleet.out
+    assert {name for name in targets if fleet.running[name] == "old"} == failed == set(fails_at)

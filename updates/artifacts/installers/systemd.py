@@ -1,7 +1,8 @@
 """Install into a folder, and run it as a systemd unit of the target's own.
 
 The unit is ``saga-<service>-<target>.service``. It is written anew where it differs, with the variables of
-the target in a file that only its owner reads, and restarted with the switch and with a rollback.
+the target in a file that only its owner reads, and restarted with the switch and with a rollback. systemd is
+asked whether it knows the unit as it is written: a worker may have been killed before it could say so.
 """
 
 from __future__ import annotations
@@ -89,21 +90,25 @@ def unit_of(work: Work) -> str:
 
 
 def _start(work: Work) -> None:
+    unit = unit_of(work)
     _write(work.root / "environment", _environment(work), mode=0o600)
-    if _write(_unit_folder(work) / unit_of(work), _unit(work), mode=0o644):
+    _write(_unit_folder(work) / unit, _unit(work), mode=0o644)
+    known = _systemctl(work, "show", "--property=NeedDaemonReload,UnitFileState", "--", unit)
+    if "NeedDaemonReload=no" not in known.split():
         _systemctl(work, "daemon-reload")
-        _systemctl(work, "enable", "--", unit_of(work))
-    _systemctl(work, "restart", "--", unit_of(work))
+    if "UnitFileState=enabled" not in known.split():
+        _systemctl(work, "enable", "--", unit)
+    _systemctl(work, "restart", "--", unit)
 
 
-def _write(path: Path, text: str, *, mode: int) -> bool:
+def _write(path: Path, text: str, *, mode: int) -> None:
     """Replace a file where its content differs, readable by no more than ``mode`` at any time."""
-    data = text.encode()
-    if path.is_file() and path.read_bytes() == data:
-        return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, data, mode=mode)
-    return True
+    for part in path.parent.glob(f".part-*-{path.name}"):  # of a worker that was killed
+        part.unlink(missing_ok=True)
+    data = text.encode()
+    if not path.is_file() or path.read_bytes() != data:
+        files.write(path, data, mode=mode)
 
 
 def _unit(work: Work) -> str:
@@ -138,6 +143,6 @@ def _unit_folder(work: Work) -> Path:
     return Path("/etc/systemd/system")
 
 
-def _systemctl(work: Work, *words: str) -> None:
+def _systemctl(work: Work, *words: str) -> str:
     scope = ["--user"] if work.target.installer_options.get("is_user_unit") else []
-    commands.run(work, ["systemctl", *scope, *words], timeout_seconds=CALL_SECONDS)
+    return commands.run(work, ["systemctl", *scope, *words], timeout_seconds=CALL_SECONDS)
