@@ -143,6 +143,16 @@ SAGA_UPLOAD_MAX_BYTES = env.int("SAGA_UPLOAD_MAX_BYTES", 2**30, validate=validat
 SAGA_UPLOADS_TOTAL_BYTES = env.int(
     "SAGA_UPLOADS_TOTAL_BYTES", 20 * 2**30, validate=validate.Range(1)
 )
+# The mail server of e-mail channels; without one they are refused.
+EMAIL_HOST = env.str("SAGA_EMAIL_HOST", "")
+EMAIL_PORT = env.int("SAGA_EMAIL_PORT", 587, validate=validate.Range(1, 65535))
+EMAIL_HOST_USER = env.str("SAGA_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env.str("SAGA_EMAIL_PASSWORD", "")
+SAGA_EMAIL_TLS = env.str(
+    "SAGA_EMAIL_TLS", "starttls", validate=validate.OneOf(["starttls", "tls", "off"])
+)
+EMAIL_USE_TLS, EMAIL_USE_SSL = SAGA_EMAIL_TLS == "starttls", SAGA_EMAIL_TLS == "tls"
+DEFAULT_FROM_EMAIL = env.str("SAGA_EMAIL_FROM", "saga@localhost")
 SAGA_ALLOWED_NETWORKS = env.list(
     "SAGA_ALLOWED_NETWORKS", configuration.PRIVATE_NETWORKS if IS_LOOPBACK else []
 )

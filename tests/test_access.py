@@ -225,6 +225,9 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/channels": reads("webhooks:manage"),
     "GET /api/v1/channels/{}": reads("webhooks:manage"),
     "POST /api/v1/channels/{}/test": changes("webhooks:manage"),
+    "POST /api/v1/channels": changes("webhooks:manage", **NAMED, channel="ops", url=URL),
+    "PATCH /api/v1/channels/{}": changes("webhooks:manage", url=URL),
+    "DELETE /api/v1/channels/{}": changes("webhooks:manage"),
     "GET /api/v1/webhooks/config": Access(
         scope="webhooks:manage", objects=SERVICES, query="service_name={object}"
     ),

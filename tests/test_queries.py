@@ -144,6 +144,9 @@ READS = [
 ]
 WRITES = [
     Call("POST /api/v1/channels/{channel_id}/test", 12),
+    Call("POST /api/v1/channels", 30, body={"service_name": SHOP, "channel": "n", "url": URL}),
+    Call("PATCH /api/v1/channels/{channel_id}", 25, body={"url": URL}),
+    Call("DELETE /api/v1/channels/{channel_id}", 25),
     Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
     Call("GET /api/v1/export", 30, is_admins=True),

@@ -73,6 +73,12 @@ class ConfigurationNotFound(NotFound):
     error = "Webhook configuration not found"
 
 
+class ChannelExists(Conflict):
+    """A configuration has one channel of a name."""
+
+    error = "Already exists"
+
+
 class ChannelNotFound(NotFound):
     error = "Channel not found"
 

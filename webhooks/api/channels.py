@@ -12,11 +12,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry.api.configured import ServiceFilter
+from registry.api.configured import ServiceFilter, ServiceNameField
 from registry.identity import accounts
 from registry.identity.accounts import Caller
+from registry.operations.configured import Precondition
 from saga_project.shared import api, http_client
-from saga_project.shared.api import resources
+from saga_project.shared.api import fields, resources
 from webhooks import errors, operations
 from webhooks.models import Endpoint
 from webhooks.outbound import channels
@@ -25,13 +26,39 @@ SCOPE = "webhooks:manage"
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-class ChannelSerializer(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    channel = serializers.CharField(help_text="Its name, which decides the format.")
-    service_name = serializers.CharField(allow_null=True, help_text="Null: for all services.")
-    url = serializers.CharField(help_text="Masked for those that may not configure it.")
-    format = serializers.ChoiceField(choices=[*channels.FORMATS, "standard"])
-    is_enabled = serializers.BooleanField(help_text="False since its receiver answered 410.")
+class ChannelShape(resources.StrictShape):
+    fixed = ("service_name", "channel")
+    id = serializers.IntegerField(read_only=True)
+    channel = fields.TextField(
+        max_length=64, help_text="Its name; slack, discord, teams are formats."
+    )
+    service_name = ServiceNameField(
+        source="service", required=False, allow_null=True, help_text="Null: for all services."
+    )
+    url = fields.TextField(
+        required=False,
+        max_length=2048,
+        help_text="Or mailto: with addresses. Masked for those that may not configure it.",
+    )
+    format = serializers.ChoiceField(
+        choices=channels.ALL_FORMATS, required=False, help_text="Default: by name, else standard."
+    )
+    secret = fields.TextField(
+        write_only=True,
+        required=False,
+        allow_null=True,
+        max_length=4096,
+        help_text="PagerDuty's routing key, a bot's token for Slack, the Authorization of a template,"
+        " or the secret that signs Standard Webhooks. Kept when absent.",
+    )
+    has_secret = serializers.BooleanField(read_only=True)
+    options = serializers.DictField(
+        required=False,
+        help_text="`template` and `content_type` of a template, `channel` of Slack with a token.",
+    )
+    is_enabled = serializers.BooleanField(
+        read_only=True, help_text="False since its receiver answered 410, or failed for days."
+    )
 
     def to_representation(self, instance: Endpoint) -> dict[str, Any]:
         configuration = instance.configuration
@@ -41,7 +68,9 @@ class ChannelSerializer(serializers.Serializer[Any]):
             "channel": instance.channel,
             "service_name": configuration.service_name or None,
             "url": instance.url if is_shown else http_client.masked(instance.url),
-            "format": "standard" if channels.is_standard(instance.channel) else instance.channel,
+            "format": channels.format_of(instance.channel, url=instance.url, named=instance.format),
+            "has_secret": bool(instance.sealed_secret),
+            "options": instance.options if is_shown else {},
             "is_enabled": instance.disabled_at is None,
         }
 
@@ -59,11 +88,13 @@ class ChannelFilters(django_filters.FilterSet):
     channel = django_filters.CharFilter(max_length=64)
 
 
-class ChannelViewSet(resources.ResourceViewSet):
-    """The endpoints of `/webhooks/config`, one by one."""
+class ChannelViewSet(resources.ChangeableViewSet):
+    """The endpoints of `/webhooks/config`, one by one, each with format, secret and options."""
 
-    required_scopes: ClassVar[dict[str, str]] = {"GET": SCOPE}
-    serializer_class = ChannelSerializer
+    required_scopes: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("GET", "POST", "PATCH", "DELETE"), SCOPE
+    )
+    serializer_class = ChannelShape
     pagination_class = resources.pages("channels")
     filterset_class = ChannelFilters
     queryset = Endpoint.objects.select_related("configuration__service")
@@ -72,6 +103,21 @@ class ChannelViewSet(resources.ResourceViewSet):
     def get_serializer_context(self) -> dict[str, Any]:
         caller = accounts.caller_of(self.request.user)
         return {**super().get_serializer_context(), "caller": caller}
+
+    def make(self, values: dict[str, Any]) -> Endpoint:
+        service = values.pop("service", None)
+        by = accounts.caller_of(self.request.user)
+        return operations.add_channel(service, values, by=by, now=timezone.now())
+
+    def change(self, row: Any, values: dict[str, Any], *, precondition: Precondition) -> Endpoint:
+        by = accounts.caller_of(self.request.user)
+        return operations.change_channel(
+            row.pk, values, by=by, now=timezone.now(), precondition=precondition
+        )
+
+    def remove(self, row: Any, *, precondition: Precondition) -> None:
+        by = accounts.caller_of(self.request.user)
+        operations.remove_channel(row.pk, by=by, now=timezone.now(), precondition=precondition)
 
 
 class ChannelTestView(api.SagaView):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from registry.models import MAX_URL_LENGTH, Service
 
@@ -68,6 +70,20 @@ class Endpoint(models.Model):
     )
     channel = models.CharField(max_length=MAX_CHANNEL_LENGTH, db_collation="C")
     url = models.CharField(max_length=MAX_URL_LENGTH)
+    format = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of its messages; empty: by the channel's name.",
+    )
+    sealed_secret = models.TextField(blank=True, default="", db_default="", editable=False)
+    options: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default=Value({}, output_field=models.JSONField()),
+        help_text="What its format needs, such as a template.",
+    )
     disabled_at = models.DateTimeField(
         null=True, blank=True, help_text="Set when the receiver answered 410."
     )

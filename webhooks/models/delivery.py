@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -77,6 +78,30 @@ class Delivery(models.Model):
         editable=False,
         help_text="It tells of deliveries: its own end is no event, or two dead receivers would never rest.",
     )
+    format = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Of the payload; empty on those of earlier releases.",
+    )
+    alert_ids = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        blank=True,
+        db_default=[],
+        editable=False,
+        help_text="The alerts that it tells of.",
+    )
+    remote_id = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The receiver's name for the message, to which later ones are attached.",
+    )
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     reason = models.TextField(blank=True, help_text="Why it has this status.")
     attempt_count = models.PositiveIntegerField(
@@ -116,6 +141,11 @@ class Delivery(models.Model):
             models.Index(fields=["status", "-created_at"], name="deliveries_by_status"),
             models.Index(fields=["service_name", "-created_at"], name="deliveries_of_service"),
             models.Index(fields=["created_at"], name="deliveries_by_age"),
+            models.Index(
+                fields=["endpoint", "created_at"],
+                name="deliveries_with_a_thread",
+                condition=~Q(remote_id=""),
+            ),
         ]
 
     def __str__(self) -> str:

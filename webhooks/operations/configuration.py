@@ -8,6 +8,7 @@ import enum
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import Q
@@ -30,6 +31,7 @@ from webhooks.models import (
     receiver_of,
 )
 from webhooks.outbound.alerts import defaults
+from webhooks.outbound.channels import mail
 
 MAX_ENDPOINTS = 100
 MAX_SECRET_LENGTH = 512
@@ -72,7 +74,18 @@ def evaluate(change: ConfigurationChange) -> None:
                 " starting with a letter or digit.",
                 field="endpoints",
             )
-        http_client.check_url(url, field=f"endpoints.{channel}")
+        check_address(url, field=f"endpoints.{channel}")
+
+
+def check_address(url: str, *, field: str) -> None:
+    """Raise InvalidRequest unless a channel may lead there: a URL, or ``mailto:`` with addresses."""
+    if not url.startswith(mail.SCHEME):
+        http_client.check_url(url, field=field)
+        return
+    try:
+        mail.addresses(url)
+    except ValueError as exc:
+        raise errors.InvalidChannel(str(exc), field=field) from None
 
 
 def _check_secret(secret: str) -> None:
@@ -123,9 +136,9 @@ def put(
     )
     configuration.service = service
     _check_may_change(configuration, change, by)
-    before = _describe(configuration)
+    before = describe(configuration)
     if service is None and by is not None:
-        _administer(configuration, now=now)
+        administer(configuration, now=now)
     if change.secret is not UNSET:
         _set_secret(configuration, change.secret, now=now)
     if change.accepts_global_secret is not None:
@@ -138,8 +151,8 @@ def put(
         _replace_endpoints(configuration, change.endpoints, now=now)
     if change.endpoints and change.makes_default_rules:
         defaults.ensure()
-    _tell(configuration)
-    _record(configuration, before=before, by=by, now=now)
+    tell(configuration)
+    record(configuration, before=before, by=by, now=now)
     return configuration
 
 
@@ -179,7 +192,7 @@ def _check_may_change(
         )
 
 
-def _administer(configuration: Configuration, *, now: dt.datetime) -> None:
+def administer(configuration: Configuration, *, now: dt.datetime) -> None:
     """Note that an administrator has set the global configuration; what others left there is dropped."""
     if not configuration.is_administered:
         _set_secret(configuration, None, now=now)
@@ -187,12 +200,18 @@ def _administer(configuration: Configuration, *, now: dt.datetime) -> None:
     configuration.is_administered = True
 
 
-def _describe(configuration: Configuration) -> dict[str, Any]:
+def describe(configuration: Configuration) -> dict[str, Any]:
     """Return what the audit trail shows of it: of secrets and addresses that they are others."""
     rows = Endpoint.objects.filter(configuration=configuration).order_by("channel")
     return {
         "endpoints": {
-            row.channel: f"{http_client.masked(row.url)} {auditing.masked(row.url)}" for row in rows
+            row.channel: " ".join(
+                filter(None, [http_client.masked(row.url), auditing.masked(row.url), row.format])
+            )
+            for row in rows
+        },
+        "channel_secrets": {
+            row.channel: auditing.masked(row.sealed_secret) for row in rows if row.sealed_secret
         },
         "secret": auditing.masked(configuration.sealed_secret),
         "accept_global_secret": configuration.accepts_global_secret,
@@ -200,14 +219,14 @@ def _describe(configuration: Configuration) -> dict[str, Any]:
     }
 
 
-def _record(
+def record(
     configuration: Configuration,
     *,
     before: Mapping[str, Any],
     by: Caller | None,
     now: dt.datetime,
 ) -> None:
-    after = _describe(configuration)
+    after = describe(configuration)
     changed = sorted(name for name in after if after[name] != before[name])
     if changed:
         data = {
@@ -224,7 +243,8 @@ def _record(
         )
 
 
-def _tell(configuration: Configuration) -> None:
+def tell(configuration: Configuration) -> None:
+    """Publish that the configuration changed."""
     channels = sorted(configuration.endpoints.values_list("channel", flat=True))
     has_secret = bool(configuration.sealed_secret)
     events.publish(
@@ -260,6 +280,7 @@ def _replace_endpoints(
         finished_at=now,
     )
     removed.delete()
+    drop_secrets_of_other_hosts(configuration, endpoints)
     for channel, url in endpoints.items():
         endpoint, _ = Endpoint.objects.update_or_create(
             configuration=configuration,
@@ -269,6 +290,13 @@ def _replace_endpoints(
         waiting.filter(endpoint=endpoint).exclude(url=url).update(
             url=url, receiver=receiver_of(url)
         )
+
+
+def drop_secrets_of_other_hosts(configuration: Configuration, endpoints: Mapping[str, str]) -> None:
+    """A channel's secret goes to no other host than that for which it was given."""
+    for row in configuration.endpoints.filter(channel__in=endpoints).exclude(sealed_secret=""):
+        if urlsplit(row.url).netloc != urlsplit(endpoints[row.channel]).netloc:
+            Endpoint.objects.filter(pk=row.pk).update(sealed_secret="")
 
 
 def find_configuration(service_name: str) -> Configuration | None:

@@ -39,6 +39,8 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, DeliveryDecision]:
             [row for row in owned if evaluations[row.pk].fate is NextState.DELIVERED], evaluations
         )
         for row in owned:
+            if message_id := leases[row.pk].outcome.message_id:
+                Delivery.objects.filter(pk=row.pk).update(remote_id=message_id)
             if evaluations[row.pk].fate is not NextState.DELIVERED:
                 _move(row, evaluations[row.pk])
         _publish_dead_deliveries(

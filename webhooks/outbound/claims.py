@@ -7,7 +7,7 @@ import functools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.db import connection, transaction
 from django.db.models import Count, F, Min
@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from registry.background import work_slots
 from registry.models import Subscription
-from saga_project.shared import crypto, locks, strict_json, transitions
+from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
-from webhooks.outbound import channels
+from webhooks.outbound import channels, dressing
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
 PLACES = 2
@@ -43,6 +43,9 @@ class ClaimedDelivery:
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
     is_standard: bool
     begin_until: float
+    form: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    addresses: tuple[str, ...] = ()
     foregone: AttemptOutcome | None = None
 
 
@@ -151,24 +154,30 @@ def claim_one(delivery: Delivery) -> ClaimedDelivery | None:
 def _pack(
     delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live
 ) -> ClaimedDelivery:
-    is_event = delivery.kind == Delivery.Kind.EVENT
-    is_standard = is_event or channels.is_standard(delivery.topic)
+    form = dressing.form_of(delivery)
     obstacle = _obstacle(delivery)
     foregone = AttemptOutcome(error=obstacle, is_refused=True) if obstacle else None
     known: list[str] = []
-    if is_standard and foregone is None:
-        known, foregone = _secrets_of(delivery, live=live)
+    dressed = dressing.DressedMessage(body=b"")
+    try:
+        dressed = dressing.dress(delivery)
+        if form == channels.STANDARD and foregone is None:
+            known = _secrets_of(delivery, live=live)
+    except crypto.SecretUnreadable as exc:
+        foregone = foregone or AttemptOutcome(error=exc.message)
     return ClaimedDelivery(
         delivery_id=delivery.pk,
         lease=lease,
         receiver=delivery.receiver,
         attempt_count=delivery.attempt_count + 1,
         url=delivery.url,
-        # PostgreSQL keeps the keys in an order of its own; each attempt must send the same bytes.
-        body=strict_json.dumps(delivery.payload, has_sorted_keys=True),
+        body=dressed.body,
         secrets=tuple(known),
-        is_standard=is_standard,
+        is_standard=form == channels.STANDARD,
         begin_until=begin_until,
+        form=form,
+        headers=dressed.headers,
+        addresses=dressed.addresses,
         foregone=foregone,
     )
 
@@ -184,15 +193,14 @@ def _obstacle(delivery: Delivery) -> str:
     return ""
 
 
-def _secrets_of(delivery: Delivery, *, live: Live) -> tuple[list[str], AttemptOutcome | None]:
-    """Return the secrets to sign with, or an outcome where they cannot be read."""
-    try:
-        if delivery.subscription is None:
-            return live(delivery.service_name), None
-        sealed = delivery.subscription.sealed_secret
-        return [crypto.decrypt(sealed)] if sealed else [], None
-    except crypto.SecretUnreadable as exc:
-        return [], AttemptOutcome(error=exc.message)
+def _secrets_of(delivery: Delivery, *, live: Live) -> list[str]:
+    """Return the secrets to sign with. Raises SecretUnreadable."""
+    if delivery.endpoint is not None and delivery.endpoint.sealed_secret:
+        return [crypto.decrypt(delivery.endpoint.sealed_secret)]
+    if delivery.subscription is None:
+        return live(delivery.service_name)
+    sealed = delivery.subscription.sealed_secret
+    return [crypto.decrypt(sealed)] if sealed else []
 
 
 def release(claimed_delivery: ClaimedDelivery) -> None:

@@ -75,14 +75,16 @@ def new_delivery(endpoint: Endpoint, notification: Notification, *, kind: str) -
     """Return an unsaved delivery of the notification, rendered for the endpoint's channel."""
     link = notification.link or link_to(notification.service_name)
     notification = dataclasses.replace(notification, link=link)
+    form = channels.format_of(endpoint.channel, url=endpoint.url, named=endpoint.format)
     return Delivery(
         kind=kind,
+        format=form,
         endpoint=endpoint,
         service_name=notification.service_name,
         topic=endpoint.channel,
         url=endpoint.url,
         receiver=receiver_of(endpoint.url),
-        payload=channels.render(endpoint.channel, notification),
+        payload=channels.render(form, notification, options=endpoint.options),
         next_attempt_at=notification.created_at,
         created_at=notification.created_at,
     )

@@ -36,6 +36,8 @@ class AttemptOutcome:
     error: str = ""
     is_refused: bool = False
     duration_ms: int = 0
+    #: The receiver's name for the message, where it gives one.
+    message_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from saga_project.shared import errors, http_client
 from webhooks import signatures
-from webhooks.outbound import claims
+from webhooks.outbound import channels, claims, dressing, mailing
+from webhooks.outbound.channels import slack
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
 logger = logging.getLogger(__name__)
@@ -32,11 +33,19 @@ def send(
 ) -> Sent:
     """Make one attempt; whatever happens on the way is its outcome."""
     started_at, begun = timezone.now(), time.monotonic()
-    outcome = claimed_delivery.foregone or _call(
+    outcome = claimed_delivery.foregone or _attempt(
         claimed_delivery, at=started_at, timeout_seconds=timeout_seconds
     )
     duration_ms = round((time.monotonic() - begun) * 1000)
     return Sent(claimed_delivery, dataclasses.replace(outcome, duration_ms=duration_ms), started_at)
+
+
+def _attempt(
+    claimed_delivery: claims.ClaimedDelivery, *, at: dt.datetime, timeout_seconds: float
+) -> AttemptOutcome:
+    if claimed_delivery.addresses:
+        return mailing.send(claimed_delivery, timeout_seconds=timeout_seconds)
+    return _call(claimed_delivery, at=at, timeout_seconds=timeout_seconds)
 
 
 def _call(
@@ -60,15 +69,17 @@ def _call(
     except Exception:
         logger.exception("delivery broke", extra={"delivery_id": str(claimed_delivery.delivery_id)})
         return AttemptOutcome(error="Saga failed to make the call; its log says why.")
-    return AttemptOutcome(
+    outcome = AttemptOutcome(
         status=response.status,
         headers=response.headers,
         answer=response.body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
     )
+    is_slack = claimed_delivery.form == channels.SLACK
+    return slack.read_answer(outcome) if is_slack else outcome
 
 
 def _headers(claimed_delivery: claims.ClaimedDelivery, *, at: dt.datetime) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": dressing.JSON, **claimed_delivery.headers}
     if claimed_delivery.is_standard:
         headers |= signatures.sign_standard(
             claimed_delivery.body,

@@ -40,6 +40,7 @@ def compose(
         _PREFIXES[state] + text,
         Severity.INFO if state == ENDED else worst,
         now,
+        key=f"saga-alert-{alerts[0].pk}" if len(alerts) == 1 else "",
         details={
             "state": state,
             "rule": rule.name,

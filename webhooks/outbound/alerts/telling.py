@@ -9,13 +9,14 @@ from itertools import groupby
 
 from saga_project.shared import wakeups
 from webhooks.models import Alert, Delivery, Endpoint, NotificationRule
-from webhooks.outbound import notices
+from webhooks.outbound import channels, notices
 from webhooks.outbound.alerts import messages, schedule
 from webhooks.outbound.channels.notification import Notification
 
 logger = logging.getLogger(__name__)
 
 MAX_ALERTS = 2_000
+MAX_IDS = 200
 #: Problems of deliveries, receivers and Saga itself: messages about them are not told of themselves.
 ABOUT_DELIVERIES = ("delivery.", "receiver.", "saga.")
 
@@ -64,8 +65,9 @@ def _tell(rule: NotificationRule, alerts: Sequence[Alert], *, now: dt.datetime) 
     made = []
     for state, group in _by_state(alerts):
         for endpoint, theirs in _by_endpoint(rule, group, endpoints):
-            notification = messages.compose(rule, theirs, state=state, now=now)
-            made.append(_delivery(endpoint, notification, theirs))
+            for group_of_endpoint in _messages_of(endpoint, theirs):
+                notification = messages.compose(rule, group_of_endpoint, state=state, now=now)
+                made.append(_delivery(endpoint, notification, group_of_endpoint))
     for alert in alerts:
         _note_told(rule, alert, now=now)
     fields = ["due_at", "told_at", "told_severity"]
@@ -97,8 +99,15 @@ def _by_endpoint(
     return list(found.values())
 
 
+def _messages_of(endpoint: Endpoint, alerts: list[Alert]) -> list[list[Alert]]:
+    """PagerDuty gets one message for each problem, with its key, and groups them itself."""
+    form = channels.format_of(endpoint.channel, url=endpoint.url, named=endpoint.format)
+    return [[alert] for alert in alerts] if form == channels.PAGERDUTY else [alerts]
+
+
 def _delivery(endpoint: Endpoint, notification: Notification, alerts: Sequence[Alert]) -> Delivery:
     delivery = notices.new_delivery(endpoint, notification, kind=Delivery.Kind.NOTIFICATION)
+    delivery.alert_ids = [alert.pk for alert in alerts][:MAX_IDS]
     delivery.is_about_deliveries = all(
         alert.event_type.startswith(ABOUT_DELIVERIES) for alert in alerts
     )

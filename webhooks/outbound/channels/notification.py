@@ -18,6 +18,8 @@ class Notification:
     created_at: dt.datetime
     #: The console's page on the service; empty where SAGA_PUBLIC_URL is not set.
     link: str = ""
+    #: Names the problem: messages with the same key are about the same one. Empty: this is about several.
+    key: str = ""
     #: What programs read beside the text, such as the alerts that it tells of.
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
