@@ -9,13 +9,12 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from corsheaders.defaults import default_headers
 from environs import validate
 
 from saga_project import __version__
 from saga_project import env as configuration
 from saga_project.local import embedded
-from saga_project.shared import content_policy, logs, redis_urls
+from saga_project.shared import content_policy, cors, logs, redis_urls
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 BASE_DIR = PACKAGE_DIR.parent
@@ -301,16 +300,7 @@ SPECTACULAR_SETTINGS = {
 CORS_ALLOW_ALL_ORIGINS = "*" in SAGA_CORS_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in SAGA_CORS_ORIGINS if origin != "*"]
 CORS_URLS_REGEX = r"^/(api/|livez$|readyz$)"
-CORS_ALLOW_HEADERS = (
-    *default_headers,
-    *("cache-control", "idempotency-key", "if-match", "if-none-match", "last-event-id"),
-    *("webhook-id", "webhook-signature", "webhook-timestamp", "x-request-id"),
-    "x-webhook-signature",
-)
-CORS_EXPOSE_HEADERS = (
-    *("content-disposition", "etag", "location", "retry-after", "x-request-id"),
-    *("x-saga-stale", "x-saga-warning"),
-)
+CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS = cors.ALLOWED_HEADERS, cors.EXPOSED_HEADERS
 
 # --- To be seen -----------------------------------------------------------------------------------
 
