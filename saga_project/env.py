@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 from environs import Env, EnvValidationError, ValidationError
@@ -137,6 +138,20 @@ def check_foreign_origins(texts: Iterable[str]) -> None:
     for text in texts:
         if text != "*":
             check_origin(text)
+
+
+def check_audit_receiver(url: str) -> None:
+    """Raise ValidationError unless the text is a syslog server or the URL of a webhook."""
+    parts = urlsplit(url)
+    known = ("syslog", "syslog+tcp", "http", "https")
+    try:
+        is_one = parts.scheme in known and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValidationError(
+            f"'{url}' must be like syslog://logs.example:514, syslog+tcp://logs.example:601 or https://…"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -46,6 +46,11 @@ SAGA_TRUSTED_PROXIES: list[str] = env.list(
 SAGA_PUBLIC_URL = (
     env.str("SAGA_PUBLIC_URL", "", validate=configuration.check_origin) or ""
 ).rstrip("/")
+# Where the audit trail is sent on: syslog://host:514, syslog+tcp://host:601, or the URL of a webhook.
+SAGA_AUDIT_FORWARD = (
+    env.str("SAGA_AUDIT_FORWARD", "", validate=configuration.check_audit_receiver) or ""
+)
+SAGA_AUDIT_FORWARD_SECRET = env.str("SAGA_AUDIT_FORWARD_SECRET", "") or ""
 # Web sites with pages that may call the API from a browser.
 SAGA_CORS_ORIGINS: list[str] = env.list(
     "SAGA_CORS_ORIGINS", [], validate=configuration.check_foreign_origins
@@ -192,7 +197,8 @@ MIDDLEWARE = [
     "saga_project.shared.metrics.RequestMetricsMiddleware",
     "saga_project.console.login.SecureCookiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "saga_project.web.compression.StaticFilesMiddleware",
+    "saga_project.web.compression.CompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -233,8 +239,12 @@ AUTH_PASSWORD_VALIDATORS = [
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
-# Served from where the packages keep them: one step less at the start, and nothing that can be stale.
+# `prepare` collects them under names with their digest; where it did not run, they come from the packages.
 WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "saga_project.shared.static_files.HashedStaticFiles"},
+}
 STATICFILES_DIRS = [FILES_DIR / "static"]
 FORMAT_MODULE_PATH = "saga_project.console.formats"
 

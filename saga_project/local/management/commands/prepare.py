@@ -18,7 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from registry import presence
 from registry.events import log
 from registry.operations import encryption_keys
-from saga_project.shared import errors, locks
+from saga_project.shared import errors, locks, static_files
 
 ADMIN = "admin"
 
@@ -36,6 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _refuse_cluster()
+        static_files.collect()
         try:
             _refuse_poolers()
             _refuse_other_encodings()
