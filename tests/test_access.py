@@ -36,7 +36,7 @@ from updates.models import (
     Source,
     Target,
 )
-from webhooks.models import Delivery, InboundCall
+from webhooks.models import Delivery, GitHubHook, InboundCall
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -193,6 +193,27 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/releases/{}/withdraw": changes("updates:deploy", reason="broken"),
     "POST /api/v1/releases/{}/release": changes("updates:deploy"),
     "POST /api/v1/targets/{}/stop": Access(scope="targets:write", others=HIDDEN, objects=SERVICES),
+    "GET /api/v1/services/{}/notes": reads("services:read"),
+    "PATCH /api/v1/services/{}/notes": changes("registry:manage", notes="call Ann"),
+    "GET /api/v1/history-entries": reads("updates:read"),
+    "GET /api/v1/history-entries/{}": reads("updates:read"),
+    "POST /api/v1/history-entries/{}/correct": Access(
+        scope="admin:registry", others=FORBIDDEN, body={"status": "failed", "reason": "it did"}
+    ),
+    "GET /api/v1/github-hooks": reads("webhooks:manage"),
+    "GET /api/v1/github-hooks/{}": reads("webhooks:manage"),
+    "POST /api/v1/github-hooks": Access(
+        scope="webhooks:manage",
+        others=FORBIDDEN,
+        objects=(GLOBAL,),
+        body={"repository": "x/y", "hook_id": 1},
+    ),
+    "PATCH /api/v1/github-hooks/{}": Access(
+        scope="webhooks:manage", others=FORBIDDEN, objects=(GLOBAL,), body={"is_enabled": False}
+    ),
+    "DELETE /api/v1/github-hooks/{}": Access(
+        scope="webhooks:manage", others=FORBIDDEN, objects=(GLOBAL,)
+    ),
     "GET /api/v1/updates/history": reads("updates:read"),
     "GET /api/v1/updates/history/{}": reads("updates:read"),
     "GET /api/v1/updates/history/export/{}": reads("updates:read"),
@@ -432,6 +453,8 @@ def make(kind: str) -> World:
     )
     source = factories.SourceFactory.create(service=service, kind="announced", location="")
     rows = {**_configured(service, is_global=kind == GLOBAL), "channels": channel}
+    rows["github-hooks"] = GitHubHook.objects.create(repository=f"a/{kind}", hook_id=1)
+    rows["history-entries"] = factories.HistoryEntryFactory.create(service_name=service.name)
     spare, _ = accounts.issue_token(owner, scopes=[])
     delivery = factories.DeliveryFactory.create(
         service_name=service.name, status=Delivery.Status.DEAD

@@ -29,6 +29,7 @@ from updates.models import (
     Approval,
     Credential,
     Freeze,
+    HistoryEntry,
     Hold,
     Job,
     MaintenanceWindow,
@@ -38,7 +39,7 @@ from updates.models import (
     Upload,
     UploadChunk,
 )
-from webhooks.models import Alert, Delivery, Endpoint, InboundCall, NotificationRule
+from webhooks.models import Alert, Delivery, Endpoint, GitHubHook, InboundCall, NotificationRule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -98,6 +99,11 @@ READS = [
     Call("GET /api/v1/audit/export/{format}", 2),
     Call("GET /api/v1/deliveries", 1, query="status=pending"),
     Call("GET /api/v1/deliveries/{delivery_id}", 2),
+    Call("GET /api/v1/github-hooks", 3, is_admins=True),
+    Call("GET /api/v1/github-hooks/{hook_id}", 3, is_admins=True),
+    Call("GET /api/v1/history-entries", 1),
+    Call("GET /api/v1/history-entries/{entry_id}", 1),
+    Call("GET /api/v1/services/{name}/notes", 1),
     Call("GET /api/v1/inbound-calls", 1),
     Call("GET /api/v1/inbound-calls/{call_id}", 1),
     Call("GET /api/v1/services/{name}/approval", 2, has_token=True),
@@ -150,6 +156,16 @@ WRITES = [
     Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
     Call("GET /api/v1/export", 30, is_admins=True),
+    Call("POST /api/v1/github-hooks", 13, body={"repository": "x/y", "hook_id": 9}, is_admins=True),
+    Call("PATCH /api/v1/github-hooks/{hook_id}", 13, body={"is_enabled": False}, is_admins=True),
+    Call("DELETE /api/v1/github-hooks/{hook_id}", 13, is_admins=True),
+    Call(
+        "POST /api/v1/history-entries/{entry_id}/correct",
+        15,
+        body={"status": "failed", "reason": "x"},
+        is_admins=True,
+    ),
+    Call("PATCH /api/v1/services/{name}/notes", 10, body={"notes": "x"}),
     Call("POST /api/v1/deliveries/replay", 10),
     Call("POST /api/v1/deliveries/{delivery_id}/replay", 10),
     Call("POST /api/v1/inbound-calls/{call_id}/replay", 20, is_admins=True),
@@ -226,7 +242,7 @@ WRITES = [
     ),
     Call(
         "PUT /api/v1/registry/register",
-        16,
+        17,
         body={"slug": "slug-0", "name": "x", "version": "2", "base_url": URL},
     ),
     Call("DELETE /api/v1/services/{name}", 10, query="instance_id=default"),
@@ -323,6 +339,7 @@ def _add_configured(service: Service) -> None:
     factories.InboundCallFactory.create(service_name=service.name)
     rule = factories.NotificationRuleFactory.create(service=service)
     factories.AlertFactory.create(rule=rule, service_name=service.name)
+    GitHubHook.objects.create(repository=f"a/{service.name}", hook_id=1)
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
     Target.objects.create(service=service, name="default", is_automatic=True)
@@ -383,6 +400,8 @@ def _ids_of_configured() -> dict[str, int]:
         "source_id": Source,
         "upload_id": Upload,
         "release_id": Release,
+        "hook_id": GitHubHook,
+        "entry_id": HistoryEntry,
     }
     found = {name: kind.objects.order_by("pk").first().pk for name, kind in kinds.items()}
     quarantined = Release.objects.filter(state=Release.State.QUARANTINED).order_by("pk")

@@ -8,6 +8,7 @@ surface: the apps above, the API and the admin call ``operations.<verb>``.
 from __future__ import annotations
 
 from registry.operations.heartbeats import Heartbeat, Renewed, is_news, renew, renew_many
+from registry.operations.notes import MAX_NOTES, set_notes
 from registry.operations.profiles import (
     HeartbeatAnswer,
     Profile,
@@ -51,6 +52,7 @@ from registry.operations.subscriptions import (
 __all__ = [
     "DEFAULT_INSTANCE",
     "HEALTH_OF_REPORT",
+    "MAX_NOTES",
     "Heartbeat",
     "HeartbeatAnswer",
     "NewRegistration",
@@ -85,6 +87,7 @@ __all__ = [
     "same_instance",
     "set_canary",
     "set_draining",
+    "set_notes",
     "subscribe",
     "switch_instances",
     "update_profile",

@@ -16,11 +16,12 @@ from registry import names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from saga_project.shared import api, rules
-from saga_project.shared.api import fields
+from saga_project.shared.api import fields, resources
 from updates import errors, operations
 from updates.models import Approval
 
 SCOPE = "approvals:decide"
+PAGES = resources.pages("approvals", ordering=("-id",))
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -45,6 +46,8 @@ class ApprovalSerializer(serializers.Serializer[Any]):
 class ApprovalListSerializer(serializers.Serializer[Any]):
     approvals = ApprovalSerializer(many=True)
     total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
 
 
 class ApproveSerializer(serializers.Serializer[Any]):
@@ -73,19 +76,17 @@ class ApprovalListView(api.SagaView):
                 "service", "Those of one service.", rule=rules.SERVICE_NAME, or_empty=True
             ),
             fields.parameter("state", "Those in one state.", choices=Approval.State.values),
-            *fields.PAGE,
+            *fields.CURSOR_PAGE,
         ],
         responses={200: ApprovalListSerializer},
     )
     def get(self, request: Request) -> Response:
-        limit, offset = api.read_limit(request) or 100, api.read_offset(request)
         rows = _visible(accounts.caller_of(request.user))
         if service_name := api.read_text(request, "service"):
             rows = rows.filter(service__name=names.check_service_name(service_name))
-        if state := api.read_text(request, "state"):
-            rows = rows.filter(state=_check_state(state))
-        page = [approval_body(row) for row in rows[offset : offset + limit]]
-        return Response({"approvals": page, "total": rows.count()})
+        if state := api.read_choice(request, "state", Approval.State.values):
+            rows = rows.filter(state=state)
+        return Response(resources.page_of(request, rows, by=PAGES, shown=approval_body))
 
 
 class ApprovalView(api.SagaView):
@@ -158,7 +159,7 @@ class RejectView(api.SagaView):
 
 def _visible(caller: Caller | None) -> QuerySet[Approval]:
     """Return the approvals of services that the caller may touch; an account may be limited to some."""
-    rows = Approval.objects.select_related("release", "service").order_by("-requested_at", "-id")
+    rows = Approval.objects.select_related("release", "service")
     if caller is None or caller.is_admin or not caller.account.services:
         return rows
     return rows.filter(service__name__in=caller.account.services)
@@ -170,14 +171,6 @@ def _find(approval_id: str, *, by: Caller | None) -> Approval:
     if approval is None:
         raise errors.ApprovalNotFound(f"There is no approval {approval_id[:64]!r}.")
     return approval
-
-
-def _check_state(text: str) -> str:
-    if text not in Approval.State.values:
-        raise api.InvalidParameter(
-            f"'state' is one of {', '.join(Approval.State.values)}.", field="state"
-        )
-    return text
 
 
 def approval_body(approval: Approval) -> dict[str, Any]:

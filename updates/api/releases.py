@@ -15,11 +15,12 @@ from rest_framework.response import Response
 from registry import names
 from registry.identity import accounts
 from saga_project.shared import api, rules
-from saga_project.shared.api import fields
+from saga_project.shared.api import fields, resources
 from updates import errors, operations
 from updates.models import Release
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+PAGES = resources.pages("releases", ordering=("-id",))
 RELEASE_ID = OpenApiParameter("release_id", str, OpenApiParameter.PATH)
 
 
@@ -46,6 +47,8 @@ class ReleaseSerializer(serializers.Serializer[Any]):
 class ReleaseListSerializer(serializers.Serializer[Any]):
     releases = ReleaseSerializer(many=True)
     total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
 
 
 class ReasonShape(serializers.Serializer[Any]):
@@ -68,19 +71,17 @@ class ReleaseListView(api.SagaView):
                 "service", "Those of one service.", rule=rules.SERVICE_NAME, or_empty=True
             ),
             fields.parameter("state", "Those in one state.", choices=Release.State.values),
-            *fields.PAGE,
+            *fields.CURSOR_PAGE,
         ],
         responses={200: ReleaseListSerializer},
     )
     def get(self, request: Request) -> Response:
-        limit, offset = api.read_limit(request) or 100, api.read_offset(request)
-        rows = Release.objects.select_related("service").order_by("-recorded_at", "-pk")
+        rows = Release.objects.select_related("service")
         if service_name := api.read_text(request, "service"):
             rows = rows.filter(service__name=names.check_service_name(service_name))
         if state := api.read_choice(request, "state", Release.State.values):
             rows = rows.filter(state=state)
-        page = [body(row) for row in rows[offset : offset + limit]]
-        return Response({"releases": page, "total": rows.count()})
+        return Response(resources.page_of(request, rows, by=PAGES, shown=body))
 
 
 class ReleaseView(api.SagaView):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from registry import names
 from registry.identity import accounts
 from saga_project.shared import api, rules
-from saga_project.shared.api import fields
+from saga_project.shared.api import fields, resources
 from updates import errors, operations
 from updates.api import releases
 from updates.models import Release, Source
@@ -22,6 +23,7 @@ from updates.releases import setup
 
 READ, WRITE = "updates:read", "sources:write"
 MAX_SHOWN = 10
+PAGES = resources.pages("sources", ordering=("of_service",))
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 SOURCE_ID = OpenApiParameter("source_id", str, OpenApiParameter.PATH)
 
@@ -46,10 +48,13 @@ class SourceSerializer(serializers.Serializer[Any]):
 class SourceListSerializer(serializers.Serializer[Any]):
     sources = SourceSerializer(many=True)
     total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
 
 
-class SourceChangeShape(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=Source.Kind.choices, required=False)
+class SourceFields(serializers.Serializer[Any]):
+    """What of a source may be set, here and in a file."""
+
     location = fields.TextField(required=False, allow_blank=True, max_length=2048)
     base_url = fields.UrlField(required=False, or_empty=True, max_length=2048)
     options = serializers.DictField(required=False)
@@ -62,6 +67,10 @@ class SourceChangeShape(serializers.Serializer[Any]):
     )
     is_enabled = fields.FlagField(allow_null=False)
     interval_seconds = fields.WholeField(required=False, min_value=60, max_value=2**31 - 1)
+
+
+class SourceChangeShape(SourceFields):
+    kind = serializers.ChoiceField(choices=Source.Kind.choices, required=False)
 
 
 class SourceShape(SourceChangeShape):
@@ -94,19 +103,17 @@ class SourceListView(api.SagaView):
                 "service", "The one of this service.", rule=rules.SERVICE_NAME, or_empty=True
             ),
             fields.parameter("kind", "Those of one kind.", choices=Source.Kind.values),
-            *fields.PAGE,
+            *fields.CURSOR_PAGE,
         ],
         responses={200: SourceListSerializer},
     )
     def get(self, request: Request) -> Response:
-        limit, offset = api.read_limit(request) or 100, api.read_offset(request)
-        rows = Source.objects.select_related("service").order_by("service__name")
+        rows = Source.objects.select_related("service").annotate(of_service=F("service__name"))
         if service_name := api.read_text(request, "service"):
             rows = rows.filter(service__name=names.check_service_name(service_name))
         if kind := api.read_choice(request, "kind", Source.Kind.values):
             rows = rows.filter(kind=kind)
-        page = [_body(row) for row in rows[offset : offset + limit]]
-        return Response({"sources": page, "total": rows.count()})
+        return Response(resources.page_of(request, rows, by=PAGES, shown=_body))
 
     @extend_schema(
         operation_id="add_source",

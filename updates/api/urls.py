@@ -9,6 +9,7 @@ from updates.api import (
     approvals,
     audit,
     calendar,
+    corrections,
     credentials,
     history,
     jobs,
@@ -27,9 +28,11 @@ router.register("targets", targets.TargetViewSet, basename="target")
 router.register("credentials", credentials.CredentialViewSet, basename="credential")
 router.register("windows", calendar.WindowViewSet, basename="window")
 router.register("audit", audit.AuditViewSet, basename="audit_entry")
+router.register("history-entries", corrections.HistoryEntryViewSet, basename="history_entry")
 router.register("freezes", calendar.FreezeViewSet, basename="freeze")
 
 urlpatterns = [
+    path("history-entries/<str:entry_id>/correct", corrections.CorrectionView.as_view()),
     path("audit/verify", audit.AuditVerifyView.as_view()),
     path("audit/export/<str:format>", audit.AuditExportView.as_view()),
     path("approvals", approvals.ApprovalListView.as_view()),

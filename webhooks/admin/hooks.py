@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from saga_project.shared import crypto, http_client
+from saga_project.shared import crypto
+from updates.admin.audited import AuditedAdmin, ConfiguredForm
 from webhooks.models import GitHubHook
+from webhooks.operations import hooks
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", re.ASCII)
 
-
-class GitHubHookForm(forms.ModelForm):  # type: ignore[type-arg]
+class GitHubHookForm(ConfiguredForm):
+    kind = hooks.GITHUB_HOOK
     token = forms.CharField(
         required=False,
         max_length=512,
@@ -35,23 +34,11 @@ class GitHubHookForm(forms.ModelForm):  # type: ignore[type-arg]
             "hook_id": "The last number in the address of the webhook's page at GitHub.",
         }
 
-    def clean_repository(self) -> str:
-        repository: str = self.cleaned_data["repository"]
-        if _REPOSITORY.fullmatch(repository) is None:
-            raise forms.ValidationError("A repository is owner/name.")
-        return repository
-
-    def clean_api_url(self) -> str:
-        url: str = self.cleaned_data["api_url"]
-        try:
-            http_client.check_url(url, field="api_url")
-        except http_client.InvalidUrl as exc:
-            raise forms.ValidationError(exc.message) from exc
-        return url
-
 
 @admin.register(GitHubHook)
-class GitHubHookAdmin(ModelAdmin):
+class GitHubHookAdmin(AuditedAdmin):
+    kind = hooks.GITHUB_HOOK
+    list_select_related = False
     form = GitHubHookForm
     list_display = ("repository", "hook_id", "is_enabled", "checked_at", "error")
     list_filter = ("is_enabled",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from saga_project.shared.api import resources
-from webhooks.api import channels, deliveries, inbound_calls, routes, rules
+from webhooks.api import channels, deliveries, github_hooks, inbound_calls, routes, rules
 from webhooks.api.configuration import ConfigurationView
 from webhooks.api.senders import SenderView
 from webhooks.inbound.routes import ROUTES
@@ -18,6 +18,7 @@ router.register("channels", channels.ChannelViewSet, basename="channel")
 router.register("alerts", rules.AlertViewSet, basename="alert")
 router.register("notification-rules", rules.NotificationRuleViewSet, basename="notification_rule")
 router.register("deliveries", deliveries.DeliveryViewSet, basename="delivery")
+router.register("github-hooks", github_hooks.GitHubHookViewSet, basename="github_hook")
 router.register("inbound-calls", inbound_calls.InboundCallViewSet, basename="inbound_call")
 
 urlpatterns = [

@@ -18,6 +18,9 @@ class GitHubHook(models.Model):
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     error = models.TextField(blank=True, editable=False)
 
+    #: What the recovery of its deliveries keeps.
+    BOOKKEEPING = ("checked_at", "error")
+
     class Meta:
         ordering = ["repository", "hook_id"]
         verbose_name = "GitHub hook"

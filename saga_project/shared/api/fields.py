@@ -217,3 +217,8 @@ OFFSET = OpenApiParameter(
     "offset", {"type": "integer", "minimum": 0, "maximum": api.MAX_OFFSET, "default": 0}
 )
 PAGE = (limit_parameter(), OFFSET)
+#: Lists that have cursors, and kept ``offset`` from before.
+CURSOR = OpenApiParameter(
+    "cursor", {"type": "string", "maxLength": 4096}, description="Out of `next` or `previous`."
+)
+CURSOR_PAGE = (*PAGE, CURSOR)

@@ -41,7 +41,7 @@ def test_a_source_is_added_read_changed_and_deleted(api: APIClient) -> None:
     assert (added.status_code, added.json()["options"]) == (201, TAGS)
     assert added.json() == _send(api, "GET", path).json()
     assert _send(api, "GET", f"sources?service={NAME}").json()["sources"] == [added.json()]
-    assert _send(api, "GET", "sources?kind=npm").json() == {"sources": [], "total": 0}
+    assert _send(api, "GET", "sources?kind=npm").json()["total"] == 0
 
     changed = _send(api, "PATCH", path, {"interval_seconds": 600}).json()
     assert (changed["interval_seconds"], changed["has_token"]) == (600, True)

@@ -7,7 +7,12 @@ from saga_project.shared.api.resources.etags import (
     is_known,
 )
 from saga_project.shared.api.resources.filters import ChoiceParameter, TimeParameter
-from saga_project.shared.api.resources.pages import CursorPages, InvalidPageCursor, pages
+from saga_project.shared.api.resources.pages import (
+    CursorPages,
+    InvalidPageCursor,
+    page_of,
+    pages,
+)
 from saga_project.shared.api.resources.routers import ResourceRouter
 from saga_project.shared.api.resources.shapes import RowShape, StrictShape, SwitchField
 from saga_project.shared.api.resources.viewsets import ChangeableViewSet, ResourceViewSet
@@ -27,5 +32,6 @@ __all__ = [
     "check_match",
     "etag_of",
     "is_known",
+    "page_of",
     "pages",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -9,6 +10,7 @@ from django.db import DataError
 from rest_framework import exceptions, pagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from saga_project.shared import errors
@@ -79,3 +81,34 @@ def pages(plural: str, *, ordering: str | tuple[str, ...] = "id") -> type[Cursor
     """Return the pages of a resource: the name of its list, and the fields that order it."""
     members = {"plural": plural, "ordering": ordering}
     return type(f"{plural.capitalize()}Pages", (CursorPages,), members)
+
+
+def page_of(
+    request: Request, rows: Any, *, by: type[CursorPages], shown: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """Return a page of a list that came with ``offset`` and ``total`` before there were cursors.
+
+    With ``offset`` the links count rows; else they are cursors. Raises InvalidParameter for both at once.
+    """
+    total, pages_of = rows.count(), by()
+    if "offset" not in request.query_params:
+        page = [shown(row) for row in pages_of.paginate_queryset(rows, request) or []]
+        links = pages_of.get_next_link(), pages_of.get_previous_link()
+    else:
+        if "cursor" in request.query_params:
+            raise parameters.InvalidParameter("Send 'cursor' or 'offset'.", field="cursor")
+        limit, offset = pages_of.get_page_size(request), parameters.read_offset(request)
+        page = [shown(row) for row in rows.order_by(*by.ordering)[offset : offset + limit]]
+        links = _offset_links(request, limit=limit, offset=offset, total=total)
+    return {by.plural: page, "total": total, "next": links[0], "previous": links[1]}
+
+
+def _offset_links(
+    request: Request, *, limit: int, offset: int, total: int
+) -> tuple[str | None, str | None]:
+    address = request.build_absolute_uri()
+    after, before = offset + limit, max(offset - limit, 0)
+    return (
+        replace_query_param(address, "offset", after) if after < total else None,
+        replace_query_param(address, "offset", before) if offset else None,
+    )
