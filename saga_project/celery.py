@@ -54,6 +54,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "updates: forward the audit trail": {
+        "task": "updates.forward_audit",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "webhooks: fetch what GitHub could not deliver": {
         "task": "webhooks.recover",
         "schedule": 600.0,

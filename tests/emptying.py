@@ -32,7 +32,11 @@ BEGIN
         END IF;
     END LOOP;
     IF filled <> '{}' THEN
+        ALTER TABLE updates_historyentry DISABLE TRIGGER history_is_never_emptied;
+        ALTER TABLE updates_auditentry DISABLE TRIGGER audit_is_never_emptied;
         EXECUTE 'TRUNCATE ' || array_to_string(filled, ', ') || ' CASCADE';
+        ALTER TABLE updates_historyentry ENABLE TRIGGER history_is_never_emptied;
+        ALTER TABLE updates_auditentry ENABLE TRIGGER audit_is_never_emptied;
     END IF;
 END $$
 """.replace("{KEPT}", ", ".join(f"'{name}'" for name in KEPT))

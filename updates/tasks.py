@@ -16,6 +16,7 @@ from registry.models import Service
 from registry.operations import encryption_keys
 from saga_project.shared import stopping
 from updates import operations
+from updates.history import forwarding
 from updates.releases import checks
 from updates.rollouts import leases, measuring, nodes, recovery, removals, runner, watching
 
@@ -53,6 +54,11 @@ def apply_policy(service_pk: int) -> None:
 @shared_task(name="updates.stop_target")
 def stop_target(target_pk: int) -> None:
     removals.stop(target_pk)
+
+
+@shared_task(name="updates.forward_audit")
+def forward_audit() -> None:
+    forwarding.forward()
 
 
 @shared_task(name="updates.apply_policies")

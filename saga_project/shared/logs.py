@@ -46,8 +46,18 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
                 ],
             }
         },
-        "filters": {"unexpected": {"()": Unexpected}, "one_line": {"()": OneLine}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "saga"}},
+        "filters": {
+            "unexpected": {"()": Unexpected},
+            "one_line": {"()": OneLine},
+            "refused": {"()": Refused},
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "saga",
+                "filters": ["refused"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"level": "INFO", "propagate": True, "handlers": []},
@@ -78,6 +88,14 @@ class OneLine(logging.Filter):
         record.msg, record.args = record.getMessage().partition("\n")[0], ()
         record.exc_info = record.exc_text = None
         return True
+
+
+class Refused(OneLine):
+    """Shortens what Django logs of requests that it refuses, such as one with a foreign ``Host``."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_refusal = record.name.startswith("django.security.")
+        return super().filter(record) if is_refusal else True
 
 
 def _described() -> list[Any]:

@@ -1,6 +1,6 @@
 """Releases and sources, policies and calendar, history and audit trail."""
 
-from updates.models.audit import AuditEntry
+from updates.models.audit import AuditCursor, AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow
 from updates.models.credential import Credential
 from updates.models.history import HistoryEntry, HistoryTally
@@ -15,6 +15,7 @@ from updates.models.watch import Watch
 
 __all__ = [
     "Approval",
+    "AuditCursor",
     "AuditEntry",
     "Credential",
     "DeployedEnvironment",

@@ -9,6 +9,16 @@ from django.db import models
 from registry.models import MAX_NAME_LENGTH
 
 
+class AuditCursor(models.Model):
+    """How far the trail was sent on to a receiver, which the digest of its address names."""
+
+    receiver = models.CharField(max_length=64, primary_key=True)
+    sequence = models.BigIntegerField(default=0, db_default=0)
+
+    def __str__(self) -> str:
+        return f"{self.receiver[:8]} {self.sequence}"
+
+
 class AuditEntry(models.Model):
     sequence = models.BigIntegerField(primary_key=True, help_text="1, 2, 3 … without a gap.")
     at = models.DateTimeField()

@@ -27,6 +27,29 @@ DROP FUNCTION updates_refuse_change();
 """,
 )
 
+#: Refuse to empty them as well: TRUNCATE fires no trigger of a row.
+NEVER_EMPTIED = TriggerSet(
+    tables={
+        "history_is_never_emptied": "updates_historyentry",
+        "audit_is_never_emptied": "updates_auditentry",
+    },
+    create="""
+CREATE FUNCTION updates_refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER history_is_never_emptied BEFORE TRUNCATE ON updates_historyentry
+    FOR EACH STATEMENT EXECUTE FUNCTION updates_refuse_truncate();
+CREATE TRIGGER audit_is_never_emptied BEFORE TRUNCATE ON updates_auditentry
+    FOR EACH STATEMENT EXECUTE FUNCTION updates_refuse_truncate();
+""",
+    drop="""
+DROP TRIGGER audit_is_never_emptied ON updates_auditentry;
+DROP TRIGGER history_is_never_emptied ON updates_historyentry;
+DROP FUNCTION updates_refuse_truncate();
+""",
+)
+
 #: Keep the tally of standing history entries, a statement at a time.
 HISTORY_TALLY = TriggerSet(
     tables={

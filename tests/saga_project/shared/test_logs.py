@@ -15,7 +15,7 @@ import structlog
 from celery import beat
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from saga_project.shared import api, logs
 
@@ -122,3 +122,15 @@ def test_a_message_that_redis_refuses_is_one_line_of_beat(
     written = capsys.readouterr().err
     assert written.count("\n") == 1
     assert "Couldn't apply scheduled task purge" in written
+
+
+def test_a_refused_host_is_one_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(logs.configuration(form=form, level="INFO"))
+
+    answer = Client(raise_request_exception=False).get("/admin/", headers={"Host": "evil.example"})
+
+    written = capsys.readouterr().err
+    assert answer.status_code == 400
+    assert written.count("\n") == 1
+    assert "evil.example" in written
+    assert "Traceback" not in written

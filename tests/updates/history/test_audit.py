@@ -53,7 +53,11 @@ def test_an_empty_trail_verifies() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE updates_auditentry SET actor = 'eve'", "DELETE FROM updates_auditentry"],
+    [
+        "UPDATE updates_auditentry SET actor = 'eve'",
+        "DELETE FROM updates_auditentry",
+        "TRUNCATE updates_auditentry",
+    ],
 )
 def test_the_trail_refuses_to_be_changed(statement: str) -> None:
     _write(2)

@@ -1,0 +1,12 @@
+"""History and audit trail reject TRUNCATE from every role."""
+
+from __future__ import annotations
+
+from django.db import migrations
+
+from updates.models import triggers
+
+
+class Migration(migrations.Migration):
+    dependencies = [("updates", "0033_tell_marked_prereleases")]
+    operations = [migrations.RunSQL(triggers.NEVER_EMPTIED.create, triggers.NEVER_EMPTIED.drop)]
