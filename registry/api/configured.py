@@ -9,14 +9,16 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from registry import errors, names
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service
+from registry.models import Service, manager_of
 from registry.operations import configured
 from registry.operations.configured import Kind, Precondition
-from saga_project.shared import rules
+from saga_project.shared import api, rules
 from saga_project.shared.api import fields, resources
 
 
@@ -62,6 +64,17 @@ class ConfiguredViewSet(resources.ChangeableViewSet):
     """Rows of one kind, which the admin shows and changes as well."""
 
     kind: ClassVar[Kind]
+    #: The file whose next apply overwrites what this request changes.
+    _managed_by = ""
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if self._managed_by and answer.status_code < 400:
+            sentence = f"Managed by the file {self._managed_by}: its next apply overwrites this."
+            answer.headers.update(api.warning_header([sentence]))
+        return answer
 
     @property
     def caller(self) -> Caller | None:
@@ -72,6 +85,7 @@ class ConfiguredViewSet(resources.ChangeableViewSet):
         return configured.add(self.kind, row, by=self.caller, now=timezone.now())
 
     def change(self, row: Any, values: dict[str, Any], *, precondition: Precondition) -> Any:
+        self._managed_by = manager_of(row)
         return configured.change(
             self.kind,
             row.pk,
@@ -82,6 +96,7 @@ class ConfiguredViewSet(resources.ChangeableViewSet):
         )
 
     def remove(self, row: Any, *, precondition: Precondition) -> None:
+        self._managed_by = manager_of(row)
         configured.remove(
             self.kind, row.pk, by=self.caller, now=timezone.now(), precondition=precondition
         )

@@ -14,6 +14,7 @@ from django.utils import timezone
 import webhooks.operations
 from registry import names
 from registry.identity import accounts
+from registry.models import manager_of
 from saga_project.console import confirm, roles
 from saga_project.shared import http_client
 from saga_project.shared.admin.verbs import ButtonVerb, Form, Verb
@@ -93,6 +94,7 @@ def _form(
         "title": str(configuration) if configuration else "New",
         "sg_list": "webhooks.configuration",
         "configuration": configuration,
+        "manager": manager_of(configuration) if configuration else "",
         "service_name": configuration.service_name if configuration else service_name,
         "rows": rows if not may_edit else [*rows, *[Row("", "")] * EMPTY_ROWS],
         "masked_rows": [(row, http_client.masked(row.url)) for row in rows],

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 import updates.operations
 from registry.identity import accounts
+from registry.models import manager_of
 from saga_project.console import roles
 from saga_project.shared.errors import SagaError
 from updates.models import Release, Source
@@ -116,6 +117,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         "title": str(source),
         "sg_list": "updates.source",
         "source": source,
+        "manager": manager_of(source),
         "releases": found[:RELEASES_SHOWN],
         "may_check": roles.person(request).has_perm(roles.CHANGE_SOURCE),
     }

@@ -51,11 +51,30 @@ PlainLoader.add_implicit_resolver(
 
 
 def load_yaml(raw: bytes) -> dict[str, Any]:
-    """Return the object in ``raw``, held to the rules of JSON bodies. Raises InvalidMarkup."""
+    """Return the object in ``raw``, held to the rules of JSON bodies. Raises InvalidMarkup.
+
+    Several documents, as the files of a directory, are one: their lists are joined.
+    """
     try:
-        return _as_json(yaml.load(raw, Loader=PlainLoader) or {})  # noqa: S506 - a SafeLoader
+        parts = list(yaml.load_all(raw, Loader=PlainLoader))
+        return _as_json(_joined([part for part in parts if part is not None]))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidMarkup(f"This is no YAML of plain values: {exc}"[:500]) from exc
+
+
+def _joined(parts: list[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    joined: dict[str, Any] = {}
+    for part in parts:
+        if not isinstance(part, dict):
+            raise InvalidMarkup("Each of several documents must be an object.")
+        for key, value in part.items():
+            if isinstance(value, list) and isinstance(joined.get(key, []), list):
+                joined[key] = [*joined.get(key, []), *value]
+            elif joined.setdefault(key, value) != value:
+                raise InvalidMarkup(f"The documents give different values for '{key}'.")
+    return joined
 
 
 def load_toml(raw: bytes) -> dict[str, Any]:

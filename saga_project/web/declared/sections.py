@@ -21,14 +21,15 @@ from saga_project.shared.api import resources
 from saga_project.web.declared import shapes
 from updates.api import targets
 from updates.api.calendar import FreezeShape, WindowShape
-from updates.api.policies import PolicyShape
+from updates.api.policies import PolicyShape, SkipShape
 from updates.operations import settings
 from updates.releases import setup
 from updates.rollouts import environments
 from webhooks import signing_secrets
+from webhooks.api.github_hooks import GitHubHookShape
 from webhooks.api.rules import NotificationRuleShape
 from webhooks.models import Configuration
-from webhooks.operations import configuration
+from webhooks.operations import configuration, hooks
 from webhooks.operations.rules import RULE
 
 Columns = Callable[[Any, dict[str, Any]], dict[str, Any]]
@@ -185,13 +186,6 @@ def _is_configured(row: Configuration, values: Mapping[str, Any], *, now: dt.dat
     )
 
 
-def _source_columns(row: Any, values: dict[str, Any]) -> dict[str, Any]:
-    columns = {name: value for name, value in values.items() if name != "token"}
-    if "token" in values:
-        columns["sealed_token"] = _resealed(row.sealed_token if row else "", values["token"])
-    return columns
-
-
 def _target_columns(row: Any, values: dict[str, Any]) -> dict[str, Any]:
     columns = {name: value for name, value in values.items() if name not in targets.SECRETS}
     if "deployer_key" in values:
@@ -203,6 +197,22 @@ def _target_columns(row: Any, values: dict[str, Any]) -> dict[str, Any]:
         is_same = row is not None and environments.unseal(sealed) == secret
         columns["sealed_environment"] = sealed if is_same else environments.seal(secret)
     return columns
+
+
+def _skip_columns(row: Any, values: dict[str, Any]) -> dict[str, Any]:
+    return values if row is not None else {**values, "created_by": "file"}
+
+
+def _sealing(name: str, column: str) -> Columns:
+    """Return how a row's secret is sealed, which its items call ``name``."""
+
+    def sealed(row: Any, values: dict[str, Any]) -> dict[str, Any]:
+        columns = {key: value for key, value in values.items() if key != name}
+        if name in values:
+            columns[column] = _resealed(getattr(row, column) if row else "", values[name])
+        return columns
+
+    return sealed
 
 
 def _resealed(sealed: str, secret: str) -> str:
@@ -243,7 +253,7 @@ SECTIONS: tuple[Section, ...] = (
         shape=shapes.DeclaredSourceShape,
         key=("service",),
         secrets=("token",),
-        columns=_source_columns,
+        columns=_sealing("token", "sealed_token"),
     ),
     Section(
         name="targets",
@@ -256,6 +266,29 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(name="windows", kind=settings.WINDOW, shape=WindowShape, key=("service", "name")),
     Section(name="freezes", kind=settings.FREEZE, shape=FreezeShape, key=("service", "name")),
+    Section(
+        name="skips",
+        kind=settings.HOLD,
+        shape=SkipShape,
+        key=("service", "version"),
+        columns=_skip_columns,
+    ),
+    Section(
+        name="credentials",
+        kind=settings.CREDENTIAL,
+        shape=shapes.DeclaredCredentialShape,
+        key=("service", "host"),
+        secrets=("secret",),
+        columns=_sealing("secret", "sealed_secret"),
+    ),
+    Section(
+        name="github_hooks",
+        kind=hooks.GITHUB_HOOK,
+        shape=GitHubHookShape,
+        key=("api_url", "repository", "hook_id"),
+        secrets=("token",),
+        columns=_sealing("token", "sealed_token"),
+    ),
     WebhookSection(
         name="webhooks",
         kind=_WEBHOOK,

@@ -13,9 +13,12 @@ from registry.models import MAX_MANAGER_LENGTH, Service
 from saga_project.shared import labels
 from saga_project.shared.api import fields, resources
 from updates.api.calendar import FreezeShape, WindowShape
-from updates.api.policies import PolicyShape
+from updates.api.credentials import CredentialShape
+from updates.api.policies import PolicyShape, SkipShape
+from updates.api.sources import SourceFields
 from updates.api.targets import TargetShape
 from updates.models import Source
+from webhooks.api.github_hooks import GitHubHookShape
 from webhooks.api.rules import NotificationRuleShape
 from webhooks.models import Configuration
 
@@ -51,26 +54,18 @@ class DeclaredServiceShape(resources.RowShape):
         return names.check_service_name(value)
 
 
-class DeclaredSourceShape(resources.RowShape):
+class DeclaredSourceShape(SourceFields, resources.RowShape):
     service_name = ServiceNameField(source="service")
-    options = serializers.DictField(required=False)
-    interval_seconds = fields.WholeField(required=False, min_value=60, max_value=2**31 - 1)
-    token = fields.TextField(
-        write_only=True, required=False, max_length=8192, help_text="Kept when absent."
-    )
 
     class Meta:
         model = Source
-        fields = (
-            "service_name",
-            "kind",
-            "location",
-            "base_url",
-            "options",
-            "is_enabled",
-            "interval_seconds",
-            "token",
-        )
+        fields = ("service_name", "kind", *SourceFields().fields)
+
+
+class DeclaredCredentialShape(CredentialShape):
+    secret = fields.TextField(
+        write_only=True, required=False, max_length=4096, help_text="Kept when absent."
+    )
 
 
 class DeclaredWebhookShape(resources.RowShape):
@@ -121,6 +116,9 @@ class DocumentShape(resources.StrictShape):
     targets = TargetShape(many=True, required=False)
     windows = WindowShape(many=True, required=False)
     freezes = FreezeShape(many=True, required=False)
+    skips = SkipShape(many=True, required=False)
+    credentials = DeclaredCredentialShape(many=True, required=False)
+    github_hooks = GitHubHookShape(many=True, required=False)
     webhooks = DeclaredWebhookShape(many=True, required=False)
     notification_rules = NotificationRuleShape(many=True, required=False)
 

@@ -18,9 +18,19 @@ from rest_framework.test import APIClient
 
 from registry.identity import accounts
 from registry.models import ManagedObject, Service, ServiceAccount
+from saga_project.web.declared.sections import SECTIONS
 from tests import factories
-from updates.models import AuditEntry, Freeze, MaintenanceWindow, Policy, Source, Target
-from webhooks.models import Configuration, NotificationRule
+from updates.models import (
+    AuditEntry,
+    Credential,
+    Freeze,
+    Hold,
+    MaintenanceWindow,
+    Policy,
+    Source,
+    Target,
+)
+from webhooks.models import Configuration, GitHubHook, NotificationRule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -58,6 +68,13 @@ INSTALLATION: dict[str, Any] = {
         {"service_name": "shop", "name": "noon", "opens_at": "12:00", "duration_minutes": 30},
     ],
     "freezes": [{"name": "holidays", "starts_on": "2030-12-20", "ends_on": "2031-01-02"}],
+    "skips": [{"service_name": "shop", "version": "2.0.0", "reason": "broken"}],
+    "credentials": [
+        {"host": "packages.example", "kind": "bearer", "secret": "${env:SAGA_SECRET_HOST}"}
+    ],
+    "github_hooks": [
+        {"repository": "acme/shop", "hook_id": 7, "token": "${env:SAGA_SECRET_GITHUB}"}
+    ],
     "webhooks": [
         {"service_name": None, "endpoints": {"ops": "https://chat.example/hook/1"}},
         {"service_name": "shop", "endpoints": {}, "secret": "${env:SAGA_SECRET_SHOP}"},
@@ -84,6 +101,9 @@ INSTALLATION: dict[str, Any] = {
 DESCRIBED = (
     NotificationRule,
     Configuration,
+    GitHubHook,
+    Credential,
+    Hold,
     Freeze,
     MaintenanceWindow,
     Target,
@@ -99,6 +119,7 @@ def chief(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "references").mkdir()
     (tmp_path / "references" / "password").write_text("hunter2\n")
     monkeypatch.setenv("SAGA_SECRET_GITHUB", "ghp_s3cret")
+    monkeypatch.setenv("SAGA_SECRET_HOST", "host s3cret")
     monkeypatch.setenv("SAGA_SECRET_SHOP", "a signing secret of some bytes")
     return _administrator()
 
@@ -131,7 +152,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     state = api.get("/api/v1/export", headers=chief).json()
 
     assert made.status_code == 200, made.content
-    assert (made.json()["created"], made.json()["updated"]) == (13, 0)
+    assert (made.json()["created"], made.json()["updated"]) == (16, 0)
     assert made.json()["unchanged"] == 1  # the administrator itself
     assert again.status_code == 200, again.content
     assert state == exported
@@ -146,8 +167,59 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
         ServiceAccount.objects.get(name="pay-team"),
     )
     assert Target.objects.get().sealed_environment
+    assert Credential.objects.get().secret == "host s3cret"
+    assert GitHubHook.objects.get().sealed_token
+    assert Hold.objects.get().version == "2.0.0"
     assert Source.objects.get().sealed_token
     assert Configuration.objects.get(service__name="shop").sealed_secret
+
+
+def test_the_installation_has_every_section_that_a_file_can_have() -> None:
+    assert set(INSTALLATION) - {"managed_by"} == {section.name for section in SECTIONS}
+
+
+def test_files_of_a_directory_are_one(api: APIClient, chief: dict[str, str]) -> None:
+    def apply(text: str) -> Any:
+        return api.post("/api/v1/apply", text, content_type="application/yaml", headers=chief)
+
+    one = "---\nmanaged_by: x\nservices: [{name: a}]\n"
+    two = '---\n{"services": [{"name": "b"}]}\n'
+
+    both = apply(f"{one}{two}---\n")
+    other = apply(f"{one}---\nmanaged_by: y\n")
+
+    assert (both.status_code, both.json()["created"]) == (200, 2)
+    assert (other.status_code, other.json()["error"]) == (400, "Invalid document")
+
+
+def test_a_change_by_hand_of_what_a_file_manages_says_so(
+    api: APIClient, chief: dict[str, str]
+) -> None:
+    _apply(api, INSTALLATION, chief)
+
+    changed = api.patch("/api/v1/policies/shop", {"kind": "manual"}, format="json", headers=chief)
+
+    assert changed.status_code == 200
+    assert "saga.yaml" in changed["X-Saga-Warning"]
+
+
+@pytest.mark.parametrize("kind", ["service", "source", "configuration", "hook"])
+def test_pages_of_what_a_file_manages_are_marked(
+    api: APIClient, chief: dict[str, str], admin_client: Client, kind: str
+) -> None:
+    _apply(api, INSTALLATION, chief)
+    configuration = Configuration.objects.get(service__name="shop")
+    pages = {
+        "service": "/admin/services/shop/",
+        "source": f"/admin/sources/{Source.objects.get().pk}/",
+        "configuration": f"/admin/webhooks/configuration/{configuration.pk}/change/",
+        "hook": f"/admin/webhooks/githubhook/{GitHubHook.objects.get().pk}/change/",
+    }
+
+    page = admin_client.get(pages[kind]).content.decode()
+
+    assert "saga.yaml" in page
+    assert "its next apply overwrites" in page
 
 
 def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, str]) -> None:
@@ -156,7 +228,7 @@ def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, st
 
     again = _apply(api, INSTALLATION, chief).json()
 
-    assert (again["changes"], again["unchanged"]) == ([], 14)
+    assert (again["changes"], again["unchanged"]) == ([], 17)
     assert AuditEntry.objects.count() == before
 
 

@@ -13,6 +13,8 @@ from saga_client.command_line import structure
 from saga_client.command_line.session import Session
 
 TYPES = {".json": "application/json", ".toml": "application/toml"}
+#: Of a directory; JSON is YAML.
+PARTS = (".yaml", ".yml", ".json")
 LISTED = "action section item"
 _FILE = click.argument("file")
 
@@ -23,7 +25,8 @@ _FILE = click.argument("file")
 def apply(session: Session, file: str, dry_run: bool) -> None:
     """Make the installation what a file says, in one transaction.
 
-    FILE is YAML, JSON (.json) or TOML (.toml); - is YAML from standard input.
+    FILE is YAML, JSON (.json) or TOML (.toml), or a directory whose YAML and JSON files are one
+    together; - is YAML from standard input.
     """
     _show(session, _send(session, file, is_dry_run=dry_run))
 
@@ -56,7 +59,7 @@ def export(session: Session, managed_by: str | None, file: str | None) -> None:
 
 def _send(session: Session, file: str, *, is_dry_run: bool) -> dict[str, Any]:
     try:
-        text = sys.stdin.read().encode() if file == "-" else Path(file).read_bytes()
+        text = sys.stdin.read().encode() if file == "-" else _read(Path(file))
     except OSError as exc:
         raise click.BadParameter(f"{file} cannot be read: {exc.strerror}.") from exc
     kind = TYPES.get(Path(file).suffix, "application/yaml")
@@ -66,6 +69,16 @@ def _send(session: Session, file: str, *, is_dry_run: bool) -> dict[str, Any]:
         "POST", "/apply", query=query, body=text, headers=headers, timeout=120
     ) as answer:
         return dict(json.loads(answer.read()))
+
+
+def _read(path: Path) -> bytes:
+    """Return the file, or the files of the directory as documents of one YAML stream."""
+    if not path.is_dir():
+        return path.read_bytes()
+    files = sorted(each for each in path.iterdir() if each.suffix in PARTS)
+    if not files:
+        raise click.BadParameter(f"{path} holds no file that ends with {', '.join(PARTS)}.")
+    return b"".join(b"---\n" + each.read_bytes().rstrip() + b"\n" for each in files)
 
 
 def _show(session: Session, document: dict[str, Any]) -> None:
