@@ -46,6 +46,12 @@ def check_recovered(name: str) -> events.EventDraft:
     return events.EventDraft(type="update.check_recovered", service_name=name)
 
 
+def service_drifted(name: str, *, deployed: str, reported: str) -> events.EventDraft:
+    """A service runs another version than the one that Saga deployed last."""
+    data = {"deployed_version": deployed, "reported_version": reported}
+    return events.EventDraft(type="service.drifted", service_name=name, data=data)
+
+
 def handed_over(
     name: str,
     *,

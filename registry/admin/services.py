@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
 from registry import directory, operations
+from registry.admin.service_filters import (
+    CapabilityFilter,
+    LabelFilter,
+    StateFilter,
+    VersionRangeFilter,
+    ZoneFilter,
+)
 from registry.directory import InstanceEntry
 from registry.identity import accounts
 from registry.models import Instance, Service
@@ -19,12 +25,6 @@ from saga_project.shared import labels
 from saga_project.shared.admin import readonly, verbs
 from saga_project.shared.errors import RedisUnavailable
 
-STATES = ("up", "degraded", "gone", "pending", "rejected", "left")
-LABELS_OFFERED = 20
-_FREQUENT_LABELS = """
-    SELECT each.key, each.value FROM registry_service, jsonb_each_text(labels) AS each
-    WHERE labels <> '{}' GROUP BY each.key, each.value ORDER BY count(*) DESC, 1, 2 LIMIT %s
-"""
 UNKNOWN = "unknown (Redis is not available)"
 
 
@@ -85,44 +85,6 @@ def _live(name: str) -> list[InstanceEntry]:
     return entry.live(directory.now_us()) if entry is not None else []
 
 
-class StateFilter(admin.SimpleListFilter):
-    """The word that the dashboard counts by."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(word, word.capitalize()) for word in STATES]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        word = self.value()
-        return queryset.filter(state=word) if word else queryset
-
-
-class LabelFilter(admin.SimpleListFilter):
-    """The labels that services carry, most frequent first; the address takes any selector."""
-
-    title = "label"
-    parameter_name = "label"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        with connection.cursor() as cursor:
-            cursor.execute(_FREQUENT_LABELS, [LABELS_OFFERED])
-            found = [f"{key}={value}" for key, value in cursor.fetchall()]
-        given = request.GET.get(self.parameter_name)
-        if given and given not in found and labels.SELECTOR.allows(given):
-            found.insert(0, given)
-        return [(text, text) for text in found]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        text = self.value()
-        if not text:
-            return queryset
-        if not labels.SELECTOR.allows(text):
-            return queryset.none()
-        return queryset.filter(labels.parse(text).condition())
-
-
 @admin.register(Service)
 class ServiceAdmin(readonly.ReadOnly):
     list_display = (
@@ -138,6 +100,9 @@ class ServiceAdmin(readonly.ReadOnly):
     list_filter = (
         StateFilter,
         LabelFilter,
+        CapabilityFilter,
+        ZoneFilter,
+        VersionRangeFilter,
         "status",
         "health_status",
         "is_auto_approved",

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registry.models import Event, Service
-from saga_project.console import confirm, fragments, live, protection, roles
+from saga_project.console import confirm, event_groups, fragments, live, protection, roles
 from saga_project.web import health
 from updates.history import dora
 from updates.models import Approval, HistoryEntry, Job, Source
@@ -27,6 +27,7 @@ from webhooks.models import Delivery
 DORA_WINDOW = dt.timedelta(days=30)
 CHART_DAYS = 14
 EVENTS_SHOWN = 16
+EVENTS_READ = 200
 JOBS_SHOWN = 10
 STATES = ("up", "degraded", "gone", "pending")
 
@@ -71,7 +72,9 @@ def _live_context(request: HttpRequest) -> dict[str, Any]:
         "total": sum(states.get(word, 0) for word in STATES),
         "needs": _needs(states),
         "jobs": live.with_current_steps(jobs),
-        "events": list(Event.objects.order_by("-transaction", "-id")[:EVENTS_SHOWN]),
+        "groups": event_groups.group(
+            Event.objects.order_by("-transaction", "-id")[:EVENTS_READ], most=EVENTS_SHOWN
+        ),
         "protection": protection.state(),
         "protection_verbs": confirm.allowed(
             request, protection.verbs(actor=roles.person(request).get_username())

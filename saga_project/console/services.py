@@ -14,11 +14,23 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+import registry.operations
 from registry import directory
-from registry.models import Event, Instance, Service, Subscription
-from saga_project.console import confirm, day, fragments, live, roles, service_verbs, snippets
+from registry.identity import accounts
+from registry.models import Event, Instance, Service, Subscription, manager_of
+from saga_project.console import (
+    confirm,
+    day,
+    fragments,
+    live,
+    related,
+    roles,
+    service_verbs,
+    snippets,
+)
 from saga_project.shared import timestamps
 from saga_project.shared.errors import RedisUnavailable
+from updates.history import records
 from updates.models import HistoryEntry, Job, Release
 from updates.policies import comparison, preview
 from webhooks.models import Configuration
@@ -27,7 +39,6 @@ INSTANCES_SHOWN = 100
 EVENTS_SHOWN = 6
 HISTORY_SHOWN = 10
 RELEASES_SHOWN = 5
-MAX_NOTES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +152,9 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     return {
         "plan": preview.plan(service, now=timezone.now()),
         "offer": comparison.compare(service),
+        "drift": _drift(service),
+        "related": related.of(service, user=roles.person(request)),
+        "manager": manager_of(service),
         "releases": Release.objects.filter(service=service).order_by("-recorded_at", "-id")[
             :RELEASES_SHOWN
         ],
@@ -156,8 +170,17 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
             url=live_url.first() or "",
         ),
         "may_note": request.user.has_perm(roles.CHANGE_SERVICE),
-        "max_notes": MAX_NOTES,
+        "max_notes": registry.operations.MAX_NOTES,
     }
+
+
+def _drift(service: Service) -> str:
+    """Return the version that Saga deployed last where the service reports another one."""
+    placed = records.placed_version(service.name)
+    is_busy = Job.objects.filter(service=service).live().exists()
+    return (
+        placed if placed and service.version and placed != service.version and not is_busy else ""
+    )
 
 
 def by_number(request: HttpRequest, number: str) -> HttpResponse:
@@ -172,9 +195,9 @@ def by_number(request: HttpRequest, number: str) -> HttpResponse:
 @require_POST
 def note(request: HttpRequest, name: str) -> HttpResponse:
     roles.demand(request, roles.CHANGE_SERVICE)
-    service = _find(name)
-    notes = request.POST.get("notes", "").replace("\x00", "")[:MAX_NOTES]
-    Service.objects.filter(pk=service.pk).update(notes=notes)
+    notes = request.POST.get("notes", "").replace("\x00", "")[: registry.operations.MAX_NOTES]
+    by = accounts.staff(request.user.get_username())
+    registry.operations.set_notes(_find(name).name, notes, by=by, now=timezone.now())
     messages.success(request, "The notes are kept.")
     return HttpResponseRedirect(reverse("admin:console_service", args=[name]))
 

@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from saga_project.shared.admin import verbs
-from saga_project.shared.admin.readonly import Journal
+from saga_project.shared.admin import exports, verbs
 from updates import operations
 from updates.models import AuditEntry, HistoryEntry, Job
 
@@ -44,7 +43,22 @@ CORRECTIONS = {status: _correction(status) for status in HistoryEntry.Status}
 
 
 @admin.register(Job)
-class JobAdmin(Journal):
+class JobAdmin(exports.ExportedJournal):
+    export_related = ("service",)
+    export_columns = exports.columns(
+        "job_id",
+        "kind",
+        "version",
+        "previous_version",
+        "strategy",
+        "status",
+        "progress",
+        "requested_by",
+        "created_at",
+        "finished_at",
+        "error",
+        service_name=lambda job: job.service.name,
+    )
     list_display = (
         "job_id",
         "service",
@@ -78,7 +92,23 @@ class JobAdmin(Journal):
 
 
 @admin.register(HistoryEntry)
-class HistoryEntryAdmin(Journal):
+class HistoryEntryAdmin(exports.ExportedJournal):
+    export_columns = exports.columns(
+        "id",
+        "service_name",
+        "kind",
+        "status",
+        "old_version",
+        "new_version",
+        "running_version",
+        "timestamp",
+        "started_at",
+        "duration_seconds",
+        "job_id",
+        "detail",
+        "recorded_by",
+        "corrects_id",
+    )
     list_display = (
         "timestamp",
         "service_name",
@@ -133,7 +163,17 @@ class HistoryEntryAdmin(Journal):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(Journal):
+class AuditEntryAdmin(exports.ExportedJournal):
+    export_columns = exports.columns(
+        "sequence",
+        "at",
+        "actor",
+        "action",
+        "service_name",
+        "data",
+        "previous_digest",
+        "digest",
+    )
     list_display = ("sequence", "at", "actor", "action", "service_name", "data")
     list_filter = ("action", "at")
     search_fields = ("=service_name", "=actor", "=action")

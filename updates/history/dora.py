@@ -18,8 +18,9 @@ class DoraMetrics:
     """Over one window; the last three are None where there is nothing to take them from.
 
     ``deployments`` are changes that reached a target, or that a service reported; rollbacks by hand are left
-    out. A deployment failed if it says so, was rolled back by itself, or the next thing that happened to its
-    service was a rollback by hand. The rate is in percent, times are medians.
+    out, and so are those after which the same version runs as before. A deployment failed if it says so, was
+    rolled back by itself, or the next thing that happened to its service was a rollback by hand. The rate is
+    in percent, times are medians.
     """
 
     deployments: int
@@ -66,6 +67,7 @@ SELECT count(*),
        (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY after) FROM restored)
 FROM updates_historyentry
 WHERE kind <> 'rollback' AND has_reached_target AND timestamp >= %(since)s
+  AND NOT (status = 'success' AND old_version IS NOT DISTINCT FROM new_version)
   AND id NOT IN (SELECT id FROM corrected)
 """
 

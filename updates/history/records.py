@@ -76,6 +76,18 @@ def deployed_version(service_name: str) -> str | None:
     )
 
 
+def placed_version(service_name: str) -> str | None:
+    """Return the version that the last deployment or rollback left running, None without one."""
+    return (
+        HistoryEntry.objects.filter(service_name=service_name, running_version__isnull=False)
+        .exclude(kind=HistoryEntry.Kind.REPORTED)
+        .standing()
+        .newest_first()
+        .values_list("running_version", flat=True)
+        .first()
+    )
+
+
 # --- Reading --------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from django.dispatch import receiver
 from registry import events
 from registry.models import Event, Instance, Service
 from saga_project.shared import auditing
+from updates import event_constructors
 from updates.history import audit, fleets, records
 from updates.models import HistoryEntry, Job, Release
 
@@ -89,6 +90,8 @@ def _record(name: str, version: str, *, at: dt.datetime, known: str | None = Non
     known = records.deployed_version(name) or known
     if known == version:
         return
+    if (placed := records.placed_version(name)) and placed != version:
+        events.publish(event_constructors.service_drifted(name, deployed=placed, reported=version))
     release = Release.objects.filter(service__name=name, version=version).order_by("pk").first()
     records.record(
         records.UpdateOutcome(

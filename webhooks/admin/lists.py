@@ -10,6 +10,8 @@ from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from saga_project.shared import http_client
+from saga_project.shared.admin import exports
 from saga_project.shared.admin.readonly import Journal
 from webhooks.models import Configuration, Delivery, InboundCall
 
@@ -53,7 +55,20 @@ class InboundCallAdmin(Journal):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(Journal):
+class DeliveryAdmin(exports.ExportedJournal):
+    export_columns = exports.columns(
+        "id",
+        "kind",
+        "topic",
+        "service_name",
+        "status",
+        "reason",
+        "attempt_count",
+        "next_attempt_at",
+        "created_at",
+        "finished_at",
+        url=lambda delivery: http_client.masked(delivery.url),
+    )
     list_display = [
         "topic",
         "service_name",

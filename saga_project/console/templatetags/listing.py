@@ -50,6 +50,21 @@ def change_list_rows(cl: ChangeList) -> dict[str, Any]:
     return {"headers": headers, "rows": [list(_cells(cl, row, titles)) for row in cl.result_list]}
 
 
+@register.simple_tag
+def export_links(cl: ChangeList) -> SafeString | str:
+    """Return links to the rows as files, with the list's filters; nothing where a list has none."""
+    forms: tuple[str, ...] = getattr(cl.model_admin, "export_forms", ())
+    if not forms:
+        return ""
+    name, query = f"admin:{cl.opts.app_label}_{cl.opts.model_name}_export", cl.get_query_string()
+    links = format_html_join(
+        " ",
+        '<a href="{}{}">{}</a>',
+        ((reverse(name, args=[form]), query, form.upper()) for form in forms),
+    )
+    return format_html('<span class="sg-exports">Export {}</span>', links)
+
+
 def _cells(cl: ChangeList, row: Model, titles: list[str]) -> Iterator[SafeString]:
     link = _link(cl, row)
     for name, title in zip(cl.list_display, titles, strict=True):

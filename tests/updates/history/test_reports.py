@@ -11,6 +11,7 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from registry import events
+from registry.models import Event
 from tests import factories
 from tests.factories import NOW
 from updates import operations
@@ -179,3 +180,20 @@ def test_a_fleet_that_stays_mixed_writes_no_history(api: APIClient) -> None:
         _register(api, "b", "2.0.0", port=port)
 
     assert _history(api)["history"] == []
+
+
+def test_another_version_than_was_deployed_is_drift() -> None:
+    factories.HistoryEntryFactory.create(service_name=NAME, new_version="1.3.0")
+
+    _report("1.3.0", "1.4.0")
+    _report("1.4.0", "1.3.0")
+
+    [event] = Event.objects.filter(type="service.drifted")
+    assert event.data == {"deployed_version": "1.3.0", "reported_version": "1.4.0"}
+
+
+def test_what_was_never_deployed_drifts_from_nothing() -> None:
+    _report("1.2.3", "1.3.0")
+    _report("1.3.0", "1.4.0")
+
+    assert not Event.objects.filter(type="service.drifted").exists()
