@@ -73,7 +73,8 @@ class ConfiguredViewSet(resources.ChangeableViewSet):
         answer = super().finalize_response(request, response, *args, **kwargs)
         if self._managed_by and answer.status_code < 400:
             sentence = f"Managed by the file {self._managed_by}: its next apply overwrites this."
-            answer.headers.update(api.warning_header([sentence]))
+            for name, value in api.warning_header([sentence]).items():
+                answer[name] = value
         return answer
 
     @property

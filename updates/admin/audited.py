@@ -34,7 +34,7 @@ class AuditedAdmin(MarksManaged, ModelAdmin):
 
     kind: ClassVar[Kind]
     list_per_page = 50
-    list_select_related = ("service",)
+    list_select_related: ClassVar[bool | tuple[str, ...]] = ("service",)
     warn_unsaved_form = True
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
