@@ -42,7 +42,7 @@ def test_a_list_links_to_its_rows_as_files(address: str, member: Member, redis: 
     table = list(csv.DictReader(io.StringIO(_read(client.get(f"{address}export/csv/")))))
     listed = json.loads(_read(client.get(f"{address}export/json/")))
 
-    assert f'<a href="{address}export/csv/">CSV</a>' in page
+    assert f'<a href="{address}export/csv/?">CSV</a>' in page
     assert table
     assert [list(row) for row in table] == [list(row) for row in listed]
 

@@ -15,6 +15,8 @@ from django.test import RequestFactory
 from saga_project.shared import static_files
 from saga_project.web import compression
 
+#: A response that is closed ends the connections of its request.
+pytestmark = pytest.mark.django_db
 NAME = "saga/console.css"
 
 

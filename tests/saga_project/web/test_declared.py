@@ -262,7 +262,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
     emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
 
-    assert emptied["deleted"] == 13
+    assert emptied["deleted"] == 16
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()

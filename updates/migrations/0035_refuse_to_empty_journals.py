@@ -8,5 +8,5 @@ from updates.models import triggers
 
 
 class Migration(migrations.Migration):
-    dependencies = [("updates", "0033_tell_marked_prereleases")]
+    dependencies = [("updates", "0034_store_uploads")]
     operations = [migrations.RunSQL(triggers.NEVER_EMPTIED.create, triggers.NEVER_EMPTIED.drop)]

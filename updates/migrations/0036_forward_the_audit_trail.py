@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("updates", "0034_refuse_to_empty_journals")]
+    dependencies = [("updates", "0035_refuse_to_empty_journals")]
     operations = [
         migrations.CreateModel(
             name="AuditCursor",
