@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from functools import partial
 
@@ -32,8 +33,11 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     verbs = []
     if status in (Service.Status.PENDING_APPROVAL, Service.Status.REJECTED):
         verbs.append(_approve(service, by, now))
-    if not Job.objects.filter(service=service).locking().exists():
-        verbs += _updates(service, user, now)
+    blocking = Job.objects.filter(service=service).locking().order_by("-id").first()
+    verbs += [
+        dataclasses.replace(verb, blocked_by=_reason(blocking))
+        for verb in _updates(service, user, now)
+    ]
     verbs.append(_check(service))
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
@@ -41,6 +45,15 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
     return verbs
+
+
+def _reason(blocking: Job | None) -> str:
+    """Return why no deployment can begin; empty where one can."""
+    if blocking is None:
+        return ""
+    if blocking.needs_attention:
+        return f"{blocking.job_id} could not be rolled back: acknowledge it first."
+    return f"{blocking.job_id} is {blocking.get_status_display()}: wait for its end, or abort it."
 
 
 def _link(service: Service, verb: str) -> str:

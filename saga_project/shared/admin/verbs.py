@@ -62,6 +62,8 @@ class Verb(Generic[Act_co]):
     is_primary: bool = False
     is_danger: bool = False
     link: str = ""
+    #: Why it could only fail now: the button is shown without effect, beside this sentence.
+    blocked_by: str = ""
 
 
 #: Changes one row, for the reason given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client
 from registry.models import Event, Service
 from tests.saga_project.console import rows
 from tests.saga_project.console.conftest import Member
-from updates.models import Approval, AuditEntry, Job, Policy
+from updates.models import Approval, AuditEntry, Freeze, Job, Policy
 
 VIEWER, OPERATOR, APPROVER, ADMINISTRATOR = "viewers", "operators", "approvers", "administrators"
 ROLES = (VIEWER, OPERATOR, APPROVER, ADMINISTRATOR)
@@ -203,3 +204,32 @@ def test_a_verb_that_came_too_late_says_so(member: Member, redis: object) -> Non
     response = member(OPERATOR).post(f"/admin/deployments/{made.job.job_id}/do/abort/", follow=True)
 
     assert "has moved on" in response.content.decode()
+
+
+def test_a_refused_deployment_keeps_what_was_entered(member: Member, redis: object) -> None:
+    made = rows.make()
+    Service.objects.filter(pk=made.service.pk).update(status=Service.Status.ACTIVE)
+    Job.objects.filter(service=made.service).update(status=Job.Status.SUCCEEDED)
+    Freeze.objects.create(name="now", starts_on=dt.date(2000, 1, 1), ends_on=dt.date(2100, 1, 1))
+    address = f"/admin/services/{made.service.name}/do/deploy/"
+    version = re.findall(r'<option value="([^"]+)"', member(OPERATOR).get(address).content.decode())
+
+    answer = member(OPERATOR).post(address, {"version": version[-1], "strategy": "canary"})
+
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert '<option value="canary" selected>' in page
+
+
+def test_a_button_that_can_only_fail_says_why(member: Member, redis: object) -> None:
+    made = rows.make()
+    Service.objects.filter(pk=made.service.pk).update(status=Service.Status.ACTIVE)
+    Job.objects.filter(pk=made.job.pk).update(status=Job.Status.RUNNING)
+    client, address = member(OPERATOR), f"/admin/services/{made.service.name}/"
+
+    page = client.get(address).content.decode()
+    refused = client.post(f"{address}do/deploy/", {"version": "1"}, follow=True)
+
+    assert 'aria-disabled="true"' in page
+    assert f"{made.job.job_id} is running" in page
+    assert "has moved on" in refused.content.decode()
