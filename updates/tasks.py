@@ -16,7 +16,6 @@ from registry.models import Service
 from registry.operations import encryption_keys
 from saga_project.shared import stopping
 from updates import operations
-from updates.history import forwarding
 from updates.releases import checks
 from updates.rollouts import leases, measuring, nodes, recovery, removals, runner, watching
 
@@ -58,7 +57,7 @@ def stop_target(target_pk: int) -> None:
 
 @shared_task(name="updates.forward_audit")
 def forward_audit() -> None:
-    forwarding.forward()
+    operations.forward_audit()
 
 
 @shared_task(name="updates.apply_policies")

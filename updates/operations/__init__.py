@@ -1,5 +1,6 @@
 """The command surface of updates for the apps above."""
 
+from updates.history.forwarding import forward as forward_audit
 from updates.operations.approvals import (
     SIGNED_WEBHOOK,
     WEBHOOK,
@@ -54,6 +55,7 @@ __all__ = [
     "correct",
     "deploy",
     "deploy_or_ask",
+    "forward_audit",
     "is_own",
     "make_available",
     "override_of",

@@ -22,6 +22,7 @@ MATRIX = {
     ("service", "approve"): APPROVER,
     ("service", "reject"): APPROVER,
     ("service", "look"): OPERATOR,
+    ("service", "labels"): OPERATOR,
     ("service", "deregister"): OPERATOR,
     ("deployment", "resume"): OPERATOR,
     ("deployment", "promote"): OPERATOR,
@@ -35,6 +36,7 @@ MATRIX = {
     ("free service", "deploy"): OPERATOR,
     ("free service", "roll-back"): OPERATOR,
     ("free service", "reject"): APPROVER,
+    ("free service", "labels"): OPERATOR,
     ("free service", "deregister"): OPERATOR,
     ("queued deployment", "pause"): OPERATOR,
     ("queued deployment", "abort"): OPERATOR,
@@ -224,7 +226,7 @@ def test_a_refused_deployment_keeps_what_was_entered(member: Member, redis: obje
 def test_a_button_that_can_only_fail_says_why(member: Member, redis: object) -> None:
     made = rows.make()
     Service.objects.filter(pk=made.service.pk).update(status=Service.Status.ACTIVE)
-    Job.objects.filter(pk=made.job.pk).update(status=Job.Status.RUNNING)
+    Job.objects.filter(pk=made.job.pk).update(status=Job.Status.RUNNING, needs_attention=False)
     client, address = member(OPERATOR), f"/admin/services/{made.service.name}/"
 
     page = client.get(address).content.decode()
