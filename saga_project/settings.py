@@ -15,6 +15,7 @@ from saga_project import __version__
 from saga_project import env as configuration
 from saga_project.local import embedded
 from saga_project.shared import content_policy, cors, logs, redis_urls
+from saga_project.shared.admin import look
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 BASE_DIR = PACKAGE_DIR.parent
@@ -47,9 +48,7 @@ SAGA_PUBLIC_URL = (
     env.str("SAGA_PUBLIC_URL", "", validate=configuration.check_origin) or ""
 ).rstrip("/")
 # Where the audit trail is sent on: syslog://host:514, syslog+tcp://host:601, or the URL of a webhook.
-SAGA_AUDIT_FORWARD = (
-    env.str("SAGA_AUDIT_FORWARD", "", validate=configuration.check_audit_receiver) or ""
-)
+SAGA_AUDIT_FORWARD = env.str("SAGA_AUDIT_FORWARD", "", validate=configuration.check_audit_receiver)
 SAGA_AUDIT_FORWARD_SECRET = env.str("SAGA_AUDIT_FORWARD_SECRET", "") or ""
 # Web sites with pages that may call the API from a browser.
 SAGA_CORS_ORIGINS: list[str] = env.list(
@@ -276,16 +275,7 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
-UNFOLD = {
-    "SITE_TITLE": "Saga",
-    "SITE_HEADER": "Saga",
-    "SITE_SUBHEADER": "Registry, updates, webhooks",
-    "SITE_SYMBOL": "hub",
-    "SITE_URL": None,
-    "SHOW_BACK_BUTTON": False,
-    # The colours stand in static/saga/console.css: unfold would write them into the page.
-    "SIDEBAR": {"navigation": "saga_project.console.navigation.sidebar"},
-}
+UNFOLD = look.UNFOLD
 
 # --- The API --------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ def _reason(blocking: Job | None) -> str:
         return ""
     if blocking.needs_attention:
         return f"{blocking.job_id} could not be rolled back: acknowledge it first."
-    return f"{blocking.job_id} is {blocking.get_status_display()}: wait for its end, or abort it."
+    return f"{blocking.job_id} is {blocking.get_status_display().lower()}: wait for its end, or abort it."
 
 
 def _link(service: Service, verb: str) -> str:

@@ -49,7 +49,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
         "filters": {
             "unexpected": {"()": Unexpected},
             "one_line": {"()": OneLine},
-            "refused": {"()": Refused},
+            "refused": {"()": RefusedRequest},
         },
         "handlers": {
             "stderr": {
@@ -90,7 +90,7 @@ class OneLine(logging.Filter):
         return True
 
 
-class Refused(OneLine):
+class RefusedRequest(OneLine):
     """Shortens what Django logs of requests that it refuses, such as one with a foreign ``Host``."""
 
     def filter(self, record: logging.LogRecord) -> bool:

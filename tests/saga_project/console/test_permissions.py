@@ -233,5 +233,5 @@ def test_a_button_that_can_only_fail_says_why(member: Member, redis: object) -> 
     refused = client.post(f"{address}do/deploy/", {"version": "1"}, follow=True)
 
     assert 'aria-disabled="true"' in page
-    assert f"{made.job.job_id} is running" in page
+    assert f"{made.job.job_id} is running: wait for its end" in page
     assert "has moved on" in refused.content.decode()

@@ -25,7 +25,7 @@ _FILE = click.argument("file")
 def apply(session: Session, file: str, dry_run: bool) -> None:
     """Make the installation what a file says, in one transaction.
 
-    FILE is YAML, JSON (.json) or TOML (.toml), or a directory whose YAML and JSON files are one
+    FILE is YAML, JSON (.json) or TOML (.toml), or a directory: its YAML and JSON files are one
     together; - is YAML from standard input.
     """
     _show(session, _send(session, file, is_dry_run=dry_run))
