@@ -22,7 +22,7 @@ import registry.operations
 import webhooks.operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service, ServiceAccount, Subscription, Token
+from registry.models import HealthCheck, Service, ServiceAccount, Subscription, Token
 from saga_project.shared import crypto
 from tests import factories
 from tests.test_schema import operations, spelled
@@ -130,6 +130,7 @@ ACCESS: dict[str, Access] = {
     "PATCH /api/v1/services/{}/labels": Access(
         scope="labels:write", others=FORBIDDEN, objects=SERVICES, body={"labels": {}}
     ),
+    "GET /api/v1/services/{}/uptime": reads("services:read"),
     # No account decides about its own service, so that the scope alone decides here.
     "POST /api/v1/services/{}/approval": Access(
         scope="approvals:decide", body={"decision": "reject", "reason": "no"}
@@ -258,6 +259,7 @@ ACCESS: dict[str, Access] = {
 }
 
 for _plural, _scope, _new in (
+    ("checks", "checks:write", {"name": "x"}),
     ("policies", "policies:write", {}),
     ("skips", "policies:write", {"version": "1.0"}),
     ("windows", "calendar:write", {"name": "x", "opens_at": "22:00", "duration_minutes": 60}),
@@ -271,10 +273,11 @@ for _plural, _scope, _new in (
 ):
     _is_hidden = _plural in ("targets", "credentials")
     _others = HIDDEN if _is_hidden else FORBIDDEN
+    _read = "services:read" if _plural == "checks" else "updates:read"
     ACCESS |= {
-        f"GET /api/v1/{_plural}": reads("updates:read"),
+        f"GET /api/v1/{_plural}": reads(_read),
         f"POST /api/v1/{_plural}": changes(_scope, **NAMED, **_new),
-        f"GET /api/v1/{_plural}/{{}}": reads("updates:read")
+        f"GET /api/v1/{_plural}/{{}}": reads(_read)
         if not _is_hidden
         else Access(scope="updates:read", others=HIDDEN, objects=SERVICES),
         f"PATCH /api/v1/{_plural}/{{}}": Access(scope=_scope, others=_others, objects=SERVICES),
@@ -467,7 +470,8 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
     """Return rows that are configured, of the service or of all services, by the name of their route."""
     of = None if is_global else service
     factories.PolicyFactory.create(service=service)
-    target, hold, window, freeze = (
+    check, target, hold, window, freeze = (
+        HealthCheck.objects.create(service=service, url="/up"),
         Target.objects.create(service=service, name="first"),
         Hold.objects.create(service=service, version="0.1"),
         MaintenanceWindow.objects.create(
@@ -484,6 +488,7 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
     alert = factories.AlertFactory.create(rule=rule, service_name=service.name)
     upload = factories.UploadFactory.create(service=service)
     return {
+        "checks": check,
         "notification-rules": rule,
         "alerts": alert,
         "artifacts": upload,

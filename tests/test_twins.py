@@ -42,6 +42,7 @@ ACTIONS = {
 #: Models whose rows the admin adds, changes or deletes, and their routes.
 FORMS = {
     "registry.serviceaccount": "/accounts",
+    "registry.healthcheck": "/checks",
     "updates.maintenancewindow": "/windows",
     "updates.freeze": "/freezes",
     "updates.credential": "/credentials",

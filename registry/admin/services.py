@@ -205,4 +205,4 @@ class InstanceAdmin(readonly.ReadOnly):
         label={"Passing": "success", "Warning": "warning", "Critical": "danger"},
     )
     def health_label(self, instance: Instance) -> str:
-        return Instance.Health(instance.health).label
+        return Instance.Health(instance.combined_health).label

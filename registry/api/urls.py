@@ -9,6 +9,7 @@ from registry.api import (
     approval,
     discovery,
     events,
+    health_checks,
     heartbeats,
     instances,
     labelling,
@@ -24,6 +25,7 @@ from saga_project.shared.api import resources
 router = resources.ResourceRouter()
 router.register("accounts", accounts.AccountViewSet, basename="account")
 router.register("tokens", accounts.TokenViewSet, basename="token")
+router.register("checks", health_checks.HealthCheckViewSet, basename="check")
 
 urlpatterns = [
     path("me", accounts.MeView.as_view()),
@@ -38,6 +40,7 @@ urlpatterns = [
     path("services/<str:name>/instances", instances.InstanceListView.as_view()),
     path("services/<str:name>/resolve", instances.ResolveView.as_view()),
     path("services/<str:name>/approval", approval.ServiceApprovalView.as_view()),
+    path("services/<str:name>/uptime", health_checks.UptimeView.as_view()),
     path("services/<str:name>/labels", labelling.ServiceLabelsView.as_view()),
     path("services/<str:name>/notes", notes.NotesView.as_view()),
     path("services/<str:name>/heartbeat", heartbeats.HeartbeatView.as_view()),

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from registry import idempotency
 from registry.events import log
+from registry.operations import uptime
 
 logger = logging.getLogger(__name__)
 
@@ -24,3 +25,7 @@ def purge_events() -> int:
     if deleted:
         logger.info("old events purged", extra={"count": deleted})
     return deleted
+
+
+def purge_check_transitions() -> int:
+    return uptime.purge(now=timezone.now())

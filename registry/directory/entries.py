@@ -53,6 +53,8 @@ class InstanceEntry:
     metadata: dict[str, str]
     health_check_url: str
     health: str
+    #: What the instance says of itself; ``health`` is the worse of it and of what checks say.
+    reported_health: str
     note: str
     registered_us: int
     is_draining: bool
@@ -188,6 +190,7 @@ def _instance_of(row: dict[str, Any], *, score_us: int, hold_us: int) -> Instanc
         metadata=row["metadata"] or _NO_METADATA,
         health_check_url=row["health_check_url"],
         health=sys.intern(row["health"]),
+        reported_health=sys.intern(row.get("reported_health") or row["health"]),
         note=row["note"],
         registered_us=timestamps.microseconds(dt.datetime.fromisoformat(row["registered_at"])),
         ttl_seconds=_numbers.setdefault(row["ttl"], row["ttl"]),

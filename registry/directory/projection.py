@@ -33,6 +33,8 @@ SERVICE_FIELDS = (
 def instance_document(instance: Instance) -> dict[str, Any]:
     return {
         **{name: getattr(instance, name) for name in entries.AS_IN_ROWS},
+        "health": instance.combined_health,
+        **({} if instance.check_health == "passing" else {"reported_health": instance.health}),
         "registered_at": timestamps.iso(instance.registered_at),
         "ttl": instance.ttl_seconds,
     }

@@ -2,6 +2,8 @@
 
 from registry.events.constructors import (
     EventDraft,
+    certificate_expires,
+    check_changed,
     health_changed,
     instance_replaced,
     protection_began,
@@ -28,6 +30,8 @@ from registry.events.constructors import (
 
 __all__ = [
     "EventDraft",
+    "certificate_expires",
+    "check_changed",
     "health_changed",
     "instance_replaced",
     "protection_began",

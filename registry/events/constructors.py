@@ -147,6 +147,26 @@ def health_changed(
     return EventDraft(type="health.changed", service_name=name, data=data)
 
 
+def check_changed(
+    name: str, *, check: str, instance_id: str, old: str, new: str, reason: str
+) -> EventDraft:
+    """A check found an instance critical, or passing again."""
+    data = {
+        "check": check,
+        "instance_id": instance_id,
+        "old": old,
+        "new": new,
+        "reason": reason or None,
+    }
+    kind = "check.failed" if new == "critical" else "check.recovered"
+    return EventDraft(type=kind, service_name=name, data=data)
+
+
+def certificate_expires(name: str, *, check: str, instance_id: str, expires_at: str) -> EventDraft:
+    data = {"check": check, "instance_id": instance_id, "expires_at": expires_at}
+    return EventDraft(type="check.certificate_expires", service_name=name, data=data)
+
+
 # --- The registry itself: events of no service ----------------------------------------------------
 
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 SCOPES: Mapping[str, str] = {
     "services:read": "See services, instances, events, discovery and subscriptions",
     "registry:manage": "Register, heartbeat and deregister services; manage subscriptions",
+    "checks:write": "Set the health checks that Saga makes of services",
     "labels:write": "Set the labels of services, by which policies, calendars and accounts select",
     "updates:read": "See history, statistics, exports, plans and jobs",
     "sources:write": "Set the sources of releases, and check them",

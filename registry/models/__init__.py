@@ -3,6 +3,13 @@
 from registry.models.account import CallersRevision, ServiceAccount, Token
 from registry.models.encryption_key import EncryptionKey
 from registry.models.event import Event, EventHorizon
+from registry.models.health_check import (
+    CheckedInstance,
+    Checker,
+    CheckTransition,
+    CheckVerdict,
+    HealthCheck,
+)
 from registry.models.idempotency_key import IdempotencyKey
 from registry.models.lengths import MAX_NAME_LENGTH, MAX_URL_LENGTH
 from registry.models.managed_object import MAX_MANAGER_LENGTH, ManagedObject, manager_of
@@ -15,9 +22,14 @@ __all__ = [
     "MAX_NAME_LENGTH",
     "MAX_URL_LENGTH",
     "CallersRevision",
+    "CheckTransition",
+    "CheckVerdict",
+    "CheckedInstance",
+    "Checker",
     "EncryptionKey",
     "Event",
     "EventHorizon",
+    "HealthCheck",
     "IdempotencyKey",
     "Instance",
     "ManagedObject",

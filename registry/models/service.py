@@ -177,6 +177,13 @@ class Instance(models.Model):
     ttl_seconds = models.PositiveIntegerField()
     state = models.CharField(max_length=12, choices=State.choices, default=State.LIVE)
     health = models.CharField(max_length=8, choices=Health.choices, default=Health.PASSING)
+    check_health = models.CharField(
+        max_length=8,
+        choices=Health.choices,
+        default=Health.PASSING,
+        db_default=Health.PASSING.value,
+        help_text="What Saga's own checks say; the worse of it and of health counts.",
+    )
     note = models.TextField(blank=True)
     is_draining = models.BooleanField(
         default=False, help_text="Left out of lookups while a deployment works on it."
@@ -204,3 +211,11 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service.name}/{self.instance_id}"
+
+    @property
+    def combined_health(self) -> str:
+        """Return the worse of what the instance says of itself and what checks say of it."""
+        return max(self.health, self.check_health, key=_FROM_BEST.index)
+
+
+_FROM_BEST = [health.value for health in Instance.Health]

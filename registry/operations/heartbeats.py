@@ -81,7 +81,7 @@ def _known(beat: Heartbeat, by: Caller | None) -> directory.InstanceEntry | None
 
 def is_news(beat: Heartbeat, entry: directory.InstanceEntry) -> bool:
     return (
-        (beat.health is not None and beat.health != entry.health)
+        (beat.health is not None and beat.health != entry.reported_health)
         or (beat.version is not None and beat.version != entry.version)
         or (beat.note is not None and beat.note != entry.note)
     )

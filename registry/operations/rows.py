@@ -58,15 +58,23 @@ def set_version(service: Service, instance: Instance, version: str) -> None:
 
 
 def set_health(service: Service, instance: Instance, health: str, *, note: str) -> None:
-    if instance.health == health:
-        return
-    events.publish(
+    """Set what the instance says of itself, and tell of it where its health is another one now."""
+    before, instance.health = instance.combined_health, health
+    events.publish(*told_health(service, instance, before=before, note=note))
+
+
+def told_health(
+    service: Service, instance: Instance, *, before: str, note: str
+) -> list[events.EventDraft]:
+    """Return the event of an instance whose health is another one than ``before``, if it is."""
+    if instance.combined_health == before:
+        return []
+    return [
         events.health_changed(
             service.name,
             instance_id=instance.instance_id,
-            old=instance.health,
-            new=health,
+            old=before,
+            new=instance.combined_health,
             note=note,
         )
-    )
-    instance.health = health
+    ]

@@ -18,6 +18,7 @@ GROUPS = (
             ("registry.instance", "Instances", "memory"),
             ("registry.subscription", "Subscriptions", "rss_feed"),
             ("registry.event", "Events", "timeline"),
+            ("registry.healthcheck", "Health checks", "monitor_heart"),
         ),
     ),
     (

@@ -18,6 +18,7 @@ import registry.operations
 from registry import directory
 from registry.identity import accounts
 from registry.models import Event, Instance, Service, Subscription, manager_of
+from registry.operations import uptime
 from saga_project.console import (
     confirm,
     day,
@@ -39,6 +40,7 @@ INSTANCES_SHOWN = 100
 EVENTS_SHOWN = 6
 HISTORY_SHOWN = 10
 RELEASES_SHOWN = 5
+CHANGES_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +121,7 @@ def _as_recorded(row: Instance) -> Presence:
     return Presence(
         row=row,
         state=row.state,
-        health=row.health,
+        health=row.combined_health,
         last_heartbeat_at=row.last_heartbeat_at,
         deadline_at=None,
     )
@@ -133,7 +135,7 @@ def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presenc
         return Presence(
             row=row,
             state=gone,
-            health=row.health,
+            health=row.combined_health,
             last_heartbeat_at=row.last_heartbeat_at,
             deadline_at=None,
         )
@@ -150,6 +152,7 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     """The parts that staff or a deployment change."""
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
+        "uptime": _uptime(service),
         "plan": preview.plan(service, now=timezone.now()),
         "offer": comparison.compare(service),
         "drift": _drift(service),
@@ -181,6 +184,13 @@ def _drift(service: Service) -> str:
     return (
         placed if placed and service.version and placed != service.version and not is_busy else ""
     )
+
+
+def _uptime(service: Service) -> uptime.Uptime | None:
+    """Return the uptime of a service that has health checks."""
+    if not service.health_checks.exists():
+        return None
+    return uptime.of(service, now=timezone.now(), limit=CHANGES_SHOWN)
 
 
 def by_number(request: HttpRequest, number: str) -> HttpResponse:

@@ -37,6 +37,7 @@ SHARED = (
     "celery.concurrency.thread",
     "celery.apps.beat",
     "django_celery_beat.schedulers",
+    "registry.background.checking",
 )
 #: Leaves the environment of a process with a title where ``ps e`` and monitoring find it.
 KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}

@@ -66,6 +66,7 @@ class PeriodicCall:
 def purge() -> None:
     retention.purge_idempotency_keys()
     retention.purge_events()
+    retention.purge_check_transitions()
     uploads.purge(now=timezone.now())
 
 

@@ -276,6 +276,6 @@ def _fault_of_old(job: Job, target: Target, *, node: str) -> str | None:
     row = Instance.objects.filter(service=job.service_id, instance_id=target.instance_id).first()
     if row is not None and row.state == Instance.State.EXPIRED:
         return f"the heartbeat of instance {target.instance_id} expired"
-    if row is not None and row.health == Instance.Health.CRITICAL:
+    if row is not None and row.combined_health == Instance.Health.CRITICAL:
         return f"instance {target.instance_id} says that it is critical"
     return None

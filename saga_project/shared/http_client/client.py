@@ -55,7 +55,7 @@ class StreamedResponse:
 
 
 @contextlib.contextmanager
-def _translated(purpose: str) -> Iterator[None]:
+def translated(purpose: str) -> Iterator[None]:
     """Translate a network error; the message holds nothing of the URL or the headers."""
     try:
         yield
@@ -92,7 +92,7 @@ def _send(
         "Connection": "close",
     }
     try:
-        with _translated(deadline.purpose):
+        with translated(deadline.purpose):
             connection.sock = sockets.dial(url, deadline)
             connection.request(method, url.target, body, {**own, **headers})
             return connection, connection.getresponse()
@@ -150,7 +150,7 @@ def _chunks(
         raise too_large
     while True:
         try:
-            with _translated(purpose):
+            with translated(purpose):
                 # What has come is given at once, so that the reader can judge the pace.
                 chunk = answer.read1(size)
         except TookTooLong:

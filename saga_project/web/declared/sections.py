@@ -11,10 +11,11 @@ from django.db.models import F, Q, QuerySet
 
 import registry.operations
 from registry.api.accounts import AccountShape
+from registry.api.health_checks import HealthCheckShape
 from registry.directory import projection
 from registry.identity.accounts import Caller
 from registry.models import Service
-from registry.operations import configured, rows, tokens
+from registry.operations import configured, health_checks, rows, tokens
 from registry.operations.configured import Kind
 from saga_project.shared import crypto
 from saga_project.shared.api import resources
@@ -245,6 +246,12 @@ SECTIONS: tuple[Section, ...] = (
         shape=shapes.DeclaredServiceShape,
         key=("name",),
         when_pruned={},
+    ),
+    Section(
+        name="checks",
+        kind=health_checks.CHECK,
+        shape=HealthCheckShape,
+        key=("service", "name"),
     ),
     Section(name="policies", kind=settings.POLICY, shape=PolicyShape, key=("service",)),
     Section(

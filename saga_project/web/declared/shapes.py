@@ -9,6 +9,7 @@ from rest_framework import serializers
 from registry import names
 from registry.api.accounts import AccountField, AccountShape
 from registry.api.configured import ServiceNameField
+from registry.api.health_checks import HealthCheckShape
 from registry.models import MAX_MANAGER_LENGTH, Service
 from saga_project.shared import labels
 from saga_project.shared.api import fields, resources
@@ -111,6 +112,7 @@ class DocumentShape(resources.StrictShape):
     )
     accounts = AccountShape(many=True, required=False)
     services = DeclaredServiceShape(many=True, required=False)
+    checks = HealthCheckShape(many=True, required=False)
     policies = PolicyShape(many=True, required=False)
     sources = DeclaredSourceShape(many=True, required=False)
     targets = TargetShape(many=True, required=False)

@@ -31,6 +31,7 @@ COMMANDS = {
     "policies": ("resources", "What becomes of new releases of a service."),
     "sources": ("resources", "Where new releases are looked for."),
     "targets": ("resources", "Where and how services are installed."),
+    "checks": ("resources", "Health checks that Saga makes of instances."),
     "windows": ("resources", "Maintenance windows."),
     "freezes": ("resources", "Change freezes."),
     "skips": ("resources", "Versions that no policy deploys."),

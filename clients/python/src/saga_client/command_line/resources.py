@@ -125,6 +125,11 @@ targets = _group(
     "Where and how services are installed.",
     columns="id service_name name node install_root current_version zone",
 )
+checks = _group(
+    "checks",
+    "Health checks that Saga makes of instances.",
+    columns="id service_name name kind url interval_seconds node is_enabled",
+)
 windows = _group("windows", "Maintenance windows.", columns="")
 freezes = _group("freezes", "Change freezes.", columns="")
 skips = _group("skips", "Versions that no policy deploys.", columns="")

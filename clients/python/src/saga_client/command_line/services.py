@@ -151,6 +151,13 @@ def reject(session: Session, name: str, reason: str) -> None:
 
 @services.command()
 @click.argument("name")
+def uptime(session: Session, name: str) -> None:
+    """Show how much of the time a service was up, by its health checks."""
+    session.show(session.saga.call("GET", f"/services/{segment(name)}/uptime"))
+
+
+@services.command()
+@click.argument("name")
 @click.argument("labels", nargs=-1, metavar="[KEY=VALUE|KEY-]...")
 @click.option("--replace", is_flag=True, help="Take away the labels that are not named.")
 def label(session: Session, name: str, labels: tuple[str, ...], replace: bool) -> None:
