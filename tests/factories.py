@@ -185,6 +185,21 @@ class AlertFactory(factory.django.DjangoModelFactory[webhooks.Alert]):
     told_at = NOW
 
 
+class ReceiverFactory(factory.django.DjangoModelFactory[webhooks.Receiver]):
+    """A receiver that is paused, and is probed now."""
+
+    class Meta:
+        model = webhooks.Receiver
+
+    url = "http://127.0.0.1:1/hook"
+    digest = declarations.LazyAttribute(lambda own: webhooks.receiver_of(own.url))
+    service_name = "payment-service"
+    failures = 10
+    failing_since = NOW
+    paused_at = NOW
+    probe_at = NOW
+
+
 class DeliveryFactory(factory.django.DjangoModelFactory[webhooks.Delivery]):
     """A delivery without a subscription, long overdue."""
 

@@ -244,6 +244,11 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/notification-rules/{}": reads("webhooks:manage"),
     "PATCH /api/v1/notification-rules/{}": changes("rules:write", name="y"),
     "DELETE /api/v1/notification-rules/{}": changes("rules:write"),
+    "GET /api/v1/receivers": reads("webhooks:manage"),
+    "GET /api/v1/receivers/{}": Access(scope="webhooks:manage", others=HIDDEN, objects=SERVICES),
+    "POST /api/v1/receivers/{}/resume": Access(
+        scope="webhooks:manage", others=HIDDEN, objects=SERVICES
+    ),
     "GET /api/v1/channels": reads("webhooks:manage"),
     "GET /api/v1/channels/{}": reads("webhooks:manage"),
     "POST /api/v1/channels/{}/test": changes("webhooks:manage"),
@@ -485,11 +490,15 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
         service=service, host="packages.example", sealed_secret=crypto.encrypt("s3cret")
     )
     rule = factories.NotificationRuleFactory.create(service=of)
+    receiver = factories.ReceiverFactory.create(
+        service_name=service.name, url=f"http://127.0.0.1:1/{service.name}"
+    )
     alert = factories.AlertFactory.create(rule=rule, service_name=service.name)
     upload = factories.UploadFactory.create(service=service)
     return {
         "checks": check,
         "notification-rules": rule,
+        "receivers": receiver,
         "alerts": alert,
         "artifacts": upload,
         "credentials": credential,

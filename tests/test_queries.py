@@ -39,7 +39,15 @@ from updates.models import (
     Upload,
     UploadChunk,
 )
-from webhooks.models import Alert, Delivery, Endpoint, GitHubHook, InboundCall, NotificationRule
+from webhooks.models import (
+    Alert,
+    Delivery,
+    Endpoint,
+    GitHubHook,
+    InboundCall,
+    NotificationRule,
+    Receiver,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -145,12 +153,15 @@ READS = [
     Call("GET /api/v1/notification-rules/{rule_id}", 1),
     Call("GET /api/v1/alerts", 1),
     Call("GET /api/v1/alerts/{alert_id}", 1),
+    Call("GET /api/v1/receivers", 1),
+    Call("GET /api/v1/receivers/{receiver_id}", 1),
     Call("GET /api/v1/channels", 1),
     Call("GET /api/v1/channels/{channel_id}", 1),
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
     Call("POST /api/v1/channels/{channel_id}/test", 12),
+    Call("POST /api/v1/receivers/{receiver_id}/resume", 20),
     Call("POST /api/v1/channels", 30, body={"service_name": SHOP, "channel": "n", "url": URL}),
     Call("PATCH /api/v1/channels/{channel_id}", 25, body={"url": URL}),
     Call("DELETE /api/v1/channels/{channel_id}", 25),
@@ -228,7 +239,7 @@ WRITES = [
         8,
         body={"name": "x", "event_types": ["*"], "channels": ["pager"]},
     ),
-    Call("PATCH /api/v1/notification-rules/{rule_id}", 8, body={"name": "x"}),
+    Call("PATCH /api/v1/notification-rules/{rule_id}", 9, body={"name": "x"}),
     Call("DELETE /api/v1/notification-rules/{rule_id}", 12),
     Call("PATCH /api/v1/windows/{window_id}", 8, body={"name": "x"}),
     Call("DELETE /api/v1/windows/{window_id}", 8),
@@ -345,6 +356,7 @@ def _add_configured(service: Service) -> None:
     factories.DeliveryFactory.create(service_name=service.name, status=Delivery.Status.DEAD)
     factories.InboundCallFactory.create(service_name=service.name)
     rule = factories.NotificationRuleFactory.create(service=service)
+    factories.ReceiverFactory.create(service_name=service.name, url=f"{URL}/{service.name}")
     factories.AlertFactory.create(rule=rule, service_name=service.name)
     GitHubHook.objects.create(repository=f"a/{service.name}", hook_id=1)
     # The deployments of this world begin before it, so that nothing is in their way.
@@ -404,6 +416,7 @@ def _ids_of_configured() -> dict[str, int]:
         "channel_id": Endpoint,
         "rule_id": NotificationRule,
         "alert_id": Alert,
+        "receiver_id": Receiver,
         "source_id": Source,
         "upload_id": Upload,
         "release_id": Release,

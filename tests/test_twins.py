@@ -37,6 +37,7 @@ ACTIONS = {
     "updates.source check_now": "POST /sources/{}/check",
     "updates.source connect": "POST /sources",
     "updates.source found": "GET /sources/{}",
+    "webhooks.receiver resume_receivers": "POST /receivers/{}/resume",
     "webhooks.delivery replay_dead": "POST /deliveries/replay",
 }
 #: Models whose rows the admin adds, changes or deletes, and their routes.

@@ -83,6 +83,10 @@ class ChannelNotFound(NotFound):
     error = "Channel not found"
 
 
+class ReceiverNotFound(NotFound):
+    error = "Receiver not found"
+
+
 class SenderNotFound(NotFound):
     error = "Sender not found"
 

@@ -29,6 +29,23 @@ def delivery_dead(
     return EventDraft(type=DELIVERY_DEAD, service_name=name, data=data)
 
 
+def flapping(name: str, *, instance_id: str, times: int, seconds: int) -> EventDraft:
+    """It became ill so often in so many seconds: single changes are not told until it is steady."""
+    data = {"instance_id": instance_id or None, "times": times, "seconds": seconds}
+    return EventDraft(type="service.flapping", service_name=name, data=data)
+
+
+def steady(name: str, *, instance_id: str) -> EventDraft:
+    data = {"instance_id": instance_id or None}
+    return EventDraft(type="service.steady", service_name=name, data=data)
+
+
+def receiver(moment: str, name: str, *, receiver: str, url: str, failures: int) -> EventDraft:
+    """``receiver.paused``, ``.disabled`` or ``.resumed``; the URL is masked."""
+    data = {"receiver": receiver, "url": url, "failures": failures}
+    return EventDraft(type=f"receiver.{moment}", service_name=name, data=data)
+
+
 def lifecycle(name: str, *, event: str, details: dict[str, Any], at: dt.datetime) -> EventDraft:
     data = {"details": redaction.without_secrets(details), "reported_at": at.isoformat()}
     return EventDraft(type=f"lifecycle.{event}", service_name=name, data=data)

@@ -45,6 +45,7 @@ GROUPS = (
             ("webhooks.alert", "Alerts", "notification_important"),
             ("webhooks.inboundcall", "Inbound calls", "call_received"),
             ("webhooks.delivery", "Deliveries", "send"),
+            ("webhooks.receiver", "Failing receivers", "link_off"),
             ("webhooks.githubhook", "GitHub hooks", "healing"),
         ),
     ),

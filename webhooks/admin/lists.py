@@ -7,13 +7,15 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from saga_project.shared import http_client
 from saga_project.shared.admin import exports
 from saga_project.shared.admin.readonly import Journal
-from webhooks.models import Configuration, Delivery, InboundCall
+from webhooks.models import Configuration, Delivery, InboundCall, Receiver
+from webhooks.operations import receivers
 
 
 @admin.register(Configuration)
@@ -52,6 +54,34 @@ class InboundCallAdmin(Journal):
     @display(description="Verdict", label={"accepted": "success", "refused": "danger"})
     def shown_verdict(self, call: InboundCall) -> str:
         return call.verdict
+
+
+@admin.register(Receiver)
+class ReceiverAdmin(Journal):
+    list_display = [
+        "leads_to",
+        "service_name",
+        "failures",
+        "failing_since",
+        "paused_at",
+        "disabled_at",
+    ]
+    exclude = ["url"]
+    actions = ["resume_receivers"]
+
+    @display(description="Receiver")
+    def leads_to(self, receiver: Receiver) -> str:
+        return http_client.masked(receiver.url)
+
+    @admin.action(description="Resume, and send what was missed", permissions=["resume"])
+    def resume_receivers(self, request: HttpRequest, queryset: Any) -> None:
+        by, count = request.user.get_username(), 0
+        for row in queryset:
+            count += receivers.resume_receiver(row.pk, by=by, now=timezone.now())
+        self.message_user(request, f"Resumed; {count} deliveries are on their way again.")
+
+    def has_resume_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("webhooks.resume_receiver"))
 
 
 @admin.register(Delivery)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from saga_project.shared.api import resources
-from webhooks.api import channels, deliveries, github_hooks, inbound_calls, routes, rules
+from webhooks.api import channels, deliveries, github_hooks, inbound_calls, receivers, routes, rules
 from webhooks.api.configuration import ConfigurationView
 from webhooks.api.senders import SenderView
 from webhooks.inbound.routes import ROUTES
@@ -17,6 +17,7 @@ router = resources.ResourceRouter()
 router.register("channels", channels.ChannelViewSet, basename="channel")
 router.register("alerts", rules.AlertViewSet, basename="alert")
 router.register("notification-rules", rules.NotificationRuleViewSet, basename="notification_rule")
+router.register("receivers", receivers.ReceiverViewSet, basename="receiver")
 router.register("deliveries", deliveries.DeliveryViewSet, basename="delivery")
 router.register("github-hooks", github_hooks.GitHubHookViewSet, basename="github_hook")
 router.register("inbound-calls", inbound_calls.InboundCallViewSet, basename="inbound_call")
@@ -26,6 +27,7 @@ urlpatterns = [
     path("deliveries/replay", deliveries.ReplayManyView.as_view()),
     path("deliveries/<str:delivery_id>/replay", deliveries.ReplayDeliveryView.as_view()),
     path("inbound-calls/<str:call_id>/replay", inbound_calls.ReplayCallView.as_view()),
+    path("receivers/<str:receiver_id>/resume", receivers.ResumeReceiverView.as_view()),
     path("webhooks/from/<str:sender>/<str:name>", SenderView.as_view()),
     *(
         path(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -67,6 +68,26 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_name}: {self.text}" if self.service_name else self.text
+
+
+class Flapping(models.Model):
+    """When an instance, or a service, became ill lately; too often within some minutes it is flapping."""
+
+    service_name = models.CharField(max_length=MAX_NAME_LENGTH, db_collation="C")
+    subject = models.CharField(max_length=MAX_SUBJECT_LENGTH, blank=True)
+    fell_at = ArrayField(models.DateTimeField(), default=list)
+    last_fell_at = models.DateTimeField(db_index=True)
+    began_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service_name", "subject"], name="one_flapping_per_subject"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_name} {self.subject}".strip()
 
 
 class AlertCursor(models.Model):

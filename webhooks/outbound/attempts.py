@@ -16,7 +16,7 @@ from registry.models import Subscription
 from saga_project.shared import transitions
 from webhooks import event_constructors
 from webhooks.models import Attempt, Delivery, Endpoint
-from webhooks.outbound import metrics, retry_schedule, sender
+from webhooks.outbound import breaker, metrics, retry_schedule, sender
 from webhooks.outbound.retry_schedule import DeliveryDecision, NextState
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, DeliveryDecision]:
                 Delivery.objects.filter(pk=row.pk).update(remote_id=message_id)
             if evaluations[row.pk].fate is not NextState.DELIVERED:
                 _move(row, evaluations[row.pk])
+        breaker.note(owned, _failed_receivers(owned, leases), now=timezone.now())
         _publish_dead_deliveries(
             [row for row in owned if evaluations[row.pk].fate is NextState.DEAD], evaluations
         )
@@ -50,6 +51,22 @@ def record(results: Sequence[sender.Sent]) -> dict[uuid.UUID, DeliveryDecision]:
         metrics.attempts_total.labels(evaluations[row.pk].fate.value).inc()
         _log(row, leases[row.pk], evaluations[row.pk])
     return evaluations
+
+
+def _failed_receivers(
+    rows: Sequence[Delivery], leases: dict[uuid.UUID, sender.Sent]
+) -> dict[str, bool]:
+    """Return for each receiver that was called whether it failed; test messages do not count."""
+    found: dict[str, bool] = {}
+    for row in rows:
+        sent = leases[row.pk]
+        if row.kind == Delivery.Kind.TEST or sent.claimed_delivery.foregone is not None:
+            continue
+        if sent.outcome.is_refused:
+            continue  # of this message, not of the receiver
+        is_failure = retry_schedule.is_failure(sent.outcome)
+        found[row.receiver] = found.get(row.receiver, True) and is_failure
+    return found
 
 
 def _evaluate(sent: sender.Sent, *, kind: str) -> DeliveryDecision:

@@ -18,7 +18,7 @@ from registry.models import Subscription
 from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
-from webhooks.outbound import channels, dressing
+from webhooks.outbound import breaker, channels, dressing
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
 PLACES = 2
@@ -58,15 +58,21 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[ClaimedDe
     with transaction.atomic():
         _lock_claims()
         taken = _taken_places()
+        waiting, probed, disabled = breaker.held(now=timezone.now())
         claimed: list[tuple[int, list[ClaimedDelivery]]] = []
         for receiver in _receivers_due():
-            if receiver in lanes:
+            if receiver in waiting or (receiver in probed and taken[receiver]):
+                continue
+            if receiver in probed:
+                places, wanted = 1, 0 if receiver in lanes else min(1, room)
+            elif receiver in lanes:
                 places, wanted = 0, lanes[receiver]
             else:
                 places, wanted = PLACES - taken[receiver], BATCH if room > 0 else 0
             if wanted <= 0 or (places <= 0 and receiver not in lanes):
                 continue
-            if claimed_deliveries := _lease(receiver, wanted):
+            is_disabled = receiver in disabled
+            if claimed_deliveries := _lease(receiver, wanted, is_disabled=is_disabled):
                 room -= 0 if receiver in lanes else 1
                 claimed.append((places, claimed_deliveries))
         return claimed
@@ -84,8 +90,11 @@ SELECT CASE WHEN EXISTS (
            SELECT 1 FROM registry_workslot WHERE work = %s AND expires_at >= clock_timestamp()
        ) THEN 0
        ELSE coalesce(extract(epoch FROM clock_timestamp() - (
-           SELECT min(next_attempt_at) FROM webhooks_delivery
+           SELECT min(next_attempt_at) FROM webhooks_delivery AS delivery
             WHERE status = 'pending' AND next_attempt_at <= now()
+              AND NOT EXISTS (SELECT 1 FROM webhooks_receiver AS receiver
+                               WHERE receiver.digest = delivery.receiver
+                                 AND receiver.paused_at IS NOT NULL)
        )), 0) END
 """
 
@@ -107,7 +116,7 @@ def _receivers_due() -> list[str]:
     return [row["receiver"] for row in sorted(rows, key=lambda row: row["first"])]
 
 
-def _lease(receiver: str, limit: int) -> list[ClaimedDelivery]:
+def _lease(receiver: str, limit: int, *, is_disabled: bool) -> list[ClaimedDelivery]:
     due = Delivery.objects.due().filter(receiver=receiver).order_by("next_attempt_at", "pk")
     rows = list(
         due.select_related("subscription", "endpoint").select_for_update(
@@ -126,7 +135,14 @@ def _lease(receiver: str, limit: int) -> list[ClaimedDelivery]:
     live = functools.cache(
         functools.partial(signing_secrets.live, now=now)
     )  # once for a whole batch
-    return [_pack(row, lease=lease, begin_until=begin_until, live=live) for row in rows]
+    packed = [_pack(row, lease=lease, begin_until=begin_until, live=live) for row in rows]
+    return [_given_up(each) for each in packed] if is_disabled else packed
+
+
+def _given_up(claimed: ClaimedDelivery) -> ClaimedDelivery:
+    """Return what is not sent since its receiver is disabled; resuming the receiver sends it."""
+    reason = "The receiver is disabled since it failed for days; resume it to send this."
+    return dataclasses.replace(claimed, foregone=AttemptOutcome(error=reason, is_refused=True))
 
 
 def claim_one(delivery: Delivery) -> ClaimedDelivery | None:

@@ -75,6 +75,12 @@ def evaluate(
     )
 
 
+def is_failure(outcome: AttemptOutcome) -> bool:
+    """Return whether the receiver, and not the message, is at fault: no answer, 408, 429 or 5xx."""
+    status = outcome.status
+    return status is None or status in RETRIED or status >= 500
+
+
 def _retry(
     outcome: AttemptOutcome, reason: str, attempt_count: int, now: dt.datetime, chance: float
 ) -> DeliveryDecision:

@@ -57,6 +57,7 @@ def test_the_state_models_are_known():
         "Job",
         "Step",
         "Delivery",
+        "Alert",
     }
 
 

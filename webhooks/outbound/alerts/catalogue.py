@@ -41,7 +41,7 @@ class Meaning:
     ends: tuple[tuple[str, str], ...] = ()
 
 
-_OF_SERVICE = ("expired", "silent", "health", "crashed", "suspect")
+_OF_SERVICE = ("expired", "silent", "health", "crashed", "suspect", "flapping")
 KINDS: dict[str, EventKind] = {
     "service.expired": EventKind(
         severity=ERROR,
@@ -75,6 +75,18 @@ KINDS: dict[str, EventKind] = {
         severity=ERROR,
         text="Unreachable: {consecutive_misses} heartbeats were missed.",
         problem="silent",
+    ),
+    "service.flapping": EventKind(
+        severity=WARNING,
+        text="Flapping: instance {instance_id} became ill {times} times in {seconds} s.",
+        problem="flapping",
+        subject="instance_id",
+    ),
+    "service.steady": EventKind(
+        severity=INFO,
+        text="Instance {instance_id} is steady again.",
+        subject="instance_id",
+        ends=("flapping",),
     ),
     "service.recovered": EventKind(
         severity=INFO,
@@ -207,6 +219,24 @@ KINDS: dict[str, EventKind] = {
         text="Saga's {check} work again.",
         subject="check",
         ends=("saga",),
+    ),
+    "receiver.paused": EventKind(
+        severity=WARNING,
+        text="The receiver {url} is paused after {failures} failures in a row, and probed.",
+        problem="receiver",
+        subject="receiver",
+    ),
+    "receiver.disabled": EventKind(
+        severity=ERROR,
+        text="The receiver {url} is disabled: it failed for five days. Resume it to send what it missed.",
+        problem="receiver",
+        subject="receiver",
+    ),
+    "receiver.resumed": EventKind(
+        severity=INFO,
+        text="The receiver {url} is called again.",
+        subject="receiver",
+        ends=("receiver",),
     ),
     "delivery.dead": EventKind(
         severity=ERROR, text="A delivery of {topic} is dead after {attempts} attempts: {reason}"

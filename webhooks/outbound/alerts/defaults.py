@@ -30,6 +30,7 @@ RULES: dict[str, dict[str, Any]] = {
             "service.unreachable",
             "health.changed",
             "check.failed",
+            "service.flapping",
         ],
         "min_severity": Severity.WARNING,
         "delay_seconds": 60,

@@ -17,7 +17,7 @@ from registry.events import log
 from registry.models import Service
 from saga_project.shared import labels, transitions
 from webhooks.models import Alert, AlertCursor, NotificationRule, Severity
-from webhooks.outbound.alerts import catalogue, schedule
+from webhooks.outbound.alerts import catalogue, flapping, schedule
 from webhooks.outbound.alerts.catalogue import Meaning
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,11 @@ def apply(entries: Sequence[log.Entry], *, now: dt.datetime) -> None:
     book = AlertBook({entry.service_name for entry in entries})
     gone = _gone_services(entries)
     labelled = _labels(rules, entries)
+    flaps = flapping.FlapBook({entry.service_name for entry in entries})
     for entry in entries:
         meaning = catalogue.read(entry.type, entry.data)
+        if meaning.problem in flapping.PROBLEMS:
+            flaps.note(entry.service_name, meaning.subject, at=now)
         ends = meaning.ends
         if entry.service_name in gone and entry.type == "service.deregistered":
             ends = tuple((problem, catalogue.ANY) for problem, _ in ends)
@@ -79,7 +82,9 @@ def apply(entries: Sequence[log.Entry], *, now: dt.datetime) -> None:
             known = labelled.get(entry.service_name, {})
             if covers(rule, entry.type, entry.service_name, meaning.severity, known):
                 book.note(rule, entry, meaning, now=now)
+    book.silence(flaps)
     book.save()
+    flaps.save()
 
 
 def _gone_services(entries: Iterable[log.Entry]) -> set[str]:
@@ -160,6 +165,13 @@ class AlertBook:
                 del self._open[key]
                 _resolve(row, at=at)
                 self._note_change(row)
+
+    def silence(self, flaps: flapping.FlapBook) -> None:
+        """Tell nothing of what flaps: neither that it is ill again nor that it is well again."""
+        for row in (*self._new, *self._changed.values()):
+            is_damped = row.problem in flapping.PROBLEMS
+            if is_damped and flaps.is_flapping(row.service_name, row.subject):
+                row.due_at = None
 
     def _note_change(self, row: Alert) -> None:
         if row.pk is not None:

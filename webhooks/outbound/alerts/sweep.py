@@ -11,7 +11,7 @@ import datetime as dt
 from django.utils import timezone
 
 from saga_project.shared import locks
-from webhooks.outbound.alerts import reading, telling
+from webhooks.outbound.alerts import flapping, reading, telling
 
 MAX_PAGES = 20
 
@@ -24,4 +24,7 @@ def sweep(*, now: dt.datetime | None = None) -> int:
             if not is_mine or reading.read_page(now=now) < reading.PAGE:
                 break
     with locks.alone(locks.Lock.ALERTS) as is_mine:
-        return len(telling.tell_due(now=now)) if is_mine else 0
+        if not is_mine:
+            return 0
+        flapping.settle(now=now)
+        return len(telling.tell_due(now=now))

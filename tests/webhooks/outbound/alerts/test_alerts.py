@@ -13,6 +13,7 @@ from pytest_django import Settings
 from registry import events
 from registry.events import EventDraft, log
 from registry.identity import accounts
+from registry.models import Event
 from saga_project.shared import transitions, wakeups
 from tests import waiting
 from tests.factories import (
@@ -22,8 +23,8 @@ from tests.factories import (
     ServiceFactory,
 )
 from webhooks import retention
-from webhooks.models import Alert, AlertCursor, Delivery, NotificationRule
-from webhooks.outbound.alerts import reading, sweep, telling
+from webhooks.models import Alert, AlertCursor, Delivery, Flapping, NotificationRule
+from webhooks.outbound.alerts import flapping, reading, sweep, telling
 
 pytestmark = pytest.mark.django_db
 
@@ -294,6 +295,63 @@ def test_alerts_that_were_told_are_purged() -> None:
     retention.purge(now=at(3600 * 24 * 400))
 
     assert [alert.problem for alert in rule.alerts.all()] == ["release.announced"]
+
+
+# --- Flap damping ---------------------------------------------------------------------------------
+
+
+def published() -> list[str]:
+    return list(Event.objects.order_by("pk").values_list("type", flat=True))
+
+
+@pytest.mark.usefixtures("pager")
+def test_what_flaps_is_told_once_and_once_when_it_is_steady() -> None:
+    NotificationRuleFactory.create(event_types=["service.expired", "service.flapping"])
+    told = []
+    for number in range(20):
+        happen("service.expired", seconds=number * 60, instance_id="i-1")
+        told += tell(number * 60)
+        happen("service.registered", seconds=number * 60 + 30, instance_id="i-1")
+        told += tell(number * 60 + 30)
+    happen("service.flapping", seconds=1200, instance_id="i-1", times=4)
+    told += tell(1200)
+    flapping.settle(now=at(19 * 60 + 599))
+    early = published()
+    flapping.settle(now=at(19 * 60 + 600))
+
+    # Three falls and recoveries, then the flapping.
+    assert len(told) == 7
+    assert told[-1].startswith("Flapping: instance i-1 became ill 4 times")
+    assert early == ["service.flapping"]
+    assert published() == ["service.flapping", "service.steady"]
+    assert not Flapping.objects.exists()
+
+
+@pytest.mark.usefixtures("pager")
+def test_what_is_still_ill_after_flapping_is_told_then() -> None:
+    NotificationRuleFactory.create(event_types=["service.expired"])
+    for number in range(4):
+        happen("service.expired", seconds=number, instance_id="i-1")
+        happen("service.registered", seconds=number, instance_id="i-1")
+    happen("service.expired", seconds=10, instance_id="i-1")
+    before = tell(20)
+    flapping.settle(now=at(1000))
+
+    # What was told in one round began and ended within it.
+    assert all("ended since" in text or "expired" in text for text in before)
+    assert len(tell(1000)) == 1
+
+
+@pytest.mark.usefixtures("pager")
+def test_instances_of_one_service_do_not_flap_together() -> None:
+    NotificationRuleFactory.create(event_types=["service.expired"])
+    for number in range(20):
+        happen("service.expired", seconds=number, instance_id=f"i-{number}")
+
+    flapping.settle(now=at(10_000))
+
+    assert published() == []
+    assert not Flapping.objects.exists()
 
 
 # --- The sweep ------------------------------------------------------------------------------------
