@@ -16,7 +16,7 @@ from saga_project.local import stack
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "delivery", "beat"}
+SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "delivery", "checks", "beat"}
 
 
 @pytest.fixture(scope="module")

@@ -183,7 +183,7 @@ def _background_programs() -> list[Program]:
         Program("sweeps", [sys.executable, "-m", "saga_project", "sweep"]),
         Program("worker", _worker("worker", rollouts, threads)),
         Program("delivery", _worker("delivery", "--queues=webhooks", threads)),
-        Program("checks", [sys.executable, "manage.py", "check_services"]),
+        Program("checks", [sys.executable, "-m", "saga_project", "check_services"]),
         Program("beat", [*CELERY, "beat", "--loglevel=WARNING"]),
     ]
 

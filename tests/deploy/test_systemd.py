@@ -15,7 +15,7 @@ from saga_project.local import stack
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "deploy" / "systemd"
-BACKGROUND = ("sweeps", "worker", "delivery", "beat")
+BACKGROUND = ("sweeps", "worker", "delivery", "checks", "beat")
 ANALYZE = shutil.which("systemd-analyze")
 
 
