@@ -52,7 +52,7 @@ def sweep() -> Sweep:
         _hold(seen, held)
         presence.take_overdue(protection.choose(seen, held))
         taken = presence.expiring()
-        _write_expired(taken)
+        _write_expired(taken, floor=timestamps.at(seen.floor_us))
         _tell_protection(seen, held)
         protection.note(seen, held)
     presence.forget_expiring(list(taken))
@@ -84,7 +84,7 @@ def _hold(seen: presence.Overdue, held: Sequence[str]) -> None:
         events.publish(*(publish(name, instance_id=instance_id) for name, instance_id in pairs))
 
 
-def _write_expired(taken: dict[str, int]) -> None:
+def _write_expired(taken: dict[str, int], *, floor: dt.datetime) -> None:
     """Move the instances' rows, and publish one fact for each row that moved."""
     by_service: dict[str, dict[str, int]] = {}
     for member, heartbeat_us in taken.items():
@@ -94,15 +94,17 @@ def _write_expired(taken: dict[str, int]) -> None:
         Service.objects.filter(name__in=by_service).order_by("pk").values_list("pk", flat=True)
     )
     for start in range(0, len(keys), CHUNK):
-        _write_expired_of(keys[start : start + CHUNK], by_service)
+        _write_expired_of(keys[start : start + CHUNK], by_service, floor=floor)
 
 
-def _write_expired_of(keys: list[int], by_service: dict[str, dict[str, int]]) -> None:
+def _write_expired_of(
+    keys: list[int], by_service: dict[str, dict[str, int]], *, floor: dt.datetime
+) -> None:
     """Expire instances of services, which are locked in primary-key order over all chunks."""
     services = Service.objects.select_for_update().filter(pk__in=keys).order_by("pk")
     known = {service.pk: service for service in services.only(*projection.SERVICE_FIELDS)}
     beats = {pk: by_service[service.name] for pk, service in known.items()}
-    moved = _expire_rows(beats, now=timezone.now())
+    moved = _expire_rows(beats, floor=floor, now=timezone.now())
     gone: dict[int, list[str]] = {}
     for pk, instance_id, _ in moved:
         gone.setdefault(pk, []).append(instance_id)
@@ -118,11 +120,12 @@ def _write_expired_of(keys: list[int], by_service: dict[str, dict[str, int]]) ->
 
 
 def _expire_rows(
-    beats: dict[int, dict[str, int]], *, now: dt.datetime
+    beats: dict[int, dict[str, int]], *, floor: dt.datetime, now: dt.datetime
 ) -> list[tuple[int, str, dt.datetime]]:
     """Return service, instance id and last heartbeat of each live row that is expired now.
 
-    An instance that was registered again after its last heartbeat ran out stays.
+    An instance that was registered again after its last heartbeat ran out stays. One that was registered
+    before the grace floor has been silent since; where Redis' clock was set, its last heartbeat is misdated.
     """
     members = [(pk, each, at_us) for pk, those in beats.items() for each, at_us in those.items()]
     with connection.cursor() as cursor:
@@ -135,6 +138,7 @@ def _expire_rows(
                 [instance_id for _, instance_id, _ in members],
                 [timestamps.at(heartbeat_us) for _, _, heartbeat_us in members],
                 transitions.sources(Instance, Instance.State.EXPIRED),
+                floor,
             ],
         )
         return list(cursor.fetchall())
@@ -147,7 +151,8 @@ UPDATE registry_instance AS instance
  WHERE instance.service_id = beat.service_id
    AND instance.instance_id = beat.instance_id
    AND instance.state = ANY(%s)
-   AND instance.registered_at <= beat.at + instance.ttl_seconds * interval '1 second'
+   AND instance.registered_at
+       <= greatest(beat.at + instance.ttl_seconds * interval '1 second', %s::timestamptz)
 RETURNING instance.service_id, instance.instance_id, beat.at
 """
 

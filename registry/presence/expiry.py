@@ -15,7 +15,8 @@ from saga_project.shared import redis
 class Overdue:
     """The input of a sweep: ``due`` maps the overdue members to their deadline in µs, holds aside.
 
-    ``is_expiring`` is whether PostgreSQL may not know yet what an earlier sweep took.
+    ``is_expiring`` is whether PostgreSQL may not know yet what an earlier sweep took. ``floor_us`` is the
+    grace floor, on this host's clock.
     """
 
     now_us: int
@@ -24,6 +25,7 @@ class Overdue:
     holds: dict[str, int]
     is_anyone_receiving: bool
     is_expiring: bool = False
+    floor_us: int = 0
 
     @property
     def is_quiet(self) -> bool:
@@ -60,6 +62,7 @@ def overdue() -> Overdue:
         due={member: deadline for member, deadline in due.items() if deadline <= now_us},
         holds=reading.numbers(holds),
         is_expiring=expiring > 0,
+        floor_us=int(floor or 0) + reading.skew_us(now_us),
         is_anyone_receiving=filled_at is not None
         and tick is not None
         and now_us - int(tick) < AWAY_SECONDS * 1_000_000,

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -161,8 +162,8 @@ class _Call:
 class Change:
     """A service's document, to be written where none newer is there, and its members' presence, moved.
 
-    ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs)
-    to be taken where Redis knows nothing of them.
+    ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs
+    on this host's clock) to be taken where Redis knows nothing of them.
     """
 
     name: str
@@ -181,8 +182,9 @@ class Change:
             words += [keys.member_of(name, instance_id), ttl * 1_000_000, "renew"]
         for instance_id in self.dropped:
             words += [keys.member_of(name, instance_id), 0, "drop"]
+        now_us = time.time_ns() // 1000
         for instance_id, ttl, deadline in self.known:
-            words += [keys.member_of(name, instance_id), ttl * 1_000_000, deadline]
+            words += [keys.member_of(name, instance_id), ttl * 1_000_000, deadline - now_us]
         document = strict_json.dumps(self.document) if self.document else b""
         return [name, self.revision, document, len(words) // 3, *words]
 

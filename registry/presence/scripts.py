@@ -107,8 +107,9 @@ return {text(now), math.min(waiting, 1), absent}
 )
 
 # ARGV: for each change: name, revision, document ('' for none), how many triples follow, and these:
-# member, ttl, what: 'renew' (deadline now + ttl), 'drop', or a deadline that is taken where the member
-# has none. Answers the last sequence number, 0 where nothing was told.
+# member, ttl, what: 'renew' (deadline now + ttl), 'drop', or how many µs are left, at most ttl, of a deadline
+# that is taken where the member has none: times of other clocks mean nothing here. Answers the last
+# sequence number, 0 where nothing was told.
 PUT = (
     _PROLOGUE
     + """
@@ -140,7 +141,7 @@ while position < #ARGV do
       redis.call('HDEL', HOLDS, member)
     elseif redis.call('ZSCORE', DEADLINES, member) == false
         and redis.call('HEXISTS', EXPIRING, member) == 0 then
-      deadline = tonumber(what)
+      deadline = now + math.min(tonumber(what), tonumber(ttl))
     end
     if deadline then
       redis.call('ZADD', DEADLINES, text(deadline), member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,6 +128,30 @@ def test_a_clock_that_is_set_forward_and_back_again(
     assert presence.renew([ALIVE]) != [0]
     assert 55 < seconds_left(client, ALIVE) <= 61
     assert seconds_left(client, DEAD) <= 61
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_what_is_refilled_is_dated_by_the_clock_of_redis(
+    client: redis_library.Redis, step: Callable[[int], None], seconds: int
+) -> None:
+    step(seconds)
+    presence.tick()
+    client.delete(presence.DEADLINES, presence.TTLS, presence.REVISIONS)
+    now_us = time.time_ns() // 1000
+
+    for member, left in ((ALIVE, 30), (DEAD, -5)):
+        name, instance_id = presence.split_member(member)
+        document = {
+            "name": name,
+            "revision": 1,
+            "instances": [{"instance_id": instance_id, "ttl": 60}],
+        }
+        known = [(instance_id, 60, now_us + left * SECOND)]
+        presence.put(name, revision=1, document=document, known=known)
+    client.hset(presence.META, "floor", 0)
+
+    assert presence.take_overdue([ALIVE, DEAD]) == [DEAD]
+    assert 0 < seconds_left(client, ALIVE) <= 30
 
 
 def test_web_processes_take_a_new_snapshot_after_a_clock_was_set_back(
