@@ -59,7 +59,7 @@ class Stack:
             start_new_session=True,
             preexec_fn=partial(parents.end_with_parent, signal.SIGTERM),  # noqa: PLW1509 (one call)
         )
-        waiting.until(self._is_ready, seconds=120)
+        waiting.until(self._is_ready, seconds=300)
 
     def _is_ready(self) -> bool:
         assert self.launcher is not None

@@ -126,7 +126,7 @@ class Campaign:
         try:
             waiting.until(self._is_well, seconds=PATIENCE_SECONDS, pause_seconds=0.2)
         except AssertionError:
-            self._history.violations.append(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
+            self._history.note_violation(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
             print(self._stack.call("GET", stalls.HEALTH), self._missing(), flush=True)
         return time.monotonic() - began
 

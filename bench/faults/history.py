@@ -68,10 +68,15 @@ class Receiver:
 
 @dataclass
 class History:
-    """The clients of a campaign and what they saw."""
+    """The clients of a campaign and what they saw.
+
+    ``ttl_seconds`` must be longer than no call reaches Saga while Saga itself is well: it cannot tell that
+    from services that died, and expires them.
+    """
 
     stack: Server
     receiver: Receiver
+    ttl_seconds: int = TTL_SECONDS
     violations: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     acknowledged: set[int] = field(default_factory=set)
@@ -84,6 +89,12 @@ class History:
     @property
     def living(self) -> list[str]:
         return [f"living-{number:02}" for number in range(LIVING)]
+
+    def note_violation(self, violation: str) -> None:
+        """Keep a broken promise; it is printed at once, among the faults."""
+        if violation not in self.violations:
+            print(f"     VIOLATION {violation}", flush=True)
+            self.violations.append(violation)
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
         status, answer = self.stack.call(method, f"/api/v1/{path}", body, **options)
@@ -99,8 +110,9 @@ class History:
 
         return waiting.until(succeed, seconds=120, pause_seconds=RETRY_SECONDS)[0]
 
-    def register(self, name: str, *, ttl: int = TTL_SECONDS) -> None:
-        body = {"service_name": name, "service_url": "http://127.0.0.1:9", "ttl": ttl}
+    def register(self, name: str, *, ttl: int | None = None) -> None:
+        seconds = ttl or self.ttl_seconds
+        body = {"service_name": name, "service_url": "http://127.0.0.1:9", "ttl": seconds}
         self.insist("POST", "services/register", body)
 
     def begin(self) -> None:
@@ -141,13 +153,13 @@ class History:
     def _send_heartbeats(self, number: int) -> None:
         status, answer = self.call("POST", "services/heartbeat", {"services": self.living})
         if status == 200 and answer["missing"]:
-            self.violations.append(f"heartbeats of living services refused: {answer['missing']}")
+            self.note_violation(f"heartbeats of living services refused: {answer['missing']}")
 
     def _look_up(self, number: int) -> None:
         name = self.living[number % LIVING]
         status, _ = self.call("GET", f"services/{name}")
         if status not in (0, 200, 503):
-            self.violations.append(f"lookup of {name} answered {status}")
+            self.note_violation(f"lookup of {name} answered {status}")
 
     def _report(self, number: int) -> None:
         """Report once, with one key, until it is acknowledged."""

@@ -29,8 +29,9 @@ from tests import stalls, waiting
 
 PATIENCE_SECONDS = 180.0
 OUTAGE_SECONDS = (0.5, 8.0)
-#: Clients that reach nothing at all send no heartbeat: that must end before their services expire.
+#: Without the load balancer no heartbeat arrives: it must be back before a TTL is over.
 BALANCER_OUTAGE_SECONDS = (0.5, 3.0)
+TTL_SECONDS = 45
 CALL_SECONDS = 5.0
 #: The load balancer answers so itself where a host broke off: the call is unanswered.
 UNANSWERED = frozenset({502, 504})
@@ -140,7 +141,7 @@ class Campaign:
         try:
             waiting.until(self.is_well, seconds=PATIENCE_SECONDS, pause_seconds=0.3)
         except AssertionError:
-            self._history.violations.append(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
+            self._history.note_violation(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
             print([self._health(web) for web in walkthrough.WEB_HOSTS], flush=True)
         return time.monotonic() - began
 
@@ -176,7 +177,7 @@ def run(*, faults: int, seed: int, minutes: float) -> None:
         hosts.set_up()
         service = Service(hosts)
         with closing(histories.Receiver(network.OWN_ADDRESS)) as receiver:
-            history = histories.History(service, receiver)
+            history = histories.History(service, receiver, ttl_seconds=TTL_SECONDS)
             campaign = Campaign(hosts, service, history, seed=seed)
             waiting.until(campaign.is_well, seconds=PATIENCE_SECONDS, pause_seconds=0.3)
             history.begin()

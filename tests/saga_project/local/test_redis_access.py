@@ -80,7 +80,8 @@ def test_services_register_send_heartbeats_and_are_served_from_memory(url: str) 
     with webserver.serving(REDIS_URL=url) as server:
         body = {"service_name": "pay", "service_url": "http://localhost:1", "ttl": 60}
         waiting.until(
-            lambda: server.post("/api/v1/services/register", json=body).status_code == 200
+            lambda: server.post("/api/v1/services/register", json=body).status_code == 200,
+            seconds=120,
         )
 
         heartbeat = server.post("/api/v1/services/pay/heartbeat", json={})
