@@ -62,8 +62,8 @@ def run(*steps: Step, checkers: int = 1) -> list[ServiceChecker]:
         try:
             async with asyncio.timeout(120):
                 for act, holds in steps:
-                    await asyncio.to_thread(act)
-                    while not await asyncio.to_thread(holds):
+                    await asyncio.to_thread(_alone, act)
+                    while not await asyncio.to_thread(_alone, holds):
                         await asyncio.sleep(0.05)
         finally:
             for task in tasks:
@@ -71,10 +71,17 @@ def run(*steps: Step, checkers: int = 1) -> list[ServiceChecker]:
             await asyncio.gather(*tasks, return_exceptions=True)
             for each in made:
                 await each._leave()
-            await asyncio.to_thread(connections.close_all)
         return made
 
     return asyncio.run(play())
+
+
+def _alone(call: Callable[[], object]) -> object:
+    """Call in a thread that keeps no connection to PostgreSQL."""
+    try:
+        return call()
+    finally:
+        connections.close_all()
 
 
 def is_health(health: str) -> Callable[[], bool]:
