@@ -24,7 +24,7 @@ import setproctitle
 from django.conf import settings
 
 from saga_project.local import parents
-from saga_project.shared import tracing
+from saga_project.shared import static_files, tracing
 
 #: What programs import beside the URLs' modules.
 SHARED = (
@@ -58,6 +58,7 @@ def load() -> None:
     for name in filter(str.isupper, dir(fresh)):
         setattr(settings, name, getattr(fresh, name))
     django.setup()
+    static_files.collect()  # before the URLs' modules ask for the names
     for name in (settings.ROOT_URLCONF, *SHARED):
         importlib.import_module(name)
     importlib.import_module("saga_project.celery").app.loader.import_default_modules()
