@@ -239,7 +239,7 @@ WRITES = [
         8,
         body={"name": "x", "event_types": ["*"], "channels": ["pager"]},
     ),
-    Call("PATCH /api/v1/notification-rules/{rule_id}", 9, body={"name": "x"}),
+    Call("PATCH /api/v1/notification-rules/{rule_id}", 10, body={"name": "x"}),
     Call("DELETE /api/v1/notification-rules/{rule_id}", 12),
     Call("PATCH /api/v1/windows/{window_id}", 8, body={"name": "x"}),
     Call("DELETE /api/v1/windows/{window_id}", 8),
