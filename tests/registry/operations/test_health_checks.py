@@ -46,7 +46,7 @@ def seat() -> sharing.Seat:
 
 
 @pytest.fixture
-def check(api: APIClient) -> HealthCheck:
+def check(redis: object, api: APIClient) -> HealthCheck:
     """A check of a service with the instances ``a`` and ``b``."""
     for instance_id in ("a", "b"):
         body = {

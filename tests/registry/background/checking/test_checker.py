@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def check() -> HealthCheck:
+def check(redis: object) -> HealthCheck:
     registration = operations.Registration(
         service_name="pay",
         url="http://127.0.0.1:9/",
