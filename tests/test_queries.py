@@ -21,7 +21,7 @@ from registry import operations as registry_operations
 from registry import presence
 from registry.background import protection
 from registry.identity import accounts
-from registry.models import Service, Subscription, Token
+from registry.models import HealthCheck, Service, Subscription, Token
 from saga_project.shared import crypto
 from tests import factories
 from tests.test_schema import operations, spelled
@@ -149,6 +149,9 @@ READS = [
     Call("GET /api/v1/updates/statistics", 1),
     Call("GET /api/v1/updates/statistics", 2, query="window=30d"),
     Call("GET /api/v1/updates/statistics/dora", 2),
+    Call("GET /api/v1/checks", 1),
+    Call("GET /api/v1/checks/{check_id}", 1),
+    Call("GET /api/v1/services/{name}/uptime", 4),
     Call("GET /api/v1/notification-rules", 1),
     Call("GET /api/v1/notification-rules/{rule_id}", 1),
     Call("GET /api/v1/alerts", 1),
@@ -200,7 +203,7 @@ WRITES = [
     Call("POST /api/v1/approvals/{approval_id}/approve", 45, has_token=True),
     Call("POST /api/v1/approvals/{approval_id}/reject", 12, body={"reason": "x"}, has_token=True),
     Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
-    Call("PATCH /api/v1/policies/{name}", 8, body={"kind": "auto"}),
+    Call("PATCH /api/v1/policies/{name}", 9, body={"kind": "auto"}),
     Call("DELETE /api/v1/policies/{name}", 8),
     Call(
         "POST /api/v1/artifacts",
@@ -217,10 +220,10 @@ WRITES = [
     Call("POST /api/v1/releases/{release_id}/withdraw", 15, body={"reason": "x"}),
     Call("POST /api/v1/releases/{quarantined_id}/release", 15),
     Call("POST /api/v1/skips", 8, body={"service_name": SHOP, "version": "1"}),
-    Call("PATCH /api/v1/skips/{hold_id}", 8, body={"reason": "x"}),
+    Call("PATCH /api/v1/skips/{hold_id}", 9, body={"reason": "x"}),
     Call("DELETE /api/v1/skips/{hold_id}", 8),
     Call("POST /api/v1/targets", 13, body={"service_name": SHOP, "name": "x"}, has_token=True),
-    Call("PATCH /api/v1/targets/{target_id}", 13, body={"zone": "x"}, has_token=True),
+    Call("PATCH /api/v1/targets/{target_id}", 14, body={"zone": "x"}, has_token=True),
     Call("DELETE /api/v1/targets/{target_id}", 15, has_token=True),
     Call("POST /api/v1/targets/{idle_target_id}/stop", 13, has_token=True),
     Call(
@@ -234,6 +237,9 @@ WRITES = [
     Call(
         "POST /api/v1/windows", 8, body={"name": "x", "opens_at": "22:00", "duration_minutes": 60}
     ),
+    Call("POST /api/v1/checks", 13, body={"name": "x", "service_name": SHOP}),
+    Call("PATCH /api/v1/checks/{check_id}", 15, body={"name": "x"}),
+    Call("DELETE /api/v1/checks/{check_id}", 13),
     Call(
         "POST /api/v1/notification-rules",
         8,
@@ -241,14 +247,14 @@ WRITES = [
     ),
     Call("PATCH /api/v1/notification-rules/{rule_id}", 10, body={"name": "x"}),
     Call("DELETE /api/v1/notification-rules/{rule_id}", 12),
-    Call("PATCH /api/v1/windows/{window_id}", 8, body={"name": "x"}),
+    Call("PATCH /api/v1/windows/{window_id}", 9, body={"name": "x"}),
     Call("DELETE /api/v1/windows/{window_id}", 8),
     Call(
         "POST /api/v1/freezes",
         8,
         body={"name": "x", "starts_on": "2030-01-01", "ends_on": "2030-01-02"},
     ),
-    Call("PATCH /api/v1/freezes/{freeze_id}", 8, body={"name": "x"}),
+    Call("PATCH /api/v1/freezes/{freeze_id}", 9, body={"name": "x"}),
     Call("DELETE /api/v1/freezes/{freeze_id}", 8),
     Call("DELETE /api/v1/registry/register", 16, body={"slug": "slug-0"}),
     Call("POST /api/v1/protection", 3, body={"decision": "hold"}),
@@ -301,7 +307,7 @@ WRITES = [
     Call("POST /api/v1/webhooks/lifecycle", 9, body={"service_name": SHOP, "event": "crashed"}),
     Call(
         "POST /api/v1/webhooks/notify",
-        16,
+        17,
         body={"service_name": SHOP, "channel": "pager", "message": "hello"},
     ),
     Call(
@@ -361,6 +367,7 @@ def _add_configured(service: Service) -> None:
     GitHubHook.objects.create(repository=f"a/{service.name}", hook_id=1)
     # The deployments of this world begin before it, so that nothing is in their way.
     Hold.objects.create(service=service, version="0.1")
+    HealthCheck.objects.create(service=service, name="answers")
     Target.objects.create(service=service, name="default", is_automatic=True)
     upload = factories.UploadFactory.create(service=service)
     UploadChunk.objects.create(upload=upload, position=0, data=b"x")
@@ -408,6 +415,7 @@ def _bearer(name: str, scopes: list[str]) -> dict[str, str]:
 def _ids_of_configured() -> dict[str, int]:
     kinds: dict[str, Any] = {
         "hold_id": Hold,
+        "check_id": HealthCheck,
         "target_id": Target,
         "credential_id": Credential,
         "window_id": MaintenanceWindow,
