@@ -28,7 +28,7 @@ SCOPES: Mapping[str, str] = {
     "services:read": "See services, instances, events, discovery and subscriptions",
     "registry:manage": "Register, heartbeat and deregister services; manage subscriptions",
     "checks:write": "Set the health checks that Saga makes of services",
-    "labels:write": "Set the labels of services, by which policies, calendars and accounts select",
+    "labels:write": "Set the labels of services, by which lists and notification rules select",
     "updates:read": "See history, statistics, exports, plans and jobs",
     "sources:write": "Set the sources of releases, and check them",
     "policies:write": "Set policies, and the versions that are skipped",

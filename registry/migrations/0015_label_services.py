@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='service',
             name='labels',
-            field=models.JSONField(blank=True, db_default={}, default=dict, help_text='Such as {"env": "prod"}; policies, freezes, windows and accounts may select by them.'),
+            field=models.JSONField(blank=True, db_default={}, default=dict, help_text='Such as {"env": "prod"}; lists and notification rules select by them.'),
         ),
     ]

@@ -84,7 +84,7 @@ class Service(models.Model):
         default=dict,
         db_default={},
         blank=True,
-        help_text='Such as {"env": "prod"}; policies, freezes, windows and accounts may select by them.',
+        help_text='Such as {"env": "prod"}; lists and notification rules select by them.',
     )
     heartbeat_interval_seconds = models.PositiveIntegerField(default=30)
     version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)

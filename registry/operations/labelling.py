@@ -1,4 +1,4 @@
-"""Labels of services: words by which policies, freezes, windows, accounts and rules select them."""
+"""Labels of services: words by which lists and notification rules select them."""
 
 from __future__ import annotations
 
