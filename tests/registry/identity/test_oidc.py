@@ -5,6 +5,7 @@ import datetime as dt
 import hmac
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +25,7 @@ from registry.models import ServiceAccount
 
 pytestmark = pytest.mark.django_db
 
-NOW = dt.datetime.now(dt.UTC)
+NOW = dt.datetime.now(dt.UTC)  # of the collection: tests may run long after it
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -69,7 +70,7 @@ class Issuer:
             "iss": self.url,
             "aud": "saga",
             "sub": "deployer",
-            "exp": int(NOW.timestamp()) + 600,
+            "exp": int(time.time()) + 600,
             "token_type": "client_credentials",
             "permissions": ["services:read", "registry:manage", "somebody:elses"],
             **changes,
@@ -93,7 +94,7 @@ def encoded(part: bytes | dict[str, str]) -> str:
 
 
 def recognise(token: str) -> accounts.Caller:
-    return oidc.recognise(token, now=NOW)
+    return oidc.recognise(token, now=dt.datetime.now(dt.UTC))
 
 
 # --- The caller of a token ------------------------------------------------------------------------
@@ -185,7 +186,7 @@ def test_keeps_a_subject_that_is_too_long_for_a_name(issuer: Issuer) -> None:
         {"exp": int(NOW.timestamp()) - 3600},
         {"exp": None},
         {"exp": "soon"},
-        {"nbf": int(NOW.timestamp()) + 3600},
+        {"nbf": int(NOW.timestamp()) + 86_400},
         {"sub": None},
     ],
 )

@@ -154,7 +154,12 @@ def test_an_account_that_is_limited_to_services_decides_about_no_other(
     limited = bearer("approvals:decide", account="limited")
     accounts.ensure_account("limited", scopes=[], services=["another"])
 
-    assert api.get("/api/v1/approvals", headers=limited).json() == {"approvals": [], "total": 0}
+    assert api.get("/api/v1/approvals", headers=limited).json() == {
+        "approvals": [],
+        "next": None,
+        "previous": None,
+        "total": 0,
+    }
     for verb in ("approve", "reject"):
         answer = post(api, f"approvals/{approval.pk}/{verb}", {"reason": "no"}, limited)
         assert answer.status_code == 404
