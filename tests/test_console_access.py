@@ -103,6 +103,15 @@ PAGES: dict[str, list[Page]] = {
     "console_configuration_test": [
         verb("configuration", "ops", ADMINISTRATOR, objects=(OWNED, UNOWNED, GLOBAL))
     ],
+    **{
+        f"{model}_export": [Page(get=VIEWER, post=VIEWER, verb="csv")]
+        for model in (
+            "updates_auditentry",
+            "updates_historyentry",
+            "updates_job",
+            "webhooks_delivery",
+        )
+    },
     "webhooks_delivery_replay_dead": [Page(get=OPERATOR, post=OPERATOR)],
     "registry_serviceaccount_issue_token": [
         Page(get=ADMINISTRATOR, post=ADMINISTRATOR, place="account")
@@ -209,12 +218,15 @@ MODELS: dict[str, Table] = {
         (
             *("updates.credential", "updates.freeze", "updates.maintenancewindow"),
             *("updates.policy", "updates.target"),
-            *("webhooks.configuration", "webhooks.githubhook"),
+            *("webhooks.configuration", "webhooks.githubhook", "webhooks.notificationrule"),
+            "registry.healthcheck",
         ),
         CONFIGURED,
     ),
     "webhooks.delivery": Table(),
     "webhooks.inboundcall": Table(),
+    "webhooks.alert": Table(),
+    "webhooks.receiver": Table(actions={"resume_receivers": OPERATOR}),
 }
 
 

@@ -17,7 +17,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from registry.identity import accounts
-from registry.models import ManagedObject, Service, ServiceAccount
+from registry.models import HealthCheck, ManagedObject, Service, ServiceAccount
 from saga_project.web.declared.sections import SECTIONS
 from tests import factories
 from updates.models import (
@@ -63,6 +63,9 @@ INSTALLATION: dict[str, Any] = {
             "secret_environment": {"PASSWORD": "${file:password}"},
         }
     ],
+    "checks": [
+        {"service_name": "shop", "name": "answers", "url": "/healthz", "interval_seconds": 30}
+    ],
     "windows": [
         {"service_name": None, "name": "nights", "opens_at": "22:00", "duration_minutes": 60},
         {"service_name": "shop", "name": "noon", "opens_at": "12:00", "duration_minutes": 30},
@@ -99,6 +102,7 @@ INSTALLATION: dict[str, Any] = {
 }
 #: In the order in which nothing refers to what is gone.
 DESCRIBED = (
+    HealthCheck,
     NotificationRule,
     Configuration,
     GitHubHook,
@@ -152,7 +156,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     state = api.get("/api/v1/export", headers=chief).json()
 
     assert made.status_code == 200, made.content
-    assert (made.json()["created"], made.json()["updated"]) == (16, 0)
+    assert (made.json()["created"], made.json()["updated"]) == (17, 0)
     assert made.json()["unchanged"] == 1  # the administrator itself
     assert again.status_code == 200, again.content
     assert state == exported
@@ -228,7 +232,7 @@ def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, st
 
     again = _apply(api, INSTALLATION, chief).json()
 
-    assert (again["changes"], again["unchanged"]) == ([], 17)
+    assert (again["changes"], again["unchanged"]) == ([], 18)
     assert AuditEntry.objects.count() == before
 
 
@@ -262,7 +266,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
     emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
 
-    assert emptied["deleted"] == 16
+    assert emptied["deleted"] == 17
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()
