@@ -57,6 +57,7 @@ SAGA_CORS_ORIGINS: list[str] = env.list(
 DEBUG = env.bool("SAGA_DEBUG", False)
 # Where a worker that shares no host with a web process answers Prometheus; 0: nowhere.
 SAGA_WORKER_METRICS_PORT = env.int("SAGA_WORKER_METRICS_PORT", 0, validate=validate.Range(0, 65535))
+SAGA_HEALTH_EVENTS = env.bool("SAGA_HEALTH_EVENTS", True)
 SAGA_LOG_FORMAT = env.str(
     "SAGA_LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])
 )

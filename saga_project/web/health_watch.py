@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django import db
+from django.conf import settings
 from django.db import transaction
 
 from registry import events
@@ -123,7 +124,9 @@ def send_own() -> int:
 
 
 async def follow() -> None:
-    """Watch until cancelled."""
+    """Watch until cancelled, where SAGA_HEALTH_EVENTS wants it."""
+    if not settings.SAGA_HEALTH_EVENTS:
+        return
     watch = HealthWatch()
     try:
         while True:
