@@ -31,6 +31,7 @@ class LabelsShape(resources.StrictShape):
 class LabelChangesShape(resources.StrictShape):
     labels = serializers.DictField(
         child=fields.TextField(max_length=63, allow_blank=True, allow_null=True),
+        required=False,
         help_text="A null takes the label away; what is not named stays.",
     )
 
@@ -99,7 +100,7 @@ class ServiceLabelsView(api.SagaView):
 def _read(shape_class: type[resources.StrictShape], request: Request) -> dict[str, Any]:
     shape = shape_class(data=api.body_of(request))
     shape.is_valid(raise_exception=True)
-    given: dict[str, Any] = shape.validated_data["labels"]
+    given: dict[str, Any] = shape.validated_data.get("labels", {})
     if len(given) > 2 * labels.MAX_LABELS:
         raise labels.InvalidLabels(f"There may be at most {labels.MAX_LABELS} labels.")
     for key in given:
