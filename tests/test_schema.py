@@ -297,6 +297,16 @@ REFUSED_ALL_THE_SAME = {
     # An account's name has a pattern, and a token ends in the future.
     "/api/v1/accounts",
     "/api/v1/tokens",
+    # A label is selected by an expression, and a digest has 64 hexadecimal digits.
+    "/api/v1/services",
+    "/api/v1/artifacts",
+    # A repository is an owner and a name, an event's type and a format's address are known ones.
+    "/api/v1/github-hooks",
+    "/api/v1/notification-rules",
+    "/api/v1/channels",
+    # A correction says what it corrects, and an entity tag is one of Saga's.
+    "/api/v1/history-entries/{entry_id}/correct",
+    "/api/v1/services/{name}/notes",
     # A host is one that could be called, and a credential needs what its kind sends.
     "/api/v1/credentials",
 }
