@@ -200,7 +200,7 @@ def test_an_inbound_call_shows_its_verdict_and_is_replayed(
     page = log_in("otto")
 
     page.goto("/admin/webhooks/inboundcall/")
-    page.get_by_role("link", name="health").first.click()
+    page.get_by_role("link", name="health", exact=True).first.click()
     expect(page.get_by_text('"status": "degraded"')).to_be_visible()
     press(page, "Replay")
 
