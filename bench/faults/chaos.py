@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,10 @@ import redis as redis_library
 
 from bench.faults import clocked_stack, hosts
 from bench.faults import history as histories
+from bench.faults.injecting import Fault, Injection
 from tests import stack as stacks
 from tests import stalls, waiting
 
-PATIENCE_SECONDS = 120.0
 FREEZE_SECONDS = (1.0, 8.0)
 CLOCK_STEP_SECONDS = (10, 3600)
 KINDS: dict[str, Sequence[str]] = {
@@ -41,10 +41,9 @@ KINDS: dict[str, Sequence[str]] = {
     "Redis": ("valkey-server",),
     "PostgreSQL": ("postgres",),
 }
-Fault = Callable[[], None]
 
 
-class Campaign:
+class Campaign(Injection):
     """Injects faults into one stack, as a seed says."""
 
     def __init__(
@@ -111,29 +110,13 @@ class Campaign:
         self._stack.launcher.send_signal(signal.SIGHUP)
         waiting.until(lambda: self._stack.log().count(b"| reloaded") > count, seconds=180)
 
-    def step(self, number: int) -> tuple[str, float]:
-        """Inject one fault; return what it was, and the seconds until all was well again."""
-        name = self._random.choice(list(self.faults))
-        return name, self.inject(name, number=number)
-
-    def inject(self, name: str, *, number: int) -> float:
-        """Inject this fault while a service dies; return the seconds until all was well again."""
-        dying = f"dying-{number}"
-        self._history.register(dying)
-        self._history.dying.append(dying)
-        self.faults[name]()
-        began = time.monotonic()
-        try:
-            waiting.until(self._is_well, seconds=PATIENCE_SECONDS, pause_seconds=0.2)
-        except AssertionError:
-            self._history.note_violation(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
-            print(self._stack.call("GET", stalls.HEALTH), self._missing(), flush=True)
-        return time.monotonic() - began
+    def describe(self) -> object:
+        return self._stack.call("GET", stalls.HEALTH), self._missing()
 
     def _missing(self) -> list[str]:
         return [kind for kind, words in KINDS.items() if not self._stack.processes(*words)]
 
-    def _is_well(self) -> bool:
+    def is_well(self) -> bool:
         """Everything runs and answers, a sweep ran a moment ago, and a call that writes succeeds."""
         return (
             not self._missing()

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 from bench.faults import history as histories
 from bench.faults import network, walkthrough
+from bench.faults.injecting import Fault, Injection
 from tests import stalls, waiting
 
 PATIENCE_SECONDS = 180.0
@@ -84,8 +85,11 @@ class Service:
         return response.status, json.loads(text) if is_json and text else None
 
 
-class Campaign:
+class Campaign(Injection):
     """Injects faults into the hosts, as a seed says."""
+
+    patience_seconds = PATIENCE_SECONDS
+    pause_seconds = 0.3
 
     def __init__(
         self, hosts: walkthrough.Hosts, service: Service, history: histories.History, *, seed: int
@@ -94,7 +98,7 @@ class Campaign:
         self._service = service
         self._history = history
         self._random = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-        self.faults: dict[str, Callable[[], None]] = {
+        self.faults: dict[str, Fault] = {
             **{f"switch off {name}": partial(self._switch_off, name) for name in self._hosts},
             **{f"cable of {name}": partial(self._pull_cable, name) for name in self._hosts},
             **{f"link {one} - {other}": partial(self._cut, one, other) for one, other in LINKS},
@@ -126,24 +130,8 @@ class Campaign:
         for sender, receiver in chosen:
             sender.find(receiver)
 
-    def step(self, number: int) -> tuple[str, float]:
-        """Inject one fault; return what it was, and the seconds until all was well again."""
-        name = self._random.choice(list(self.faults))
-        return name, self.inject(name, number=number)
-
-    def inject(self, name: str, *, number: int) -> float:
-        """Inject this fault while a service dies; return the seconds until all was well again."""
-        dying = f"dying-{number}"
-        self._history.register(dying)
-        self._history.dying.append(dying)
-        self.faults[name]()
-        began = time.monotonic()
-        try:
-            waiting.until(self.is_well, seconds=PATIENCE_SECONDS, pause_seconds=0.3)
-        except AssertionError:
-            self._history.note_violation(f"not well {PATIENCE_SECONDS:.0f} s after {name}")
-            print([self._health(web) for web in walkthrough.WEB_HOSTS], flush=True)
-        return time.monotonic() - began
+    def describe(self) -> object:
+        return [self._health(web) for web in walkthrough.WEB_HOSTS]
 
     def is_well(self) -> bool:
         """Whether both web hosts are healthy, sweeps run, and the balancer answers."""
