@@ -72,8 +72,8 @@ def read_text(request: Request, name: str, *, maximum_length: int = 256) -> str 
 
 
 def read_choice(request: Request, name: str, choices: Sequence[str]) -> str | None:
-    """Return the query parameter where it is one of the choices."""
-    text = read_text(request, name)
+    """Return the query parameter where it is one of the choices; an empty one is none of them."""
+    text = request.query_params.get(name)
     if text is not None and text not in choices:
         raise InvalidParameter(f"'{name}' is one of {', '.join(choices)}.", field=name)
     return text

@@ -79,6 +79,19 @@ def test_a_replay_of_many_refuses_what_it_cannot_read(
     assert Delivery.objects.get().status == dead.status
 
 
+def test_a_choice_that_is_left_empty_is_refused_and_replays_nothing(api: APIClient) -> None:
+    """A script with an unset variable would replay what it meant to preview, or list everything."""
+    dead = factories.DeliveryFactory.create(status=DEAD)
+
+    refused = _replay(api, {"ids": [str(dead.pk)]}, "?dry_run=")
+    listed = api.get("/api/v1/deliveries?status=")
+
+    assert (refused.status_code, listed.status_code) == (400, 400)
+    assert "'status' is one of" in listed.json()["message"]
+    dead.refresh_from_db()
+    assert dead.status == DEAD
+
+
 def test_an_account_sees_and_replays_nothing_of_another(api: APIClient) -> None:
     _owned("shop", by="owner")
     dead = factories.DeliveryFactory.create(status=DEAD, service_name="shop")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import Http404
-from django_filters.rest_framework import DjangoFilterBackend
+from django_filters.rest_framework import ChoiceFilter, DjangoFilterBackend
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -79,6 +79,15 @@ class ResourceViewSet(views.SagaView, viewsets.GenericViewSet[Any]):
                 raise parameters.InvalidParameter(
                     f"'{name}' is no parameter of this route; {there_are}.", field=name
                 )
+            self._check_choice(name, request.query_params[name])
+
+    def _check_choice(self, name: str, text: str) -> None:
+        """Refuse a choice that is left empty: a filter that a script forgot to fill would list everything."""
+        declared = getattr(self, "filterset_class", None)
+        field = declared and declared.base_filters.get(name)
+        if text == "" and isinstance(field, ChoiceFilter):
+            choices = ", ".join(str(value) for value, _ in field.extra["choices"])
+            raise parameters.InvalidParameter(f"'{name}' is one of {choices}.", field=name)
 
 
 class ChangeableViewSet(ResourceViewSet):
