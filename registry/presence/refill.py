@@ -14,6 +14,10 @@ from saga_project.shared import errors, redis
 
 logger = logging.getLogger(__name__)
 
+_REFILLING = "saga:refilling"
+#: A process that refills Redis is believed to be alive for so long.
+REFILL_SECONDS = 30
+
 
 @dataclass(frozen=True)
 class Tick:
@@ -74,10 +78,16 @@ def ensure_filled(refill: Callable[[], int]) -> None:
 
 @contextmanager
 def _refilling() -> Iterator[bool]:
-    """Acquire the refill lock; yields whether this process holds it."""
+    """Acquire the refill lock; yields whether this process holds it.
+
+    A lock that its owner, dead by now, took under a clock that was ahead ends after the usual time as well.
+    """
     with redis.breaker.guard():
-        lock = redis.connection().lock("saga:refilling", timeout=30, blocking=False)
+        client = redis.connection()
+        lock = client.lock(_REFILLING, timeout=REFILL_SECONDS, blocking=False)
         is_mine = lock.acquire()
+        if not is_mine:
+            client.expire(_REFILLING, REFILL_SECONDS, lt=True)
     try:
         yield is_mine
     finally:

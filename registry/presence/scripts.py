@@ -23,9 +23,23 @@ local known = redis.call('HMGET', META, 'born', 'floor', 'told', 'tick')
 local born, floor, told = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
 local ticked = tonumber(known[4] or '0')
 local function text(number) return string.format('%.0f', number) end
+-- A key expires at a moment of Redis' clock, too: without this, a lock or a claim whose owner died would last
+-- for as long as the clock was set back.
+local function keep_what_is_left_of_keys(by)
+  local cursor = '0'
+  repeat
+    local page = redis.call('SCAN', cursor, 'COUNT', 1000)
+    cursor = page[1]
+    for _, key in ipairs(page[2]) do
+      local left = redis.call('PTTL', key)
+      if left > 0 then redis.call('PEXPIRE', key, text(math.max(1, left - by / 1000))) end
+    end
+  until cursor == '0'
+end
 -- Times are kept on Redis' clock. Where it was set back they all move with it, and every web process
 -- takes a new snapshot, since 'born' is another one.
 local function set_back(by)
+  keep_what_is_left_of_keys(by)
   local scores = redis.call('ZRANGE', DEADLINES, 0, -1, 'WITHSCORES')
   for position = 1, #scores, 2 do
     redis.call('ZADD', DEADLINES, text(tonumber(scores[position + 1]) - by), scores[position])

@@ -11,6 +11,8 @@ import pytest
 import redis as redis_library
 
 from registry import presence
+from registry.presence import refill
+from saga_project.shared import errors
 from saga_project.shared import redis as shared_redis
 from tests import redis_servers, waiting
 from tests.redis_servers import RedisServer
@@ -113,6 +115,34 @@ def test_a_clock_set_back_keeps_no_dead_instance(
     assert seconds_left(client, DEAD) <= 12
     age(client, DEAD, seconds=12)
     assert presence.take_overdue([ALIVE, DEAD]) == [DEAD]
+
+
+def test_a_key_with_a_time_to_live_outlives_no_clock_that_is_set_back(
+    client: redis_library.Redis, step: Callable[[int], None]
+) -> None:
+    """Locks, claims of nodes and what protection keeps: an owner that died holds them no hour longer."""
+    presence.tick()
+    client.set("saga:lock", "dead", ex=30)
+    client.set("saga:kept", "for ever")
+
+    step(-HOUR)
+    presence.tick()
+
+    assert 0 < client.ttl("saga:lock") <= 31
+    assert client.ttl("saga:kept") == -1
+
+
+def test_a_refill_lock_of_a_clock_that_was_ahead_ends_in_its_time(
+    client: redis_library.Redis,
+) -> None:
+    """It also ends where Redis lost the time of its last tick, and shows no step."""
+    client.set("saga:refilling", "dead", ex=HOUR)
+    client.delete(presence.META)
+
+    with pytest.raises(errors.RedisUnavailable, match="refilled"):
+        presence.ensure_filled(lambda: 0)
+
+    assert 0 < client.ttl("saga:refilling") <= refill.REFILL_SECONDS
 
 
 def test_a_clock_that_is_set_forward_and_back_again(
