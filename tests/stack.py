@@ -136,7 +136,12 @@ class Stack:
             self.folder / "var" / "valkey" / "valkey.pid",
             self.folder / "var" / "postgresql" / "postmaster.pid",
         )
-        return {int(file.read_text().split()[0]) for file in files if file.exists()}
+        found = set()
+        for file in files:
+            # A server that starts or ends is writing or removing its file.
+            with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
+                found.add(int(file.read_text().split()[0]))
+        return found
 
     def kill(self, *words: str) -> int:
         """Kill -9 those processes and return how many there were."""
