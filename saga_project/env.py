@@ -20,6 +20,7 @@ import platformdirs
 from environs import Env, EnvValidationError, ValidationError
 
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.ASCII)
+_PROXY_EXCEPTION = re.compile(r"(\*?\.)?[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", re.ASCII)
 
 #: Loopback and the private ranges of IPv4 and IPv6.
 PRIVATE_NETWORKS = [
@@ -152,6 +153,28 @@ def check_audit_receiver(url: str) -> None:
         raise ValidationError(
             f"'{url}' must be like syslog://logs.example:514, syslog+tcp://logs.example:601 or https://…"
         )
+
+
+def check_proxy(url: str) -> None:
+    """Raise ValidationError unless the text is the URL of an HTTP proxy; the error tells no login."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or parts.path.strip("/") or parts.query or parts.fragment or not url.isascii():
+        raise ValidationError(
+            "must be like http://proxy.example:3128 or http://user:password@proxy.example:3128."
+        )
+
+
+def check_proxy_exceptions(texts: Iterable[str]) -> None:
+    """Raise ValidationError unless each text is a name, an address, a network, or ``*``."""
+    for text in texts:
+        if "/" in text:
+            check_networks([text])
+        elif text != "*" and _PROXY_EXCEPTION.fullmatch(text) is None:
+            raise ValidationError(f"'{text}' must be like example.com, 10.0.0.7 or 10.0.0.0/8.")
 
 
 def is_loopback(host: str) -> bool:

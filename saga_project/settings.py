@@ -160,6 +160,10 @@ DEFAULT_FROM_EMAIL = env.str("SAGA_EMAIL_FROM", "saga@localhost")
 SAGA_ALLOWED_NETWORKS = env.list(
     "SAGA_ALLOWED_NETWORKS", configuration.PRIVATE_NETWORKS if IS_LOOPBACK else []
 )
+SAGA_HTTP_PROXY = env.str("SAGA_HTTP_PROXY", "", validate=configuration.check_proxy) or ""
+SAGA_NO_PROXY: list[str] = env.list(
+    "SAGA_NO_PROXY", SAGA_ALLOWED_NETWORKS, validate=configuration.check_proxy_exceptions
+)
 
 configuration.seal(env)
 
@@ -256,26 +260,22 @@ CACHES = {"default": redis_urls.cache(REDIS_URL, SENTINELS)}
 # --- The console -----------------------------------------------------------------------------------
 
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": content_policy.DIRECTIVES}
-SESSION_COOKIE_AGE = 12 * 3600
-SESSION_COOKIE_NAME = "saga_session"
+SESSION_COOKIE_AGE, SESSION_COOKIE_NAME = 12 * 3600, "saga_session"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "saga_project.console.failures.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [SAGA_PUBLIC_URL] if SAGA_PUBLIC_URL else []
 # Over plain HTTP the cookies get Secure where a trusted proxy says that its client spoke HTTPS.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PUBLIC_OVER_TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_PUBLIC_OVER_TLS else 0
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = dt.timedelta(minutes=15)
+LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
+AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, dt.timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_HANDLER = "saga_project.console.login.LockoutHandler"
 AXES_CLIENT_IP_CALLABLE = "saga_project.console.login.address_of"
 AXES_LOCKOUT_TEMPLATE = "console/locked_out.html"
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_RESET_ON_SUCCESS = True
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 UNFOLD = look.UNFOLD
 
 # --- The API --------------------------------------------------------------------------------------

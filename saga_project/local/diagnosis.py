@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import socket
 import stat
 import sys
 import time
@@ -26,12 +27,14 @@ from redis.exceptions import ResponseError
 from registry.operations import encryption_keys
 from saga_project.local import listening
 from saga_project.shared import errors, redis
+from saga_project.shared.http_client import proxies
 
 Level = Literal["ok", "warning", "problem"]
 
 FREE_BYTES = 2**30
 OTHER_FILES = 500
 CLOCK_SECONDS = 2.0
+PROXY_SECONDS = 3.0
 MINIMUM_POSTGRESQL = 140_000
 LEVELS: dict[int, Level] = {checks.WARNING: "warning", checks.ERROR: "problem"}
 
@@ -172,6 +175,21 @@ def _look_at_redis() -> Iterator[Symptom]:
     yield _clock("Redis", apart)
 
 
+def _look_at_proxy() -> Iterator[Symptom]:
+    if not settings.SAGA_HTTP_PROXY:
+        return
+    proxy = proxies.read(settings.SAGA_HTTP_PROXY)
+    place = proxies.authority(proxy.url.host, proxy.url.port)
+    try:
+        socket.create_connection((proxy.url.host, proxy.url.port), PROXY_SECONDS).close()
+    except OSError as exc:
+        text = f"SAGA_HTTP_PROXY: {place} cannot be reached ({exc.strerror or exc})."
+        yield Symptom("problem", "proxy", text)
+    else:
+        login = "with a login" if proxy.authorization else "without a login"
+        yield Symptom("ok", "proxy", f"outgoing calls go through {place}, {login}")
+
+
 def _clock(server: str, apart: float) -> Symptom:
     if abs(apart) < CLOCK_SECONDS:
         return Symptom("ok", "clock", f"{server}'s is {abs(apart):.2f} s apart from this machine's")
@@ -194,4 +212,5 @@ LOOKS: tuple[Callable[[], Iterator[Symptom]], ...] = (
     _look_at_open_files,
     _look_at_postgresql,
     _look_at_redis,
+    _look_at_proxy,
 )

@@ -56,6 +56,11 @@ def test_the_file_in_the_home_folder_is_found(tmp_path):
         ({"SAGA_STALE_READS": "-1"}, "SAGA_STALE_READS"),
         ({"SAGA_CORS_ORIGINS": "portal.example.com"}, "SAGA_CORS_ORIGINS"),
         ({"SAGA_CONFIG": "/nowhere/saga.toml"}, "SAGA_CONFIG"),
+        ({"SAGA_HTTP_PROXY": "https://me:s3cret@proxy.example:3128"}, "SAGA_HTTP_PROXY"),
+        ({"SAGA_HTTP_PROXY": "http://me:s3cret@proxy.example:99999"}, "SAGA_HTTP_PROXY"),
+        ({"SAGA_HTTP_PROXY": "http://me:s3cret@proxy.example/path"}, "SAGA_HTTP_PROXY"),
+        ({"SAGA_NO_PROXY": "10.0.0.0/99"}, "SAGA_NO_PROXY"),
+        ({"SAGA_NO_PROXY": "http://example.com"}, "SAGA_NO_PROXY"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_is_named_without_a_traceback(tmp_path, variables, named):
@@ -64,6 +69,7 @@ def test_a_wrong_value_stops_the_start_and_is_named_without_a_traceback(tmp_path
     assert done.returncode == 1
     assert done.stderr.startswith(named)
     assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr
 
 
 def test_all_wrong_values_are_named_at_once(tmp_path):
@@ -102,6 +108,13 @@ def test_private_networks_may_be_called_from_a_loopback_address_only(tmp_path, h
     printed = start(tmp_path, HOST=host, print_="SAGA_ALLOWED_NETWORKS").stdout
 
     assert (printed != "[]\n") is networks
+
+
+def test_private_networks_that_may_be_called_are_called_without_a_proxy(tmp_path):
+    given = {"SAGA_ALLOWED_NETWORKS": "10.0.0.0/8", "print_": "SAGA_NO_PROXY"}
+
+    assert start(tmp_path, **given).stdout == "['10.0.0.0/8']\n"
+    assert start(tmp_path, SAGA_NO_PROXY="*.inside", **given).stdout == "['*.inside']\n"
 
 
 def test_a_former_name_is_read_with_a_warning(tmp_path):

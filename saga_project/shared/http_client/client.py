@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from django.conf import settings
 
 from saga_project.shared import errors
-from saga_project.shared.http_client import sockets, urls
+from saga_project.shared.http_client import proxies, sockets, urls
 from saga_project.shared.http_client.errors import (
     AnswerBroken,
     AnswerTooLarge,
@@ -93,9 +93,14 @@ def _send(
     }
     try:
         with translated(deadline.purpose):
-            connection.sock = sockets.dial(url, deadline)
-            connection.request(method, url.target, body, {**own, **headers})
-            return connection, connection.getresponse()
+            line = sockets.dial(url, deadline)
+            connection.sock = line.socket
+            target = line.before_path + url.target
+            connection.request(method, target, body, {**own, **headers, **line.headers})
+            answer = connection.getresponse()
+            if line.before_path:
+                proxies.check_status(answer.status)
+            return connection, answer
     except BaseException:
         connection.close()
         raise

@@ -16,7 +16,7 @@ from typing import cast
 import httptools
 from django.conf import settings
 
-from saga_project.shared.http_client import addresses, client, sockets, urls
+from saga_project.shared.http_client import addresses, client, proxies, sockets, urls
 from saga_project.shared.http_client.errors import (
     AddressRefused,
     AnswerBroken,
@@ -45,23 +45,14 @@ async def fetch(url: Url, *, purpose: str, timeout_seconds: float, wants_body: b
     """
     with client.translated(purpose):
         async with asyncio.timeout(timeout_seconds):
-            loop = asyncio.get_running_loop()
-            exchange = _Exchange(loop, url, purpose=purpose, wants_body=wants_body)
-            is_tls = url.scheme == "https"
-            for host in await _judged(url.host, url.port, purpose=purpose):
+            exchange = _Exchange(url, purpose=purpose, wants_body=wants_body)
+            for address in await _judged(url.host, url.port, purpose=purpose):
                 try:
-                    transport, _ = await loop.create_connection(
-                        lambda: exchange,
-                        host,
-                        url.port,
-                        ssl=sockets.tls() if is_tls else None,
-                        server_hostname=url.host if is_tls else None,
-                    )
-                except OSError as exc:
+                    transport = await _dial(exchange, url, address, purpose=purpose)
+                except (OSError, proxies.ProxyRefused) as exc:
                     failure = exc
                     continue
                 try:
-                    _check_peer(transport, host, purpose=purpose)
                     status, body = await exchange.done
                     return ProbeAnswer(status, body, _expiry_of(transport))
                 finally:
@@ -70,22 +61,68 @@ async def fetch(url: Url, *, purpose: str, timeout_seconds: float, wants_body: b
             raise failure
 
 
+async def _dial(exchange: _Exchange, url: Url, address: str, *, purpose: str) -> asyncio.Transport:
+    """Connect the exchange to a judged address of the host, through the proxy where there is one."""
+    tls = sockets.tls() if url.scheme == "https" else None
+    name = url.host if tls else None
+    proxy = proxies.for_address(url.host, address)
+    if proxy is None:
+        return await _connect(
+            exchange, address, url.port, purpose=purpose, tls=tls, server_hostname=name
+        )
+    if tls is None:
+        exchange.proxy, exchange.before_path = proxy, proxies.whole(url, address)
+        return await proxies.dial(exchange, proxy)
+    return await proxies.connect(
+        exchange,
+        proxy,
+        address=address,
+        port=url.port,
+        purpose=purpose,
+        tls=tls,
+        server_hostname=name,
+    )
+
+
+async def _connect(
+    protocol: asyncio.Protocol,
+    address: str,
+    port: int,
+    *,
+    purpose: str,
+    tls: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+) -> asyncio.Transport:
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        lambda: protocol, address, port, ssl=tls, server_hostname=server_hostname
+    )
+    peer = transport.get_extra_info("peername")
+    if not peer or urls.address_of(str(peer[0])) != urls.address_of(address):
+        transport.abort()
+        raise AddressRefused(f"The {purpose} URL led to an unchecked address.")
+    return transport
+
+
 async def connect(host: str, port: int, *, purpose: str, timeout_seconds: float) -> None:
     """Open a connection and close it. Raises AddressRefused, NoAnswer, TookTooLong."""
     with client.translated(purpose):
         async with asyncio.timeout(timeout_seconds):
-            loop = asyncio.get_running_loop()
-            for judged in await _judged(host, port, purpose=purpose):
+            for address in await _judged(host, port, purpose=purpose):
+                proxy = proxies.for_address(host, address)
                 try:
-                    transport, _ = await loop.create_connection(asyncio.Protocol, judged, port)
-                except OSError as exc:
+                    if proxy is None:
+                        transport = await _connect(
+                            asyncio.Protocol(), address, port, purpose=purpose
+                        )
+                    else:
+                        transport = await proxies.connect(
+                            asyncio.Protocol(), proxy, address=address, port=port, purpose=purpose
+                        )
+                except (OSError, proxies.ProxyRefused) as exc:
                     failure = exc
                     continue
-                try:
-                    _check_peer(transport, judged, purpose=purpose)
-                    return
-                finally:
-                    transport.abort()
+                transport.abort()
+                return
             raise failure
 
 
@@ -108,12 +145,6 @@ async def _judged(host: str, port: int, *, purpose: str) -> list[str]:
     return found
 
 
-def _check_peer(transport: asyncio.BaseTransport, host: str, *, purpose: str) -> None:
-    peer = transport.get_extra_info("peername")
-    if not peer or urls.address_of(str(peer[0])) != urls.address_of(host):
-        raise AddressRefused(f"The {purpose} URL led to an unchecked address.")
-
-
 def _expiry_of(transport: asyncio.BaseTransport) -> float | None:
     connection = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
     if connection is None:
@@ -125,10 +156,12 @@ def _expiry_of(transport: asyncio.BaseTransport) -> float | None:
 class _Exchange(asyncio.Protocol):
     """Sends one request; ``done`` is the status with the body, if that is wanted."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, url: Url, *, purpose: str, wants_body: bool
-    ) -> None:
+    def __init__(self, url: Url, *, purpose: str, wants_body: bool) -> None:
+        loop = asyncio.get_running_loop()
         self.done: asyncio.Future[tuple[int, bytes | None]] = loop.create_future()
+        #: Where the proxy itself answers the request.
+        self.proxy: proxies.Proxy | None = None
+        self.before_path = ""
         self._url, self._purpose, self._wants_body = url, purpose, wants_body
         self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = 0
@@ -136,10 +169,12 @@ class _Exchange(asyncio.Protocol):
         self._body = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        fields = self.proxy.headers if self.proxy else {}
+        login = "".join(f"{name}: {text}\r\n" for name, text in fields.items())
         head = (
-            f"GET {self._url.target} HTTP/1.1\r\nHost: {self._url.authority}\r\n"
+            f"GET {self.before_path}{self._url.target} HTTP/1.1\r\nHost: {self._url.authority}\r\n"
             f"User-Agent: Saga/{settings.SAGA_VERSION}\r\nAccept: */*\r\n"
-            "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+            f"{login}Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
         )
         cast("asyncio.Transport", transport).write(head.encode("ascii"))
 
@@ -160,6 +195,8 @@ class _Exchange(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status >= 200:  # not an interim answer
             self._status = status
+            if self.proxy and status == proxies.LOGIN_WANTED:
+                self._fail(proxies.ProxyRefused(proxies.LOGIN_REFUSED))
             if not self._wants_body:
                 self._finish()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import queue
@@ -9,11 +10,12 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import certifi
 
-from saga_project.shared.http_client import addresses, urls
+from saga_project.shared.http_client import addresses, proxies, urls
 from saga_project.shared.http_client.errors import AddressRefused, NoAnswer, TookTooLong
 from saga_project.shared.http_client.urls import Url
 
@@ -98,35 +100,86 @@ def _bound(connection: ssl.SSLSocket, deadline: Deadline) -> ssl.SSLSocket:
     return connection
 
 
-def dial(url: Url, deadline: Deadline) -> socket.socket:
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """An open connection. Where a proxy answers on it, requests name the whole URL and carry its headers."""
+
+    socket: socket.socket
+    before_path: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+
+def dial(url: Url, deadline: Deadline) -> Line:
     """Resolve once, judge every answer, and connect to the first judged one that takes the call."""
     if url.port in addresses.own_ports():
         raise AddressRefused(f"The {deadline.purpose} URL names a port that is never called.")
     answers = resolve(url, deadline)
     for answer in answers:
         addresses.evaluate(answer[4][0], purpose=deadline.purpose)
-    for family, kind, protocol, _, sockaddr in answers:
-        connection = _BoundedSocket(family, kind, protocol)
-        connection.deadline = deadline
+    for answer in answers:
+        proxy = proxies.for_address(url.host, answer[4][0])
         try:
-            connection.settimeout(deadline.left())
-            connection.connect(sockaddr)
-            if connection.getpeername()[0] != sockaddr[0]:
-                raise AddressRefused(f"The {deadline.purpose} URL led to an unchecked address.")
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return _wrap(connection, url, deadline)
-        except OSError as exc:
-            connection.close()
+            if proxy is None:
+                return Line(_wrap(_connect(answer, deadline), url, deadline))
+            return _ask(proxy, url, answer[4][0], deadline)
+        except (OSError, proxies.ProxyRefused) as exc:
             failure = exc
-        except BaseException:
-            connection.close()
-            raise
     raise failure
+
+
+def _connect(answer: tuple[Any, ...], deadline: Deadline) -> socket.socket:
+    family, kind, protocol, _, sockaddr = answer
+    connection = _BoundedSocket(family, kind, protocol)
+    connection.deadline = deadline
+    try:
+        connection.settimeout(deadline.left())
+        connection.connect(sockaddr)
+        if connection.getpeername()[0] != sockaddr[0]:
+            raise AddressRefused(f"The {deadline.purpose} URL led to an unchecked address.")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _ask(proxy: proxies.Proxy, url: Url, address: str, deadline: Deadline) -> Line:
+    """Return a line to the judged address through the proxy, whose own address operators vouch for."""
+    connection = _reach(proxy, deadline)
+    if url.scheme == "http":
+        return Line(connection, proxies.whole(url, address), proxy.headers)
+    try:
+        proxies.open_tunnel(
+            connection, proxy, address=address, port=url.port, purpose=deadline.purpose
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return Line(_wrap(connection, url, deadline))
+
+
+def _reach(proxy: proxies.Proxy, deadline: Deadline) -> socket.socket:
+    try:
+        answers = resolve(proxy.url, deadline)
+    except TookTooLong:
+        raise
+    except NoAnswer:
+        raise proxies.ProxyRefused(proxies.UNREACHABLE) from None
+    for answer in answers:
+        try:
+            return _connect(answer, deadline)
+        except OSError:
+            continue
+    raise proxies.ProxyRefused(proxies.UNREACHABLE)
 
 
 def _wrap(connection: socket.socket, url: Url, deadline: Deadline) -> socket.socket:
     if url.scheme == "http":
         return connection
-    connection.settimeout(deadline.left())
-    wrapped = tls().wrap_socket(connection, server_hostname=url.host)
+    try:
+        connection.settimeout(deadline.left())
+        wrapped = tls().wrap_socket(connection, server_hostname=url.host)
+    except BaseException:
+        connection.close()
+        raise
     return _bound(wrapped, deadline)

@@ -127,3 +127,19 @@ def test_a_redis_that_evicts_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert "allkeys-lru" in findings[0].text
     assert findings[0].level == "problem"
+
+
+def test_an_outgoing_proxy_is_named_without_its_login(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings.SAGA_HTTP_PROXY = f"http://saga:s3cret@127.0.0.1:{port}"
+        [there] = found("proxy")
+    [away] = found("proxy")
+    settings.SAGA_HTTP_PROXY = ""
+
+    assert there == Symptom(
+        "ok", "proxy", f"outgoing calls go through 127.0.0.1:{port}, with a login"
+    )
+    assert away.level == "problem"
+    assert "s3cret" not in away.text
+    assert found("proxy") == []

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from saga_project.shared import errors
 from saga_project.shared.http_client import (
@@ -27,6 +24,7 @@ from saga_project.shared.http_client import (
     sockets,
     urls,
 )
+from tests import certificates
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +158,7 @@ def test_certificate_is_checked_for_the_name_and_its_end_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expires_at = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=9)
-    certificate, key = _certificate(tmp_path, expires_at)
+    certificate, key = certificates.write(tmp_path, expires_at, name="localhost")
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(certificate, key)
     trusting = ssl.create_default_context(cafile=str(certificate))
@@ -177,30 +175,3 @@ def test_certificate_is_checked_for_the_name_and_its_end_is_told(
         asyncio.run(ask("127.0.0.1", trusting))
     with pytest.raises(NoAnswer, match="certificate"):
         asyncio.run(ask("localhost", ssl.create_default_context()))
-
-
-def _certificate(folder: Path, expires_at: dt.datetime) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(expires_at - dt.timedelta(days=30))
-        .not_valid_after(expires_at)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return paths
