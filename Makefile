@@ -6,7 +6,7 @@ BIN := .venv/bin
 # One more than there are cores: some tests wait for processes that they started.
 WORKERS ?= $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: help run demo test check audit dist bench chaos screenshots format lock
+.PHONY: help run demo test check audit docs dist image-dry-run bench chaos screenshots format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -25,7 +25,7 @@ check: .venv/development.stamp .venv/saga.stamp ## Check format, lint, types, im
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/yamllint --strict docker-compose.yml .pre-commit-config.yaml .github deploy/ci deploy/kubernetes
+	$(BIN)/yamllint --strict docker-compose.yml docker-compose.external.yml .pre-commit-config.yaml .github deploy/ci deploy/kubernetes
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
@@ -38,6 +38,24 @@ var/audit/venv/stamp: .ci/audit.txt | $(BIN)/pip
 	@echo "Installing the audit tools, in var/audit/venv ..."
 	@$(PYTHON) -m venv var/audit/venv
 	@var/audit/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+docs: var/docs/venv/stamp .venv/runtime.stamp .venv/saga.stamp ## Build the documentation site, which Saga serves at /docs/
+	@$(BIN)/python .ci/documentation.py
+
+var/docs/venv/stamp: requirements-docs.lock | $(BIN)/pip
+	@echo "Installing what builds the documentation, in var/docs/venv ..."
+	@$(PYTHON) -m venv var/docs/venv
+	@var/docs/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+image-dry-run: var/image/venv/stamp .venv/runtime.stamp ## Lint the container files, and run the Dockerfile's steps without an engine (root)
+	@exec $(BIN)/python .ci/image.py
+
+var/image/venv/stamp: .ci/image.txt | $(BIN)/pip
+	@echo "Installing hadolint and the Compose specification, in var/image/venv ..."
+	@$(PYTHON) -m venv var/image/venv
+	@var/image/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 bench: .venv/development.stamp var/bench/venv/stamp ## Measure Saga beside its own plain views and what others use
@@ -72,6 +90,7 @@ lock: $(BIN)/pip ## Resolve the dependencies anew into the files requirements*.l
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(COMPILE_GROUP) --group build --constraint requirements.lock --output-file requirements-build.lock
+	$(COMPILE_GROUP) --group docs --constraint requirements.lock --output-file requirements-docs.lock
 	$(COMPILE) --extra otel --constraint requirements.lock --output-file requirements-otel.lock
 
 $(BIN)/pip:
@@ -109,7 +128,7 @@ TO_LOG := > var/install.log 2>&1 || { tail -n 20 var/install.log; exit 1; }
 
 # The same commit gives the same bytes: files carry the time of the commit.
 dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-dist: .venv/saga.stamp var/audit/venv/stamp ## Build both wheels and source distributions, the SBOM and checksums into dist/
+dist: docs var/audit/venv/stamp ## Build both wheels with the documentation, source distributions, the SBOM and checksums into dist/
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build --directory dist
 	@cd clients/python && ../../$(BIN)/python -m hatchling build --directory ../../dist

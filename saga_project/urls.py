@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
-from saga_project.web import health, openapi, root, scrape
+from saga_project.web import documentation, health, openapi, root, scrape
 from saga_project.web.declared import views as declared
 
 API: list[URLPattern | URLResolver] = [
@@ -27,6 +28,9 @@ urlpatterns = [
     path("readyz", health.ReadinessView.as_view()),
     path("api/v1/", include(API)),
     path("admin/", admin.site.urls),
+    path("docs", RedirectView.as_view(url="/docs/")),
+    path("docs/", documentation.page),
+    path("docs/<path:path>", documentation.page),
 ]
 
 handler400 = "saga_project.console.failures.bad_request"

@@ -7,6 +7,7 @@ Views describe their own parameters, bodies and answers, fields their own rules;
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from typing import Any, ClassVar
 
@@ -25,6 +26,10 @@ from saga_project.shared.api import fields, resources
 BEARER = "bearer"
 #: The verbs of a viewset's actions, in the names of operations.
 ACTIONS = {"retrieve": "get", "partial_update": "change", "destroy": "delete"}
+#: The words of classes that others inherit from; a class without words of its own would repeat them.
+OF_BASES = frozenset(
+    inspect.getdoc(base) for base in (api.SagaView, resources.StrictShape, resources.RowShape)
+)
 MEANINGS = {
     "400": "The request cannot be understood, or breaks a rule that `message` names.",
     "401": "No token, or one that is not known.",
@@ -199,7 +204,12 @@ class SagaSchema(AutoSchema):
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Finish the document with the shared components."""
+    """Finish the document with the shared components, and without what base classes tell developers."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            _forget_base(operation)
+    for schema in result.get("components", {}).get("schemas", {}).values():
+        _forget_base(schema)
     components = result.setdefault("components", {})
     schemas: dict[str, Any] = components.setdefault("schemas", {})
     schemas["Error"] = ERROR
@@ -213,6 +223,11 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         }
     }
     return result
+
+
+def _forget_base(described: dict[str, Any]) -> None:
+    if described.get("description") in OF_BASES:
+        del described["description"]
 
 
 # --- Serving it -----------------------------------------------------------------------------------
