@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,21 @@ from django.template import engines
 from saga_project.local import stack
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def _module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look for it there
+    spec.loader.exec_module(module)
+    return module
+
+
+dockerfile = _module("dockerfile")
 TEXT = (ROOT / "docker-compose.yml").read_text()
+EXTERNAL = (ROOT / "docker-compose.external.yml").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SAGA_SERVICES = {"prepare", "web", "sweeps", "worker", "delivery", "checks", "beat"}
 
@@ -55,15 +71,17 @@ def test_the_configuration_page_lists_every_variable_and_no_other(
 
 
 def test_the_example_names_every_variable_that_it_asks_for_and_no_other() -> None:
-    asked = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
+    asked = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT + EXTERNAL))
 
     assert _example_variables() == asked
 
 
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
-    secrets = re.findall(r"\$\{(\w*(?:SECRET|PASSWORD|ENCRYPTION)\w*)(.{2})", TEXT)
+    secrets = re.findall(
+        r"\$\{(\w*(?:SECRET|PASSWORD|ENCRYPTION|DATABASE_URL|REDIS_URL)\w*)(.{2})", TEXT + EXTERNAL
+    )
 
-    assert len(secrets) >= 4
+    assert len(secrets) >= 8
     assert {rule for _, rule in secrets} == {":?"}
 
 
@@ -120,12 +138,39 @@ def test_the_workers_take_every_queue(services: dict[str, Any]) -> None:
     assert services["sweeps"]["command"] == ["python", "manage.py", "sweep"]
 
 
-def test_the_image_does_not_run_as_root() -> None:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
+def test_services_with_servers_elsewhere_are_the_same_but_for_these_servers(
+    services: dict[str, Any],
+) -> None:
+    external = yaml.safe_load(EXTERNAL)["services"]
 
-    assert lines.index("USER saga") < next(
-        n for n, line in enumerate(lines) if line.startswith("CMD")
-    )
+    assert set(external) == SAGA_SERVICES
+    for name, service in external.items():
+        here = services[name]
+        differing = {key for key in here if here[key] != service[key]}
+        assert differing <= {"environment", "depends_on"}, name
+        changed = {
+            key
+            for key in here["environment"]
+            if here["environment"][key] != service["environment"][key]
+        }
+        assert changed == {"DATABASE_URL", "REDIS_URL"}
+        assert set(service["depends_on"]) <= set(external)
+
+
+def test_the_image_does_not_run_as_root_and_checks_its_health() -> None:
+    *_, last = dockerfile.stages((ROOT / "Dockerfile").read_text())
+    names = [name for name, _ in last.steps]
+
+    assert ("USER", "10001") in last.steps
+    assert names.index("USER") < names.index("CMD")
+    assert "/readyz" in dockerfile.health_command(dict(last.steps)["HEALTHCHECK"])[-1]
+
+
+def test_the_image_has_no_build_tools() -> None:
+    first, last = dockerfile.stages((ROOT / "Dockerfile").read_text())
+
+    assert first.name == "build"
+    assert [words for name, words in last.steps if name == "RUN" and "pip" in words] == []
 
 
 def test_the_image_serves_lookups_before_django_like_make_run() -> None:
@@ -133,7 +178,7 @@ def test_the_image_serves_lookups_before_django_like_make_run() -> None:
 
 
 def test_the_image_holds_everything_that_it_copies() -> None:
-    copied = re.findall(r"^COPY (\S+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    copied = re.findall(r"^COPY ([^-\s]\S*)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     allowed = set(re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE))
 
     [engine] = engines.all()
