@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.xdist_group("documents")
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+#: A block may stand in a list.
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 #: An answer of 400 or above ends the script, as does any other command that fails.
 PRELUDE = """
 set -euo pipefail
@@ -36,7 +38,8 @@ curl() { command curl --silent --show-error --fail-with-body --max-time 30 "$@";
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    return [text for found, text in BLOCK.findall(document.read_text()) if found == language]
+    found = BLOCK.findall(document.read_text())
+    return [textwrap.dedent(text) for _, name, text in found if name == language]
 
 
 RUNNABLE = [document for document in DOCUMENTS if blocks(document, "sh")]
