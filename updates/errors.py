@@ -69,6 +69,24 @@ class ApprovalDecided(Conflict):
     error = "Approval already decided"
 
 
+class ApprovalExpired(Conflict):
+    """The request was not decided in its time; it can be made again."""
+
+    error = "Approval expired"
+
+
+class ReleaseChanged(Conflict):
+    """The release has another artifact than when the decision was asked for."""
+
+    error = "Release changed"
+
+
+class AlreadyApproved(Conflict):
+    """The same person or account approved it before; another one is asked for."""
+
+    error = "Already approved by you"
+
+
 class OwnRequest(NotAllowed):
     """Two persons are asked for, and this is one of them twice."""
 

@@ -38,6 +38,20 @@ def approval_decided(name: str, *, version: str, state: str, by: str) -> events.
     return events.EventDraft(type=f"update.{state}", service_name=name, data=data)
 
 
+def approval_given(
+    name: str, *, version: str, by: str, approvals: int, required: int
+) -> events.EventDraft:
+    """One of several approvals that are needed was given."""
+    data = {"version": version, "by": by, "approvals": approvals, "required": required}
+    return events.EventDraft(type="update.approval_given", service_name=name, data=data)
+
+
+def approval_expired(name: str, *, version: str, requested_by: str) -> events.EventDraft:
+    """A request was not decided in its time."""
+    data = {"version": version, "requested_by": requested_by or None}
+    return events.EventDraft(type="update.approval_expired", service_name=name, data=data)
+
+
 def check_failed(name: str, *, reason: str) -> events.EventDraft:
     return events.EventDraft(type="update.check_failed", service_name=name, data={"reason": reason})
 

@@ -16,6 +16,7 @@ from saga_project.console import confirm, overrides, roles
 from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Approval
 from updates.policies import preview
+from updates.policies.calendar import Verdict
 
 Done = tuple[str, str | None]
 
@@ -32,7 +33,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         "approval": approval,
         "release": approval.release,
         "verbs": verbs,
-        "is_own": _is_own(approval, user),
+        "required": updates.operations.required_of(approval),
     }
     return TemplateResponse(request, "console/approval.html", context)
 
@@ -51,7 +52,7 @@ def act(request: HttpRequest, number: int, verb: str) -> HttpResponse:
 
 
 def _find(number: int) -> Approval:
-    rows = Approval.objects.select_related("release", "service")
+    rows = Approval.objects.select_related("release", "service").prefetch_related("decisions")
     approval = rows.filter(pk=number).first()
     if approval is None:
         raise Http404
@@ -71,13 +72,35 @@ def _is_own(approval: Approval, user: AbstractUser) -> bool:
 def verbs_of(approval: Approval, *, user: AbstractUser, now: dt.datetime) -> list[ButtonVerb]:
     if approval.state != Approval.State.PENDING:
         return []
-    decline = _reject(approval, user, now)
-    return [decline] if _is_own(approval, user) else [_approve(approval, user, now), decline]
+    return [_approve(approval, user, now), _reject(approval, user, now)]
+
+
+def _why_not(
+    approval: Approval, user: AbstractUser, now: dt.datetime, *, verdict: Verdict, is_last: bool
+) -> str:
+    """Return why this person's approval could only fail now."""
+    if late := _late(approval, now):
+        return late
+    if _is_own(approval, user):
+        return "You asked for it, or announced it: another person must approve it."
+    name = updates.operations.person(user.get_username())
+    if any(each.decided_by == name for each in approval.decisions.all()):
+        return "You approved it already: another person must approve it, too."
+    is_closed = bool(approval.requested_by) and is_last and not verdict.is_open
+    told = f"Its service may not be changed now: {verdict.reason}"
+    return overrides.blocked_by(user, told if is_closed else None)
+
+
+def _late(approval: Approval, now: dt.datetime) -> str:
+    is_late = approval.expires_at is not None and approval.expires_at <= now
+    return "The request was not decided in time." if is_late else ""
 
 
 def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     verdict = preview.calendar_of(approval.service).evaluate(now)
     is_at_once = bool(approval.requested_by)
+    given = len(approval.decisions.all())
+    is_last = given + 1 >= updates.operations.required_of(approval)
 
     def does(form: Form) -> Done:
         updates.operations.approve(
@@ -87,9 +110,12 @@ def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> Button
             override=overrides.read(user, form),
             now=now,
         )
+        if approval.state == Approval.State.PENDING:
+            return f"Your approval of {approval.release} is recorded; it needs more.", None
         return f"{approval.release} is approved.", None
 
     when = "at once" if is_at_once else "as soon as its policy and the calendar allow"
+    effect = f"{_effect(approval)} {when}."
     return Verb(
         name="approve",
         label="Approve",
@@ -97,11 +123,15 @@ def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> Button
         permission=roles.DECIDE_APPROVAL,
         link=_link(approval, "approve"),
         is_primary=True,
-        consequences=[f"{_effect(approval)} {when}.", "Your name stands beside it."],
+        consequences=[
+            effect if is_last else f"Once enough people approve: {effect}",
+            "Your name stands beside it.",
+        ],
         choices=[
             Choice(name="reason", label="Reason", is_long=True),
             *overrides.choices(user, is_open=verdict.is_open or not is_at_once),
         ],
+        blocked_by=_why_not(approval, user, now, verdict=verdict, is_last=is_last),
         does=does,
     )
 
@@ -125,6 +155,7 @@ def _reject(approval: Approval, user: AbstractUser, now: dt.datetime) -> ButtonV
         permission=roles.DECIDE_APPROVAL,
         link=_link(approval, "reject"),
         is_danger=True,
+        blocked_by=_late(approval, now),
         consequences=[
             f"No policy deploys {approval.release} any more.",
             "People still can, by hand.",

@@ -27,6 +27,11 @@ def choices(user: AbstractUser, *, is_open: bool) -> Sequence[Choice]:
     ]
 
 
+def blocked_by(user: AbstractUser, obstacle: str | None) -> str:
+    """Return why the button could only fail: a gate is closed, and this person may not override it."""
+    return "" if user.has_perm(roles.OVERRIDE_CALENDAR) else obstacle or ""
+
+
 def read(user: AbstractUser, form: Form) -> Override | None:
     reason = form.get(FIELD, "")
     if not reason or not user.has_perm(roles.OVERRIDE_CALENDAR):

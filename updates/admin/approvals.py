@@ -50,6 +50,8 @@ class ApprovalAdmin(Journal):
         "state_label",
         "requested_at",
         "requested_by",
+        "required_approvals",
+        "expires_at",
         "decided_by",
         "decided_at",
         "reason",
@@ -76,6 +78,7 @@ class ApprovalAdmin(Journal):
             "Approved": "success",
             "Rejected": "danger",
             "Superseded": "default",
+            "Expired": "warning",
         },
     )
     def state_label(self, approval: Approval) -> str:

@@ -61,7 +61,16 @@ class PolicyAdmin(AuditedAdmin):
     autocomplete_fields = ("service",)
     readonly_fields = ("next_step",)
     fieldsets = (
-        (None, {"fields": ("service", "kind", "requires_second_person", "next_step")}),
+        (None, {"fields": ("service", "kind", "next_step")}),
+        (
+            "Approvals",
+            {
+                "fields": (
+                    "requires_second_person",
+                    ("required_approvals", "approval_expires_after_hours"),
+                )
+            },
+        ),
         (
             "Which releases",
             {

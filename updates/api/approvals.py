@@ -18,11 +18,20 @@ from registry.identity.accounts import Caller
 from saga_project.shared import api, rules
 from saga_project.shared.api import fields, resources
 from updates import errors, operations
-from updates.models import Approval
+from updates.models import Approval, ApprovalDecision
 
 SCOPE = "approvals:decide"
 PAGES = resources.pages("approvals", ordering=("-id",))
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+class ApprovalDecisionSerializer(serializers.Serializer[Any]):
+    verdict = serializers.ChoiceField(choices=ApprovalDecision.Verdict.choices)
+    decided_by = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+    way = serializers.ChoiceField(choices=ApprovalDecision.Way.choices)
+    token_prefix = serializers.CharField(allow_null=True, help_text="How the token begins.")
+    reason = serializers.CharField(allow_null=True)
 
 
 class ApprovalSerializer(serializers.Serializer[Any]):
@@ -37,8 +46,17 @@ class ApprovalSerializer(serializers.Serializer[Any]):
     requested_at = serializers.DateTimeField()
     requested_by = serializers.CharField(allow_null=True, help_text="Null: the policy asks.")
     request_reason = serializers.CharField(allow_null=True)
+    required_approvals = serializers.IntegerField(help_text="Of different people or accounts.")
+    decisions = ApprovalDecisionSerializer(
+        many=True, help_text="Of each person or account, oldest first."
+    )
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it expires undecided. Null: never."
+    )
     decided_at = serializers.DateTimeField(allow_null=True)
-    decided_by = serializers.CharField(allow_null=True)
+    decided_by = serializers.CharField(
+        allow_null=True, help_text="All that approved it, or the one that rejected it."
+    )
     reason = serializers.CharField(allow_null=True, help_text="The reason of the decision.")
     job_id = serializers.CharField(allow_null=True)
 
@@ -125,8 +143,8 @@ class ApproveView(api.SagaView):
         operations.approve(
             approval,
             by=str(caller),
-            account=caller.account if caller else None,
             reason=shape.validated_data.get("reason", ""),
+            **_decider(caller),
             override=operations.override_of(caller, shape.validated_data.get("override_reason")),
             now=timezone.now(),
         )
@@ -153,13 +171,24 @@ class RejectView(api.SagaView):
         caller = accounts.caller_of(request.user)
         approval = _find(approval_id, by=caller)
         reason = shape.validated_data["reason"]
-        operations.reject(approval, by=str(caller), reason=reason, now=timezone.now())
+        operations.reject(
+            approval, by=str(caller), reason=reason, now=timezone.now(), **_decider(caller)
+        )
         return Response(approval_body(approval))
+
+
+def _decider(caller: Caller | None) -> dict[str, Any]:
+    token = caller.token if caller else None
+    return {
+        "account": caller.account if caller else None,
+        "token_prefix": token.prefix if token else "",
+        "way": ApprovalDecision.Way.API,
+    }
 
 
 def _visible(caller: Caller | None) -> QuerySet[Approval]:
     """Return the approvals of services that the caller may touch; an account may be limited to some."""
-    rows = Approval.objects.select_related("release", "service")
+    rows = Approval.objects.select_related("release", "service").prefetch_related("decisions")
     if caller is None or caller.is_admin or not caller.account.services:
         return rows
     return rows.filter(service__name__in=caller.account.services)
@@ -187,6 +216,19 @@ def approval_body(approval: Approval) -> dict[str, Any]:
         "requested_at": api.zulu(approval.requested_at),
         "requested_by": approval.requested_by or None,
         "request_reason": approval.details.get("reason") or None,
+        "required_approvals": approval.required_approvals,
+        "decisions": [
+            {
+                "verdict": each.verdict,
+                "decided_by": each.decided_by,
+                "decided_at": api.zulu(each.decided_at),
+                "way": each.way,
+                "token_prefix": each.token_prefix or None,
+                "reason": each.reason or None,
+            }
+            for each in approval.decisions.all()
+        ],
+        "expires_at": api.zulu(approval.expires_at),
         "decided_at": api.zulu(approval.decided_at),
         "decided_by": approval.decided_by or None,
         "reason": approval.reason or None,

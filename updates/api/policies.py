@@ -37,6 +37,8 @@ class PolicyShape(resources.RowShape):
             "metrics",
             "requires_checksum",
             "requires_second_person",
+            "required_approvals",
+            "approval_expires_after_hours",
             "requires_signature",
             "signing_keys",
             "updated_at",

@@ -1,12 +1,13 @@
 """Releases and sources, policies and calendar, history and audit trail."""
 
+from updates.models.approval import Approval, ApprovalDecision
 from updates.models.audit import AuditCursor, AuditEntry
 from updates.models.calendar import Freeze, MaintenanceWindow
 from updates.models.credential import Credential
 from updates.models.history import HistoryEntry, HistoryTally
 from updates.models.jobs import DeployedEnvironment, Job, JobTally, Step
 from updates.models.measurement import Measurement
-from updates.models.policy import Approval, Hold, Policy
+from updates.models.policy import Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
 from updates.models.targets import Target
@@ -15,6 +16,7 @@ from updates.models.watch import Watch
 
 __all__ = [
     "Approval",
+    "ApprovalDecision",
     "AuditCursor",
     "AuditEntry",
     "Credential",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from registry.models import MAX_NAME_LENGTH, Service
 from saga_project.shared import versions
-from updates.models.release import Release
+
+MAX_APPROVALS = 10
 
 
 class Policy(models.Model):
@@ -67,6 +69,18 @@ class Policy(models.Model):
         default=False,
         help_text="What a person or a program asks for, another person must approve first.",
     )
+    required_approvals = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_APPROVALS)],
+        help_text="How many different people must approve; a rejection by one of them ends it.",
+    )
+    approval_expires_after_hours = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(8_760)],
+        help_text="A request without a decision expires after so many hours; empty: it stays.",
+    )
     requires_signature = models.BooleanField(default=False)
     signing_keys = ArrayField(
         models.CharField(max_length=128),
@@ -108,63 +122,3 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service.name}: {self.version or 'everything'}"
-
-
-class Approval(models.Model):
-    """A release that policy would deploy once a member of staff says so."""
-
-    class State(models.TextChoices):
-        PENDING = "pending"
-        APPROVED = "approved"
-        REJECTED = "rejected"
-        SUPERSEDED = "superseded"
-
-    STATE_FIELD = "state"
-    #: Each state and those from which it may be reached (saga_project.shared.transitions).
-    MOVES = {
-        State.PENDING: (),
-        State.APPROVED: (State.PENDING,),
-        State.REJECTED: (State.PENDING,),
-        State.SUPERSEDED: (State.PENDING, State.APPROVED),
-    }
-
-    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="approvals")
-    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="approvals")
-    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    requested_at = models.DateTimeField()
-    requested_by = models.CharField(
-        max_length=255, blank=True, help_text="Empty where the policy asked."
-    )
-    kind = models.CharField(
-        max_length=8, choices=[("deploy", "deploy"), ("rollback", "rollback")], default="deploy"
-    )
-    strategy = models.CharField(max_length=10, blank=True, help_text="Empty: the policy's.")
-    strategy_options: models.JSONField[Any, Any] = models.JSONField(
-        null=True, blank=True, help_text="Empty: the policy's."
-    )
-    details: models.JSONField[Any, Any] = models.JSONField(
-        default=dict,
-        blank=True,
-        help_text="The selection of targets, the reason, and whether it is fast.",
-    )
-    force_reason = models.TextField(
-        blank=True, help_text="Why a quarantined release is to be deployed nevertheless."
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decided_by = models.CharField(max_length=255, blank=True)
-    reason = models.TextField(blank=True)
-    job_id = models.CharField(max_length=300, blank=True)
-
-    class Meta:
-        ordering = ["-requested_at", "-id"]
-        permissions = [("decide_approval", "Can approve and reject updates")]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["service"],
-                condition=Q(state="pending"),
-                name="one_pending_approval_per_service",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.release}: {self.state}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service
@@ -68,6 +72,13 @@ class Release(models.Model):
     )
     recorded_at = models.DateTimeField(help_text="When it was first recorded.")
     origin = models.CharField(max_length=16, help_text="The kind of its source.")
+    authors = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The people and accounts that announced it, or added its artifact.",
+    )
     state = models.CharField(max_length=11, choices=State.choices, default=State.AVAILABLE)
     state_reason = models.TextField(blank=True)
     state_changed_at = models.DateTimeField(null=True, blank=True)
@@ -83,3 +94,15 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service.name} {self.version}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest of what would run: the version and its artifact, as announced."""
+        facts = (
+            self.version,
+            self.artifact_type,
+            self.artifact_url,
+            self.checksum,
+            self.signature,
+        )
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,18 +1,19 @@
 """The command surface of updates for the apps above."""
 
 from updates.history.forwarding import forward as forward_audit
-from updates.operations.approvals import (
-    SIGNED_WEBHOOK,
-    WEBHOOK,
-    approve,
-    deploy_or_ask,
-    is_own,
-    reject,
-    roll_back_or_ask,
-)
+from updates.operations.approvals import deploy_or_ask, roll_back_or_ask
 from updates.operations.approvals import request as request_approval
 from updates.operations.checks import check, reads_from, request_check
 from updates.operations.corrections import correct
+from updates.operations.decisions import (
+    SIGNED_WEBHOOK,
+    WEBHOOK,
+    approve,
+    is_own,
+    person,
+    reject,
+    required_of,
+)
 from updates.operations.job_verbs import abort, acknowledge, pause, promote, resume, retry
 from updates.operations.jobs import deploy, roll_back
 from updates.operations.leftovers import stop_target
@@ -60,6 +61,7 @@ __all__ = [
     "make_available",
     "override_of",
     "pause",
+    "person",
     "promote",
     "quarantine",
     "reads_from",
@@ -68,6 +70,7 @@ __all__ = [
     "remove_source",
     "request_approval",
     "request_check",
+    "required_of",
     "resume",
     "retry",
     "roll_back",

@@ -50,7 +50,7 @@ def deploy(
         options = policy.strategy_options if policy.strategy == strategy else {}
     _check_strategy(strategy, options)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
-        release = _release_of(service, announcement)
+        release = _release_of(service, announcement, by=by)
         job = Job(
             kind=Job.Kind.DEPLOY,
             service=service,
@@ -83,7 +83,7 @@ def _check_strategy(strategy: str, options: Mapping[str, Any]) -> None:
         raise errors.InvalidStrategy(str(exc), field="strategy_options") from exc
 
 
-def _release_of(service: Service, announcement: recording.Announcement) -> Release:
+def _release_of(service: Service, announcement: recording.Announcement, *, by: str) -> Release:
     known = Release.objects.filter(service=service, version=announcement.version).first()
     if not announcement.artifact_url and (known is None or not known.artifact_url):
         raise errors.InvalidArtifact(
@@ -92,7 +92,7 @@ def _release_of(service: Service, announcement: recording.Announcement) -> Relea
         )
     if known is not None and not announcement.artifact_url:
         return known
-    return recording.record(service, announcement, origin="deployed")[0]
+    return recording.record(service, announcement, origin="deployed", by=by)[0]
 
 
 #: All targets at once, without drains, metrics and the watch at the end.

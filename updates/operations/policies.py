@@ -12,7 +12,7 @@ from registry.models import Service
 from saga_project.shared import transitions
 from updates import event_constructors
 from updates.models import Approval, Policy, Release
-from updates.operations import jobs
+from updates.operations import decisions, jobs
 from updates.policies import change_freeze, preview
 from updates.policies.decision import Decision
 from updates.releases import recording
@@ -36,6 +36,7 @@ def _ask_staff(plan: preview.Plan, *, now: dt.datetime) -> None:
     # One at a time a service, so that two sweeps do not both ask.
     Service.objects.select_for_update(no_key=True).get(pk=plan.service.pk)
     release = Release.objects.get(service=plan.service, version=plan.decision.version)
+    decisions.expire(now=now, service=plan.service)
     pending = Approval.objects.filter(service=plan.service, state=Approval.State.PENDING)
     if pending.exclude(requested_by="").exists():
         return  # a person asked, and waits for an answer
@@ -45,7 +46,7 @@ def _ask_staff(plan: preview.Plan, *, now: dt.datetime) -> None:
         service=plan.service,
         release=release,
         state=Approval.State.PENDING,
-        defaults={"requested_at": now},
+        defaults={"requested_at": now, **decisions.terms_of(plan.policy, now=now)},
     )
     if is_new:
         events.publish(event_constructors.update_waits(plan.service.name, version=release.version))
@@ -74,7 +75,11 @@ def _deploy(plan: preview.Plan) -> None:
 
 
 def apply_policies(*, now: dt.datetime) -> None:
-    """Apply every policy that acts by itself: windows open, releases come of age, doorbells get lost."""
+    """Let requests expire, and apply every policy that acts by itself.
+
+    Windows open, releases come of age, doorbells get lost.
+    """
+    decisions.expire(now=now)
     acting = Policy.objects.filter(kind__in=[Policy.Kind.AUTO, Policy.Kind.APPROVE])
     for each in acting.select_related("service").order_by("service__name").iterator():
         try:

@@ -7,6 +7,7 @@ import datetime as dt
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from registry import events
 from registry.models import Service
@@ -26,7 +27,7 @@ def announce(service: Service, announcement: recording.Announcement, *, by: str)
     """
     recording.evaluate(announcement)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
-        release, is_new = recording.record(service, announcement, origin="announced")
+        release, is_new = recording.record(service, announcement, origin="announced", by=by)
         if is_new:
             _tell(release)
             audit.record(
@@ -36,6 +37,8 @@ def announce(service: Service, announcement: recording.Announcement, *, by: str)
                 data={"version": release.version, "checksum": release.checksum},
                 at=release.recorded_at,
             )
+        if not is_new:
+            recording.ask_anew(release, at=timezone.now())
         wakeups.wake("updates.apply_policy", service.pk)
     return release
 
@@ -90,7 +93,7 @@ def receive_notice(service: Service, notice: ReleaseNotice, *, by: str) -> Recei
 
 
 def _take(service: Service, found: Found, known: Release | None, *, origin: str, by: str) -> None:
-    release = following.take(service, found, known, origin=origin)
+    release = following.take(service, found, known, origin=origin, by=by)
     if release is None or known is not None:
         return
     audit.record(

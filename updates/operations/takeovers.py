@@ -22,7 +22,7 @@ from registry.operations import configured
 from saga_project.shared import transitions
 from updates import event_constructors
 from updates.models import Approval, AuditEntry, Job, Release
-from updates.operations import approvals, settings
+from updates.operations import decisions, settings
 from updates.releases import recording
 from updates.rollouts import transitions as job_transitions
 
@@ -76,7 +76,7 @@ class _Takeover:
         jobs = Job.objects.filter(service=self.service, status__in=Job.LIVE).order_by("pk")
         for job in jobs.select_related("service").select_for_update(of=("self",)):
             targets = [step.target for step in job.steps.select_related("target") if step.target]
-            is_trusted = job.requested_by == approvals.SIGNED_WEBHOOK or self._trusts(
+            is_trusted = job.requested_by == decisions.SIGNED_WEBHOOK or self._trusts(
                 job.requested_by
             )
             if is_trusted and all(self._keeps(settings.TARGET, each) for each in targets):

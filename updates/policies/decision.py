@@ -84,7 +84,7 @@ class DecisionInputs:
     snoozed_until: dt.datetime | None = None
     skipped: Mapping[str, dt.datetime | None] = field(default_factory=dict)
     failures: Mapping[str, Failures] = field(default_factory=dict)
-    #: pending, approved or rejected, of each version that staff were asked about last.
+    #: pending, approved, rejected or expired, of each version that staff were asked about last.
     approvals: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -189,6 +189,8 @@ def _lasting_obstacle(candidate: Candidate, rules: Rules, inputs: DecisionInputs
         return candidate.target_problem
     if inputs.approvals.get(candidate.version) == "rejected":
         return "Staff rejected it."
+    if rules.kind == "approve" and inputs.approvals.get(candidate.version) == "expired":
+        return "Its approval was not given in time; announce it again to ask anew."
     failures = inputs.failures.get(candidate.version)
     if failures and failures.count >= MAX_ATTEMPTS:
         return f"Deploying it failed {failures.count} times; staff must look at it."

@@ -32,6 +32,14 @@ class Plan:
     current_version: str | None
     latest_version: str | None
     decision: policies.Decision
+    is_update_available: bool = False
+
+    @property
+    def offer(self) -> comparison.CheckResult:
+        """What ``comparison.compare`` answers, out of the same rows."""
+        return comparison.CheckResult(
+            self.service.name, self.current_version, self.latest_version, self.is_update_available
+        )
 
 
 def plan(service: Service, *, now: dt.datetime) -> Plan:
@@ -39,7 +47,9 @@ def plan(service: Service, *, now: dt.datetime) -> Plan:
     inputs, rules = _inputs(service, row, now=now), comparison.rules_of(service, row)
     decision = policies.decide(rules, inputs, calendar_of(service), now=now)
     latest = policies.latest(inputs.candidates, rules, current=inputs.current)
-    return Plan(service, row, inputs.current, latest, decision)
+    current = inputs.current
+    is_newer = bool(current and latest and rules.is_newer(latest, than=current))
+    return Plan(service, row, current, latest, decision, is_newer)
 
 
 def calendar_of(service: Service) -> calendar.Calendar:
@@ -168,10 +178,14 @@ def _failures(service: Service, releases: list[Release]) -> dict[str, policies.F
 
 
 def _approvals(service: Service) -> dict[str, str]:
-    """Return the latest word on each version; what was superseded was never decided."""
+    """Return the latest word on each version; what was superseded was never decided.
+
+    That the request of a person expired does not concern the policy.
+    """
     rows = (
         Approval.objects.filter(service=service)
         .exclude(state=Approval.State.SUPERSEDED)
+        .exclude(~Q(requested_by=""), state=Approval.State.EXPIRED)
         .order_by("requested_at", "pk")
         .values_list("release__version", "state")
     )

@@ -39,9 +39,15 @@ def record_answer(service: Service, answer: Answer, *, origin: str) -> list[str]
 
 
 def take(
-    service: Service, item: Found, known: Release | None, *, origin: str, is_news: bool = True
+    service: Service,
+    item: Found,
+    known: Release | None,
+    *,
+    origin: str,
+    is_news: bool = True,
+    by: str = "",
 ) -> Release | None:
-    """Record one release as its source describes it now; None where that is not worth a record."""
+    """Record one release as its source, or the sender ``by``, describes it; None: not worth it."""
     if known is None and item.is_withdrawn:
         return None
     if known is not None and known.origin != origin and not item.channel:
@@ -49,7 +55,7 @@ def take(
     announcement = _announcement(item)
     if known is None or not recording.is_same(known, announcement):
         recording.evaluate(announcement)
-        known, is_new = recording.record(service, announcement, origin=origin)
+        known, is_new = recording.record(service, announcement, origin=origin, by=by)
         if not is_new:
             recording.follow(known, announcement)
         elif is_news:

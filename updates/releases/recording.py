@@ -44,6 +44,7 @@ class Announcement:
     published_at: dt.datetime | None = None
 
 
+_OF_ARTIFACT = {"artifact_url", "checksum", "size_bytes", "signature"}
 #: What a later announcement may add where the first left it open.
 _FILLABLE = ("artifact_url", "checksum", "size_bytes", "signature", "notes", "published_at")
 
@@ -67,11 +68,14 @@ def _is_image(reference: str) -> bool:
     return len(reference) <= http_client.MAX_URL_LENGTH and _IMAGE.fullmatch(reference) is not None
 
 
-def record(service: Service, announcement: Announcement, *, origin: str) -> tuple[Release, bool]:
+def record(
+    service: Service, announcement: Announcement, *, origin: str, by: str = ""
+) -> tuple[Release, bool]:
     """Return the release and whether it is news, inside the caller's transaction.
 
     The same again changes nothing, but fills what was left open. Another artifact replaces one that was
-    never verified, and is refused with ReleaseDiffers after that.
+    never verified, and is refused with ReleaseDiffers after that. ``by`` becomes an author of the release
+    where it says something of its artifact; sources name no author.
     """
     release, is_new = Release.objects.select_for_update().get_or_create(
         service=service,
@@ -81,6 +85,7 @@ def record(service: Service, announcement: Announcement, *, origin: str) -> tupl
             "artifact_type": announcement.artifact_type,
             **_changing_facts(announcement),
             "origin": origin,
+            "authors": [by] if by else [],
             "recorded_at": timezone.now(),
         },
     )
@@ -90,8 +95,8 @@ def record(service: Service, announcement: Announcement, *, origin: str) -> tupl
     if difference is not None and _was_verified(release):
         raise difference
     if difference is not None:
-        _replace_artifact(release, announcement)
-    _fill(release, announcement)
+        _replace_artifact(release, announcement, by=by)
+    _fill(release, announcement, by=by)
     return release, difference is not None
 
 
@@ -136,7 +141,7 @@ def _was_verified(release: Release) -> bool:
     return Job.objects.filter(is_verified | has_run, release=release).exists()
 
 
-def _replace_artifact(release: Release, announcement: Announcement) -> None:
+def _replace_artifact(release: Release, announcement: Announcement, *, by: str) -> None:
     """Correct a release that never ran; what described the other artifact is dropped.
 
     An approval was given or asked for the other artifact: it holds no longer, unless a job came of it.
@@ -144,9 +149,16 @@ def _replace_artifact(release: Release, announcement: Announcement) -> None:
     names_of_artifact = ("artifact_url", "artifact_type", "checksum", "size_bytes", "signature")
     for name in names_of_artifact:
         setattr(release, name, getattr(announcement, name))
-    release.save(update_fields=list(names_of_artifact))
+    release.authors = [by] if by else []
+    release.save(update_fields=[*names_of_artifact, "authors"])
     open_approvals = Approval.objects.filter(release=release, job_id="")
     transitions.move_rows(open_approvals, Approval.State.SUPERSEDED, decided_at=timezone.now())
+
+
+def ask_anew(release: Release, *, at: dt.datetime) -> None:
+    """Forget that a request about the release expired, since it was announced again."""
+    expired = Approval.objects.filter(release=release, state=Approval.State.EXPIRED)
+    transitions.move_rows(expired, Approval.State.SUPERSEDED, decided_at=at)
 
 
 def _difference(release: Release, announcement: Announcement) -> errors.ReleaseDiffers | None:
@@ -175,7 +187,7 @@ def _bare_digest(checksum: str) -> str:
     return checksum.lower().removeprefix("sha256:")
 
 
-def _fill(release: Release, announcement: Announcement) -> None:
+def _fill(release: Release, announcement: Announcement, *, by: str) -> None:
     missing = {
         name: getattr(announcement, name)
         for name in _FILLABLE
@@ -184,7 +196,9 @@ def _fill(release: Release, announcement: Announcement) -> None:
     if missing:
         for name, value in missing.items():
             setattr(release, name, value)
-        release.save(update_fields=list(missing))
+        if by and by not in release.authors and _OF_ARTIFACT.intersection(missing):
+            release.authors = [*release.authors, by]
+        release.save(update_fields=[*missing, "authors"])
 
 
 def move(release: Release, *, to: str, reason: str, at: dt.datetime) -> bool:

@@ -37,7 +37,7 @@ QUERIES = {
     "start": 10,
     "service": 54,
     "deployment": 15,
-    "approval": 15,
+    "approval": 20,
     "inbound call": 12,
     "delivery": 12,
     "configuration": 12,

@@ -15,7 +15,7 @@ from registry.identity import accounts
 from registry.models import Service
 from tests import factories
 from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
-from updates.models import Approval, AuditEntry, Freeze, Job
+from updates.models import Approval, AuditEntry, Freeze, Job, Policy
 from webhooks import signatures
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -79,6 +79,18 @@ def test_another_account_approves_and_the_deployment_begins(
         "requested_at": answer.json()["requested_at"],
         "requested_by": "ci",
         "request_reason": "release day",
+        "required_approvals": 1,
+        "decisions": [
+            {
+                "verdict": "approved",
+                "decided_by": "sam",
+                "decided_at": answer.json()["decided_at"],
+                "way": "api",
+                "token_prefix": sam["Authorization"].removeprefix("Bearer ")[:12],
+                "reason": "looks good",
+            }
+        ],
+        "expires_at": None,
         "decided_at": answer.json()["decided_at"],
         "decided_by": "sam",
         "reason": "looks good",
@@ -115,6 +127,46 @@ def test_no_token_of_the_requesting_account_approves(
         other = bearer(scope, account="ci")
         answer = post(api, f"approvals/{approval.pk}/approve", {}, other)
         assert (answer.status_code, answer.json()["error"]) == (403, "Own request")
+    assert not Job.objects.exists()
+
+
+def test_several_accounts_are_counted_once_each(
+    api: APIClient,
+    service: Service,
+    ci: Headers,
+    sam: Headers,
+    bearer: Bearer,  # noqa: F811
+) -> None:
+    Policy.objects.update(required_approvals=2)
+    path = f"approvals/{requested(api, ci).pk}/approve"
+
+    first = post(api, path, {"reason": "fine"}, sam)
+    again = post(api, path, {}, bearer("approvals:decide", account="sam"))
+
+    assert (first.status_code, first.json()["state"]) == (200, "pending")
+    assert (first.json()["required_approvals"], first.json()["decided_by"]) == (2, None)
+    assert (again.status_code, again.json()["error"]) == (409, "Already approved by you")
+    assert not Job.objects.exists()
+    last = post(api, path, {}, bearer("approvals:decide", account="ada"))
+    assert (last.json()["state"], last.json()["decided_by"]) == ("approved", "sam, ada")
+    assert Job.objects.get().requested_by == "ci, approved by sam, ada"
+
+
+def test_an_expired_request_is_conflict_and_can_be_made_again(
+    api: APIClient, service: Service, ci: Headers, sam: Headers
+) -> None:
+    Policy.objects.update(approval_expires_after_hours=2)
+    approval = requested(api, ci)
+    assert post(api, "webhooks/deploy", {**DEPLOY, "reason": "release day"}, ci).status_code == 202
+    Approval.objects.update(expires_at=timezone.now())
+
+    for verb in ("approve", "reject"):
+        late = post(api, f"approvals/{approval.pk}/{verb}", {"reason": "late"}, sam)
+        assert (late.status_code, late.json()["error"]) == (409, "Approval expired")
+    again = post(api, "webhooks/deploy", {**DEPLOY, "reason": "release day"}, ci)
+
+    assert again.json()["status"] == "awaiting_approval"
+    assert set(Approval.objects.values_list("state", flat=True)) == {"expired", "pending"}
     assert not Job.objects.exists()
 
 
