@@ -175,3 +175,11 @@ class InvalidRow(InvalidRequest):
 
 class RowExists(Conflict):
     error = "Already exists"
+
+
+class PersonNotFound(NotFound):
+    error = "Person not found"
+
+
+class PersonProtected(NotAllowed):
+    error = "Person is protected"

@@ -71,7 +71,8 @@ def oidc_is_whole(**_: Any) -> list[checks.CheckMessage]:
         return [
             checks.Error("SAGA_OIDC_AUDIENCE is set, but SAGA_OIDC_ISSUER is not.", id="saga.E003")
         ]
-    if settings.SAGA_OIDC_ISSUER and not settings.SAGA_OIDC_AUDIENCE:
+    is_for_people = bool(settings.SAGA_OIDC_CLIENT_ID)  # without an audience, for people alone
+    if settings.SAGA_OIDC_ISSUER and not settings.SAGA_OIDC_AUDIENCE and not is_for_people:
         return [
             checks.Warning(
                 "SAGA_OIDC_ISSUER is set without SAGA_OIDC_AUDIENCE: a token made for any other"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from environs import validate
@@ -14,7 +14,7 @@ from environs import validate
 from saga_project import __version__
 from saga_project import env as configuration
 from saga_project.local import embedded
-from saga_project.shared import content_policy, cors, logs, redis_urls
+from saga_project.shared import content_policy, cors, logs, redis_urls, sign_in
 from saga_project.shared.admin import look
 
 PACKAGE_DIR = Path(__file__).resolve().parent
@@ -96,6 +96,20 @@ SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
     embedded.secret(SAGA_DATA_DIR, "encryption_key")
 ]
 
+SAGA_LOCAL_LOGIN = env.bool("SAGA_LOCAL_LOGIN", True)
+SAGA_OIDC_CLIENT_ID = env.str("SAGA_OIDC_CLIENT_ID", None)
+SAGA_OIDC_CLIENT_SECRET = sign_in.client_secret(
+    SAGA_DATA_DIR, env.str("SAGA_OIDC_CLIENT_SECRET", None)
+)
+SAGA_OIDC_NAME = env.str("SAGA_OIDC_NAME", "single sign-on")
+SAGA_OIDC_SCOPES: list[str] = env.list("SAGA_OIDC_SCOPES", ["openid", "profile", "email"])
+SAGA_OIDC_GROUPS_CLAIM = env.str("SAGA_OIDC_GROUPS_CLAIM", "groups")
+SAGA_OIDC_GROUPS: Any = env.json("SAGA_OIDC_GROUPS", {}, validate=sign_in.check_groups)
+SAGA_REQUIRE_SECOND_FACTOR: list[str] = env.list(
+    "SAGA_REQUIRE_SECOND_FACTOR", [], validate=sign_in.check_roles
+)
+SAGA_SESSION_IDLE_MINUTES = env.int("SAGA_SESSION_IDLE_MINUTES", 0, validate=validate.Range(0, 720))
+
 # --- Registry -------------------------------------------------------------------------------------
 
 HEARTBEAT_INTERVAL = env.int("HEARTBEAT_INTERVAL", 30, validate=validate.Range(5, 3600))
@@ -166,6 +180,9 @@ SAGA_NO_PROXY: list[str] = env.list(
 )
 
 configuration.seal(env)
+sign_in.demand_a_way(
+    SAGA_OIDC_ISSUER, SAGA_OIDC_CLIENT_ID, SAGA_OIDC_GROUPS, is_local=SAGA_LOCAL_LOGIN
+)
 
 IS_PUBLIC_OVER_TLS = SAGA_PUBLIC_URL.startswith("https://")
 if SAGA_PUBLIC_URL and "*" not in ALLOWED_HOSTS:
@@ -188,6 +205,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "axes",
+    *("allauth", "allauth.account", "allauth.socialaccount", "allauth.mfa"),
     "corsheaders",
     "saga_project",
     "saga_project.console",
@@ -208,8 +226,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "saga_project.console.sign_in.sessions.IdleMiddleware",
+    "saga_project.console.sign_in.factors.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "axes.middleware.AxesMiddleware",
     "registry.api.idempotency.IdempotencyMiddleware",
 ]
@@ -228,21 +249,13 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "saga_project.console.sign_in.pages.of_console",
             ],
         },
     },
 ]
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
-]
-TIME_ZONE = "UTC"
+TIME_ZONE, STATIC_URL = "UTC", "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-STATIC_URL = "/static/"
 # `prepare` collects them under names with their digest; where it did not run, they come from the packages.
 WHITENOISE_USE_FINDERS = True
 STORAGES = {
@@ -260,22 +273,15 @@ CACHES = {"default": redis_urls.cache(REDIS_URL, SENTINELS)}
 # --- The console -----------------------------------------------------------------------------------
 
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": content_policy.DIRECTIVES}
-SESSION_COOKIE_AGE, SESSION_COOKIE_NAME = 12 * 3600, "saga_session"
-CSRF_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "saga_project.console.failures.csrf_failure"
+SESSION_COOKIE_NAME = "saga_session"
 CSRF_TRUSTED_ORIGINS = [SAGA_PUBLIC_URL] if SAGA_PUBLIC_URL else []
 # Over plain HTTP the cookies get Secure where a trusted proxy says that its client spoke HTTPS.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PUBLIC_OVER_TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_PUBLIC_OVER_TLS else 0
-LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
-AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, dt.timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_HANDLER = "saga_project.console.login.LockoutHandler"
-AXES_CLIENT_IP_CALLABLE = "saga_project.console.login.address_of"
-AXES_LOCKOUT_TEMPLATE = "console/locked_out.html"
-AXES_HTTP_RESPONSE_CODE = 429
-AXES_RESET_ON_SUCCESS = True
-AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+globals().update(sign_in.SETTINGS)
+CORS_ALLOW_ALL_ORIGINS, CORS_URLS_REGEX = "*" in SAGA_CORS_ORIGINS, r"^/(api/|livez$|readyz$)"
+CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in SAGA_CORS_ORIGINS if origin != "*"]
+CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS = cors.ALLOWED_HEADERS, cors.EXPOSED_HEADERS
 UNFOLD = look.UNFOLD
 
 # --- The API --------------------------------------------------------------------------------------
@@ -296,18 +302,12 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
-# --- Pages of other sites -------------------------------------------------------------------------
-
-CORS_ALLOW_ALL_ORIGINS = "*" in SAGA_CORS_ORIGINS
-CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in SAGA_CORS_ORIGINS if origin != "*"]
-CORS_URLS_REGEX = r"^/(api/|livez$|readyz$)"
-CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS = cors.ALLOWED_HEADERS, cors.EXPOSED_HEADERS
-
 # --- To be seen -----------------------------------------------------------------------------------
 
 LOGGING = logs.configuration(form=SAGA_LOG_FORMAT, level=SAGA_LOG_LEVEL)
-# A sweep a second would be two lines a second.
-DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = (
+    logging.DEBUG
+)  # a sweep a second would be two lines a second
 # prometheus_client reads this when it is imported: counters are kept in files that processes share.
 # By host, since containers that share the data folder may have the same process ids.
 RUN_DIR = SAGA_DATA_DIR / "run" / socket.gethostname()

@@ -27,6 +27,7 @@ urlpatterns = [
     path("livez", health.LivenessView.as_view()),
     path("readyz", health.ReadinessView.as_view()),
     path("api/v1/", include(API)),
+    path("admin/", include("saga_project.console.sign_in.urls")),
     path("admin/", admin.site.urls),
     path("docs", RedirectView.as_view(url="/docs/")),
     path("docs/", documentation.page),

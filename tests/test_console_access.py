@@ -63,6 +63,8 @@ def verb(
 #: The console's own addresses by their names; those with verbs once with a verb for each role.
 PAGES: dict[str, list[Page]] = {
     "console_start": [shown("")],
+    "console_tokens": [shown("")],
+    "console_token_revoke": [Page(get=None, post=VIEWER, place="user")],
     "console_protection_verb": [verb("", "hold", OPERATOR), verb("", "gone", OPERATOR)],
     "console_service": [shown("service")],
     "console_service_notes": [Page(get=None, post=OPERATOR, place="service")],
@@ -122,8 +124,21 @@ PAGES: dict[str, list[Page]] = {
 SITE = {"login", "logout", "index", "search", "password_change", "password_change_done"} | {
     *("autocomplete", "jsi18n", "view_on_site", "app_list", ""),
 }
+#: What is served of allauth: the login, and each person's own second factors.
+SIGN_IN = {
+    *("account_login", "account_logout", "account_reauthenticate"),
+    *("console_provider", "console_provider_callback"),
+    *("mfa_index", "mfa_authenticate", "mfa_reauthenticate"),
+    *("mfa_activate_totp", "mfa_deactivate_totp"),
+    *("mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_download_recovery_codes"),
+    *("mfa_list_webauthn", "mfa_add_webauthn", "mfa_reauthenticate_webauthn"),
+    *("mfa_remove_webauthn", "mfa_edit_webauthn"),
+}
 #: What needs no member of staff, because it makes one or says goodbye.
-FREE = {"login", "logout"}
+FREE = {
+    *("login", "logout", "account_login", "account_logout"),
+    *("console_provider", "console_provider_callback"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +156,10 @@ DELETED = {"delete_selected": ADMINISTRATOR}
 CONFIGURED = Table(add=ADMINISTRATOR, change=ADMINISTRATOR, delete=ADMINISTRATOR, actions=DELETED)
 SCHEDULED = dataclasses.replace(CONFIGURED, view=ADMINISTRATOR)
 MODELS: dict[str, Table] = {
-    **dict.fromkeys(("auth.group", "auth.user"), SCHEDULED),
+    "auth.group": SCHEDULED,
+    "auth.user": dataclasses.replace(
+        SCHEDULED, actions={**DELETED, "reset_second_factors": ADMINISTRATOR}
+    ),
     "axes.accessattempt": Table(
         view=ADMINISTRATOR,
         change=ADMINISTRATOR,
@@ -261,7 +279,7 @@ def of_models() -> set[str]:
 def test_every_address_is_in_a_table() -> None:
     names = {name for _, name in addresses()}
 
-    assert names - of_models() == {*PAGES, *SITE}
+    assert names - of_models() == {*PAGES, *SITE, *SIGN_IN}
 
 
 def test_every_model_is_in_the_table() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
@@ -94,6 +95,8 @@ READS = [
     Call("GET /api/v1/tokens", 2, has_token=True),
     Call("GET /api/v1/tokens/{token_id}", 2, has_token=True),
     Call("GET /api/v1/me", 1, has_token=True),
+    Call("GET /api/v1/me/tokens", 2, has_token=True),
+    Call("GET /api/v1/me/tokens/{token_id}", 2, has_token=True),
     Call("GET /api/v1/services", 0),
     Call("GET /api/v1/services", 0, query="capability=rest&version=>=1&q=service"),
     Call("GET /api/v1/services/{name}", 0),
@@ -200,6 +203,9 @@ WRITES = [
     Call("PATCH /api/v1/accounts/{account}", 9, body={"description": "x"}, is_admins=True),
     Call("POST /api/v1/tokens", 6, body={"scopes": ["tokens:write"]}, has_token=True),
     Call("DELETE /api/v1/tokens/{token_id}", 6, has_token=True),
+    Call("POST /api/v1/me/tokens", 6, body={"scopes": ["tokens:write"]}, has_token=True),
+    Call("DELETE /api/v1/me/tokens/{token_id}", 6, has_token=True),
+    Call("DELETE /api/v1/people/{username}/second-factor", 8, is_admins=True),
     Call("POST /api/v1/approvals/{approval_id}/approve", 55, has_token=True),
     Call("POST /api/v1/approvals/{approval_id}/reject", 22, body={"reason": "x"}, has_token=True),
     Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
@@ -449,6 +455,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         sender="gitlab",
         verb=call.verb,
         account="ci",
+        username=User.objects.get_or_create(username="guest")[0].username,
         sequence=1,
         delivery_id=Delivery.objects.filter(status="dead").values_list("pk", flat=True).first(),
         call_id=InboundCall.objects.values_list("pk", flat=True).first(),

@@ -297,6 +297,7 @@ REFUSED_ALL_THE_SAME = {
     # An account's name has a pattern, and a token ends in the future.
     "/api/v1/accounts",
     "/api/v1/tokens",
+    "/api/v1/me/tokens",
     # A digest has 64 hexadecimal digits.
     "/api/v1/artifacts",
     # A repository is an owner and a name, an event's type and a format's address are known ones.

@@ -14,6 +14,8 @@ from registry.api import (
     instances,
     labelling,
     notes,
+    own_tokens,
+    people,
     protection,
     registrations,
     scaicontrol,
@@ -25,10 +27,12 @@ from saga_project.shared.api import resources
 router = resources.ResourceRouter()
 router.register("accounts", accounts.AccountViewSet, basename="account")
 router.register("tokens", accounts.TokenViewSet, basename="token")
+router.register("me/tokens", own_tokens.OwnTokenViewSet, basename="own-token")
 router.register("checks", health_checks.HealthCheckViewSet, basename="check")
 
 urlpatterns = [
     path("me", accounts.MeView.as_view()),
+    path("people/<str:username>/second-factor", people.SecondFactorView.as_view()),
     path("discovery/prometheus", discovery.PrometheusView.as_view()),
     path("events", events.EventsView.as_view()),
     path("events/stream", events.EventStreamView.as_view()),

@@ -9,43 +9,25 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from registry import errors, names
+from registry.identity import people
+from registry.identity import scopes as known_scopes
 from registry.identity.token_cache import VerifiedTokens
 from registry.models import Service, ServiceAccount, Token
 from saga_project.shared import errors as saga_errors
 
 logger = logging.getLogger(__name__)
 
-SCOPES: Mapping[str, str] = {
-    "services:read": "See services, instances, events, discovery and subscriptions",
-    "registry:manage": "Register, heartbeat and deregister services; manage subscriptions",
-    "checks:write": "Set the health checks that Saga makes of services",
-    "labels:write": "Set the labels of services, by which lists and notification rules select",
-    "updates:read": "See history, statistics, exports, plans and jobs",
-    "sources:write": "Set the sources of releases, and check them",
-    "policies:write": "Set policies, and the versions that are skipped",
-    "calendar:write": "Set maintenance windows and change freezes",
-    "targets:write": "Set where services are installed, and how",
-    "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
-    "artifacts:read": "See and download uploaded artifacts",
-    "artifacts:write": "Upload and delete artifacts",
-    "tokens:write": "See, issue and revoke tokens of its own account, with its own scopes at most",
-    "audit:read": "See, export and verify the audit trail",
-    "approvals:decide": "See, approve and reject what awaits approval",
-    "webhooks:send": "Send health, lifecycle and notifications",
-    "webhooks:manage": "See and change webhook configuration; see and replay deliveries and calls",
-    "rules:write": "Set which events are told to which channels",
-    "admin:registry": "All of this, for the services of any account",
-}
-ADMIN_SCOPE = "admin:registry"
+SCOPES, ADMIN_SCOPE = known_scopes.SCOPES, known_scopes.ADMIN_SCOPE
 TOKEN_MARK = "saga_"  # noqa: S105  (where every token begins)
 PREFIX_LENGTH = 12
 MAX_TOKEN_LENGTH = 8192
@@ -59,7 +41,10 @@ _TOKEN_TEXT = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The account behind a request; stands where Django expects a user."""
+    """The account behind a request; stands where Django expects a user.
+
+    ``person`` is the username where the token is a person's own.
+    """
 
     account: ServiceAccount
     scopes: frozenset[str]
@@ -67,12 +52,13 @@ class Caller:
     expires_at: dt.datetime | None = None
     is_service_account: bool = True
     is_super: bool = False
+    person: str = ""
 
     is_authenticated: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return self.account.name
+        return self.person or self.account.name
 
     @functools.cached_property
     def key(self) -> str:
@@ -115,8 +101,8 @@ def check_may_change(caller: Caller | None, name: str, *, owner_id: int | None) 
         if owner_id is not None:
             raise errors.ServiceOwned(f"Service '{name}' belongs to an account: send its token.")
         return
-    if caller.is_admin:
-        return
+    if caller.is_admin or caller.person:
+        return  # as in the console, a person's role counts, and not whose the service is
     allowed = caller.account.services
     if allowed and name not in allowed:
         raise errors.ServiceNotGranted(f"Account '{caller}' may not touch service '{name}'.")
@@ -176,7 +162,8 @@ def issue_token(
 ) -> tuple[Token, str]:
     """Return a new token and its text, which is nowhere kept."""
     chosen = check_scopes(scopes)
-    if missing := [scope for scope in chosen if scope not in account.scopes]:
+    granted = people.granted_to(account)
+    if missing := [scope for scope in chosen if scope not in granted]:
         raise errors.ScopeNotGranted(
             f"Account '{account}' does not have {', '.join(missing)} itself."
         )
@@ -191,6 +178,16 @@ def issue_token(
     )
     logger.info("token issued", extra={"account": account.name, "prefix": token.prefix})
     return token, text
+
+
+def of_person(person: User) -> Caller:
+    """Return a person that the console has admitted as the caller that its own tokens are."""
+    return Caller(
+        account=people.account_of(person),
+        scopes=people.scopes_of(person),
+        is_service_account=False,
+        person=person.get_username(),
+    )
 
 
 def revoke_token(token: Token, *, at: dt.datetime) -> bool:
@@ -231,7 +228,7 @@ def recognise(text: str, *, now: dt.datetime) -> Caller:
     """Return the caller of the token ``text``; raises TokenRefused."""
 
     def find(digest: str) -> Caller:
-        rows = Token.objects.select_related("account").filter(digest=digest)
+        rows = Token.objects.select_related("account__person").filter(digest=digest)
         token = next(iter(rows), None)
         caller = _evaluate(token, now=now)
         _note_use(caller.token, now=now)
@@ -293,8 +290,17 @@ def _evaluate(token: Token | None, *, now: dt.datetime) -> Caller:
         raise errors.TokenRefused("The token has expired.")
     if not token.account.is_active:
         raise errors.TokenRefused("The token's account is switched off.")
-    scopes = frozenset(token.scopes) & frozenset(token.account.scopes)
-    return Caller(account=token.account, token=token, scopes=scopes, expires_at=token.expires_at)
+    person = token.account.person
+    if people.is_of_former_person(token.account) or (person and not people.may_call(person)):
+        raise errors.TokenRefused("The token's person has no access any more.")
+    return Caller(
+        account=token.account,
+        token=token,
+        scopes=frozenset(token.scopes) & people.granted_to(token.account),
+        expires_at=token.expires_at,
+        is_service_account=person is None,
+        person=person.get_username() if person else "",
+    )
 
 
 def _note_use(token: Token | None, *, now: dt.datetime) -> None:

@@ -38,17 +38,24 @@ class IssuerUnavailable(saga_errors.Unavailable):
 
 
 def is_jwt(text: str) -> bool:
-    return settings.SAGA_OIDC_ISSUER is not None and text.count(".") == 2
+    """Whether the text is taken for a JWT of the issuer.
+
+    An issuer that people log in with signs ID tokens for many programs: without SAGA_OIDC_AUDIENCE, none
+    of its tokens is accepted.
+    """
+    is_only_for_people = bool(settings.SAGA_OIDC_CLIENT_ID) and not settings.SAGA_OIDC_AUDIENCE
+    return bool(settings.SAGA_OIDC_ISSUER) and not is_only_for_people and text.count(".") == 2
 
 
 def recognise(text: str, *, now: dt.datetime) -> Caller:
     """Return the caller that a JWT of the issuer names; raises TokenRefused."""
-    issuer: str = settings.SAGA_OIDC_ISSUER or ""
-    claims = _verify(text, issuer=issuer)
+    claims = verify_token(text, audience=settings.SAGA_OIDC_AUDIENCE)
     return accounts.confirm(text, lambda _: _caller(claims), now=now)
 
 
-def _verify(text: str, *, issuer: str) -> dict[str, Any]:
+def verify_token(text: str, *, audience: str | None) -> dict[str, Any]:
+    """Return the claims of a JWT of the issuer for ``audience`` (None: for any); raises TokenRefused."""
+    issuer: str = settings.SAGA_OIDC_ISSUER or ""
     try:
         kid = jwt.get_unverified_header(text).get("kid")
         claims: dict[str, Any] = jwt.decode(
@@ -56,11 +63,11 @@ def _verify(text: str, *, issuer: str) -> dict[str, Any]:
             _keys_of(issuer).find(kid),
             algorithms=ALGORITHMS,
             issuer=issuer,
-            audience=settings.SAGA_OIDC_AUDIENCE,
+            audience=audience,
             leeway=LEEWAY_SECONDS,
             options={
                 "require": ["exp", "iss", "sub"],
-                "verify_aud": settings.SAGA_OIDC_AUDIENCE is not None,
+                "verify_aud": audience is not None,
             },
         )
     except jwt.ExpiredSignatureError:

@@ -11,6 +11,21 @@ from django.contrib.auth.management import create_permissions
 #: From the least to the most: each may do what those before it may.
 GROUPS = ("viewers", "operators", "approvers", "administrators")
 
+_VIEWER = frozenset(
+    {"services:read", "updates:read", "artifacts:read", "audit:read", "tokens:write"}
+)
+_OPERATOR = _VIEWER | {
+    *("registry:manage", "labels:write", "updates:deploy", "artifacts:write", "webhooks:send"),
+}
+_APPROVER = _OPERATOR | {"approvals:decide"}
+#: What a token of a person of the role may do at most; administrators have every scope.
+SCOPES: Mapping[str, frozenset[str]] = {
+    "viewers": _VIEWER,
+    "operators": _OPERATOR,
+    "approvers": _APPROVER,
+}
+ADMINISTRATORS = GROUPS[-1]
+
 
 def granting(app_label: str, granted: Mapping[str, Sequence[str]]) -> Callable[[Any, Any], None]:
     """Return a migration's function: give groups the app's permissions that match the globs.

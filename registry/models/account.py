@@ -1,7 +1,8 @@
-"""Programs that may call, their tokens, and the mark of the last change to either."""
+"""Programs and people that may call, their tokens, and the mark of the last change to either."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
@@ -21,6 +22,15 @@ class ServiceAccount(models.Model):
         default=list,
         blank=True,
         help_text="The only services that it may change; empty: its own and those without an owner.",
+    )
+    person = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="token_account",
+        help_text="The person that these tokens speak for; its roles decide what they may do.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -40,3 +40,41 @@ DROP TRIGGER token_change_is_noted ON registry_token;
 DROP FUNCTION registry_note_change_of_callers();
 """,
 )
+
+#: The same for the roles of people, and for people that are switched off.
+PEOPLE_REVISION = TriggerSet(
+    tables={
+        "person_change_is_noted": "auth_user",
+        "role_change_is_noted": "auth_user_groups",
+        "role_truncation_is_noted": "auth_user_groups",
+        "role_name_is_noted": "auth_group",
+    },
+    create="""
+CREATE FUNCTION registry_note_change_of_people() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO registry_callersrevision AS known (id, value) VALUES (1, gen_random_uuid())
+    ON CONFLICT (id) DO UPDATE SET value = excluded.value
+    WHERE known.xmin <> pg_current_xact_id()::xid;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER person_change_is_noted AFTER UPDATE ON auth_user
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN ((OLD.username, OLD.is_active, OLD.is_staff, OLD.is_superuser)
+        IS DISTINCT FROM (NEW.username, NEW.is_active, NEW.is_staff, NEW.is_superuser))
+    EXECUTE FUNCTION registry_note_change_of_people();
+CREATE CONSTRAINT TRIGGER role_change_is_noted AFTER INSERT OR UPDATE OR DELETE ON auth_user_groups
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION registry_note_change_of_people();
+CREATE TRIGGER role_truncation_is_noted AFTER TRUNCATE ON auth_user_groups
+    FOR EACH STATEMENT EXECUTE FUNCTION registry_note_change_of_people();
+CREATE CONSTRAINT TRIGGER role_name_is_noted AFTER UPDATE ON auth_group
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.name IS DISTINCT FROM NEW.name)
+    EXECUTE FUNCTION registry_note_change_of_people();
+""",
+    drop="""
+DROP TRIGGER role_name_is_noted ON auth_group;
+DROP TRIGGER role_truncation_is_noted ON auth_user_groups;
+DROP TRIGGER role_change_is_noted ON auth_user_groups;
+DROP TRIGGER person_change_is_noted ON auth_user;
+DROP FUNCTION registry_note_change_of_people();
+""",
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django import db
 from django.apps import apps
 from django.conf import settings
@@ -20,6 +21,8 @@ from saga_project.shared import auditing, crypto
 
 PREFIX = "sealed_"
 SAMPLE = 20
+#: Of an authenticator app, and of recovery codes.
+FACTOR_SECRETS = ("secret", "seed")
 
 
 def describe_missing() -> str:
@@ -78,6 +81,7 @@ def rotate() -> int:
             rows = _rows(model).select_for_update().order_by("pk").only("pk", *names)
             for row in rows.iterator():
                 count += _rotate(row, names)
+        count += _rotate_factors()
         newest = crypto.fingerprints()[0]
         data = {"secrets": count, "key": newest}
         auditing.record("secrets.rotated", actor="manage.py", data=data, at=timezone.now())
@@ -92,6 +96,18 @@ def _rotate(row: models.Model, names: list[str]) -> int:
         anew = {name: crypto.rotate(text) for name, text in sealed.items()}
         _rows(type(row)).filter(pk=row.pk).update(**anew)
     return len(sealed)
+
+
+def _rotate_factors() -> int:
+    """Encrypt anew the secrets of second factors, which stand inside of a document."""
+    count = 0
+    for row in Authenticator.objects.select_for_update().order_by("pk").iterator():
+        sealed = {name: row.data[name] for name in FACTOR_SECRETS if row.data.get(name)}
+        if sealed:
+            row.data |= {name: crypto.rotate(text) for name, text in sealed.items()}
+            row.save(update_fields=["data"])
+        count += len(sealed)
+    return count
 
 
 def _sealed_columns() -> Iterator[tuple[type[models.Model], list[str]]]:

@@ -15,6 +15,9 @@ from registry.operations import configured
 from registry.operations.configured import Faults, Kind, actor_of
 from saga_project.shared import auditing, rules
 
+#: How long a person's token is good at most, and where no end is asked for.
+PERSONAL_LONGEST, PERSONAL_USUAL = dt.timedelta(days=366), dt.timedelta(days=90)
+
 
 def _account_faults(account: ServiceAccount) -> Faults:
     if account.pk is None and not names.is_name(account.name):
@@ -65,7 +68,8 @@ def issue(
     """Return a new token and its text, which is stored nowhere.
 
     A caller that is no administrator issues tokens of its own account, with no scope that its own token
-    lacks. Raises TokenOwned, ScopeMissing, UnknownScope, ScopeNotGranted, InvalidExpiry.
+    lacks. Tokens of a person are issued by that person alone, and end within a year.
+    Raises TokenOwned, ScopeMissing, UnknownScope, ScopeNotGranted, InvalidExpiry.
     """
     chosen = accounts.check_scopes(scopes)
     if by is not None and not by.is_admin:
@@ -74,10 +78,25 @@ def issue(
             raise errors.ScopeMissing(f"Your own token does not have {', '.join(missing)}.")
     if expires_at is not None and expires_at <= now:
         raise errors.InvalidExpiry("'expires_at' must be in the future.", field="expires_at")
+    if account.person_id is not None:
+        expires_at = _expiry_of_personal(account, by, expires_at, now)
     with transaction.atomic():
         token, text = accounts.issue_token(account, scopes=chosen, expires_at=expires_at, name=name)
         _record("token.issued", token, by=by, now=now)
     return token, text
+
+
+def _expiry_of_personal(
+    account: ServiceAccount, by: Caller | None, asked: dt.datetime | None, now: dt.datetime
+) -> dt.datetime:
+    """Return when a person's new token ends. Raises TokenOwned, InvalidExpiry."""
+    if by is None or by.account.pk != account.pk:
+        raise errors.TokenOwned("A person's tokens are issued by that person alone.")
+    if asked is not None and asked > now + PERSONAL_LONGEST:
+        raise errors.InvalidExpiry(
+            f"A person's token ends within {PERSONAL_LONGEST.days} days.", field="expires_at"
+        )
+    return asked or now + PERSONAL_USUAL
 
 
 def revoke(token: Token, *, by: Caller | None, now: dt.datetime) -> bool:

@@ -18,5 +18,6 @@ class ConsoleConfig(AppConfig):
     name = "saga_project.console"
 
     def ready(self) -> None:
-        """Listen to logins; the module needs the models, which are loaded by now."""
+        """Listen to logins; the modules need the models, which are loaded by now."""
         import_module("saga_project.console.logins")
+        import_module("saga_project.console.sign_in.trail")

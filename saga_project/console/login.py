@@ -14,6 +14,8 @@ from django.db.models import Sum
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from saga_project.shared.sign_in import FAILURE_LIMIT
+
 #: Failures of one name from any address, within the time that one address is locked for.
 FAILURES_OF_NAME = 20
 
@@ -28,7 +30,7 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]
         """Return the failures at this address or of this name on the same scale; the larger number counts."""
         at_address = int(super().get_failures(request, credentials))
         of_name = _failures_of_name(request, credentials)
-        return max(at_address, of_name * settings.AXES_FAILURE_LIMIT // FAILURES_OF_NAME)
+        return max(at_address, of_name * FAILURE_LIMIT // FAILURES_OF_NAME)
 
 
 def _failures_of_name(request: HttpRequest, credentials: dict[str, Any] | None) -> int:

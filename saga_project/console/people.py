@@ -9,13 +9,18 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import AbstractUser, Group, Permission, User
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from saga_project.console import roles
+from registry.errors import PersonProtected
+from registry.identity import accounts
+from registry.operations import people as operations
+from saga_project.console import holders, roles
 from saga_project.shared import auditing
+from saga_project.shared.admin import verbs
 
 for model in (User, Group):
     admin.site.unregister(model)
@@ -37,24 +42,6 @@ def may_manage(person: AbstractUser, holder: AbstractUser | Group | None) -> boo
     return not _permissions_of(holder).exclude(pk__in=_permissions_of(person)).exists()
 
 
-def _describe(holder: Any) -> dict[str, Any]:
-    """Return a person or role as the audit trail shows it."""
-    if isinstance(holder, Group):
-        granted = holder.permissions.order_by("codename").values_list("codename", flat=True)
-        return {"name": holder.name, "permissions": list(granted)}
-    granted = holder.user_permissions.order_by("codename").values_list("codename", flat=True)
-    return {
-        "username": holder.get_username(),
-        "email": holder.email,
-        "is_active": holder.is_active,
-        "is_staff": holder.is_staff,
-        "is_superuser": holder.is_superuser,
-        "password": auditing.masked(holder.password),
-        "roles": list(holder.groups.order_by("name").values_list("name", flat=True)),
-        "permissions": list(granted),
-    }
-
-
 def _record(request: HttpRequest, holder: Any, verb: str, data: dict[str, Any]) -> None:
     kind = "role" if isinstance(holder, Group) else "user"
     auditing.record(
@@ -66,13 +53,7 @@ def _record(request: HttpRequest, holder: Any, verb: str, data: dict[str, Any]) 
 
 
 def _record_change(request: HttpRequest, holder: Any, before: dict[str, Any]) -> None:
-    after = _describe(holder)
-    changed = [name for name in after if after[name] != before[name]]
-    if changed:
-        data = {
-            "before": {name: before[name] for name in changed},
-            "after": {name: after[name] for name in changed},
-        }
+    if (data := holders.changes(before, holders.describe(holder))) is not None:
         _record(request, holder, "changed", data)
 
 
@@ -81,18 +62,18 @@ class _Bounded(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         known = type(obj)._meta.default_manager.get(pk=obj.pk) if change else None
-        form.described_before = _describe(known) if known is not None else None
+        form.described_before = holders.describe(known) if known is not None else None
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         if form.described_before is None:
-            _record(request, form.instance, "added", {"after": _describe(form.instance)})
+            _record(request, form.instance, "added", {"after": holders.describe(form.instance)})
         else:
             _record_change(request, form.instance, form.described_before)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        _record(request, obj, "deleted", {"before": _describe(obj)})
+        _record(request, obj, "deleted", {"before": holders.describe(obj)})
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -120,17 +101,43 @@ class _Bounded(admin.ModelAdmin):  # type: ignore[type-arg]
         return field
 
 
+def _reset_factor(request: HttpRequest, holder: User, _reason: str) -> None:
+    if not may_manage(roles.person(request), holder):
+        raise PersonProtected("This person may do more than you.")
+    by = accounts.staff(request.user.get_username())
+    operations.reset_second_factor(holder, by=by, now=timezone.now())
+
+
+RESET = verbs.Verb(
+    name="reset_second_factors",
+    label="Reset the second factor",
+    consequences=[
+        "Authenticator app, security keys and recovery codes of these people are removed.",
+        "They log in without one the next time, and set one up anew where their role must have one.",
+    ],
+    done="Second factor reset",
+    does=_reset_factor,
+)
+
+
 @admin.register(User)
-class PersonAdmin(_Bounded, UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+class PersonAdmin(_Bounded, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "email", "is_staff", "is_superuser", "is_active", "last_login"]
     list_filter = ["groups", "is_staff", "is_active"]
+    actions = ["reset_second_factors"]
+
+    @action(description=RESET.label, permissions=["change"])
+    def reset_second_factors(
+        self, request: HttpRequest, queryset: QuerySet[User]
+    ) -> HttpResponse | None:
+        return verbs.carry_out(self, request, queryset, RESET)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 - Django's name
         known = User.objects.filter(pk=id).first() if id.isdecimal() else None
-        before = _describe(known) if known is not None else {}
+        before = holders.describe(known) if known is not None else {}
         with transaction.atomic():
             answer = super().user_change_password(request, id, form_url)
             if known is not None:

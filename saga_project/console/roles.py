@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
@@ -36,9 +36,9 @@ def name_of(user: AbstractBaseUser | AnonymousUser) -> str:
     )
 
 
-def person(request: HttpRequest) -> AbstractUser:
+def person(request: HttpRequest) -> User:
     """Return the logged-in user; the site's guard has rejected anonymous requests."""
-    if not isinstance(request.user, AbstractUser):
+    if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, reverse
 from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
 from saga_project.console import dashboard, roles, start, urls
+from saga_project.console.sign_in import views
 from saga_project.shared import open_mode
 
 
@@ -36,3 +37,17 @@ class ConsoleSite(UnfoldAdminSite):
         if start.is_needed():
             return start.page(request, self.each_context(request))
         return dashboard.page(request, self.each_context(request))
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        request.current_app = self.name
+        context = {**self.each_context(request), **(extra_context or {})}
+        return views.log_in(request, self.login_form, context)
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return views.log_out(request, {**self.each_context(request), **(extra_context or {})})

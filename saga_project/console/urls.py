@@ -11,6 +11,7 @@ from saga_project.console import (
     approvals,
     configurations,
     deployments,
+    own_tokens,
     protection,
     services,
     sources,
@@ -25,6 +26,8 @@ def patterns(guard: Guard) -> list[URLPattern | URLResolver]:
     """Return the addresses; ``guard`` asks for a member of staff."""
     return [
         path("protection/do/<slug:verb>/", guard(protection.act), name="console_protection_verb"),
+        path("tokens/", guard(own_tokens.page), name="console_tokens"),
+        path("tokens/<int:number>/revoke/", guard(own_tokens.revoke), name="console_token_revoke"),
         path("start/", guard(start.view), name="console_start"),
         path("services/<str:name>/", guard(services.page), name="console_service"),
         path("services/<str:name>/notes/", guard(services.note), name="console_service_notes"),

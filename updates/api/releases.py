@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from registry import errors as errors_of_registry
 from registry import names
 from registry.identity import accounts
 from saga_project.shared import api, rules
@@ -109,6 +110,10 @@ class _MoveView(api.SagaView):
         release = _find(release_id)
         service, caller = release.service, accounts.caller_of(request.user)
         accounts.check_may_change(caller, service.name, owner_id=service.account_id)
+        if caller is not None and caller.person and not caller.has_scope("approvals:decide"):
+            raise errors_of_registry.ScopeMissing(
+                "Approvers decide about releases, as in the console."
+            )
         type(self).operation(
             release,
             by=str(caller) if caller else "anonymous",

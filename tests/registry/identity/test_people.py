@@ -1,0 +1,170 @@
+"""Tokens of people: never more than the person's roles, at each use."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from registry import errors
+from registry.identity import accounts, people, roles
+from registry.identity.scopes import SCOPES
+from registry.models import CallersRevision, Service, ServiceAccount, Token
+from registry.operations import tokens
+from tests import factories
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+
+def person(name: str = "otto", *held: str) -> User:
+    made: User = User.objects.create(username=name, is_staff=True)
+    made.groups.set(Group.objects.filter(name__in=held or ["operators"]))
+    return made
+
+
+def issue(owner: User, *scopes: str, **options: Any) -> tuple[Token, str]:
+    by = accounts.of_person(owner)
+    now = timezone.now()
+    return tokens.issue(by.account, scopes=scopes, by=by, now=now, **options)
+
+
+def status(api: APIClient, text: str, path: str = "/api/v1/services", method: str = "get") -> int:
+    call = getattr(api, method)
+    return int(call(path, headers={"Authorization": f"Bearer {text}"}).status_code)
+
+
+@pytest.fixture
+def required(settings: Any) -> None:
+    settings.SAGA_AUTH = "required"
+
+
+def test_the_scopes_of_roles_grow_with_them() -> None:
+    sets = [roles.SCOPES[role] for role in roles.GROUPS[:-1]]
+
+    assert sets[0] < sets[1] < sets[2] < set(SCOPES)
+    assert "admin:registry" not in sets[2]
+
+
+def test_a_token_has_no_scope_that_its_persons_roles_lack() -> None:
+    otto = person()
+
+    with pytest.raises(errors.ScopeMissing):
+        issue(otto, "admin:registry")
+    _, text = issue(otto, "services:read", "updates:deploy")
+
+    caller = accounts.recognise(text, now=timezone.now())
+    assert (str(caller), caller.person) == ("otto", "otto")
+    assert caller.scopes == {"services:read", "updates:deploy"}
+    assert not caller.is_service_account
+
+
+LOSSES: dict[str, tuple[Callable[[User], object], int]] = {
+    "its role": (lambda owner: owner.groups.clear(), 403),
+    "some of its roles": (
+        lambda owner: owner.groups.set(Group.objects.filter(name="viewers")),
+        403,
+    ),
+    "its account": (lambda owner: User.objects.filter(pk=owner.pk).update(is_active=False), 401),
+    "the console": (lambda owner: User.objects.filter(pk=owner.pk).update(is_staff=False), 401),
+    "itself": (lambda owner: owner.delete(), 401),
+    "its tokens": (lambda owner: ServiceAccount.objects.update(is_active=False), 401),
+}
+
+
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_who_loses_a_role_loses_the_scope(loss: str, api: APIClient) -> None:
+    otto = person()
+    _, text = issue(otto, "labels:write")
+    Service.objects.all().delete()
+    factories.ServiceFactory.create(name="shop")
+    address = "/api/v1/services/shop/labels"
+    lose, expected = LOSSES[loss]
+    assert status(api, text, address, "patch") != 403
+
+    lose(otto)
+
+    assert status(api, text, address, "patch") == expected
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("loss", [name for name in LOSSES if name != "its tokens"])
+def test_the_cache_of_tokens_is_told_of_it(loss: str) -> None:
+    Group.objects.get_or_create(name="viewers")
+    Group.objects.get_or_create(name="operators")
+    otto = person()
+    issue(otto, "services:read")
+    before = CallersRevision.current()
+    User.objects.filter(pk=otto.pk).update(last_login=timezone.now())
+    assert CallersRevision.current() == before
+
+    LOSSES[loss][0](otto)
+
+    assert CallersRevision.current() != before
+
+
+def test_only_the_person_issues_its_tokens_and_an_administrator_revokes_them() -> None:
+    otto, adam = person(), person("adam", "administrators")
+    account = people.account_of(otto)
+    for by in (accounts.of_person(adam), accounts.staff("root"), None):
+        with pytest.raises(errors.TokenOwned):
+            tokens.issue(account, scopes=["services:read"], by=by, now=timezone.now())
+    token, text = issue(otto, "services:read")
+
+    assert tokens.revoke(token, by=accounts.staff("adam"), now=timezone.now())
+    with pytest.raises(errors.TokenRefused):
+        accounts.recognise(text, now=timezone.now())
+
+
+def test_a_persons_token_ends_within_a_year() -> None:
+    otto = person()
+    now = timezone.now()
+
+    with pytest.raises(errors.InvalidExpiry):
+        issue(otto, "services:read", expires_at=now + dt.timedelta(days=400))
+    token, _ = issue(otto, "services:read")
+
+    assert token.expires_at is not None
+    assert token.expires_at - now < dt.timedelta(days=91)
+
+
+def test_a_person_changes_services_of_any_account_within_its_scopes() -> None:
+    owner = accounts.ensure_account("owner", scopes=[])
+    caller = accounts.of_person(person())
+
+    accounts.check_may_change(caller, "shop", owner_id=owner.pk)
+
+
+@pytest.mark.usefixtures("required")
+def test_a_person_sees_issues_and_revokes_its_tokens_over_http(api: APIClient) -> None:
+    otto = person()
+    _, text = issue(otto, "tokens:write", "services:read")
+    stranger = issue(person("olga"), "services:read")[0]
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+
+    made = api.post(
+        "/api/v1/me/tokens", {"scopes": ["services:read"], "name": "laptop"}, format="json"
+    )
+    too_much = api.post("/api/v1/me/tokens", {"scopes": ["updates:deploy"]}, format="json")
+    listed = api.get("/api/v1/me/tokens").json()
+
+    assert made.status_code == 201, made.content
+    assert made.json()["token"].startswith("saga_")
+    assert too_much.status_code == 403
+    assert {row["name"] for row in listed["tokens"]} == {"laptop", ""}
+    assert api.delete(f"/api/v1/me/tokens/{stranger.pk}").status_code == 404
+    assert api.delete(f"/api/v1/me/tokens/{made.json()['id']}").status_code == 204
+    assert api.get("/api/v1/me").json()["kind"] == "person"
+
+
+def test_accounts_of_two_people_are_two() -> None:
+    ServiceAccount.objects.create(name="person:otto")
+    otto = person()
+
+    assert people.account_of(otto).name == f"person:{otto.pk}"
+    assert people.account_of(otto) == people.account_of(otto)

@@ -1,0 +1,99 @@
+"""Sessions: a password change ends the others, and idle ones end by themselves."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from saga_project.console.sign_in.sessions import ACTIVE_KEY
+from tests.saga_project.console.sign_in.conftest import PASSWORD
+from updates.models import AuditEntry
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+
+PAGE = "/admin/registry/service/"
+NEW = "another horse battery"
+
+
+def logged_in() -> Client:
+    client = Client(SERVER_NAME="localhost")
+    client.post("/admin/login/", {"username": "otto", "password": PASSWORD})
+    assert client.get(PAGE).status_code == 200
+    return client
+
+
+def test_a_password_change_ends_the_other_sessions(otto: User) -> None:
+    mine, other = logged_in(), logged_in()
+
+    mine.post(
+        "/admin/password_change/",
+        {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW},
+    )
+
+    assert mine.get(PAGE).status_code == 200
+    assert other.get(PAGE).status_code == 302
+
+
+def idle_for(client: Client, seconds: float) -> None:
+    session = client.session
+    session[ACTIVE_KEY] = time.time() - seconds
+    session.save()
+
+
+def test_an_idle_session_ends(otto: User, settings: Any) -> None:
+    settings.SAGA_SESSION_IDLE_MINUTES = 10
+    client = logged_in()
+    idle_for(client, 601)
+
+    answer = client.get(PAGE)
+
+    assert answer["Location"] == "/admin/login/?next=%2Fadmin%2Fregistry%2Fservice%2F"
+    assert client.get(PAGE).status_code == 302
+    assert AuditEntry.objects.filter(action="login.expired", actor="otto").count() == 1
+
+
+def test_what_a_page_fetches_by_itself_is_no_click(otto: User, settings: Any) -> None:
+    settings.SAGA_SESSION_IDLE_MINUTES = 10
+    client = logged_in()
+    idle_for(client, 500)
+    began = client.session[ACTIVE_KEY]
+
+    client.get("/admin/", headers={"X-Saga-Fragment": "1"})
+    assert client.session[ACTIVE_KEY] == began
+    client.get(PAGE)
+    assert client.session[ACTIVE_KEY] > began
+
+    idle_for(client, 700)
+    answer = client.get("/admin/", headers={"X-Saga-Fragment": "1"})
+    assert (answer.status_code, answer["X-Saga-Onward"]) == (204, "/admin/login/")
+
+
+def test_a_click_costs_a_write_each_half_minute_only(otto: User, settings: Any) -> None:
+    settings.SAGA_SESSION_IDLE_MINUTES = 10
+    client = logged_in()
+    began = client.session[ACTIVE_KEY]
+
+    client.get(PAGE)
+
+    assert client.session[ACTIVE_KEY] == began
+
+
+def test_a_login_leads_to_pages_of_this_server_only(otto: User) -> None:
+    client = Client(SERVER_NAME="localhost")
+    sent = {"username": "otto", "password": PASSWORD, "next": "https://evil.example/"}
+
+    assert client.post("/admin/login/", sent)["Location"] == "/admin/"
+
+
+def test_people_that_are_no_staff_get_no_session(otto: User) -> None:
+    User.objects.update(is_staff=False)
+    client = Client(SERVER_NAME="localhost")
+
+    answer = client.post("/admin/login/", {"username": "otto", "password": PASSWORD})
+
+    assert answer.status_code == 200
+    assert "_auth_user_id" not in client.session
