@@ -11,6 +11,7 @@ and delivered, and an outage is 503. Exit status 1 where a promise was broken.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import signal
 import sys
@@ -86,10 +87,11 @@ class Campaign(Injection):
         for process in self._stack.processes(*words):
             family |= {each.pid: each for each in [process, *process.children(recursive=True)]}
         for each in family.values():
-            each.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
+                each.suspend()
         time.sleep(self._random.uniform(*FREEZE_SECONDS))
         for each in family.values():
-            if each.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 each.resume()
 
     def _pause_redis(self) -> None:

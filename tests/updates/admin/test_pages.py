@@ -103,6 +103,7 @@ POLICY = {
     "strategy_options": "{}",
     "minimum_age_seconds": "0",
     "version_range": "",
+    "required_approvals": "1",
 }
 
 
