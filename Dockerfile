@@ -29,7 +29,7 @@ RUN /opt/tools/bin/python -m hatchling build --target wheel --directory /wheels 
 FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=saga_project.settings \
-    PATH=/opt/saga/bin:/usr/local/bin:/usr/bin:/bin SAGA_DATA_DIR=/data
+    PATH=/opt/saga/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SAGA_DATA_DIR=/data
 RUN useradd --uid 10001 --create-home saga && install --directory --owner=saga /data
 COPY --from=build /opt/saga /opt/saga
 WORKDIR /app

@@ -47,7 +47,7 @@ class Machine:
     def __init__(self, name: str) -> None:
         self.folder = WORK / "stages" / name
         self.root = self.folder / "root"
-        self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root"}
+        self.environment = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
         self.user = "0"
         self.present_folder = "/"
         for part in (*LOWER, "work"):
