@@ -58,6 +58,7 @@ class Provider:
             ("PUT", "/people"): lambda: self.set(people=json.loads(body)),
             ("PUT", "/faults"): lambda: self.set(faults=json.loads(body)),
             ("GET", "/ended"): lambda: _json({"ended": self.ended}),
+            ("GET", "/favicon.ico"): lambda: (204, {}, ""),
         }
         route = routes.get((method, path))
         return route() if route else (404, {}, "")

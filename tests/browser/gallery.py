@@ -77,6 +77,8 @@ def _own() -> dict[str, str]:
     return {
         "dashboard": "/admin/",
         "start": "/admin/start/",
+        "own-tokens": "/admin/tokens/",
+        "second-factor": "/admin/second-factor/",
         "service": "/admin/services/checkout/",
         "deploy": "/admin/services/catalog/do/deploy/",
         "canary": f"/admin/deployments/{paused.job_id}/",
