@@ -52,6 +52,8 @@ def main() -> None:
         # What they import needs Django to be set up.
         from bench.faults import each_step, matrix, sleepers  # noqa: PLC0415
 
+        if unknown := set(arguments.case or ()) - set(each_step.NAMES):
+            parser.error(f"--case: {', '.join(unknown)}; there are {', '.join(each_step.NAMES)}")
         strategies = [arguments.strategy] if arguments.strategy else matrix.STRATEGIES
         if arguments.kind == "boundaries":
             faults = matrix.kill_at_boundaries(Path(folder), strategies=strategies)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pytest_django import Settings
 from registry import operations, presence
 from registry.identity import accounts
 from registry.models import Event, Service
+from saga_project.local import holding
 from saga_project.local.backup import tables
 from tests import webserver
 from tests.factories import HistoryEntryFactory, ServiceFactory
@@ -121,6 +123,32 @@ def test_a_backup_comes_back_in_another_database(
             "SELECT nextval(pg_get_serial_sequence('registry_service', 'id'))"
         ).fetchone() or (0,)
     assert following == number + 1
+
+
+def test_a_backup_comes_back_where_saga_never_ran(file: Path, tmp_path: Path) -> None:
+    """The embedded PostgreSQL of the data folder is started for it, and stopped again."""
+    with tempfile.TemporaryDirectory(prefix="saga-restored-") as name:
+        Path(name).chmod(0o711)  # PostgreSQL of a root user runs as another account
+
+        def into_the_folder() -> subprocess.CompletedProcess[str]:
+            return restore(file, database_url="", artifacts=tmp_path / "there", SAGA_DATA_DIR=name)
+
+        first, second = into_the_folder(), into_the_folder()
+
+        assert first.returncode == 0, first.stderr
+        assert "rows and 1 artifacts" in first.stdout
+        assert (second.returncode, "the database is not empty" in second.stderr) == (1, True)
+        assert not (Path(name) / "postgresql" / "postmaster.pid").exists()
+
+
+def test_a_backup_is_not_restored_into_a_running_saga(file: Path, tmp_path: Path) -> None:
+    with holding.data_folder(tmp_path):
+        refused = restore(
+            file, database_url="", artifacts=tmp_path / "there", SAGA_DATA_DIR=str(tmp_path)
+        )
+
+    assert refused.returncode == 1
+    assert "stop it there with Ctrl-C first" in refused.stderr
 
 
 def test_a_backup_replaces_what_the_database_holds(file: Path) -> None:
