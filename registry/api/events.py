@@ -225,8 +225,10 @@ def read_selection(request: Request) -> Selection:
 
 
 def _read_patterns(request: Request, name: str) -> tuple[str, ...]:
+    if name not in request.query_params:
+        return ()
     texts = ",".join(request.query_params.getlist(name)).split(",")
-    patterns = tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    patterns = tuple(dict.fromkeys(text.strip() for text in texts))
     if len(patterns) > MAX_PATTERNS:
         raise api.InvalidParameter(f"'{name}' takes at most {MAX_PATTERNS} patterns.", field=name)
     return patterns

@@ -28,6 +28,7 @@ from saga_project.shared import errors as saga_errors
 logger = logging.getLogger(__name__)
 
 SCOPES, ADMIN_SCOPE = known_scopes.SCOPES, known_scopes.ADMIN_SCOPE
+STAFF = "staff:"  # begins the name of a person of the console
 TOKEN_MARK = "saga_"  # noqa: S105  (where every token begins)
 PREFIX_LENGTH = 12
 MAX_TOKEN_LENGTH = 8192
@@ -76,6 +77,11 @@ class Caller:
     def has_scope(self, scope: str) -> bool:
         return self.is_admin or scope in self.scopes
 
+    @property
+    def may_own(self) -> bool:
+        """Whether it becomes the owner of what it registers: programs own, people act by their role."""
+        return bool(self.account.pk) and not self.person
+
 
 def caller_of(user: Any) -> Caller | None:
     """Return the Caller that a request's ``user`` is, or None for an anonymous one."""
@@ -84,7 +90,7 @@ def caller_of(user: Any) -> Caller | None:
 
 def staff(username: str) -> Caller:
     """Return a caller for a staff user that the admin's permissions have admitted."""
-    account = ServiceAccount(name=f"staff:{username}")
+    account = ServiceAccount(name=f"{STAFF}{username}")
     return Caller(account=account, scopes=frozenset(), is_service_account=False, is_super=True)
 
 
@@ -108,6 +114,12 @@ def check_may_change(caller: Caller | None, name: str, *, owner_id: int | None) 
         raise errors.ServiceNotGranted(f"Account '{caller}' may not touch service '{name}'.")
     if owner_id is not None and owner_id != caller.account.pk:
         raise errors.ServiceOwned(f"Service '{name}' belongs to another account.")
+
+
+def check_approver(caller: Caller | None) -> None:
+    """Raise ScopeMissing for a person's token without the role that the console asks for."""
+    if caller is not None and caller.person and not caller.has_scope("approvals:decide"):
+        raise errors.ScopeMissing("Approvers and administrators do this, as in the console.")
 
 
 def check_may_change_named(caller: Caller | None, name: str) -> None:
@@ -293,11 +305,15 @@ def _evaluate(token: Token | None, *, now: dt.datetime) -> Caller:
     person = token.account.person
     if people.is_of_former_person(token.account) or (person and not people.may_call(person)):
         raise errors.TokenRefused("The token's person has no access any more.")
+    ends = [token.expires_at, people.trusted_until(person) if person else None]
+    expires_at = min((moment for moment in ends if moment is not None), default=None)
+    if expires_at is not None and expires_at <= now:
+        raise errors.TokenRefused("Log in to the console: your provider must confirm your roles.")
     return Caller(
         account=token.account,
         token=token,
         scopes=frozenset(token.scopes) & people.granted_to(token.account),
-        expires_at=token.expires_at,
+        expires_at=expires_at,
         is_service_account=person is None,
         person=person.get_username() if person else "",
     )

@@ -40,10 +40,11 @@ class IssuerUnavailable(saga_errors.Unavailable):
 def is_jwt(text: str) -> bool:
     """Whether the text is taken for a JWT of the issuer.
 
-    An issuer that people log in with signs ID tokens for many programs: without SAGA_OIDC_AUDIENCE, none
-    of its tokens is accepted.
+    An issuer that people log in with signs ID tokens for many programs: without a SAGA_OIDC_AUDIENCE other
+    than the console's own client id, none of its tokens is accepted.
     """
-    is_only_for_people = bool(settings.SAGA_OIDC_CLIENT_ID) and not settings.SAGA_OIDC_AUDIENCE
+    client_id, audience = settings.SAGA_OIDC_CLIENT_ID, settings.SAGA_OIDC_AUDIENCE
+    is_only_for_people = bool(client_id) and (not audience or audience == client_id)
     return bool(settings.SAGA_OIDC_ISSUER) and not is_only_for_people and text.count(".") == 2
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from registry.identity import roles, scopes
 from registry.models import MAX_NAME_LENGTH, ServiceAccount
 
+#: Tokens of a person that the provider knows work for so long after its last login.
+PROVIDER_TRUST = dt.timedelta(days=30)
 ACCOUNT_MARK = "person:"  # no name that create_token takes has a colon
 
 
 def may_call(person: User) -> bool:
     """Whether tokens of the person are accepted at all."""
     return person.is_active and person.is_staff
+
+
+def trusted_until(person: User) -> dt.datetime | None:
+    """Return until when a person of the provider keeps its roles without another login; None for others.
+
+    The provider says at a login only that a person has left or lost a group.
+    """
+    if person.has_usable_password():
+        return None
+    return (person.last_login or person.date_joined) + PROVIDER_TRUST
 
 
 def scopes_of(person: User) -> frozenset[str]:

@@ -161,7 +161,7 @@ def describe(row: models.Model) -> dict[str, Any]:
 
 
 def actor_of(by: Caller | None) -> str:
-    return "anonymous" if by is None else str(by).removeprefix("staff:")
+    return "anonymous" if by is None else str(by).removeprefix(accounts.STAFF)
 
 
 def find_faults(kind: Kind, row: Any) -> Faults:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from registry import errors
-from registry.identity.accounts import Caller
+from registry.identity.accounts import STAFF, Caller
 from registry.operations.configured import actor_of
 from saga_project.shared import auditing
 
@@ -18,8 +18,13 @@ def reset_second_factor(person: User, *, by: Caller | None, now: dt.datetime) ->
     """Remove a person's second factors and recovery codes; return how many there were.
 
     The person logs in without one from then on, and sets one up anew where its role must have one.
-    Nobody less than a superuser does so for a superuser: raises PersonProtected.
+    Only a superuser does so for a superuser, and a person does not for itself, since the console would
+    ask for the factor first: raises PersonProtected.
     """
+    if by is not None and person.get_username() in (by.person, by.account.name.removeprefix(STAFF)):
+        raise errors.PersonProtected(
+            "Remove your own factor on the page Second factor, which asks for it first."
+        )
     if person.is_superuser and not (by is not None and by.is_super):
         raise errors.PersonProtected("Only a superuser resets the second factor of a superuser.")
     with transaction.atomic():

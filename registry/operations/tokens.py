@@ -96,7 +96,10 @@ def _expiry_of_personal(
         raise errors.InvalidExpiry(
             f"A person's token ends within {PERSONAL_LONGEST.days} days.", field="expires_at"
         )
-    return asked or now + PERSONAL_USUAL
+    ends = asked or now + PERSONAL_USUAL
+    # A token that makes its successor would live for ever.
+    issuer = by.token.expires_at if by.token is not None else None
+    return min(ends, issuer) if issuer is not None else ends
 
 
 def revoke(token: Token, *, by: Caller | None, now: dt.datetime) -> bool:

@@ -26,12 +26,13 @@ local function text(number) return string.format('%.0f', number) end
 -- A key expires at a moment of Redis' clock, too: without this, a lock or a claim whose owner died would last
 -- for as long as the clock was set back.
 local function keep_what_is_left_of_keys(by)
-  local cursor = '0'
+  local cursor, seen = '0', {}
   repeat
     local page = redis.call('SCAN', cursor, 'COUNT', 1000)
     cursor = page[1]
     for _, key in ipairs(page[2]) do
-      local left = redis.call('PTTL', key)
+      local left = seen[key] and 0 or redis.call('PTTL', key)
+      seen[key] = true  -- a scan may come by twice
       if left > 0 then redis.call('PEXPIRE', key, text(math.max(1, left - by / 1000))) end
     end
   until cursor == '0'

@@ -6,7 +6,7 @@ Its pages keep the content policy of all others; the build moves their scripts a
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views import static
@@ -21,7 +21,10 @@ def page(request: HttpRequest, path: str = "") -> HttpResponseBase:
     if not (FOLDER / "index.html").is_file():
         return _absent(request)
     name = f"{path}index.html" if not path or path.endswith("/") else path
-    answer = static.serve(request, name, document_root=str(FOLDER))
+    try:
+        answer = static.serve(request, name, document_root=str(FOLDER))
+    except OSError:  # a name that is too long for the file system
+        raise Http404 from None
     # A new release has new pages under the same names.
     patch_cache_control(answer, no_cache=True)
     return answer

@@ -291,6 +291,8 @@ class JobVerbView(api.SagaView):
             raise _not_found(job_id)
         caller = accounts.caller_of(request.user)
         accounts.check_may_change(caller, job.service.name, owner_id=job.service.account_id)
+        if verb == "acknowledge":
+            accounts.check_approver(caller)
         by = str(caller) if caller else "anonymous"
         if verb == "promote":
             after = operations.promote(

@@ -68,7 +68,7 @@ def approve(
         _lock(approval, fingerprint=fingerprint, now=now)
         _check_may_approve(approval, decider)
         _record(approval, ApprovalDecision.Verdict.APPROVED, decider, reason=reason, now=now)
-        names = list(approval.decisions.values_list("decided_by", flat=True))
+        names = approvers_of(approval)
         required = required_of(approval)
         if len(names) < required:
             _tell_given(approval, decider, given=len(names), required=required, now=now)
@@ -100,6 +100,13 @@ def reject(
         _lock(approval, fingerprint=fingerprint, now=now)
         _record(approval, ApprovalDecision.Verdict.REJECTED, decider, reason=reason, now=now)
         _decide(approval, to=Approval.State.REJECTED, by=person(by), reason=reason, now=now)
+
+
+def approvers_of(approval: Approval) -> list[str]:
+    """Return those whose approvals count: an author of the release by now is none of them any more."""
+    authors = {person(name) for name in approval.release.authors}
+    names = approval.decisions.values_list("decided_by", flat=True)
+    return [name for name in names if name not in authors]
 
 
 def person(name: str) -> str:

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 import updates.errors
 import updates.operations
+from registry.identity import accounts
 from saga_project.shared.api.fields import TextField
 from updates.models import Approval, Job
 from webhooks.inbound import answers, bodies
@@ -63,6 +64,8 @@ def exemptions(call: Call, data: bodies.Data) -> updates.operations.GateExemptio
     force_reason = data.get("reason", "") if data.get("force") else None
     if force_reason is not None and not force_reason.strip():
         raise updates.errors.ReasonMissing("'force' needs a 'reason'.", field="reason")
+    if force_reason is not None:
+        accounts.check_approver(call.caller)
     return updates.operations.GateExemptions(
         override=call.override(data.get("override_reason")), force_reason=force_reason
     )

@@ -193,7 +193,8 @@ class ProviderAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         extra_context: dict[str, Any] | None = None,
     ) -> None:
         reason = str(exception) if exception else _said(request)
-        membership.note_refusal("anonymous", reason)
+        if "state" in (extra_context or {}):  # a login that this browser began
+            membership.note_refusal("anonymous", reason)
         raise ImmediateHttpResponse(pages.failed(request, reason))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from typing import Any
 
 from allauth.mfa import signals
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
@@ -20,6 +22,9 @@ from saga_project.shared import auditing
 @receiver(user_logged_in, dispatch_uid="console.active")
 def note_active(*, request: Any, **_: Any) -> None:
     request.session[ACTIVE_KEY] = time.time()
+    # A moment, not a time to live: clicks write the session anew and would prolong it without end.
+    ends_at = timezone.now() + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    request.session.set_expiry(ends_at)
 
 
 @receiver(signals.authenticator_added, dispatch_uid="console.factor_added")

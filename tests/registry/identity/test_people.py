@@ -133,6 +133,85 @@ def test_a_persons_token_ends_within_a_year() -> None:
     assert token.expires_at - now < dt.timedelta(days=91)
 
 
+def test_tokens_of_a_person_of_the_provider_stop_without_a_login() -> None:
+    """That a person has left is known at its next login only, which a leaver does not make."""
+    otto = person()
+    otto.set_unusable_password()
+    otto.last_login = timezone.now() - people.PROVIDER_TRUST + dt.timedelta(minutes=1)
+    otto.save()
+    _, text = issue(otto, "services:read")
+
+    caller = accounts.recognise(text, now=timezone.now())
+    assert caller.expires_at == otto.last_login + people.PROVIDER_TRUST
+
+    with pytest.raises(errors.TokenRefused, match="Log in to the console"):
+        accounts.recognise(text, now=caller.expires_at)
+
+
+def test_a_token_makes_none_that_outlives_it() -> None:
+    otto = person()
+    now = timezone.now()
+    first, text = issue(otto, "tokens:write", expires_at=now + dt.timedelta(days=1))
+    by = accounts.recognise(text, now=now)
+
+    second, _ = tokens.issue(by.account, scopes=["tokens:write"], by=by, now=now)
+
+    assert second.expires_at == first.expires_at
+
+
+@pytest.mark.usefixtures("required")
+def test_a_person_that_registers_a_service_does_not_own_it(api: APIClient) -> None:
+    """Else an operator's token would drop the policies that others set, and keep the program out."""
+    shop = factories.ServiceFactory.create(name="shop")
+    factories.PolicyFactory.create(service=shop, requires_second_person=True)
+    _, text = issue(person(), "registry:manage")
+    body = {"service_name": "shop", "service_url": "http://localhost:1", "version": "2"}
+
+    answer = api.post(
+        "/api/v1/services/register",
+        body,
+        format="json",
+        headers={"Authorization": f"Bearer {text}"},
+    )
+
+    assert answer.status_code in (200, 201), answer.content
+    shop.refresh_from_db()
+    assert shop.account is None
+    assert shop.policy.requires_second_person
+
+
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize(("role", "status"), [("operators", 403), ("approvers", 202)])
+def test_a_person_does_by_token_what_its_role_does_in_the_console(
+    api: APIClient, role: str, status: int
+) -> None:
+    """The console lets approvers acknowledge, and deploy what is in quarantine."""
+    job = factories.JobFactory.create(status="failed", needs_attention=True)
+    scopes = ["updates:deploy"] if role == "operators" else ["updates:deploy", "approvals:decide"]
+    _, text = issue(person("otto", role), *scopes)
+
+    answer = api.post(
+        f"/api/v1/updates/jobs/{job.job_id}/acknowledge",
+        headers={"Authorization": f"Bearer {text}"},
+    )
+
+    assert answer.status_code == status, answer.content
+
+
+@pytest.mark.usefixtures("required")
+def test_no_administrator_resets_its_own_factor_by_token(api: APIClient) -> None:
+    """A stolen token would leave the password as all that is asked for."""
+    ada = person("ada", "administrators")
+    _, text = issue(ada, "admin:registry")
+
+    answer = api.delete(
+        "/api/v1/people/ada/second-factor", headers={"Authorization": f"Bearer {text}"}
+    )
+
+    assert answer.status_code == 403
+    assert "Remove your own factor" in answer.json()["message"]
+
+
 def test_a_person_changes_services_of_any_account_within_its_scopes() -> None:
     owner = accounts.ensure_account("owner", scopes=[])
     caller = accounts.of_person(person())

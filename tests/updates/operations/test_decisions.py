@@ -109,6 +109,20 @@ def test_no_author_of_the_release_approves_it(by: str) -> None:
     assert approval.state == Approval.State.APPROVED
 
 
+def test_an_approver_that_becomes_an_author_counts_no_more() -> None:
+    approval = asked(required=2)
+    approve(approval, "bob")
+
+    Release.objects.update(authors=["bob"])
+    approve(approval, "ada")
+
+    approval.refresh_from_db()
+    assert approval.state == Approval.State.PENDING
+    approve(approval, "eve")
+    approval.refresh_from_db()
+    assert approval.decided_by == "ada, eve"
+
+
 def test_those_who_announce_add_or_replace_the_artifact_are_authors() -> None:
     service = factories.ServiceFactory.create()
 

@@ -72,6 +72,18 @@ def test_what_a_page_fetches_by_itself_is_no_click(otto: User, settings: Any) ->
     assert (answer.status_code, answer["X-Saga-Onward"]) == (204, "/admin/login/")
 
 
+def test_clicks_prolong_no_session(otto: User, settings: Any) -> None:
+    settings.SAGA_SESSION_IDLE_MINUTES = 10
+    client = logged_in()
+    ends_at = client.session.get_expiry_date()
+    idle_for(client, 500)
+
+    client.get(PAGE)
+
+    assert client.session[ACTIVE_KEY] > time.time() - 400
+    assert client.session.get_expiry_date() == ends_at
+
+
 def test_a_click_costs_a_write_each_half_minute_only(otto: User, settings: Any) -> None:
     settings.SAGA_SESSION_IDLE_MINUTES = 10
     client = logged_in()
