@@ -77,11 +77,6 @@ class Caller:
     def has_scope(self, scope: str) -> bool:
         return self.is_admin or scope in self.scopes
 
-    @property
-    def may_own(self) -> bool:
-        """Whether it becomes the owner of what it registers: programs own, people act by their role."""
-        return bool(self.account.pk) and not self.person
-
 
 def caller_of(user: Any) -> Caller | None:
     """Return the Caller that a request's ``user`` is, or None for an anonymous one."""
@@ -114,12 +109,6 @@ def check_may_change(caller: Caller | None, name: str, *, owner_id: int | None) 
         raise errors.ServiceNotGranted(f"Account '{caller}' may not touch service '{name}'.")
     if owner_id is not None and owner_id != caller.account.pk:
         raise errors.ServiceOwned(f"Service '{name}' belongs to another account.")
-
-
-def check_approver(caller: Caller | None) -> None:
-    """Raise ScopeMissing for a person's token without the role that the console asks for."""
-    if caller is not None and caller.person and not caller.has_scope("approvals:decide"):
-        raise errors.ScopeMissing("Approvers and administrators do this, as in the console.")
 
 
 def check_may_change_named(caller: Caller | None, name: str) -> None:
@@ -298,17 +287,12 @@ def _evaluate(token: Token | None, *, now: dt.datetime) -> Caller:
         raise errors.TokenRefused("The token is not known.")
     if token.revoked_at is not None:
         raise errors.TokenRefused("The token was revoked.")
-    if token.expires_at is not None and token.expires_at <= now:
-        raise errors.TokenRefused("The token has expired.")
+    expires_at = people.end_of(token, now=now)
     if not token.account.is_active:
         raise errors.TokenRefused("The token's account is switched off.")
     person = token.account.person
     if people.is_of_former_person(token.account) or (person and not people.may_call(person)):
         raise errors.TokenRefused("The token's person has no access any more.")
-    ends = [token.expires_at, people.trusted_until(person) if person else None]
-    expires_at = min((moment for moment in ends if moment is not None), default=None)
-    if expires_at is not None and expires_at <= now:
-        raise errors.TokenRefused("Log in to the console: your provider must confirm your roles.")
     return Caller(
         account=token.account,
         token=token,

@@ -7,8 +7,9 @@ import datetime as dt
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from registry import errors
 from registry.identity import roles, scopes
-from registry.models import MAX_NAME_LENGTH, ServiceAccount
+from registry.models import MAX_NAME_LENGTH, ServiceAccount, Token
 
 #: Tokens of a person that the provider knows work for so long after its last login.
 PROVIDER_TRUST = dt.timedelta(days=30)
@@ -20,14 +21,20 @@ def may_call(person: User) -> bool:
     return person.is_active and person.is_staff
 
 
-def trusted_until(person: User) -> dt.datetime | None:
-    """Return until when a person of the provider keeps its roles without another login; None for others.
+def end_of(token: Token, *, now: dt.datetime) -> dt.datetime | None:
+    """Return when a token ends, None for never; raises TokenRefused where it has.
 
-    The provider says at a login only that a person has left or lost a group.
+    A person of the provider must log in now and then: only a login says that it has left or lost a group.
     """
-    if person.has_usable_password():
-        return None
-    return (person.last_login or person.date_joined) + PROVIDER_TRUST
+    if token.expires_at is not None and token.expires_at <= now:
+        raise errors.TokenRefused("The token has expired.")
+    person = token.account.person
+    if person is None or person.has_usable_password():
+        return token.expires_at
+    confirmed_until = (person.last_login or person.date_joined) + PROVIDER_TRUST
+    if confirmed_until <= now:
+        raise errors.TokenRefused("Log in to the console: your provider must confirm your roles.")
+    return min(token.expires_at or confirmed_until, confirmed_until)
 
 
 def scopes_of(person: User) -> frozenset[str]:

@@ -35,3 +35,9 @@ def reset_second_factor(person: User, *, by: Caller | None, now: dt.datetime) ->
             data = {"what": person.get_username(), "id": person.pk, "factors": kinds}
             auditing.record("factor.reset", actor=actor_of(by), data=data, at=now)
     return len(kinds)
+
+
+def check_approver(caller: Caller | None) -> None:
+    """Raise ScopeMissing for a person's token without the role that the console asks for."""
+    if caller is not None and caller.person and not caller.has_scope("approvals:decide"):
+        raise errors.ScopeMissing("Approvers and administrators do this, as in the console.")

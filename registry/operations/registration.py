@@ -76,7 +76,7 @@ def same_instance(
 ) -> directory.InstanceEntry | None:
     """Return the instance that is registered so already, so that renewing it is all there is to do."""
     instance = known.instances.get(registration.instance_id)
-    is_taken_over = by is not None and by.may_own and known.account_id is None
+    is_taken_over = by is not None and _may_own(by) and known.account_id is None
     if instance is None or is_taken_over or known.status != Service.Status.ACTIVE:
         return None
     return instance if _is_same(instance, registration) else None
@@ -142,10 +142,15 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
     )
     service = Service.objects.select_for_update().get(name=name)
     accounts.check_may_change(by, name, owner_id=service.account_id)
-    if by is not None and by.may_own and service.account_id is None and service.revision:
+    if by is not None and _may_own(by) and service.account_id is None and service.revision:
         _take_over(service, by=by, now=now)
     take(service, by=by, now=now, is_saga=is_saga)
     return service
+
+
+def _may_own(by: Caller) -> bool:
+    """Whether the caller becomes the owner of what it registers: programs do, people act by their role."""
+    return bool(by.account.pk) and not by.person
 
 
 def _take_over(service: Service, *, by: Caller, now: dt.datetime) -> None:
@@ -166,7 +171,7 @@ def _take_over(service: Service, *, by: Caller, now: dt.datetime) -> None:
 
 def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
     """Allow a service to register again, in the name of an authorised caller."""
-    if by is not None and by.may_own and service.account_id is None:
+    if by is not None and _may_own(by) and service.account_id is None:
         service.account = by.account
     is_trusted = _is_trusted(service.name, by=by, is_saga=is_saga)
     was_degraded = service.status == Service.Status.DEGRADED

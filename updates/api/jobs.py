@@ -15,6 +15,7 @@ from registry import names
 from registry.errors import InvalidWait
 from registry.identity import accounts
 from registry.models import Service
+from registry.operations import people
 from saga_project.shared import api, rules, strict_json
 from saga_project.shared.api import fields
 from updates import errors, operations
@@ -292,7 +293,7 @@ class JobVerbView(api.SagaView):
         caller = accounts.caller_of(request.user)
         accounts.check_may_change(caller, job.service.name, owner_id=job.service.account_id)
         if verb == "acknowledge":
-            accounts.check_approver(caller)
+            people.check_approver(caller)
         by = str(caller) if caller else "anonymous"
         if verb == "promote":
             after = operations.promote(

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 import updates.errors
 import updates.operations
-from registry.identity import accounts
+from registry.operations import people
 from saga_project.shared.api.fields import TextField
 from updates.models import Approval, Job
 from webhooks.inbound import answers, bodies
@@ -65,7 +65,7 @@ def exemptions(call: Call, data: bodies.Data) -> updates.operations.GateExemptio
     if force_reason is not None and not force_reason.strip():
         raise updates.errors.ReasonMissing("'force' needs a 'reason'.", field="reason")
     if force_reason is not None:
-        accounts.check_approver(call.caller)
+        people.check_approver(call.caller)
     return updates.operations.GateExemptions(
         override=call.override(data.get("override_reason")), force_reason=force_reason
     )
