@@ -99,7 +99,7 @@ def _late(approval: Approval, now: dt.datetime) -> str:
 def _approve(approval: Approval, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     verdict = preview.calendar_of(approval.service).evaluate(now)
     is_at_once = bool(approval.requested_by)
-    given = len(approval.decisions.all())
+    given = len(updates.operations.approvers_of(approval))
     is_last = given + 1 >= updates.operations.required_of(approval)
 
     def does(form: Form) -> Done:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from registry import events
+from registry.identity.accounts import STAFF
 from registry.models import Service, ServiceAccount
 from saga_project.shared import transitions, wakeups
 from updates import errors, event_constructors
@@ -20,8 +21,6 @@ from updates.releases import recording
 
 #: The requesters of calls that name no account.
 WEBHOOK, SIGNED_WEBHOOK = "webhook", "webhook (signed)"
-#: The prefix of callers that stand for staff.
-STAFF = "staff:"
 Way = ApprovalDecision.Way
 
 

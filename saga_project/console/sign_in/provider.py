@@ -88,7 +88,7 @@ class ConsoleOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
     def complete_login(
         self, request: HttpRequest, app: SocialApp, token: Any, **kwargs: Any
     ) -> SocialLogin:
-        """Return who the provider says is there. Claims of the ID token win over those of userinfo."""
+        """Return the person that the provider names. Claims of the ID token win over those of userinfo."""
         text = kwargs["response"].get("id_token")
         if not isinstance(text, str):
             raise OAuth2Error("The provider sent no ID token.")
