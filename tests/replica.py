@@ -32,3 +32,9 @@ def following() -> Iterator[None]:
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
         loop.close()
+        # The follower does not wait for its last call to Redis, which may close the circuit breaker.
+        waiting.until(_no_call_runs)
+
+
+def _no_call_runs() -> bool:
+    return not any(thread.name.startswith("directory") for thread in threading.enumerate())
