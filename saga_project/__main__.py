@@ -1,14 +1,30 @@
-"""Django's command line for Saga: ``python -m saga_project COMMAND``, wherever Saga is installed."""
+"""The commands of ``saga server``, through Django's command line: ``python -m saga_project COMMAND``."""
 
 import os
 import sys
 
-from django.core.management import execute_from_command_line
+from django.core.management import ManagementUtility
+from django.core.management.base import BaseCommand
+
+#: Options that Django gives each command and that say nothing to an operator; they still work.
+HIDDEN_OPTIONS = {
+    *("--version", "--settings", "--pythonpath", "--traceback", "--verbosity"),
+    *("--no-color", "--force-color", "--skip-checks"),
+}
+
+
+class SagaCommands(ManagementUtility):
+    """Django's commands under the names that ``saga server`` gives them."""
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        command = super().fetch_command(subcommand.replace("-", "_"))
+        command.suppressed_base_arguments = HIDDEN_OPTIONS
+        return command
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
-    execute_from_command_line(sys.argv)
+    SagaCommands(["saga server", *sys.argv[1:]]).execute()
 
 
 if __name__ == "__main__":

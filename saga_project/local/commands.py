@@ -54,7 +54,7 @@ def _add(name: str, summary: str) -> None:
     @server.command(name, help=summary, context_settings=PASSED_ON, add_help_option=False)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:
-        _replace_by("saga_project", name.replace("-", "_"), *arguments)
+        _replace_by("saga_project", name, *arguments)
 
 
 def _replace_by(module: str, *arguments: str) -> None:
