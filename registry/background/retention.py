@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from registry import idempotency
@@ -29,3 +30,9 @@ def purge_events() -> int:
 
 def purge_check_transitions() -> int:
     return uptime.purge(now=timezone.now())
+
+
+def purge_sessions() -> int:
+    """Delete sessions of the console that expired; Django itself deletes only those that are logged out."""
+    deleted, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    return deleted

@@ -6,16 +6,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import AbstractUser, Group, Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from registry.errors import PersonProtected
 from registry.identity import accounts
 from registry.operations import people as operations
 from saga_project.console import holders, roles
@@ -24,22 +23,6 @@ from saga_project.shared.admin import verbs
 
 for model in (User, Group):
     admin.site.unregister(model)
-
-
-def _permissions_of(holder: AbstractUser | Group) -> QuerySet[Permission]:
-    """Return what a person or a role is granted; an inactive person's count, since it may come back."""
-    if isinstance(holder, Group):
-        return holder.permissions.all()
-    return Permission.objects.filter(Q(user=holder.pk) | Q(group__user=holder.pk)).distinct()
-
-
-def may_manage(person: AbstractUser, holder: AbstractUser | Group | None) -> bool:
-    """Return whether ``person`` has every permission of the person or role that it would manage."""
-    if person.is_superuser or holder is None:
-        return True
-    if isinstance(holder, AbstractUser) and holder.is_superuser:
-        return False
-    return not _permissions_of(holder).exclude(pk__in=_permissions_of(person)).exists()
 
 
 def _record(request: HttpRequest, holder: Any, verb: str, data: dict[str, Any]) -> None:
@@ -82,11 +65,11 @@ class _Bounded(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_allowed: bool = super().has_change_permission(request, obj)
-        return is_allowed and may_manage(roles.person(request), obj)
+        return is_allowed and operations.may_manage(roles.person(request), obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_allowed: bool = super().has_delete_permission(request, obj)
-        return is_allowed and may_manage(roles.person(request), obj)
+        return is_allowed and operations.may_manage(roles.person(request), obj)
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **options: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **options)
@@ -94,16 +77,16 @@ class _Bounded(admin.ModelAdmin):  # type: ignore[type-arg]
         if field is None or person.is_superuser:
             return field
         if db_field.related_model is Group:
-            managed = [role.pk for role in Group.objects.all() if may_manage(person, role)]
+            managed = [
+                role.pk for role in Group.objects.all() if operations.may_manage(person, role)
+            ]
             field.queryset = Group.objects.filter(pk__in=managed)
         elif db_field.related_model is Permission:
-            field.queryset = Permission.objects.filter(pk__in=_permissions_of(person))
+            field.queryset = Permission.objects.filter(pk__in=operations.permissions_of(person))
         return field
 
 
 def _reset_factor(request: HttpRequest, holder: User, _reason: str) -> None:
-    if not may_manage(roles.person(request), holder):
-        raise PersonProtected("This person may do more than you.")
     by = accounts.staff(request.user.get_username())
     operations.reset_second_factor(holder, by=by, now=timezone.now())
 

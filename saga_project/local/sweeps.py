@@ -67,6 +67,7 @@ def purge() -> None:
     retention.purge_idempotency_keys()
     retention.purge_events()
     retention.purge_check_transitions()
+    retention.purge_sessions()
     uploads.purge(now=timezone.now())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.conf import settings
@@ -41,6 +42,14 @@ def refusal(request: HttpRequest, reason: str) -> HttpResponse:
 def failed(request: HttpRequest, reason: str) -> HttpResponse:
     """Answer a login that came to nothing, on one of the two sides."""
     return _page(request, "The login did not work", reason, status=401)
+
+
+def too_many(request: HttpRequest, *, wait_seconds: float) -> HttpResponse:
+    """Answer an address that begins logins faster than people do."""
+    reason = "Too many logins were begun from your address. Wait a minute, then try again."
+    answer = _page(request, "Too many logins", reason, status=429)
+    answer["Retry-After"] = str(math.ceil(wait_seconds))
+    return answer
 
 
 def _page(request: HttpRequest, title: str, text: str, *, status: int) -> HttpResponse:

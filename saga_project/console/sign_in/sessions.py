@@ -22,6 +22,8 @@ from saga_project.shared import auditing, crypto
 
 ACTIVE_KEY = "saga_active_at"
 PRECISION_SECONDS = 30
+#: A session that waits for the provider's answer ends so soon; a login gives it its time.
+PENDING_SECONDS = 30 * 60
 
 
 class IdleMiddleware:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET
 
 from saga_project.console.sign_in import pages, provider, sessions, steps
+from saga_project.shared import rate_limits
 
 TEMPLATE = "console/login.html"
+#: Logins by the provider that one address may begin: each makes a session, before anything is known of it.
+BEGINNINGS_PER_MINUTE, BEGINNINGS_BURST = 20, 40
+
+_beginnings = rate_limits.Buckets(per_second=BEGINNINGS_PER_MINUTE / 60, burst=BEGINNINGS_BURST)
 
 
 def onward_of(request: HttpRequest) -> str:
@@ -82,6 +88,10 @@ def begin(request: HttpRequest) -> HttpResponse:
     onward = onward_of(request)
     if admin.site.has_permission(request):
         return HttpResponseRedirect(onward)
+    if wait := _beginnings.take(request.META.get("REMOTE_ADDR", ""), now=time.monotonic()):
+        return pages.too_many(request, wait_seconds=wait)
+    if not request.user.is_authenticated:
+        request.session.set_expiry(sessions.PENDING_SECONDS)
     return provider.begin(request, onward=onward)
 
 

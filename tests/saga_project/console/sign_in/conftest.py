@@ -9,6 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from saga_project.console.sign_in import provider as console_provider
+from saga_project.console.sign_in import views
+from saga_project.shared import rate_limits
 from tests import identity_provider
 from tests.identity_provider import CLIENT, SECRET, Running
 
@@ -23,7 +25,9 @@ def running_provider() -> Iterator[Running]:
 
 
 @pytest.fixture
-def provider(running_provider: Running, settings: Any) -> Iterator[Running]:
+def provider(
+    running_provider: Running, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Running]:
     """The provider that the settings name, without faults and with one group for each role."""
     settings.SAGA_OIDC_ISSUER = running_provider.issuer
     settings.SAGA_OIDC_CLIENT_ID, settings.SAGA_OIDC_CLIENT_SECRET = CLIENT, SECRET
@@ -36,6 +40,8 @@ def provider(running_provider: Running, settings: Any) -> Iterator[Running]:
     running_provider.knows(ada={"groups": ["sre"], "email": "ada@example.com"})
     running_provider.errs()
     console_provider._configurations.clear()
+    # All tests come from one address.
+    monkeypatch.setattr(views, "_beginnings", rate_limits.Buckets(per_second=20, burst=40))
     yield running_provider
     running_provider.errs()
     console_provider._configurations.clear()

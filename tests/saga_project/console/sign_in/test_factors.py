@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
+from registry import errors
 from registry.identity import accounts
-from registry.operations import encryption_keys
+from registry.operations import encryption_keys, people, tokens
 from saga_project.shared import crypto
 from tests.identity_provider import Running
 from tests.saga_project.console.conftest import Member
@@ -227,3 +230,77 @@ def test_the_factor_is_reset_over_http(secret: str, api: APIClient, otto: User) 
     User.objects.filter(pk=otto.pk).update(is_superuser=False)
     assert reset(boss) == 204
     assert not Authenticator.objects.exists()
+
+
+@pytest.fixture
+def issued(db: None) -> Callable[..., str]:
+    """Return the token of a person with roles and permissions, which administers with it."""
+
+    def issued(name: str, *held: str) -> str:
+        person = User.objects.create_user(name, is_staff=True)
+        person.groups.set(Group.objects.filter(name__in=held))
+        by = accounts.of_person(person)
+        now = timezone.now()
+        return tokens.issue(by.account, scopes=["admin:registry"], by=by, now=now)[1]
+
+    return issued
+
+
+def reset_by(api: APIClient, token: str, name: str = "otto") -> int:
+    address = f"/api/v1/people/{name}/second-factor"
+    return int(api.delete(address, headers={"Authorization": f"Bearer {token}"}).status_code)
+
+
+def grant(holder: Group, *codenames: str) -> None:
+    holder.permissions.add(*Permission.objects.filter(codename__in=codenames))
+
+
+def test_a_persons_token_resets_the_factor_of_no_person_that_may_do_more(
+    secret: str, api: APIClient, otto: User, issued: Callable[..., str]
+) -> None:
+    token = issued("ada", "administrators")
+    otto.groups.add(special := Group.objects.create(name="clerks of the schedule"))
+    grant(special, "add_permission")
+
+    assert reset_by(api, token) == 403
+    User.objects.filter(pk=otto.pk).update(is_active=False)
+    assert reset_by(api, token) == 403
+    assert Authenticator.objects.filter(user=otto).exists()
+    assert recorded("factor.reset") == []
+
+    special.delete()
+    assert reset_by(api, token) == 204
+    assert recorded("factor.reset")[0]["actor"] == "ada"
+
+
+def test_an_account_counts_as_an_administrator(secret: str, api: APIClient, otto: User) -> None:
+    account = accounts.ensure_account("otto", scopes=["admin:registry"])
+    token = accounts.issue_token(account, scopes=["admin:registry"])[1]
+    otto.groups.add(special := Group.objects.create(name="clerks of the schedule"))
+    grant(special, "add_permission")
+
+    assert reset_by(api, token) == 403
+    special.delete()
+    assert reset_by(api, token) == 204
+
+
+def test_a_person_without_the_right_to_change_people_resets_no_factor(
+    secret: str, api: APIClient, otto: User, member: Member, issued: Callable[..., str]
+) -> None:
+    token, client = issued("ada", "administrators"), member("administrators")
+    Group.objects.get(name="administrators").permissions.filter(codename="change_user").delete()
+    sent = {"action": "reset_second_factors", "_selected_action": [otto.pk], "confirmed": "1"}
+
+    for name in ("otto", "one-of-administrators"):
+        assert reset_by(api, token, name) == 403
+    client.post("/admin/auth/user/", sent)
+
+    assert Authenticator.objects.filter(type="totp").exists()
+
+
+def test_the_operation_itself_asks_who_calls(secret: str, otto: User) -> None:
+    User.objects.create_user("vera", is_staff=True).groups.add(Group.objects.get(name="viewers"))
+
+    for by in (None, accounts.staff("vera"), accounts.staff("nemo"), accounts.staff("otto")):
+        with pytest.raises(errors.PersonProtected):
+            people.reset_second_factor(otto, by=by, now=timezone.now())

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
+from registry.background import retention
+from saga_project.console.sign_in import sessions, views
 from saga_project.console.sign_in.sessions import ACTIVE_KEY
-from tests.saga_project.console.sign_in.conftest import PASSWORD
+from saga_project.shared import rate_limits
+from tests.identity_provider import Running
+from tests.saga_project.console.sign_in.conftest import PASSWORD, ComeIn
 from updates.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -109,3 +116,48 @@ def test_people_that_are_no_staff_get_no_session(otto: User) -> None:
 
     assert answer.status_code == 200
     assert "_auth_user_id" not in client.session
+
+
+def test_expired_sessions_are_deleted(otto: User) -> None:
+    client, other = logged_in(), logged_in()
+    expired = Session.objects.filter(session_key=other.session.session_key)
+    expired.update(expire_date=timezone.now() - dt.timedelta(seconds=1))
+
+    assert retention.purge_sessions() == 1
+
+    assert not expired.exists()
+    assert client.get(PAGE).status_code == 200
+
+
+def test_only_the_beginning_of_a_login_makes_a_session(provider: Running) -> None:
+    for path in ("login/", "login/provider/callback/?code=x&state=y", "", "second-factor/"):
+        Client(SERVER_NAME="localhost").get(f"/admin/{path}")
+    assert not Session.objects.exists()
+
+    Client(SERVER_NAME="localhost").get("/admin/login/provider/")
+
+    [begun] = Session.objects.all()
+    assert begun.expire_date <= timezone.now() + dt.timedelta(seconds=sessions.PENDING_SECONDS)
+
+
+def test_a_login_has_its_whole_time(come_in: ComeIn, client: Client) -> None:
+    come_in("ada")
+
+    assert client.session.get_expiry_date() > timezone.now() + dt.timedelta(hours=11)
+
+
+def test_an_address_begins_few_logins(provider: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = rate_limits.Buckets(per_second=1 / 3600, burst=2)
+    monkeypatch.setattr(views, "_beginnings", bounds)
+
+    def begin(address: str) -> Any:
+        anonymous = Client(SERVER_NAME="localhost", REMOTE_ADDR=address)
+        return anonymous.get("/admin/login/provider/")
+
+    answers = [begin("192.0.2.1") for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [302, 302, 429, 429]
+    assert 0 < int(answers[2]["Retry-After"]) <= 3600
+    assert "Too many logins" in answers[2].content.decode()
+    assert Session.objects.count() == 2
+    assert begin("192.0.2.2").status_code == 302
