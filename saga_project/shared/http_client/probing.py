@@ -70,7 +70,7 @@ async def _dial(exchange: _Exchange, url: Url, address: str, *, purpose: str) ->
         return await _connect(
             exchange, address, url.port, purpose=purpose, tls=tls, server_hostname=name
         )
-    if tls is None:
+    if not proxies.needs_tunnel(url):
         exchange.proxy, exchange.before_path = proxy, proxies.whole(url, address)
         return await proxies.dial(exchange, proxy)
     return await proxies.connect(

@@ -2,8 +2,10 @@
 
 The guard comes first: the host is resolved and judged here, and the proxy is asked for the judged address,
 never for a name, so that what the proxy's own resolver says cannot lead a call elsewhere. Certificates are
-checked for the name of the URL. An https call is a tunnel (CONNECT), a plain one a request with the whole
-URL (RFC 9112, 3.2.2). Loopback addresses are those of this machine, and are never asked of another one.
+checked for the name of the URL. A call is a tunnel (CONNECT), by plain http as well: of a request with the
+whole URL a proxy keeps the host of the URL, here the address, and drops ``Host`` (RFC 9112, 3.2.2). Only
+where the URL names the address itself is a plain call such a request, which more proxies allow.
+Loopback addresses are those of this machine, and are never asked of another one.
 
 urllib3 and httpx know proxies, but give them the name.
 """
@@ -24,6 +26,7 @@ from typing import cast
 
 from django.conf import settings
 
+from saga_project.shared.http_client import urls
 from saga_project.shared.http_client.errors import NoAnswer
 from saga_project.shared.http_client.urls import Url
 
@@ -97,8 +100,13 @@ def authority(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def needs_tunnel(url: Url) -> bool:
+    """Return whether a call must be a tunnel, so that its server learns the name that was called."""
+    return url.scheme == "https" or urls.address_of(url.host) is None
+
+
 def whole(url: Url, address: str) -> str:
-    """Return what a request to the proxy names before the path: the judged address, not the host's name."""
+    """Return what a request to the proxy names before the path: the judged address."""
     return f"http://{authority(address, url.port)}"
 
 
@@ -108,11 +116,12 @@ def check_status(status: int) -> None:
         raise ProxyRefused(LOGIN_REFUSED)
 
 
-def _check_tunnel(status: int, purpose: str) -> None:
+def _check_tunnel(status: int, *, port: int, purpose: str) -> None:
     check_status(status)
     if not 200 <= status < 300:
         raise ProxyRefused(
-            f"The outgoing proxy answered {status} instead of connecting to the {purpose} URL."
+            f"The outgoing proxy answered {status} instead of connecting to the {purpose} URL;"
+            f" it must allow CONNECT to port {port}."
         )
 
 
@@ -138,7 +147,7 @@ def open_tunnel(
         raise ProxyRefused("The outgoing proxy's answer is not HTTP.") from None
     finally:
         answer.close()
-    _check_tunnel(answer.status, purpose)
+    _check_tunnel(answer.status, port=port, purpose=purpose)
 
 
 class _Asking(asyncio.Protocol):
@@ -199,7 +208,7 @@ async def connect(
         status = await asking.done
         if not status:
             raise ProxyRefused("The outgoing proxy's answer is not HTTP.")
-        _check_tunnel(status, purpose)
+        _check_tunnel(status, port=port, purpose=purpose)
         transport.set_protocol(protocol)
         opened: asyncio.Transport | None = transport
         if tls is not None:

@@ -146,7 +146,7 @@ def _connect(answer: tuple[Any, ...], deadline: Deadline) -> socket.socket:
 def _ask(proxy: proxies.Proxy, url: Url, address: str, deadline: Deadline) -> Line:
     """Return a line to the judged address through the proxy, whose own address operators vouch for."""
     connection = _reach(proxy, deadline)
-    if url.scheme == "http":
+    if not proxies.needs_tunnel(url):
         return Line(connection, proxies.whole(url, address), proxy.headers)
     try:
         proxies.open_tunnel(

@@ -113,16 +113,30 @@ def test_certificate_of_another_name_is_refused_behind_the_proxy(
         probe("https://other.example/file")
 
 
-def test_plain_call_names_the_judged_address_and_the_host_in_its_header(
-    proxy: proxy_servers.Proxy,
+def test_plain_call_to_a_name_is_a_tunnel_in_which_the_name_is_told(
+    proxy: proxy_servers.Proxy, plain: HTTPServer
 ) -> None:
     answer = get("http://releases.example/file", headers={"X-Mine": "1"})
 
     assert answer.body == b"content"
     asked = proxy.next_request()
-    assert asked.startswith(f"GET http://{PUBLIC}:80/file HTTP/1.1\r\n")
-    assert "\r\nHost: releases.example\r\n" in asked
-    assert "\r\nX-Mine: 1\r\n" in asked
+    assert asked.startswith(f"CONNECT {PUBLIC}:80 HTTP/1.1\r\n")
+    assert "releases.example" not in asked
+    received = plain.log[-1][0].headers
+    assert (received["Host"], received["X-Mine"]) == ("releases.example", "1")
+    assert "Proxy-Authorization" not in received
+
+
+def test_plain_call_to_an_address_is_a_request_with_the_whole_url(
+    proxy: proxy_servers.Proxy,
+) -> None:
+    bodies = [get(f"http://{PUBLIC}/file").body, probe(f"http://{PUBLIC}/file").body]
+
+    assert bodies == [b"content", b"content"]
+    for _ in bodies:
+        asked = proxy.next_request()
+        assert asked.startswith(f"GET http://{PUBLIC}:80/file HTTP/1.1\r\n")
+        assert f"\r\nHost: {PUBLIC}\r\n" in asked
 
 
 def test_download_comes_through_the_proxy(proxy: proxy_servers.Proxy) -> None:
@@ -131,7 +145,7 @@ def test_download_comes_through_the_proxy(proxy: proxy_servers.Proxy) -> None:
     ) as answer:
         assert b"".join(answer.chunks) == b"content"
 
-    assert proxy.next_request().startswith(f"GET http://{PUBLIC}:80/file ")
+    assert proxy.next_request().startswith(f"CONNECT {PUBLIC}:80 ")
 
 
 @pytest.mark.usefixtures("trusted")
@@ -145,7 +159,7 @@ def test_health_checks_go_through_the_proxy(proxy: proxy_servers.Proxy) -> None:
     first_words = [proxy.next_request().split(" HTTP/")[0] for _ in range(3)]
     assert first_words == [
         f"CONNECT {PUBLIC}:443",
-        f"GET http://{PUBLIC}:80/file",
+        f"CONNECT {PUBLIC}:80",
         f"CONNECT {PUBLIC}:443",
     ]
 
@@ -163,7 +177,7 @@ def test_refused_addresses_are_refused_before_the_proxy_is_asked(
             probe(f"{scheme}://{host}/")
 
     get("http://releases.example/file")
-    assert proxy.next_request().startswith(f"GET http://{PUBLIC}:80/file ")
+    assert proxy.next_request().startswith(f"CONNECT {PUBLIC}:80 ")
 
 
 def test_redirect_to_the_inside_is_refused_behind_the_proxy(proxy: proxy_servers.Proxy) -> None:

@@ -1,0 +1,148 @@
+"""Outgoing calls through tinyproxy and squid, which put the host of the URL in the place of ``Host``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import werkzeug
+from django.conf import settings as configured
+from pytest_httpserver import HTTPServer
+
+from saga_project.local.embedded import processes
+from saga_project.shared import http_client
+from saga_project.shared.http_client import probing, proxies, urls
+from tests import waiting
+
+NAME = "releases.example"
+CONFIGURATIONS = {
+    "tinyproxy": """\
+Port {port}
+Listen 127.0.0.1
+Timeout 60
+MaxClients 20
+Allow 127.0.0.1
+ConnectPort {allowed}
+""",
+    "squid": """\
+http_port 127.0.0.1:{port}
+acl tunnels port {allowed}
+acl CONNECT method CONNECT
+http_access deny CONNECT !tunnels
+http_access allow all
+cache deny all
+access_log none
+cache_log {folder}/cache.log
+pid_filename none
+coredump_dir {folder}
+shutdown_lifetime 0 seconds
+""",
+}
+COMMANDS = {"tinyproxy": ["-d", "-c"], "squid": ["-N", "-f"]}
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[HTTPServer]:
+    """A server that says under which name it was called."""
+
+    def tell(request: werkzeug.Request) -> werkzeug.Response:
+        return werkzeug.Response(request.headers["Host"])
+
+    with HTTPServer() as server:
+        server.expect_request("/file").respond_with_handler(tell)
+        yield server
+
+
+def program(name: str) -> str:
+    """Return where an installed proxy is: those of Debian are in /usr/sbin."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which(name, path=places)
+    if found is None:
+        pytest.skip(f"{name} is not installed (apt: {name})")
+    return found
+
+
+@pytest.fixture(params=CONFIGURATIONS)
+def proxy(
+    request: pytest.FixtureRequest, plain: HTTPServer, tmp_path: Path, settings: Any
+) -> Iterator[None]:
+    """A proxy that allows tunnels to the server's port only."""
+    command, port = program(request.param), processes.any_free_port()
+    tmp_path.chmod(0o777)  # squid as root becomes another user
+    text = CONFIGURATIONS[request.param].format(port=port, allowed=plain.port, folder=tmp_path)
+    configuration = tmp_path / "proxy.conf"
+    configuration.write_text(text)
+    with subprocess.Popen(
+        [command, *COMMANDS[request.param], str(configuration)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            waiting.until(lambda: listens(port, process))
+            settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{port}"
+            settings.SAGA_NO_PROXY = []
+            settings.SAGA_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+            yield
+        finally:
+            process.kill()
+
+
+def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "the proxy did not start"
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name leads to this machine, and calls to this machine go through the proxy."""
+    original = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        return original("127.0.0.1" if host == NAME else host, *args, **kwargs)
+
+    def for_address(_host: str, _address: str) -> proxies.Proxy | None:
+        return proxies.read(configured.SAGA_HTTP_PROXY)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(proxies, "for_address", for_address)
+
+
+def call(url: str) -> bytes:
+    return http_client.request("GET", url, purpose="test", timeout_seconds=60).body
+
+
+def probe(url: str) -> bytes | None:
+    parsed = urls.parse(url, field="url")
+    answer = probing.fetch(parsed, purpose="test", timeout_seconds=60, wants_body=True)
+    return asyncio.run(answer).body
+
+
+@pytest.mark.usefixtures("proxy")
+@pytest.mark.parametrize("host", [NAME, "127.0.0.1"])
+def test_server_behind_the_proxy_learns_the_name_that_was_called(
+    host: str, plain: HTTPServer
+) -> None:
+    url, name = f"http://{host}:{plain.port}/file", f"{host}:{plain.port}".encode()
+
+    assert call(url) == name
+    assert probe(url) == name
+
+
+@pytest.mark.usefixtures("proxy")
+def test_refused_tunnel_says_what_the_proxy_must_allow() -> None:
+    port = processes.any_free_port()
+
+    for ask in (call, probe):
+        with pytest.raises(http_client.NoAnswer, match=f"must allow CONNECT to port {port}"):
+            ask(f"http://{NAME}:{port}/file")
