@@ -57,6 +57,9 @@ class Provider:
             ("GET", "/end"): lambda: self.end(query),
             ("PUT", "/people"): lambda: self.set(people=json.loads(body)),
             ("PUT", "/faults"): lambda: self.set(faults=json.loads(body)),
+            ("POST", "/logout-token"): lambda: _json(
+                {"token": self.logout_token(json.loads(body))}
+            ),
             ("GET", "/ended"): lambda: _json({"ended": self.ended}),
             ("GET", "/favicon.ico"): lambda: (204, {}, ""),
         }
@@ -146,6 +149,24 @@ class Provider:
             return jwt.encode(claims, None, "none", headers={"kid": "k1"})  # type: ignore[arg-type]
         return jwt.encode(claims, key, "RS256", headers={"kid": "k1"})
 
+    def logout_token(self, asked: dict[str, Any]) -> str:
+        """Return a logout token with other claims and headers where asked for; None leaves one out."""
+        claims = {
+            "iss": self.issuer,
+            "aud": CLIENT,
+            "iat": int(time.time()),
+            "exp": int(time.time()) + 120,
+            "jti": secrets.token_urlsafe(8),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+            **asked["claims"],
+        }
+        sent = {name: value for name, value in claims.items() if value is not None}
+        headers = {"kid": "k1", "typ": asked.get("typ", "logout+jwt")}
+        if asked.get("no_signature"):
+            return jwt.encode(sent, None, "none", headers=headers)  # type: ignore[arg-type]
+        key = self.other_key if asked.get("other_key") else self.key
+        return jwt.encode(sent, key, "RS256", headers=headers)
+
     def userinfo(self, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
         name = self.tokens.get(headers.get("authorization", "").removeprefix("Bearer "))
         if name is None:
@@ -214,6 +235,13 @@ class Running:
         """Return the subjects of the sessions that ended at the provider."""
         found: list[str] = requests.get(f"{self.issuer}/ended", timeout=30).json()["ended"]
         return found
+
+    def logout_token(self, **asked: Any) -> str:
+        """Return a token that tells of a logout: ``claims``, and faults of header and signature."""
+        answer = requests.post(
+            f"{self.issuer}/logout-token", json={"claims": {}, **asked}, timeout=30
+        )
+        return str(answer.json()["token"])
 
     def sends_back(self, place: str, name: str) -> str:
         """Return the path to which a browser comes back that goes to ``place`` and continues as ``name``."""

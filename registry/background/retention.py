@@ -11,7 +11,10 @@ from django.utils import timezone
 
 from registry import idempotency
 from registry.events import log
+from registry.models import EndedLogin
 from registry.operations import uptime
+
+ENDED_LOGINS_KEPT = dt.timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,12 @@ def purge_check_transitions() -> int:
 
 
 def purge_sessions() -> int:
-    """Delete sessions of the console that expired; Django itself deletes only those that are logged out."""
-    deleted, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    """Delete sessions of the console that expired; Django itself deletes only those that are logged out.
+
+    What the provider said of its sessions is of use for as long as one of those lives.
+    """
+    now = timezone.now()
+    outlived_at = now - dt.timedelta(seconds=settings.SESSION_COOKIE_AGE) - ENDED_LOGINS_KEPT
+    EndedLogin.objects.filter(received_at__lt=outlived_at).delete()
+    deleted, _ = Session.objects.filter(expire_date__lt=now).delete()
     return deleted

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -54,7 +55,9 @@ def recognise(text: str, *, now: dt.datetime) -> Caller:
     return accounts.confirm(text, lambda _: _caller(claims), now=now)
 
 
-def verify_token(text: str, *, audience: str | None) -> dict[str, Any]:
+def verify_token(
+    text: str, *, audience: str | None, required: Sequence[str] = ("exp", "iss", "sub")
+) -> dict[str, Any]:
     """Return the claims of a JWT of the issuer for ``audience`` (None: for any); raises TokenRefused."""
     issuer: str = settings.SAGA_OIDC_ISSUER or ""
     try:
@@ -67,7 +70,7 @@ def verify_token(text: str, *, audience: str | None) -> dict[str, Any]:
             audience=audience,
             leeway=LEEWAY_SECONDS,
             options={
-                "require": ["exp", "iss", "sub"],
+                "require": list(required),
                 "verify_aud": audience is not None,
             },
         )

@@ -2,6 +2,7 @@
 
 from registry.models.account import CallersRevision, ServiceAccount, Token
 from registry.models.encryption_key import EncryptionKey
+from registry.models.ended_login import EndedLogin
 from registry.models.event import Event, EventHorizon
 from registry.models.health_check import (
     CheckedInstance,
@@ -27,6 +28,7 @@ __all__ = [
     "CheckedInstance",
     "Checker",
     "EncryptionKey",
+    "EndedLogin",
     "Event",
     "EventHorizon",
     "HealthCheck",

@@ -18,6 +18,12 @@ FAILURE_LIMIT = 5
 CLIENT_SECRET = "oidc_client_secret"  # noqa: S105  (a file's name)
 _HERE = "saga_project.console.sign_in"
 
+#: What ends sessions, and what stops people without a second factor; after Django's own.
+MIDDLEWARE = [
+    f"{_HERE}.provider_logout.ProviderLogoutMiddleware",
+    f"{_HERE}.sessions.IdleMiddleware",
+    f"{_HERE}.factors.SecondFactorMiddleware",
+]
 #: Settings of Django, axes and allauth.
 SETTINGS: dict[str, Any] = {
     "AUTHENTICATION_BACKENDS": [

@@ -7,7 +7,6 @@ by nothing else (never by e-mail), and the roles are those of the provider's gro
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from typing import Any
@@ -24,14 +23,15 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from registry.identity import oidc
-from saga_project.console.sign_in import membership, pages
+from saga_project.console.sign_in import membership, pages, provider_logins
 from saga_project.console.sign_in.calls import GuardedSession
+from saga_project.console.sign_in.provider_logins import PROVIDER
 from saga_project.shared import crypto
 from saga_project.shared.errors import SagaError
 
-PROVIDER = "oidc"
 ID_TOKEN_KEY = "saga_id_token"  # noqa: S105  (where a session keeps it)
 CONFIGURATION_FRESH_SECONDS = 300
 NEEDED = ("authorization_endpoint", "token_endpoint")
@@ -104,6 +104,7 @@ class ConsoleOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         if further and further.get("sub") != claims["sub"]:
             raise OAuth2Error("The provider's userinfo is about another person than its ID token.")
         request.session[ID_TOKEN_KEY] = crypto.encrypt(text)
+        provider_logins.note(request, claims, now=timezone.now())
         return self.get_provider().sociallogin_from_response(request, {**further, **claims})
 
 
@@ -115,7 +116,7 @@ class ConsoleProvider(OpenIDConnectProvider):  # type: ignore[misc]
 
     def extract_uid(self, data: dict[str, Any]) -> str:
         """Return a digest of issuer and subject: another issuer's subjects are other people."""
-        return hashlib.sha256(f"{data['iss']}\n{data['sub']}".encode()).hexdigest()
+        return provider_logins.subject_of(data)
 
     def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
         return {"iss": data["iss"], "sub": data["sub"]}
@@ -177,7 +178,8 @@ class ProviderAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         try:
             membership.admit(claims, known=known, link=link)
         except membership.LoginRefused as exc:
-            request.session.pop(ID_TOKEN_KEY, None)
+            for key in (ID_TOKEN_KEY, provider_logins.KEY):
+                request.session.pop(key, None)
             raise ImmediateHttpResponse(pages.refusal(request, exc.message)) from exc
         except IntegrityError as exc:
             raise OAuth2Error("This person logs in twice at once. Begin again.") from exc

@@ -38,16 +38,18 @@ class IdleMiddleware:
                 return self.get_response(request)
             idle = time.time() - request.session.get(ACTIVE_KEY, 0)
             if ACTIVE_KEY in request.session and idle > settings.SAGA_SESSION_IDLE_MINUTES * 60:
-                return _end(request)
+                with transaction.atomic():
+                    name = request.user.get_username()
+                    auditing.record("login.expired", actor=name, at=timezone.now())
+                return end(request)
             is_click = fragments.FRAGMENT_HEADER not in request.headers
             if is_click and idle > PRECISION_SECONDS:
                 request.session[ACTIVE_KEY] = time.time()
         return self.get_response(request)
 
 
-def _end(request: HttpRequest) -> HttpResponse:
-    with transaction.atomic():
-        auditing.record("login.expired", actor=request.user.get_username(), at=timezone.now())
+def end(request: HttpRequest) -> HttpResponse:
+    """End the session, and lead to the login and from there back."""
     logout(request)
     login = reverse("admin:login")
     if request.headers.get(fragments.FRAGMENT_HEADER):

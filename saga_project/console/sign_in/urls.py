@@ -13,6 +13,9 @@ urlpatterns = [
     path("logout/", admin.site.logout, name="account_logout"),
     path("login/provider/", views.begin, name="console_provider"),
     path("login/provider/callback/", views.complete, name="console_provider_callback"),
+    path(
+        "login/provider/backchannel-logout/", views.end_by_provider, name="console_provider_logout"
+    ),
     path("reauthenticate/", reauthenticate, name="account_reauthenticate"),
     path("second-factor/", include("allauth.mfa.urls")),
 ]

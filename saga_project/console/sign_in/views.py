@@ -10,21 +10,27 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LogoutView
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from saga_project.console.sign_in import pages, provider, sessions, steps
+from saga_project.console.sign_in import pages, provider, provider_logout, sessions, steps
 from saga_project.shared import rate_limits
 
 TEMPLATE = "console/login.html"
 #: Logins by the provider that one address may begin: each makes a session, before anything is known of it.
 BEGINNINGS_PER_MINUTE, BEGINNINGS_BURST = 20, 40
 
+#: Logout tokens that were none, from one address; the provider's own are not counted.
+REFUSALS_PER_SECOND, REFUSALS_BURST = 1, 100
+
+_refusals = rate_limits.Buckets(per_second=REFUSALS_PER_SECOND, burst=REFUSALS_BURST)
 _beginnings = rate_limits.Buckets(per_second=BEGINNINGS_PER_MINUTE / 60, burst=BEGINNINGS_BURST)
 
 
@@ -102,3 +108,25 @@ def complete(request: HttpRequest) -> HttpResponse:
     if not provider.is_configured():
         raise Http404
     return provider.complete(request)
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+def end_by_provider(request: HttpRequest) -> HttpResponse:
+    """Take a logout token of the provider, which ends sessions of a person (back-channel logout)."""
+    if not provider.is_configured():
+        raise Http404
+    address = request.META.get("REMOTE_ADDR", "")
+    if _refusals.wait_seconds(address, now=time.monotonic()):
+        return _no_logout("Too many logout tokens from your address were none.", status=429)
+    try:
+        provider_logout.receive(request.POST.get("logout_token", ""), now=timezone.now())
+    except provider_logout.LogoutRefused as exc:
+        _refusals.take(address, now=time.monotonic())
+        return _no_logout(str(exc), status=400)
+    return HttpResponse()
+
+
+def _no_logout(reason: str, *, status: int) -> JsonResponse:
+    return JsonResponse({"error": "invalid_request", "error_description": reason}, status=status)
