@@ -77,10 +77,13 @@ class ConsoleOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
 
     @property
     def basic_auth(self) -> bool:
-        """Whether id and secret are sent as HTTP Basic, which is what a provider takes that says nothing."""
+        """Whether id and secret are sent as HTTP Basic: how a client is registered where nothing is said.
+
+        Providers that take both may take of a client only that for which it is registered.
+        """
         key = "token_endpoint_auth_methods_supported"
         methods = self.openid_config.get(key, ["client_secret_basic"])
-        return bool(settings.SAGA_OIDC_CLIENT_SECRET) and "client_secret_post" not in methods
+        return bool(settings.SAGA_OIDC_CLIENT_SECRET) and "client_secret_basic" in methods
 
     def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
         return pages.address_of(request, reverse("console_provider_callback"))
