@@ -51,6 +51,7 @@ def main() -> None:
 class _Answering(asyncio.Protocol):
     arrivals: dict[bytes, list[float]] = {}
     is_failing = False
+    closes = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -68,12 +69,15 @@ class _Answering(asyncio.Protocol):
         else:
             self.arrivals.setdefault(path, []).append(time.monotonic())
             status = b"503 Busy" if self.is_failing else status
-        head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (
+        is_over = self.closes or b"\r\nConnection: close\r\n" in data
+        head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: %b\r\n\r\n" % (
             status,
             len(body),
+            b"close" if is_over else b"keep-alive",
         )
         self.transport.write(head + body)  # type: ignore[attr-defined]
-        self.transport.close()
+        if is_over:
+            self.transport.close()
 
 
 async def _serve() -> None:

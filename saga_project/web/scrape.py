@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from rest_framework.request import Request
 
 from registry import directory
-from registry.background import protection
+from registry.background import check_metrics, protection
 from saga_project.local import queues, workers
 from saga_project.shared import api, counters, metrics, redis
 from saga_project.web import health
@@ -119,5 +119,12 @@ def read_queues() -> Iterable[Metric]:
     )
 
 
-for reader in (read_cache, read_registry, read_protection, read_health, read_queues):
+for reader in (
+    read_cache,
+    read_registry,
+    read_protection,
+    read_health,
+    read_queues,
+    check_metrics.read,
+):
     metrics.at_scrape(reader)

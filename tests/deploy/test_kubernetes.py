@@ -16,7 +16,7 @@ from tests.stack import ROOT
 
 BASE = ROOT / "deploy" / "kubernetes"
 VALIDATE = Path(sys.executable).with_name("kubernetes-validate")
-BACKGROUND = {"sweeps", "worker", "delivery", "beat"}
+BACKGROUND = {"sweeps", "worker", "delivery", "checks", "beat"}
 #: How a program is started is its service manager's affair; these are the launcher's own ways.
 LAUNCHER_ONLY = {"--quiet", "--without-gossip", "--without-mingle"}
 

@@ -9,16 +9,18 @@ from registry.background.checking.probe import CallResult, Definition
 from registry.models import HealthCheck
 from registry.operations import health_checks
 from saga_project.shared import errors, strict_json
-from saga_project.shared.http_client import probing, urls
+from saga_project.shared.http_client import exchanges, probing, urls
 
 PURPOSE = "health check"
 _MISSING = object()
 
 
-async def make(definition: Definition) -> CallResult:
+async def make(
+    definition: Definition, *, kept: exchanges.KeptConnections | None = None
+) -> CallResult:
     """Call; whatever goes wrong with the other side is a finding, and no error."""
     try:
-        url = urls.parse(definition.url, field=f"{PURPOSE} URL")
+        url = _parsed(definition.url)
         if definition.kind == HealthCheck.Kind.TCP:
             await probing.connect(
                 url.host,
@@ -32,6 +34,7 @@ async def make(definition: Definition) -> CallResult:
             purpose=PURPOSE,
             timeout_seconds=definition.timeout_seconds,
             wants_body=bool(definition.json_pointer),
+            kept=kept,
         )
     except errors.SagaError as exc:
         return CallResult(is_well=False, reason=exc.message)
@@ -57,6 +60,11 @@ def _fault(definition: Definition, answer: probing.ProbeAnswer) -> str:
     if wanted is not None and not _is_same(found, wanted):
         return f"The answer has another value at {definition.json_pointer}."
     return ""
+
+
+@functools.lru_cache(maxsize=20_000)
+def _parsed(text: str) -> urls.Url:
+    return urls.parse(text, field=f"{PURPOSE} URL")
 
 
 _ranges = functools.lru_cache(maxsize=1000)(health_checks.ranges_of)

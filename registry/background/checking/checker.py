@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 
 from django import db
 
+from registry.background import check_metrics
 from registry.background.checking import calls, sharing
 from registry.background.checking.probe import InstanceProbe, Key
 from registry.models import CheckVerdict
 from registry.operations import check_results
 from registry.operations.check_results import Observation
 from saga_project.shared import errors
+from saga_project.shared.http_client import exchanges
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +37,17 @@ NOTE_EVERY_SECONDS = 30.0
 #: Without checks for so long, the process goes back to sleep.
 IDLE_SECONDS = 30.0
 TICK_SECONDS = 0.25
+#: What is due within so long is begun together.
+SOONEST_SECONDS = 0.02
+SWEEP_EVERY_SECONDS = 2.0
 STALL_SECONDS = 1.5
 MAX_AT_ONCE = 4000
 SPARE_FILES = 200
 WRITTEN_AT_ONCE = 500
 
 Result = TypeVar("Result")
+_WELL = check_metrics.calls_total.labels("well")
+_FAILED = check_metrics.calls_total.labels("failed")
 
 
 class ServiceChecker:
@@ -48,8 +55,10 @@ class ServiceChecker:
 
     def __init__(self, seat: sharing.Seat, *, max_files: int) -> None:
         self.seat = seat
-        self.max_at_once = max(10, min(MAX_AT_ONCE, max_files - SPARE_FILES))
+        self.max_files = max(20, max_files - SPARE_FILES)
+        self.max_at_once = max(10, min(MAX_AT_ONCE, self.max_files // 2))
         self.probes: dict[Key, InstanceProbe] = {}
+        self.kept: exchanges.KeptConnections | None = None
         self.pending: dict[Key, tuple[Observation, float]] = {}
         self.checked: set[Key] = set()
         self.calls_made = 0
@@ -65,6 +74,8 @@ class ServiceChecker:
     async def run(self) -> bool:
         """Return whether a signal ended it."""
         loop = asyncio.get_running_loop()
+        # Half of the files are for calls that are on their way.
+        kept = self.kept = exchanges.KeptConnections(loop, limit=max(5, self.max_files // 2))
         is_stopping, is_changed = asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, is_stopping.set)
@@ -72,6 +83,7 @@ class ServiceChecker:
             asyncio.create_task(duty)
             for duty in (
                 self._watch_clock(),
+                self._sweep(kept),
                 self._schedule(is_changed),
                 self._write(),
                 self._note(),
@@ -83,6 +95,7 @@ class ServiceChecker:
         for task in (*duties, *self._running):
             task.cancel()
         await asyncio.gather(*duties, *self._running, return_exceptions=True)
+        kept.close()
         await self._leave()
         for task in done:
             if task.exception() is not None:
@@ -154,22 +167,21 @@ class ServiceChecker:
                 if self.probes.get(probe.key) is probe:
                     self._begin(probe, due_at=due_at, now=now)
             is_full = len(self._running) >= self.max_at_once
-            pause = min(1.0, max(0.0, self._due[0][0] - now)) if self._due else 1.0
+            pause = min(1.0, max(SOONEST_SECONDS, self._due[0][0] - now)) if self._due else 1.0
             is_changed.clear()
             if is_full:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            elif pause > 0:
-                try:
-                    async with asyncio.timeout(pause):
-                        await is_changed.wait()
-                except TimeoutError:
-                    pass
-            else:
-                await asyncio.sleep(0)
+                continue
+            try:
+                async with asyncio.timeout(pause):
+                    await is_changed.wait()
+            except TimeoutError:
+                pass
 
     def _begin(self, probe: InstanceProbe, *, due_at: float, now: float) -> None:
         delay = probe.next_delay(chance=random.random())  # noqa: S311
         self._put(probe, max(due_at + delay, now + delay / 2))
+        check_metrics.lag_seconds.observe(now - due_at)
         if probe.is_running:
             return  # a timeout longer than the interval: the next one comes in its time
         probe.is_running = True
@@ -181,7 +193,7 @@ class ServiceChecker:
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         try:
-            finding = await calls.make(probe.definition)
+            finding = await calls.make(probe.definition, kept=self.kept)
         except Exception:
             logger.exception("check failed", extra={"check": probe.key[0]})
             return
@@ -189,6 +201,7 @@ class ServiceChecker:
             probe.is_running = False
         now = loop.time()
         self.calls_made += 1
+        (_WELL if finding.is_well else _FAILED).inc()
         if not finding.is_well:
             await asyncio.sleep(2 * TICK_SECONDS)  # until the watch has seen a standstill, too
             if self._stood_still(began_at, now, probe):
@@ -214,6 +227,11 @@ class ServiceChecker:
         is_late = now - began_at > probe.definition.timeout_seconds + STALL_SECONDS
         return is_late or self._stalled_at >= began_at
 
+    async def _sweep(self, kept: exchanges.KeptConnections) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_SECONDS)
+            kept.sweep()
+
     async def _watch_clock(self) -> None:
         loop = asyncio.get_running_loop()
         last = loop.time()
@@ -229,11 +247,15 @@ class ServiceChecker:
     async def _write(self) -> None:
         while True:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
-            if self.pending:
-                await self._in_thread(self._writing, self._write_pending)
+            is_written: bool | None = True
+            while self.pending and is_written:
+                is_written = await self._in_thread(self._writing, self._write_pending)
 
-    def _write_pending(self) -> None:
-        """Write new verdicts; those that could not be written stay, unless there is a newer one."""
+    def _write_pending(self) -> bool:
+        """Write new verdicts; those that could not be written stay, unless there is a newer one.
+
+        Returns whether it may go on with others at once.
+        """
         taken = dict(itertools.islice(list(self.pending.items()), WRITTEN_AT_ONCE))
         now = time.monotonic()
         try:
@@ -247,10 +269,11 @@ class ServiceChecker:
         except check_results.NoChecker:
             # Others have the checks; the seat is taken anew, and with it the verdicts on record.
             self.pending.clear()
-            return
+            return False
         for key, known in taken.items():
             if self.pending.get(key) is known:
                 del self.pending[key]
+        return True
 
     async def _note(self) -> None:
         while True:

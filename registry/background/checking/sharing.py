@@ -26,9 +26,15 @@ RETURNING (SELECT old.expires_at >= clock_timestamp() FROM registry_checker AS o
 """
 _FORGET = "DELETE FROM registry_checker WHERE expires_at < clock_timestamp() - interval '1 hour'"
 _SIGNATURE = """
-SELECT count(*), max(made.updated_at), sum(made.id), sum(service.revision)
-  FROM registry_healthcheck AS made JOIN registry_service AS service ON service.id = made.service_id
- WHERE made.is_enabled AND (made.node = %s OR %s AND made.node = '')
+WITH made AS (
+    SELECT id, service_id, updated_at FROM registry_healthcheck
+     WHERE is_enabled AND (node = %s OR %s AND node = '')
+)
+SELECT (SELECT count(*) FROM made), (SELECT max(updated_at) FROM made), (SELECT sum(id) FROM made),
+       (SELECT sum(hashtextextended(
+                   concat_ws(' ', service_id, instance_id, url, health_check_url), 0)::numeric)
+          FROM registry_instance
+         WHERE state = 'live' AND service_id IN (SELECT service_id FROM made))
 """
 _MEMBERS = """
 SELECT token::text, node, is_general FROM registry_checker

@@ -10,23 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import ssl
 from typing import cast
 
-import httptools
 from django.conf import settings
 
 from saga_project.shared.http_client import addresses, client, proxies, sockets, urls
-from saga_project.shared.http_client.errors import (
-    AddressRefused,
-    AnswerBroken,
-    AnswerTooLarge,
-    NoAnswer,
-)
+from saga_project.shared.http_client.errors import AddressRefused, AnswerBroken, NoAnswer
+from saga_project.shared.http_client.exchanges import Connection, KeptConnections
 from saga_project.shared.http_client.urls import Url
-
-MAX_HEAD_BYTES = 64 * 1024
-MAX_BODY_BYTES = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,43 +31,93 @@ class ProbeAnswer:
     certificate_expires_at: float | None = None
 
 
-async def fetch(url: Url, *, purpose: str, timeout_seconds: float, wants_body: bool) -> ProbeAnswer:
+async def fetch(
+    url: Url,
+    *,
+    purpose: str,
+    timeout_seconds: float,
+    wants_body: bool,
+    kept: KeptConnections | None = None,
+) -> ProbeAnswer:
     """Send a GET and return the answer, whatever its status.
 
+    With ``kept`` a connection of an earlier call is used where there is one, and this one is kept. A kept
+    connection that ends without a byte of an answer is no finding: the server had closed it meanwhile.
     Raises AddressRefused, NoAnswer, TookTooLong, AnswerTooLarge, AnswerBroken.
     """
     with client.translated(purpose):
         async with asyncio.timeout(timeout_seconds):
-            exchange = _Exchange(url, purpose=purpose, wants_body=wants_body)
-            for address in await _judged(url.host, url.port, purpose=purpose):
+            known = kept.take(url.origin) if kept is not None else None
+            if kept is not None and known is not None:
                 try:
-                    transport = await _dial(exchange, url, address, purpose=purpose)
-                except (OSError, proxies.ProxyRefused) as exc:
-                    failure = exc
-                    continue
-                try:
-                    status, body = await exchange.done
-                    return ProbeAnswer(status, body, _expiry_of(transport))
-                finally:
-                    exchange.done.cancel()
-                    transport.abort()
-            raise failure
+                    return await _ask(known, url, wants_body=wants_body, kept=kept)
+                except (NoAnswer, AnswerBroken):
+                    if known.has_answered:
+                        raise
+            connection = await _dialled(url, purpose=purpose)
+            if kept is not None:
+                kept.own(connection, url.origin)
+            return await _ask(connection, url, wants_body=wants_body, kept=kept)
 
 
-async def _dial(exchange: _Exchange, url: Url, address: str, *, purpose: str) -> asyncio.Transport:
-    """Connect the exchange to a judged address of the host, through the proxy where there is one."""
+async def _ask(
+    connection: Connection, url: Url, *, wants_body: bool, kept: KeptConnections | None
+) -> ProbeAnswer:
+    head = _head(url, connection.route, is_kept=kept is not None)
+    try:
+        status, body = await connection.ask(head, wants_body=wants_body)
+    except BaseException:  # cancelled as well
+        connection.abort()
+        if kept is not None:
+            kept.drop(connection)
+        raise
+    if kept is None:
+        connection.abort()
+    else:
+        connection.hand_to(kept)
+    return ProbeAnswer(status, body, connection.certificate_expires_at)
+
+
+async def _dialled(url: Url, *, purpose: str) -> Connection:
+    for address in await _judged(url.host, url.port, purpose=purpose):
+        connection = Connection(asyncio.get_running_loop(), purpose=purpose)
+        try:
+            transport = await _dial(connection, url, address, purpose=purpose)
+        except (OSError, proxies.ProxyRefused) as exc:
+            failure = exc
+            continue
+        connection.certificate_expires_at = _expiry_of(transport)
+        return connection
+    raise failure
+
+
+@functools.lru_cache(maxsize=20_000)
+def _head(url: Url, route: proxies.PlainRoute | None, *, is_kept: bool) -> bytes:
+    fields = route.proxy.headers if route else {}
+    login = "".join(f"{name}: {text}\r\n" for name, text in fields.items())
+    return (
+        f"GET {route.before_path if route else ''}{url.target} HTTP/1.1\r\nHost: {url.authority}\r\n"
+        f"User-Agent: Saga/{settings.SAGA_VERSION}\r\nAccept: */*\r\n{login}"
+        f"Accept-Encoding: identity\r\nConnection: {'keep-alive' if is_kept else 'close'}\r\n\r\n"
+    ).encode("ascii")
+
+
+async def _dial(
+    connection: Connection, url: Url, address: str, *, purpose: str
+) -> asyncio.Transport:
+    """Connect to a judged address of the host, through the proxy where there is one."""
     tls = sockets.tls() if url.scheme == "https" else None
     name = url.host if tls else None
     proxy = proxies.for_address(url.host, address)
     if proxy is None:
         return await _connect(
-            exchange, address, url.port, purpose=purpose, tls=tls, server_hostname=name
+            connection, address, url.port, purpose=purpose, tls=tls, server_hostname=name
         )
     if not proxies.needs_tunnel(url):
-        exchange.proxy, exchange.before_path = proxy, proxies.whole(url, address)
-        return await proxies.dial(exchange, proxy)
+        connection.route = proxies.PlainRoute(proxy, proxies.whole(url, address))
+        return await proxies.dial(connection, proxy)
     return await proxies.connect(
-        exchange,
+        connection,
         proxy,
         address=address,
         port=url.port,
@@ -151,84 +194,3 @@ def _expiry_of(transport: asyncio.BaseTransport) -> float | None:
         return None
     not_after = (connection.getpeercert() or {}).get("notAfter")
     return float(ssl.cert_time_to_seconds(not_after)) if isinstance(not_after, str) else None
-
-
-class _Exchange(asyncio.Protocol):
-    """Sends one request; ``done`` is the status with the body, if that is wanted."""
-
-    def __init__(self, url: Url, *, purpose: str, wants_body: bool) -> None:
-        loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[tuple[int, bytes | None]] = loop.create_future()
-        #: Where the proxy itself answers the request.
-        self.proxy: proxies.Proxy | None = None
-        self.before_path = ""
-        self._url, self._purpose, self._wants_body = url, purpose, wants_body
-        self._parser = httptools.HttpResponseParser(self)
-        self._head_bytes = 0
-        self._status = 0
-        self._body = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        fields = self.proxy.headers if self.proxy else {}
-        login = "".join(f"{name}: {text}\r\n" for name, text in fields.items())
-        head = (
-            f"GET {self.before_path}{self._url.target} HTTP/1.1\r\nHost: {self._url.authority}\r\n"
-            f"User-Agent: Saga/{settings.SAGA_VERSION}\r\nAccept: */*\r\n"
-            f"{login}Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
-        )
-        cast("asyncio.Transport", transport).write(head.encode("ascii"))
-
-    def data_received(self, data: bytes) -> None:
-        if self.done.done():
-            return
-        if not self._status:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES + MAX_BODY_BYTES:
-                self._fail(AnswerTooLarge(f"The {self._purpose} URL's answer has too long a head."))
-                return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(AnswerBroken(f"The {self._purpose} URL's answer is not HTTP."))
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status >= 200:  # not an interim answer
-            self._status = status
-            if self.proxy and status == proxies.LOGIN_WANTED:
-                self._fail(proxies.ProxyRefused(proxies.LOGIN_REFUSED))
-            if not self._wants_body:
-                self._finish()
-
-    def on_body(self, data: bytes) -> None:
-        if self._wants_body and not self.done.done():
-            self._body += data
-            if len(self._body) > MAX_BODY_BYTES:
-                self._fail(
-                    AnswerTooLarge(
-                        f"The {self._purpose} URL's answer has more than {MAX_BODY_BYTES:,} bytes."
-                    )
-                )
-
-    def on_message_complete(self) -> None:
-        if self._status:
-            self._finish()
-
-    def eof_received(self) -> None:
-        if self._status:  # a body without a length ends so; one that was cut short is no JSON
-            self._finish()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(
-            AnswerBroken(f"The {self._purpose} URL's answer was cut short.")
-            if self._status
-            else NoAnswer(f"The {self._purpose} URL closed the connection without an answer.")
-        )
-
-    def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result((self._status, bytes(self._body) if self._wants_body else None))
-
-    def _fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)

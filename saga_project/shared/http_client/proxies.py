@@ -53,6 +53,14 @@ class Proxy:
         return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
 
+@dataclasses.dataclass(frozen=True)
+class PlainRoute:
+    """How a plain call asks the proxy: each request names the judged address before its path."""
+
+    proxy: Proxy
+    before_path: str
+
+
 @functools.lru_cache(maxsize=8)
 def read(text: str) -> Proxy:
     """Return the proxy of a URL such as ``http://user:password@proxy.example:3128``."""

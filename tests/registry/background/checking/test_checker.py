@@ -42,7 +42,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[CallResult], N
     """Set what calls find, instead of making them."""
     found = [CallResult(is_well=True)]
 
-    async def make(_definition: Definition) -> CallResult:
+    async def make(_definition: Definition, **_: object) -> CallResult:
         return found[0]
 
     monkeypatch.setattr(calls, "make", make)
