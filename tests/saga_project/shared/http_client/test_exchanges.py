@@ -15,6 +15,7 @@ from saga_project.shared.http_client import (
     addresses,
     exchanges,
     probing,
+    proxies,
     urls,
 )
 
@@ -33,6 +34,7 @@ class Server:
         self.answers = list(answers)
         self.connections = 0
         self.requests = 0
+        self.first_lines: list[str] = []
         self.port = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,7 +43,8 @@ class Server:
             ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
         ):
             while True:
-                await reader.readuntil(b"\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.first_lines.append(head.split(b"\r\n")[0].decode())
                 self.requests += 1
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 if not answer:
@@ -67,9 +70,9 @@ class Server:
             await asyncio.gather(*others, return_exceptions=True)
 
     async def ask(
-        self, kept: exchanges.KeptConnections, *, wants_body: bool = False
+        self, kept: exchanges.KeptConnections, *, wants_body: bool = False, address: str = ""
     ) -> probing.ProbeAnswer:
-        url = urls.parse(f"http://127.0.0.1:{self.port}/up", field="url")
+        url = urls.parse(address or f"http://127.0.0.1:{self.port}/up", field="url")
         answer = await probing.fetch(
             url, purpose="test", timeout_seconds=20, wants_body=wants_body, kept=kept
         )
@@ -190,3 +193,53 @@ def test_no_more_connections_are_kept_than_the_limit() -> None:
             assert sum(len(each) for each in kept._idle.values()) <= 6
 
     asyncio.run(play())
+
+
+def test_a_connection_to_the_proxy_is_kept_and_each_request_names_the_judged_address(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    server, addresses_of_name = Server(WELL), ["93.184.216.34"]
+
+    async def resolve(host: str, port: int, *, purpose: str) -> list[str]:
+        for text in addresses_of_name:
+            addresses.evaluate(text, purpose=purpose)
+        return addresses_of_name
+
+    async def play() -> None:
+        monkeypatch.setattr(probing, "_judged", resolve)
+        settings.SAGA_NO_PROXY = []
+        async with server.running() as kept:
+            settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{server.port}"
+            for _ in range(3):
+                await server.ask(kept, address="http://a.example/up")
+            assert server.connections == 1
+            await server.ask(kept, address="http://b.example/up")
+            addresses_of_name[:] = ["169.254.169.254"]
+            monkeypatch.setattr(exchanges, "MAX_AGE_SECONDS", 0.0)
+            with pytest.raises(AddressRefused):
+                await server.ask(kept, address="http://a.example/up")
+
+    asyncio.run(play())
+    assert server.connections == 2
+    assert server.first_lines == ["GET http://93.184.216.34:80/up HTTP/1.1"] * 4
+
+
+def test_the_proxy_that_wants_a_login_is_no_answer_of_a_kept_connection(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    server = Server(WELL, b"HTTP/1.1 407 Login\r\nContent-Length: 0\r\n\r\n")
+
+    async def resolve(host: str, port: int, *, purpose: str) -> list[str]:
+        return ["93.184.216.34"]
+
+    async def play() -> None:
+        monkeypatch.setattr(probing, "_judged", resolve)
+        settings.SAGA_NO_PROXY = []
+        async with server.running() as kept:
+            settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{server.port}"
+            await server.ask(kept, address="http://a.example/up")
+            with pytest.raises(proxies.ProxyRefused):
+                await server.ask(kept, address="http://a.example/up")
+
+    asyncio.run(play())
+    assert server.connections == 1

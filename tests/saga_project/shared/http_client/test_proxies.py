@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 
 from saga_project.local.embedded import processes
 from saga_project.shared import http_client
-from saga_project.shared.http_client import probing, proxies, sockets, urls
+from saga_project.shared.http_client import exchanges, probing, proxies, sockets, urls
 from tests import certificates, proxy_servers
 
 #: Two addresses of the Internet, behind which the proxies of these tests find a server of this machine.
@@ -162,6 +162,48 @@ def test_health_checks_go_through_the_proxy(proxy: proxy_servers.Proxy) -> None:
         f"CONNECT {PUBLIC}:80",
         f"CONNECT {PUBLIC}:443",
     ]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_kept_connection_is_one_tunnel_for_several_calls(
+    encrypted: tuple[HTTPServer, Path], names: dict[str, list[str]], settings: Any
+) -> None:
+    settings.SAGA_NO_PROXY = settings.SAGA_ALLOWED_NETWORKS = []
+    options: dict[str, Any] = {"purpose": "test", "timeout_seconds": 20, "wants_body": True}
+    heads: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heads.append(head.decode())
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    async def fetch(path: str, kept: exchanges.KeptConnections) -> bytes | None:
+        url = urls.parse(f"{path}releases.example/file", field="url")
+        return (await probing.fetch(url, kept=kept, **options)).body
+
+    async def play() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=encrypted[0].ssl_context)
+        kept = exchanges.KeptConnections(asyncio.get_running_loop(), limit=5)
+        port = server.sockets[0].getsockname()[1]
+        with proxy_servers.running({f"{PUBLIC}:443": port}, login=LOGIN) as running:
+            settings.SAGA_HTTP_PROXY = f"http://{LOGIN}@127.0.0.1:{running.port}"
+            assert [await fetch("https://", kept) for _ in range(3)] == [b"ok"] * 3
+            names["releases.example"] = ["10.1.2.3"]  # looked up for each new connection
+            with pytest.raises(http_client.AddressRefused):
+                await fetch("http://", kept)
+            assert running.next_request().startswith(f"CONNECT {PUBLIC}:443 ")
+            kept.close()
+            server.close()
+            names["releases.example"] = [PUBLIC]
+            with pytest.raises(http_client.NoAnswer):
+                await fetch("https://", exchanges.KeptConnections(kept._loop, limit=5))
+            assert running.next_request().startswith(f"CONNECT {PUBLIC}:443 ")
+
+    asyncio.run(play())
+    assert len(heads) == 3
+    assert not any("Proxy-Authorization" in head for head in heads)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
