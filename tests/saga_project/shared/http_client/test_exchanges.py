@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -195,51 +195,58 @@ def test_no_more_connections_are_kept_than_the_limit() -> None:
     asyncio.run(play())
 
 
-def test_a_connection_to_the_proxy_is_kept_and_each_request_names_the_judged_address(
-    monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    server, addresses_of_name = Server(WELL), ["93.184.216.34"]
+@pytest.fixture
+def proxied(settings: Any) -> Callable[[Server], None]:
+    """Have a server answer as the proxy of all calls, without a tunnel: their URLs name addresses."""
 
-    async def resolve(host: str, port: int, *, purpose: str) -> list[str]:
-        for text in addresses_of_name:
-            addresses.evaluate(text, purpose=purpose)
-        return addresses_of_name
+    def use(server: Server) -> None:
+        settings.SAGA_NO_PROXY = settings.SAGA_ALLOWED_NETWORKS = []
+        settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{server.port}"
+
+    return use
+
+
+def test_a_connection_to_the_proxy_is_kept_for_one_judged_address(
+    monkeypatch: pytest.MonkeyPatch, proxied: Callable[[Server], None]
+) -> None:
+    server = Server(WELL)
+
+    def refuse(text: str, *, purpose: str) -> None:
+        raise AddressRefused(f"{text} {purpose}")
 
     async def play() -> None:
-        monkeypatch.setattr(probing, "_judged", resolve)
-        settings.SAGA_NO_PROXY = []
         async with server.running() as kept:
-            settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{server.port}"
+            proxied(server)
             for _ in range(3):
-                await server.ask(kept, address="http://a.example/up")
+                await server.ask(kept, address="http://93.184.216.34/up")
             assert server.connections == 1
-            await server.ask(kept, address="http://b.example/up")
-            addresses_of_name[:] = ["169.254.169.254"]
+            await server.ask(kept, address="http://93.184.216.35/up")
+            monkeypatch.setattr(addresses, "evaluate", refuse)
+            with pytest.raises(AddressRefused):
+                await server.ask(kept, address="http://93.184.216.36/up")
             monkeypatch.setattr(exchanges, "MAX_AGE_SECONDS", 0.0)
             with pytest.raises(AddressRefused):
-                await server.ask(kept, address="http://a.example/up")
+                await server.ask(kept, address="http://93.184.216.34/up")
 
     asyncio.run(play())
     assert server.connections == 2
-    assert server.first_lines == ["GET http://93.184.216.34:80/up HTTP/1.1"] * 4
+    assert server.first_lines == [
+        *["GET http://93.184.216.34:80/up HTTP/1.1"] * 3,
+        "GET http://93.184.216.35:80/up HTTP/1.1",
+    ]
 
 
-def test_the_proxy_that_wants_a_login_is_no_answer_of_a_kept_connection(
-    monkeypatch: pytest.MonkeyPatch, settings: Any
+def test_a_proxy_that_wants_a_login_meanwhile_is_no_answer_of_the_service(
+    proxied: Callable[[Server], None],
 ) -> None:
     server = Server(WELL, b"HTTP/1.1 407 Login\r\nContent-Length: 0\r\n\r\n")
 
-    async def resolve(host: str, port: int, *, purpose: str) -> list[str]:
-        return ["93.184.216.34"]
-
     async def play() -> None:
-        monkeypatch.setattr(probing, "_judged", resolve)
-        settings.SAGA_NO_PROXY = []
         async with server.running() as kept:
-            settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{server.port}"
-            await server.ask(kept, address="http://a.example/up")
+            proxied(server)
+            await server.ask(kept, address="http://93.184.216.34/up")
             with pytest.raises(proxies.ProxyRefused):
-                await server.ask(kept, address="http://a.example/up")
+                await server.ask(kept, address="http://93.184.216.34/up")
 
     asyncio.run(play())
     assert server.connections == 1
