@@ -126,12 +126,18 @@ def test_a_backup_comes_back_in_another_database(
 
 
 def test_a_backup_comes_back_where_saga_never_ran(file: Path, tmp_path: Path) -> None:
-    """The embedded PostgreSQL of the data folder is started for it, and stopped again."""
+    """The embedded servers of the data folder are started for it, and stopped again."""
     with tempfile.TemporaryDirectory(prefix="saga-restored-") as name:
         Path(name).chmod(0o711)  # PostgreSQL of a root user runs as another account
 
         def into_the_folder() -> subprocess.CompletedProcess[str]:
-            return restore(file, database_url="", artifacts=tmp_path / "there", SAGA_DATA_DIR=name)
+            return restore(
+                file,
+                database_url="",
+                artifacts=tmp_path / "there",
+                SAGA_DATA_DIR=name,
+                REDIS_URL="",
+            )
 
         first, second = into_the_folder(), into_the_folder()
 
@@ -139,6 +145,7 @@ def test_a_backup_comes_back_where_saga_never_ran(file: Path, tmp_path: Path) ->
         assert "rows and 1 artifacts" in first.stdout
         assert (second.returncode, "the database is not empty" in second.stderr) == (1, True)
         assert not (Path(name) / "postgresql" / "postmaster.pid").exists()
+        assert not (Path(name) / "valkey" / "valkey.pid").exists()
 
 
 def test_a_backup_is_not_restored_into_a_running_saga(file: Path, tmp_path: Path) -> None:

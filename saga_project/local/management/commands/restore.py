@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import caches
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, connections
 
 from saga_project.local import backup, embedded, holding
-from saga_project.local.embedded import postgresql
-from saga_project.local.embedded.processes import ServerFailed
+from saga_project.local.embedded import postgresql, valkey
+from saga_project.local.embedded.processes import Server, ServerFailed
+from saga_project.shared import redis_urls
 
 
 class Command(BaseCommand):
     help = (
         "Check FILE and restore it to the database that DATABASE_URL names, which may be another"
-        " PostgreSQL. Stop Saga first; the embedded PostgreSQL is started for it."
+        " PostgreSQL. Stop Saga first; the embedded servers are started for it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,9 +32,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        is_embedded = not os.environ.get("DATABASE_URL")
         try:
-            with _embedded_server() if is_embedded else contextlib.nullcontext():
+            with _embedded_servers():
                 contents = backup.restore(options["file"], is_replacing=options["replace"])
         except (backup.BackupFailed, ServerFailed, holding.DataFolderInUse) as exc:
             raise CommandError(str(exc)) from exc
@@ -43,17 +44,33 @@ class Command(BaseCommand):
 
 
 @contextlib.contextmanager
-def _embedded_server() -> Iterator[None]:
-    """Start the embedded PostgreSQL until the block ends; raises ServerFailed, DataFolderInUse."""
+def _embedded_servers() -> Iterator[None]:
+    """Start those servers until the block ends that no variable names; raises ServerFailed, DataFolderInUse.
+
+    They may have got other ports than those that were free when the settings were read.
+    """
     data_dir = settings.SAGA_DATA_DIR
-    with holding.data_folder(data_dir):
-        server = postgresql.server(data_dir)
-        server.start()
-        try:
+    has_database, has_redis = (bool(os.environ.get(key)) for key in ("DATABASE_URL", "REDIS_URL"))
+    with contextlib.ExitStack() as resources:
+        if not (has_database and has_redis):
+            resources.enter_context(holding.data_folder(data_dir))
+        if not has_database:
+            resources.enter_context(_running(postgresql.server(data_dir)))
+            resources.callback(connections.close_all)
             postgresql.create_database(data_dir)
-            # It may have got another port than the one that was free when the settings were read.
             connection.settings_dict["PORT"] = embedded.port(data_dir, "postgresql")
-            yield
-        finally:
-            connections.close_all()
-            server.stop()
+        if not has_redis:
+            resources.enter_context(_running(valkey.server(data_dir)))
+            caches.settings["default"] = redis_urls.cache(embedded.redis_url(data_dir), None)
+            with contextlib.suppress(AttributeError):  # none was made yet
+                del caches["default"]
+        yield
+
+
+@contextlib.contextmanager
+def _running(server: Server) -> Iterator[None]:
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
