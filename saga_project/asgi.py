@@ -36,10 +36,13 @@ from saga_project.web import (
     request_limits,
     streams,
 )
+from updates.operations import agent_work
 
 OPERATIONAL_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 KEY_CHECK_SECONDS = 3.0
 STREAM_PATHS = frozenset({"/api/v1/events", "/api/v1/events/stream"})
+#: Polls of agents wait in their threads.
+AGENT_PATH = "/api/v1/agent/"
 
 
 class DjangoThreads:
@@ -75,13 +78,14 @@ class DjangoThreads:
 
 
 class Application:
-    """Three pools of threads, so that what waits for a database that is gone holds up nothing else."""
+    """Four pools of threads, so that what waits for a database that is gone holds up nothing else."""
 
     def __init__(self) -> None:
         self._streams = streams.Streams()
         self._operational = DjangoThreads(threads=2, waiting=16)
         self._presence = DjangoThreads(threads=4, waiting=512)
         self._others = DjangoThreads(threads=6, waiting=256)
+        self._agents = DjangoThreads(threads=agent_work.MAX_WAITING + 4, waiting=256)
 
     async def __call__(
         self,
@@ -125,7 +129,7 @@ class Application:
             scope["method"] == "GET" or path.endswith("/heartbeat")
         ):
             return self._presence
-        return self._others
+        return self._agents if path.startswith(AGENT_PATH) else self._others
 
     # --- Beside answering -------------------------------------------------------------------------
 

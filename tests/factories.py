@@ -8,7 +8,7 @@ import hashlib
 import factory
 from factory import declarations
 
-from registry.models import Instance, Service, Subscription
+from registry.models import Instance, Service, ServiceAccount, Subscription
 from updates import models as updates
 from webhooks import models as webhooks
 
@@ -67,6 +67,17 @@ class UploadFactory(factory.django.DjangoModelFactory[updates.Upload]):
     name = "shop.tar.gz"
     size = received = 1
     created_at = used_at = completed_at = NOW
+
+
+class NodeFactory(factory.django.DjangoModelFactory[updates.Node]):
+    class Meta:
+        model = updates.Node
+
+    name = declarations.Sequence(lambda number: f"web{number}")
+    account = declarations.LazyAttribute(
+        lambda node: ServiceAccount.objects.create(name=f"node.{node.name}")
+    )
+    joined_at = NOW
 
 
 class JobFactory(factory.django.DjangoModelFactory[updates.Job]):

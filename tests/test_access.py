@@ -33,6 +33,7 @@ from updates.models import (
     Hold,
     Job,
     MaintenanceWindow,
+    Node,
     Source,
     Target,
 )
@@ -64,6 +65,8 @@ class Access:
     #: Any token will do.
     takes_any_token: bool = False
     objects: tuple[str, ...] = (UNOWNED,)
+    #: Only the account of a node passes, also among those with the scope.
+    is_nodes: bool = False
     query: str = ""
     body: dict[str, Any] | None = None
 
@@ -183,6 +186,18 @@ ACCESS: dict[str, Access] = {
     "PATCH /api/v1/sources/{}": changes("sources:write", is_enabled=False),
     "DELETE /api/v1/sources/{}": changes("sources:write"),
     "POST /api/v1/sources/{}/check": changes("sources:write"),
+    "GET /api/v1/nodes": reads("updates:read"),
+    "GET /api/v1/nodes/{}": reads("updates:read"),
+    "POST /api/v1/nodes/join-tokens": Access(scope="nodes:write", body={"name": "web2"}),
+    "POST /api/v1/nodes/{}/approve": Access(scope="nodes:write"),
+    "POST /api/v1/nodes/{}/revoke": Access(scope="nodes:write"),
+    "POST /api/v1/nodes/{}/rotate": Access(scope="nodes:write"),
+    # A join token is needed, and no scope replaces it.
+    "POST /api/v1/agent/join": Access(scope=None, body={"any": "thing"}),
+    **{
+        f"POST /api/v1/agent/{place}": Access(scope="nodes:work", is_nodes=True)
+        for place in ("poll", "token", "orders/{}", "orders/{}/outcome")
+    },
     "GET /api/v1/artifacts": reads("artifacts:read"),
     "POST /api/v1/artifacts": changes(
         "artifacts:write", **NAMED, sha256="b" * 64, size=9, name="x.tar"
@@ -349,6 +364,8 @@ def expected(access: Access, caller: str, kind: str) -> str:
         return UNAUTHENTICATED
     if caller == "lacking":
         return FORBIDDEN
+    if access.is_nodes:
+        return FORBIDDEN
     is_owner = caller == "admin" or kind == UNOWNED or (caller == "owner" and kind == OWNED)
     return ALLOWED if is_owner else access.others
 
@@ -412,6 +429,8 @@ class World:
             "/audit/": "1",
             "/audit/export/": "csv",
             "/export/": "json",
+            "/nodes/": "web1",
+            "/orders/": "00000000-0000-0000-0000-000000000000",
             "/history/": self.service.name,
             "/from/": "github",
             "/from/github/": self.service.name,
@@ -499,6 +518,13 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
         service_name=service.name, url=f"http://127.0.0.1:1/{service.name}"
     )
     alert = factories.AlertFactory.create(rule=rule, service_name=service.name)
+    Node.objects.get_or_create(
+        name="web1",
+        defaults={
+            "account": accounts.ensure_account("node.web1", scopes=[]),
+            "joined_at": timezone.now(),
+        },
+    )
     upload = factories.UploadFactory.create(service=service)
     return {
         "checks": check,

@@ -213,6 +213,7 @@ MODELS: dict[str, Table] = {
             "correct_to_rolled_back": ADMINISTRATOR,
         }
     ),
+    "updates.node": Table(actions={"approve_nodes": ADMINISTRATOR, "revoke_nodes": ADMINISTRATOR}),
     "updates.hold": Table(
         add=OPERATOR, change=OPERATOR, delete=OPERATOR, actions={"delete_selected": OPERATOR}
     ),

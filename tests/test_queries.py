@@ -33,7 +33,10 @@ from updates.models import (
     HistoryEntry,
     Hold,
     Job,
+    JoinToken,
     MaintenanceWindow,
+    Node,
+    NodeOrder,
     Release,
     Source,
     Target,
@@ -56,7 +59,9 @@ FEW, MANY = 2, 7
 SHOP = "service-0"
 URL = "http://localhost:8001"
 ARTIFACT = "https://ci.example/shop-9.9.9.tar.gz"
+JOIN_TOKEN = "sagajoin_a"
 SCOPES = [
+    "nodes:write",
     "registry:manage",
     "services:read",
     "policies:write",
@@ -78,6 +83,7 @@ class Call:
     verb: str = ""
     has_token: bool = False
     is_admins: bool = False
+    is_nodes: bool = False
 
 
 READS = [
@@ -123,6 +129,8 @@ READS = [
     Call("GET /api/v1/approvals/{approval_id}", 5, has_token=True),
     Call("GET /api/v1/policies", 1),
     Call("GET /api/v1/policies/{name}", 1),
+    Call("GET /api/v1/nodes", 2),
+    Call("GET /api/v1/nodes/{node}", 1),
     Call("GET /api/v1/artifacts", 2),
     Call("GET /api/v1/artifacts/{upload_id}", 1),
     Call("GET /api/v1/artifacts/{upload_id}/content", 4),
@@ -211,6 +219,15 @@ WRITES = [
     Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
     Call("PATCH /api/v1/policies/{name}", 9, body={"kind": "auto"}),
     Call("DELETE /api/v1/policies/{name}", 8),
+    Call("POST /api/v1/nodes/join-tokens", 12, body={"name": "web2"}, has_token=True),
+    Call("POST /api/v1/nodes/{node}/approve", 8, has_token=True),
+    Call("POST /api/v1/nodes/{node}/revoke", 12, has_token=True),
+    Call("POST /api/v1/nodes/{node}/rotate", 8, has_token=True),
+    Call("POST /api/v1/agent/join", 30, body={"join_token": JOIN_TOKEN}),
+    Call("POST /api/v1/agent/poll", 6, is_nodes=True),
+    Call("POST /api/v1/agent/token", 12, is_nodes=True),
+    Call("POST /api/v1/agent/orders/{order_id}", 5, is_nodes=True),
+    Call("POST /api/v1/agent/orders/{order_id}/outcome", 5, body={"kind": "failed"}, is_nodes=True),
     Call(
         "POST /api/v1/artifacts",
         8,
@@ -301,7 +318,7 @@ WRITES = [
     ),
     Call(
         "POST /api/v1/webhooks/deploy",
-        30,
+        31,
         body={"service_name": "fresh", "version": "9.9.9", "artifact_url": ARTIFACT},
     ),
     Call(
@@ -375,6 +392,7 @@ def _add_configured(service: Service) -> None:
     Hold.objects.create(service=service, version="0.1")
     HealthCheck.objects.create(service=service, name="answers")
     Target.objects.create(service=service, name="default", is_automatic=True)
+    _add_node(f"web{service.pk}" if service.name != SHOP else "web1")
     upload = factories.UploadFactory.create(service=service)
     UploadChunk.objects.create(upload=upload, position=0, data=b"x")
     Credential.objects.create(
@@ -385,6 +403,22 @@ def _add_configured(service: Service) -> None:
     )
     Freeze.objects.create(
         service=service, name="n", starts_on=dt.date(2020, 1, 1), ends_on=dt.date(2020, 1, 2)
+    )
+
+
+def _add_node(name: str) -> None:
+    account = accounts.ensure_account(f"node.{name}", scopes=["nodes:work", "artifacts:read"])
+    node = Node.objects.create(name=name, account=account, joined_at=timezone.now())
+    NodeOrder.objects.create(
+        node=node, subject="shop/web", created_at=timezone.now(), expires_at=timezone.now()
+    )
+    JoinToken.objects.get_or_create(
+        digest=accounts.digest_of(JOIN_TOKEN),
+        defaults={
+            "node_name": "web9",
+            "created_at": timezone.now(),
+            "expires_at": timezone.now() + dt.timedelta(hours=1),
+        },
     )
 
 
@@ -454,6 +488,8 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         format="csv",
         sender="gitlab",
         verb=call.verb,
+        node="web1",
+        order_id=NodeOrder.objects.values_list("pk", flat=True).first(),
         account="ci",
         username=User.objects.get_or_create(username="guest")[0].username,
         sequence=1,
@@ -465,6 +501,8 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         subscription_id=Subscription.objects.order_by("pk").values_list("pk", flat=True)[0],
     )
     is_scaicontrol = path.startswith("/api/v1/registry/")
+    if call.is_nodes:
+        headers = _bearer("node.web1", ["nodes:work"])
     if call.is_admins:
         headers = _bearer("chief", [accounts.ADMIN_SCOPE])
     with (
@@ -477,7 +515,9 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
             f"{path}?{call.query}",
             body,
             content_type="application/json",
-            headers=headers if is_scaicontrol or call.has_token or call.is_admins else {},
+            headers=headers
+            if is_scaicontrol or call.has_token or call.is_admins or call.is_nodes
+            else {},
         )
         response.getvalue()
     # No sweeps run beside this test: after half a minute /health says so.

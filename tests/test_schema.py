@@ -14,6 +14,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as bounded
@@ -28,6 +29,7 @@ from saga_project.shared import api as shared
 from saga_project.shared import rules
 from saga_project.shared.api import fields
 from saga_project.web import openapi as document
+from updates.models import Node
 
 pytestmark = pytest.mark.django_db
 
@@ -195,6 +197,8 @@ def test_each_route_takes_its_scope_and_no_other(
     settings.SAGA_AUTH = "required"
     needed = view.required_scopes[method.upper()]
     account = accounts.ensure_account("ci", scopes=accounts.SCOPES)
+    if needed == "nodes:work":
+        Node.objects.create(name="ci", account=account, joined_at=timezone.now())
 
     def status(*scopes: str) -> int:
         _, text = accounts.issue_token(account, scopes=scopes)
@@ -296,6 +300,9 @@ REFUSED_ALL_THE_SAME = {
     "/api/v1/apply",
     # An account's name has a pattern, and a token ends in the future.
     "/api/v1/accounts",
+    # A join token is one that was made, and a node's name has a pattern.
+    "/api/v1/agent/join",
+    "/api/v1/nodes/join-tokens",
     "/api/v1/tokens",
     "/api/v1/me/tokens",
     # A digest has 64 hexadecimal digits.

@@ -29,6 +29,8 @@ ACTIONS = {
     "updates.historyentry correct_to_success": "POST /history-entries/{}/correct",
     "updates.historyentry correct_to_failed": "POST /history-entries/{}/correct",
     "updates.historyentry correct_to_rolled_back": "POST /history-entries/{}/correct",
+    "updates.node approve_nodes": "POST /nodes/{}/approve",
+    "updates.node revoke_nodes": "POST /nodes/{}/revoke",
     "updates.release deploy_releases": "POST /webhooks/deploy",
     "updates.release deploy_releases_anyway": "POST /webhooks/deploy",
     "updates.release quarantine_releases": "POST /releases/{}/quarantine",

@@ -240,3 +240,29 @@ class UploadIncomplete(Conflict):
 
 class UploadInUse(Conflict):
     error = "Artifact in use"
+
+
+class InvalidNode(InvalidRequest):
+    error = "Invalid node"
+
+
+class NodeNotFound(NotFound):
+    error = "Node not found"
+
+
+class OrderNotFound(NotFound):
+    error = "Order not found"
+
+
+class NodeNotPending(Conflict):
+    error = "Node not pending"
+
+
+class NodeNotAllowed(NotAllowed):
+    """The caller is no node, or one that was revoked."""
+
+    error = "Not a node"
+
+
+class JoinRefused(NotAllowed):
+    error = "Join token refused"

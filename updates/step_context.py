@@ -51,11 +51,17 @@ class Interrupted(Exception):
     """The job was aborted, or another worker took it over, while the step was under way."""
 
 
+class NodeAway(Interrupted):
+    """The agent that does the step is not heard of; the step did not take it along."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """One step for one target. ``step`` is its place in the job's journal.
 
     ``previous`` is the release to go back to, None if there was none.
+
+    ``previous_reference`` is the image of that, None where it is not on record.
 
     ``artifact_headers`` and ``registry_login`` return what the artifact's host wants to see, and may raise a
     SagaError.
@@ -80,6 +86,7 @@ class Work:
     is_signature_required: bool = False
     signing_keys: tuple[str, ...] = ()
     previous: str | None = None
+    previous_reference: str | None = None
     root: Path = Path()
     environment: Environment = field(default_factory=Environment)
     is_way_back: bool = False

@@ -30,6 +30,7 @@ GROUPS = (
             ("updates.historyentry", "History", "history"),
             ("updates.policy", "Policies", "policy"),
             ("updates.source", "Sources", "cloud_download"),
+            ("updates.node", "Nodes", "dns"),
             ("updates.credential", "Credentials", "key"),
             ("updates.target", "Targets", "lan"),
             ("updates.maintenancewindow", "Maintenance windows", "event_available"),

@@ -22,7 +22,7 @@ from saga_project.shared.api import fields
 from updates import errors
 from updates.api import attachments
 from updates.artifacts import uploads
-from updates.models import Upload
+from updates.models import Node, Target, Upload
 from updates.operations import uploads as operations
 
 READ, WRITE = "artifacts:read", "artifacts:write"
@@ -194,8 +194,20 @@ class UploadContentView(api.SagaView):
 
 
 def _visible(request: Request) -> QuerySet[Upload]:
-    rows = Upload.objects.select_related("service")
-    return rows.filter(owned_or_unowned(accounts.caller_of(request.user)))
+    rows, caller = Upload.objects.select_related("service"), accounts.caller_of(request.user)
+    if caller is not None and "nodes:work" in caller.scopes and not caller.is_admin:
+        node = Node.objects.filter(account=caller.account.pk).first()
+        if node is not None:
+            return _installed_on(node, rows)
+    return rows.filter(owned_or_unowned(caller))
+
+
+def _installed_on(node: Node, rows: QuerySet[Upload]) -> QuerySet[Upload]:
+    """Return those that a node may download: of services with a target on it."""
+    if node.status != Node.Status.APPROVED:
+        return rows.none()
+    mine = Target.objects.filter(node=node.name)
+    return rows.filter(service__in=mine.values("service"))
 
 
 def _find(request: Request, upload_id: str) -> Upload:

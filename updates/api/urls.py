@@ -6,6 +6,7 @@ from django.urls import path, re_path
 
 from saga_project.shared.api import resources
 from updates.api import (
+    agents,
     approvals,
     audit,
     calendar,
@@ -13,6 +14,7 @@ from updates.api import (
     credentials,
     history,
     jobs,
+    nodes,
     plan,
     policies,
     releases,
@@ -52,6 +54,17 @@ urlpatterns = [
     path("updates/statistics", history.StatisticsView.as_view()),
     path("updates/statistics/dora", history.DoraView.as_view()),
     path("targets/<str:id>/stop", targets.TargetStopView.as_view()),
+    path("nodes", nodes.NodeListView.as_view()),
+    path("nodes/join-tokens", nodes.JoinTokenView.as_view()),
+    path("nodes/<str:name>", nodes.NodeView.as_view()),
+    path("nodes/<str:name>/approve", nodes.NodeApproveView.as_view()),
+    path("nodes/<str:name>/revoke", nodes.NodeRevokeView.as_view()),
+    path("nodes/<str:name>/rotate", nodes.NodeRotateView.as_view()),
+    path("agent/join", agents.JoinView.as_view()),
+    path("agent/poll", agents.PollView.as_view()),
+    path("agent/token", agents.AgentTokenView.as_view()),
+    path("agent/orders/<str:order_id>", agents.OrderReportView.as_view()),
+    path("agent/orders/<str:order_id>/outcome", agents.OrderOutcomeView.as_view()),
     path("artifacts", uploads.UploadListView.as_view()),
     path("artifacts/<str:upload_id>", uploads.UploadView.as_view()),
     path("artifacts/<str:upload_id>/content", uploads.UploadContentView.as_view()),

@@ -7,6 +7,7 @@ from updates.models.credential import Credential
 from updates.models.history import HistoryEntry, HistoryTally
 from updates.models.jobs import DeployedEnvironment, Job, JobTally, Step
 from updates.models.measurement import Measurement
+from updates.models.node import JoinToken, Node, NodeOrder, OrderKey
 from updates.models.policy import Hold, Policy
 from updates.models.release import Release
 from updates.models.source import Source
@@ -27,8 +28,12 @@ __all__ = [
     "Hold",
     "Job",
     "JobTally",
+    "JoinToken",
     "MaintenanceWindow",
     "Measurement",
+    "Node",
+    "NodeOrder",
+    "OrderKey",
     "Policy",
     "Release",
     "Source",

@@ -17,7 +17,7 @@ from saga_project.shared import wakeups
 from updates import errors
 from updates.history import audit
 from updates.models import Job, Target
-from updates.rollouts import nodes
+from updates.rollouts.agents import serving
 
 MAX_TOLD = 20
 
@@ -64,4 +64,4 @@ def stop_target(target: Target, *, by: Caller | None, now: dt.datetime) -> None:
         )
         parts = Target.objects.filter(Q(pk=target.pk, children=None) | Q(parent=target.pk))
         for part in parts:
-            wakeups.wake("updates.stop_target", part.pk, queue=nodes.queue_of(part.node))
+            wakeups.wake("updates.stop_target", part.pk, queue=serving.queue_for(part.node))

@@ -13,10 +13,11 @@ import orjson
 
 from registry import directory
 from saga_project.shared import errors, http_client
+from updates.artifacts import health
 from updates.models import Target
+from updates.rollouts.agents import orders, serving
 from updates.step_context import Inconclusive, Outcome, StepFailed, Work
 
-PROBE_TIMEOUT_SECONDS = 5.0
 METRIC_INTERVAL_SECONDS = 5.0
 
 
@@ -45,7 +46,7 @@ def _wait_for_health(
     in_a_row = 0
     healthy_since = time.monotonic()
     while True:
-        fault = probe(target.health_url)
+        fault = probe(target)
         in_a_row = in_a_row + 1 if fault is None else 0
         if in_a_row == 1:
             healthy_since = time.monotonic()
@@ -58,15 +59,11 @@ def _wait_for_health(
         wait(target.health_interval_seconds)
 
 
-def probe(url: str) -> str | None:
-    """Return why a health URL does not vouch for the instance, None if it does."""
-    try:
-        answer = http_client.request(
-            "GET", url, purpose="health", timeout_seconds=PROBE_TIMEOUT_SECONDS, truncate=True
-        )
-    except errors.SagaError as exc:
-        return exc.message.removesuffix(".")
-    return None if 200 <= answer.status < 300 else f"the health URL answered {answer.status}"
+def probe(target: Target) -> str | None:
+    """Return why the health URL does not vouch for the instance, None if it does; asked from its node."""
+    if serving.is_agent(target.node):
+        return orders.probe(target.node, target.health_url)
+    return health.probe(target.health_url)
 
 
 def _wait_for_registry(
@@ -136,7 +133,7 @@ def _query(target: Target, query: str) -> float:
     url = f"{target.metric_url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
     try:
         answer = http_client.request(
-            "GET", url, purpose="metric", timeout_seconds=PROBE_TIMEOUT_SECONDS
+            "GET", url, purpose="metric", timeout_seconds=health.PROBE_TIMEOUT_SECONDS
         )
         document = orjson.loads(answer.body)
         value = float(_first_value(document["data"]))

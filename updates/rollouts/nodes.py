@@ -15,6 +15,7 @@ _KEY = "saga:node:"
 
 
 def queue_of(node: str) -> str:
+    """Return the queue of the workers of a node."""
     return f"{_QUEUE}{node}"
 
 
@@ -51,6 +52,24 @@ def note_life(queues: Iterable[str]) -> None:
                 redis.connection().set(f"{_KEY}{name}", machines.name(), ex=BELIEVED_SECONDS)
     except errors.RedisUnavailable:
         return  # Redis is unavailable; the next heartbeat reports it.
+
+
+def note_agent(node: str) -> None:
+    """Record that the agent of a node lives."""
+    try:
+        with redis.breaker.guard():
+            redis.connection().set(f"{_KEY}{node}", f"agent-of-{node}", ex=BELIEVED_SECONDS)
+    except errors.RedisUnavailable:
+        return  # Its next poll reports it.
+
+
+def forget_agent(node: str) -> None:
+    """Record that the agent of a node may not work any more."""
+    try:
+        with redis.breaker.guard():
+            redis.connection().delete(f"{_KEY}{node}")
+    except errors.RedisUnavailable:
+        return  # It is believed for half a minute; it gets no order.
 
 
 def _nodes_of(queues: Iterable[str]) -> list[str]:

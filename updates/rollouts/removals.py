@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import time
 
 from django.db import transaction
 
@@ -11,8 +13,9 @@ from saga_project.shared import errors
 from updates import event_constructors
 from updates.artifacts.installers import places
 from updates.models import Job, Target
-from updates.rollouts import environments, restarts
-from updates.step_context import Outcome, StepFailed, Work
+from updates.rollouts import actions, environments, restarts
+from updates.rollouts.agents import orders, serving
+from updates.step_context import Interrupted, Outcome, StepFailed, Work
 
 logger = logging.getLogger(__name__)
 DEADLINE_SECONDS = 600.0
@@ -57,4 +60,16 @@ def _stop(target: Target) -> Outcome:
         )
     except errors.SagaError as exc:  # a secret that cannot be read
         raise StepFailed(exc.message) from exc
-    return restarts.stop(work)
+    if not serving.is_agent(target.node):
+        return restarts.stop(work)
+    ends_at = time.monotonic() + DEADLINE_SECONDS
+
+    def checkpoint() -> None:
+        if time.monotonic() > ends_at:
+            raise Interrupted
+
+    bounded = dataclasses.replace(work, checkpoint=checkpoint)
+    try:
+        return orders.perform(bounded, actions.STOP, node=target.node)
+    except Interrupted:
+        raise StepFailed(f"The agent of node {target.node!r} did not answer.") from None

@@ -30,8 +30,16 @@ from updates.rollouts import (
     transitions,
     watching,
 )
+from updates.rollouts.agents import serving
 from updates.rollouts.strategies import Action
-from updates.step_context import Inconclusive, Interrupted, Outcome, StepFailed, TransientFailure
+from updates.step_context import (
+    Inconclusive,
+    Interrupted,
+    NodeAway,
+    Outcome,
+    StepFailed,
+    TransientFailure,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +85,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
         step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
         if step is None:
             return _finish(job)
-        if step.node and step.node != node:
-            _hand_over(job)
+        if step.node and not _can_do(lease, job, step, node=node):
             return False
         if job.status == Status.ROLLING_BACK and not step.is_way_back:
             journal.end(step, Step.Status.FAILED, "Stopped.")
@@ -99,6 +106,17 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
         lease=lease, job=job, step=step, options=strategy_options.read(job.strategy_options)
     )
     return _do(task)
+
+
+def _can_do(lease: leases.Lease, job: Job, step: Step, *, node: str) -> bool:
+    """Return whether this worker can have the step done; else the job is free for others, or for later."""
+    if not serving.is_served_by(step.node, worker_of=node):
+        _hand_over(job)
+        return False
+    if serving.is_away(step.node, worker_of=node):
+        leases.release(lease)  # The sweep over jobs asks again, and gives the node up in the end.
+        return False
+    return True
 
 
 def _finish(job: Job) -> bool:
@@ -154,8 +172,8 @@ def _do(task: steps.Task) -> bool:
     """Perform the step and journal how it went. A database that is gone ends the run: the lease runs out."""
     try:
         outcome = steps.perform(task)
-    except Interrupted:
-        return _is_still_ours(task)
+    except Interrupted as exc:
+        return _is_still_ours(task, has_to_count=not isinstance(exc, NodeAway))
     except Inconclusive as exc:
         return _pause_to_ask(task, str(exc))
     except TransientFailure as exc:
@@ -173,13 +191,13 @@ def _do(task: steps.Task) -> bool:
     return _complete(task, outcome)
 
 
-def _is_still_ours(task: steps.Task) -> bool:
+def _is_still_ours(task: steps.Task, *, has_to_count: bool) -> bool:
     """After an interruption: an aborted job goes on with its rollback, a lost one is left alone.
 
-    A worker that stops is no worker that died: the run of the step does not count.
+    A worker that stops and an agent behind a partition did not die of the step: its run does not count.
     """
     with task.lease.writing():
-        if stopping.has_begun():
+        if stopping.has_begun() or not has_to_count:
             Step.objects.filter(pk=task.step.pk).update(runs=F("runs") - 1)
         return True
 

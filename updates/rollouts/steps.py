@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,19 +16,12 @@ from django.conf import settings
 from registry import operations as registry
 from saga_project.shared import errors
 from updates.artifacts import uploads
-from updates.artifacts.installers import (
-    container,
-    directory,
-    hooks,
-    places,
-    remote,
-    script,
-    systemd,
-)
+from updates.artifacts.installers import container, hooks, places
 from updates.artifacts.installers.hooks import Hook
-from updates.models import Job, Step, Target
+from updates.models import Job, Release, Step, Target
 from updates.releases import credentials
 from updates.rollouts import (
+    actions,
     environments,
     gates,
     journal,
@@ -41,18 +34,13 @@ from updates.rollouts import (
     strategy_options,
     watching,
 )
+from updates.rollouts.agents import orders, serving
 from updates.rollouts.strategies import Action
 from updates.step_context import Outcome, StepFailed, Work
 
 PROGRESS_WRITTEN_EVERY_SECONDS = 0.5
 #: A hook has a timeout of its own; its step ends a little later than that.
 HOOK_GRACE_SECONDS = 5.0
-INSTALLERS: Mapping[str, Mapping[str, Callable[[Work], Outcome]]] = {
-    Target.Installer.DIRECTORY: directory.STEPS,
-    Target.Installer.CONTAINER: container.STEPS,
-    Target.Installer.SYSTEMD: systemd.STEPS,
-    Target.Installer.COMMAND: script.STEPS,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +75,24 @@ def perform(task: Task) -> Outcome:
     task.lease.check()
     task.lease.checkpoint()
     if is_bare and name == Action.RESTART:
-        return restarts.stop(dataclasses.replace(work, is_way_back=False))
-    outcome = _installing(target, name)(work)
+        return _do(dataclasses.replace(work, is_way_back=False), actions.STOP, node=task.step.node)
+    outcome = _do(work, name, node=task.step.node)
     if is_bare and name == Action.RESTORE and restarts.is_left_running(target):
-        stopped = restarts.stop(dataclasses.replace(work, is_way_back=False))
+        forward = dataclasses.replace(work, is_way_back=False)
+        stopped = _do(forward, actions.STOP, node=task.step.node)
         return Outcome(message=f"{outcome.message} {stopped.message}", result=stopped.result)
     return outcome
 
 
-def _installing(target: Target, name: str) -> Callable[[Work], Outcome]:
-    if name == Action.RESTART:
-        return restarts.restart
-    own = INSTALLERS.get(target.installer, remote.STEPS)
-    if name in own:
-        return own[name]
-    if name in set(Hook):
-        return partial(hooks.run, hook=Hook(name))
-    raise StepFailed(f"The installer {target.installer} has no step {name}; deploy anew.")
+def _do(work: Work, action: str, *, node: str) -> Outcome:
+    """Do what the node does in this step, here or by the node's agent."""
+    if not serving.is_agent(node):
+        return actions.find(work.target, action)(work)
+    if work.target.installer in (Target.Installer.HTTP, Target.Installer.IMAGE):
+        raise StepFailed(
+            f"The agent of node {node!r} calls no deployer; give the target a node of workers."
+        )
+    return orders.perform(work, action, node=node)
 
 
 def _work(task: Task, target: Target) -> Work:
@@ -131,6 +120,7 @@ def _work(task: Task, target: Target) -> Work:
         is_signature_required=is_signed,
         signing_keys=tuple(job.service.policy.signing_keys) if is_signed else (),
         previous=previous,
+        previous_reference=_previous_reference(job, target, previous),
         root=places.install_root(target, job.service.name),
         environment=environments.of_step(job, target, restored=started),
         artifact_headers=partial(credentials.headers_for, job.artifact_url, service=job.service),
@@ -139,6 +129,14 @@ def _work(task: Task, target: Target) -> Work:
         checkpoint=partial(_checkpoint, task, deadline_seconds, time.monotonic()),
         report=_Reporter(task),
     )
+
+
+def _previous_reference(job: Job, target: Target, previous: str | None) -> str | None:
+    """Return the image that ran before, where a container may have to be made of it again."""
+    if previous is None or target.installer != Target.Installer.CONTAINER:
+        return None
+    release = Release.objects.filter(service=job.service_id, version=previous).first()
+    return container.reference(release.artifact_url, release.checksum) if release else None
 
 
 def _checkpoint(task: Task, deadline_seconds: float, began_at: float) -> None:

@@ -18,12 +18,12 @@ from updates.releases import recording
 from updates.rollouts import (
     journal,
     metrics,
-    nodes,
     outcomes,
     partial_failures,
     planning,
     strategy_options,
 )
+from updates.rollouts.agents import serving
 from updates.rollouts.strategies import Action
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def resume(job: Job, *, now: dt.datetime) -> None:
 def wake(job: Job) -> None:
     """Wake a worker of the node that the next step is for."""
     step = job.steps.exclude(status__in=Step.ENDED).order_by("position").first()
-    queue = nodes.queue_of(step.node) if step and step.node else "updates"
+    queue = serving.queue_for(step.node) if step and step.node else "updates"
     wakeups.wake("updates.run_job", job.pk, queue=queue)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -22,8 +23,16 @@ from django.utils import timezone
 from registry import directory
 from registry.models import Instance
 from saga_project.shared import errors, wakeups
+from updates.artifacts import health
 from updates.models import Job, Step, Target, Watch
-from updates.rollouts import gates, nodes, strategies, strategy_options, transitions
+from updates.rollouts import (
+    gates,
+    nodes,
+    strategies,
+    strategy_options,
+    transitions,
+)
+from updates.rollouts.agents import orders, serving
 from updates.rollouts.strategies import Action
 from updates.step_context import Inconclusive, StepFailed
 
@@ -68,8 +77,11 @@ def begin(step: Step) -> None:
 def wake_due() -> None:
     """Ask a worker of each node for a round over its targets; called every second."""
     due = Watch.objects.filter(_is_due(), job__status__in=WATCHED)
-    for job_pk, node in due.values_list("job_id", "node").distinct().order_by("job_id", "node"):
-        wakeups.wake("updates.watch", job_pk, queue=nodes.queue_of(node))
+    pairs = list(due.values_list("job_id", "node").distinct().order_by("job_id", "node"))
+    agents = set(serving.names()) if pairs else set()
+    for job_pk, node in pairs:
+        queue = serving.ANY_WORKER if node in agents else nodes.queue_of(node)
+        wakeups.wake("updates.watch", job_pk, queue=queue)
 
 
 def _is_due() -> Q:
@@ -78,19 +90,20 @@ def _is_due() -> Q:
 
 def make_round(job_pk: int, *, node: str) -> None:
     """Check the targets of one node, and turn the job around where one has failed too often."""
-    watches = _claim(job_pk, node)
+    agents = serving.names()
+    watches = _claim(job_pk, [node, *agents])
     if not watches:
         return
     with ThreadPoolExecutor(max_workers=min(MAX_AT_ONCE, len(watches))) as pool:
-        findings = list(pool.map(_find, watches))
+        findings = list(pool.map(partial(_find, agents=agents), watches))
     _record(job_pk, list(zip(watches, findings, strict=True)))
 
 
-def _claim(job_pk: int, node: str) -> list[Watch]:
+def _claim(job_pk: int, served: Sequence[str]) -> list[Watch]:
     """Return the watches that are due, marked as checked now, so that no other round has them, too."""
     with transaction.atomic():
         due = Watch.objects.select_for_update(of=("self",), skip_locked=True).filter(
-            _is_due(), job=job_pk, node=node, job__status__in=WATCHED
+            _is_due(), job=job_pk, node__in=served, job__status__in=WATCHED
         )
         watches = list(due.select_related("job__service", "target").order_by("pk"))
         Watch.objects.filter(pk__in=[watch.pk for watch in watches]).update(checked_at=Now())
@@ -125,10 +138,12 @@ def _note(watch: Watch, finding: Finding) -> None:
     watch.save(update_fields=["is_well", "message", "has_heartbeat", "failures"])
 
 
-def _find(watch: Watch) -> Finding:
-    """Ask for everything the target is watched by; touches no database."""
+def _find(watch: Watch, *, agents: Collection[str]) -> Finding:
+    """Ask for everything the target is watched by; only an agent is asked through the database."""
     target = watch.target
-    if target.health_url and (fault := gates.probe(target.health_url)):
+    is_agents = target.node in agents
+    probe = partial(orders.probe_in_thread, target.node) if is_agents else health.probe
+    if target.health_url and (fault := probe(target.health_url)):
         return Finding(is_well=False, message=fault)
     heartbeat = _find_heartbeat(watch)
     if heartbeat.is_well is not True or not target.metric_query or watch.job.is_promoted_fully:
@@ -266,10 +281,14 @@ def _unhealthy(job: Job, targets: Sequence[Target], *, node: str) -> dict[str, s
     return sick
 
 
+def _can_probe(target: Target, node: str) -> bool:
+    return serving.is_served_by(target.node, worker_of=node)
+
+
 def _fault_of_old(job: Job, target: Target, *, node: str) -> str | None:
     if not target.current_version:
         return None
-    if target.health_url and target.node == node and (fault := gates.probe(target.health_url)):
+    if target.health_url and _can_probe(target, node) and (fault := gates.probe(target)):
         return fault
     if not target.instance_id:
         return None

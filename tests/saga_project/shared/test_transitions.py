@@ -58,6 +58,7 @@ def test_the_state_models_are_known():
         "Step",
         "Delivery",
         "Alert",
+        "Node",
     }
 
 

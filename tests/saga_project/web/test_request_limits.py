@@ -196,6 +196,17 @@ def test_where_too_many_wait_the_next_one_is_told(path: str, shape: type) -> Non
     assert isinstance(json.loads(sent[1]["body"])["error"], shape)
 
 
+def test_polls_of_agents_hold_no_thread_that_other_requests_need() -> None:
+    application = asgi.Application()
+
+    poll, other = (
+        application._django_for({"path": path, "method": "POST"})
+        for path in ("/api/v1/agent/poll", "/api/v1/webhooks/deploy")
+    )
+
+    assert poll is not other
+
+
 def test_a_forgotten_connection_is_refused_plainly(server: WebServer) -> None:
     assert b"400" in talk(server, b"this is not HTTP\r\n\r\n").split(b"\r\n")[0]
     assert requests.get(server.url + "/livez", timeout=60).ok

@@ -38,6 +38,7 @@ def answers(httpserver: HTTPServer, statuses: list[int]) -> str:
     return httpserver.url_for("/health")
 
 
+@pytest.mark.django_db
 def test_health_must_be_good_several_times_in_a_row(httpserver: HTTPServer) -> None:
     url = answers(httpserver, [200, 503, 200, 200])
 
@@ -47,6 +48,7 @@ def test_health_must_be_good_several_times_in_a_row(httpserver: HTTPServer) -> N
     assert len(httpserver.log) == 4
 
 
+@pytest.mark.django_db
 def test_what_stays_unhealthy_fails_with_what_it_said_last(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/health").respond_with_data("", status=500)
     target = Target(health_url=httpserver.url_for("/health"), healthy_deadline_seconds=0)
@@ -55,11 +57,13 @@ def test_what_stays_unhealthy_fails_with_what_it_said_last(httpserver: HTTPServe
         check(target)
 
 
+@pytest.mark.django_db
 def test_health_url_without_a_server_fails() -> None:
     with pytest.raises(StepFailed, match="could not be reached"):
         check(Target(health_url="http://127.0.0.1:9/", healthy_deadline_seconds=0))
 
 
+@pytest.mark.django_db
 def test_a_redirect_is_not_health(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/health").respond_with_data("", status=302)
     target = Target(health_url=httpserver.url_for("/health"), healthy_deadline_seconds=0)

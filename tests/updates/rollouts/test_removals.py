@@ -15,8 +15,8 @@ from tests import factories
 from tests.updates.rollouts.test_container import Engine, deploy, engine, target  # noqa: F401
 from updates import operations
 from updates.errors import JobInProgress
-from updates.models import Job, Target
-from updates.rollouts import removals
+from updates.models import Job, Node, NodeOrder, Target
+from updates.rollouts import nodes, removals
 
 NAME = "shop"
 TEXT = "1.0.0 may still run on web (node local)"
@@ -108,6 +108,28 @@ def test_a_target_that_cannot_be_stopped_says_so() -> None:
     assert (data["target"], data["version"], data["may_still_run"]) == ("web", "1.0.0", True)
     target.refresh_from_db()
     assert target.current_version == "1.0.0"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("redis")
+def test_an_agent_that_takes_too_long_to_stop_a_target_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Node.objects.create(
+        name="web1",
+        status=Node.Status.APPROVED,
+        account=accounts.ensure_account("node.web1", scopes=[]),
+        joined_at=timezone.now(),
+    )
+    nodes.note_agent("web1")
+    monkeypatch.setattr(removals, "DEADLINE_SECONDS", -1.0)
+    target = running(node="web1")  # noqa: F811
+
+    removals.stop(target.pk)
+
+    [data] = told("target.stopped")
+    assert data["may_still_run"] is True
+    assert not NodeOrder.objects.exists()
 
 
 @pytest.mark.django_db

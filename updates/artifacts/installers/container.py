@@ -15,7 +15,6 @@ from typing import Any
 
 from saga_project.shared.errors import SagaError
 from updates.artifacts.installers import commands
-from updates.models import Release
 from updates.step_context import Outcome, RegistryLogin, StepFailed, Work
 
 ENGINES = ("docker", "podman")
@@ -64,11 +63,11 @@ def fetch(work: Work) -> Outcome:
         raise StepFailed("A container target installs images; the artifact's type is another.")
     if work.is_signature_required:
         raise StepFailed("The policy asks for a signature, and there is none for images.")
-    reference = _reference(work.artifact_url, work.checksum)
+    image = reference(work.artifact_url, work.checksum)
     login = _login_of(work)
     if login is None:
-        _call(work, "pull", reference, seconds=work.deadline_seconds)
-        return Outcome(message=f"Pulled {reference}.")
+        _call(work, "pull", image, seconds=work.deadline_seconds)
+        return Outcome(message=f"Pulled {image}.")
     with tempfile.TemporaryDirectory(prefix="saga-login-") as folder:
         # Here the engine keeps the password, or the token it was traded for, until the pull is over.
         places = {"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
@@ -82,11 +81,11 @@ def fetch(work: Work) -> Outcome:
         )
         commands.run(
             work,
-            [_engine(work), "pull", reference],
+            [_engine(work), "pull", image],
             timeout_seconds=work.deadline_seconds,
             extra=places,
         )
-    return Outcome(message=f"Pulled {reference}, logged in to {login.host} as {login.username}.")
+    return Outcome(message=f"Pulled {image}, logged in to {login.host} as {login.username}.")
 
 
 def _login_of(work: Work) -> RegistryLogin | None:
@@ -105,7 +104,7 @@ def back_up(work: Work) -> Outcome:
 
 
 def switch(work: Work) -> Outcome:
-    _replace(work, work.version, _reference(work.artifact_url, work.checksum))
+    _replace(work, work.version, reference(work.artifact_url, work.checksum))
     _wait_until_started(work)
     return Outcome(message=f"The container {_name(work)} runs {work.version}.")
 
@@ -123,13 +122,10 @@ def restore(work: Work) -> Outcome:
     elif _version_of(_inspect(work, _name(work)) or {}) == work.previous:
         # A worker was killed after it gave the name back; an engine starts what runs without harm.
         _call(work, "start", _name(work))
+    elif work.previous_reference is None:
+        raise StepFailed(f"No image of {work.previous} is on record, and its container is gone.")
     else:
-        release = Release.objects.filter(service=work.target.service, version=work.previous).first()
-        if release is None:
-            raise StepFailed(
-                f"No image of {work.previous} is on record, and its container is gone."
-            )
-        _replace(work, work.previous, _reference(release.artifact_url, release.checksum))
+        _replace(work, work.previous, work.previous_reference)
     _wait_until_started(work)
     return Outcome(message=f"The container {_name(work)} runs {work.previous} again.")
 
@@ -257,7 +253,7 @@ def _kept_name(work: Work) -> str:
     return f"{_name(work)}-previous"
 
 
-def _reference(url: str, checksum: str) -> str:
+def reference(url: str, checksum: str) -> str:
     """Return ``repository@sha256:…`` where the digest is known: a tag may move meanwhile."""
     if not checksum.startswith("sha256:") or "@" in url:
         return url

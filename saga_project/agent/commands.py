@@ -1,0 +1,126 @@
+"""``saga agent``: join, run, install."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import saga_client
+from saga_client import transport
+
+from saga_project.agent import configuration, units
+from saga_project.agent.state import AgentState, Identity
+from updates.rollouts.agents import envelopes
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_folder = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=configuration.DEFAULT_FOLDER,
+    envvar="SAGA_AGENT_FOLDER",
+    show_default=True,
+    help="Where the agent keeps its identity, artifacts, backups and services.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def agent() -> None:
+    """Make this host a node that installs what Saga orders."""
+
+
+@agent.command()
+@click.option("--server", required=True, help="Address of Saga, https://…")
+@click.option(
+    "--token",
+    envvar="SAGA_JOIN_TOKEN",
+    required=True,
+    help="The join token [env: SAGA_JOIN_TOKEN].",
+)
+@click.option("--insecure-http", is_flag=True, help="Allow http to another host.")
+@_folder
+def join(server: str, token: str, insecure_http: bool, folder: Path) -> None:
+    """Join with a token of `saga nodes join-token`; it is good once."""
+    _join(AgentState(folder), server.rstrip("/"), token, is_http_allowed=insecure_http)
+
+
+def _join(state: AgentState, server: str, token: str, *, is_http_allowed: bool) -> None:
+    parts = urlsplit(server)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK and not is_http_allowed:
+        raise click.UsageError(
+            "The node's token would be readable on the way: use an https address."
+        )
+    try:
+        answer = transport.Transport(server).call("POST", "/agent/join", body={"join_token": token})
+    except (saga_client.SagaError, ValueError) as exc:
+        raise click.ClickException(str(exc)) from exc
+    if envelopes.fingerprint(answer["public_key"]) != token.rpartition(".")[2]:
+        raise click.ClickException(
+            "The server's key is not the one that the join token names. Something between this host and Saga"
+            " may have answered in its place."
+        )
+    state.write_identity(
+        Identity(
+            server=server,
+            node=answer["node"],
+            token=answer["token"],
+            public_key=answer["public_key"],
+        )
+    )
+    click.echo(f"This host is node {answer['node']} ({answer['status']}).")
+    if answer["status"] == "pending":
+        click.echo(f"Approve it with: saga nodes approve {answer['node']}")
+
+
+@agent.command()
+@click.option("--server", help="With --token: join first, where this host has not joined yet.")
+@click.option("--token", envvar="SAGA_JOIN_TOKEN", help="A join token [env: SAGA_JOIN_TOKEN].")
+@click.option("--insecure-http", is_flag=True, help="Allow http to another host.")
+@_folder
+def run(server: str | None, token: str | None, insecure_http: bool, folder: Path) -> None:
+    """Work as this host's node until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    state = AgentState(folder)
+    if state.read_identity() is None:
+        if not server or not token:
+            raise click.UsageError("This host has not joined: use `saga agent join`.")
+        _join(state, server.rstrip("/"), token, is_http_allowed=insecure_http)
+    identity = state.read_identity()
+    assert identity is not None  # noqa: S101 (it has just joined)
+    try:
+        allowed = configuration.read(folder)
+    except configuration.ConfigurationInvalid as exc:
+        raise click.ClickException(str(exc)) from exc
+    configuration.begin(folder, allowed, node=identity.node)
+    # The modules of steps need the settings that stand since the line above.
+    worker = importlib.import_module("saga_project.agent.worker").Agent(state, allowed)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.is_stopping.set())
+    click.echo(f"Node {identity.node} works for {identity.server}.")
+    worker.run()
+    # Threads that are in a step end with the process: their orders come once more.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+@agent.command()
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/etc/systemd/system"),
+    show_default=True,
+)
+@click.option("--user", "account", help="Account that the agent runs as [default: root].")
+@_folder
+def install(to: Path, account: str | None, folder: Path) -> None:
+    """Write the systemd unit of the agent, and say how to start it."""
+    try:
+        file = units.write(to, account=account, folder=folder)
+    except OSError as exc:
+        raise click.ClickException(f"{to} cannot be written: {exc.strerror}.") from exc
+    click.echo(f"{file} is written. Start it with: systemctl enable --now {file.name}")
