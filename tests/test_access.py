@@ -257,6 +257,9 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/webhooks/from/{}/{}": changes("updates:deploy", ref="refs/tags/v1"),
     "GET /api/v1/alerts": reads("webhooks:manage"),
     "GET /api/v1/alerts/{}": Access(scope="webhooks:manage", others=HIDDEN, objects=SERVICES),
+    "POST /api/v1/alerts/{}/acknowledge": Access(
+        scope="webhooks:manage", others=HIDDEN, objects=SERVICES
+    ),
     "GET /api/v1/notification-rules": reads("webhooks:manage"),
     "POST /api/v1/notification-rules": changes(
         "rules:write", **NAMED, name="x", event_types=["*"], channels=["pager"]

@@ -121,7 +121,15 @@ PAGES: dict[str, list[Page]] = {
     "auth_user_password_change": [Page(get=ADMINISTRATOR, post=ADMINISTRATOR, place="user")],
 }
 #: Django's own pages that belong to no model; all but the first ask for a member of staff.
-SITE = {"login", "logout", "index", "search", "password_change", "password_change_done"} | {
+SITE = {
+    "login",
+    "logout",
+    "console_approval_link",
+    "index",
+    "search",
+    "password_change",
+    "password_change_done",
+} | {
     *("autocomplete", "jsi18n", "view_on_site", "app_list", ""),
 }
 #: What is served of allauth: the login, and each person's own second factors.
@@ -134,9 +142,9 @@ SIGN_IN = {
     *("mfa_list_webauthn", "mfa_add_webauthn", "mfa_reauthenticate_webauthn"),
     *("mfa_remove_webauthn", "mfa_edit_webauthn"),
 }
-#: What needs no member of staff, because it makes one or says goodbye.
+#: What needs no member of staff, because it makes one, says goodbye, or carries its own proof.
 FREE = {
-    *("login", "logout", "account_login", "account_logout"),
+    *("login", "logout", "account_login", "account_logout", "console_approval_link"),
     *("console_provider", "console_provider_callback"),
 }
 
@@ -244,7 +252,7 @@ MODELS: dict[str, Table] = {
     ),
     "webhooks.delivery": Table(),
     "webhooks.inboundcall": Table(),
-    "webhooks.alert": Table(),
+    "webhooks.alert": Table(actions={"acknowledge_alerts": OPERATOR}),
     "webhooks.receiver": Table(actions={"resume_receivers": OPERATOR}),
 }
 

@@ -174,6 +174,7 @@ READS = [
     Call("GET /api/v1/webhooks/config", 2, query="service_name=service-0"),
 ]
 WRITES = [
+    Call("POST /api/v1/alerts/{alert_id}/acknowledge", 12),
     Call("POST /api/v1/channels/{channel_id}/test", 12),
     Call("POST /api/v1/receivers/{receiver_id}/resume", 20),
     Call("POST /api/v1/channels", 30, body={"service_name": SHOP, "channel": "n", "url": URL}),

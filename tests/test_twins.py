@@ -39,6 +39,7 @@ ACTIONS = {
     "updates.source check_now": "POST /sources/{}/check",
     "updates.source connect": "POST /sources",
     "updates.source found": "GET /sources/{}",
+    "webhooks.alert acknowledge_alerts": "POST /alerts/{}/acknowledge",
     "webhooks.receiver resume_receivers": "POST /receivers/{}/resume",
     "webhooks.delivery replay_dead": "POST /deliveries/replay",
 }

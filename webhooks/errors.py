@@ -51,6 +51,28 @@ class InvalidSecret(InvalidRequest):
     error = "Invalid secret"
 
 
+class AlertNotFound(NotFound):
+    error = "Alert not found"
+
+
+class AlertEnded(Conflict):
+    error = "Alert has ended"
+
+
+class LinkUnknown(NotFound):
+    error = "Link not found"
+
+
+class LinkSpent(Conflict):
+    """A link that was used, expired, or is about a request that is decided."""
+
+    error = "Link not usable"
+
+
+class ApproverRefused(NotAllowed):
+    error = "Approver refused"
+
+
 class InvalidChannel(InvalidRequest):
     error = "Invalid channel"
 

@@ -154,6 +154,7 @@ def _verb(job: Job, name: str, user: AbstractUser) -> ButtonVerb:
         is_primary=word.is_primary and not (name == "resume" and "promote" in _names(job)),
         is_danger=word.is_danger,
         choices=_choices(job, name, user),
+        blocked_by=overrides.blocked_by(user, _obstacle_of_retry(job)) if name == "retry" else "",
         does=does,
     )
 

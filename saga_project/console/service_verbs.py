@@ -17,7 +17,7 @@ from registry.operations import labelling
 from saga_project.console import overrides, roles
 from saga_project.shared import labels
 from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
-from updates.models import Approval, Job, Release
+from updates.models import Approval, Job, Policy, Release
 from updates.policies import comparison, preview
 from updates.policies.calendar import Verdict
 from updates.rollouts import strategies
@@ -35,7 +35,7 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
         verbs.append(_approve(service, by, now))
     blocking = Job.objects.filter(service=service).locking().order_by("-id").first()
     verbs += [
-        dataclasses.replace(verb, blocked_by=_reason(blocking))
+        dataclasses.replace(verb, blocked_by=_reason(blocking) or verb.blocked_by)
         for verb in _updates(service, user, now)
     ]
     verbs.append(_check(service))
@@ -108,17 +108,32 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[But
         .exclude(artifact_url="")
         .order_by("-recorded_at", "-id")[:RELEASES_OFFERED]
     )
-    verbs = [_deploy(service, releases, user, now)] if releases else []
-    if service.jobs.exists():
-        verbs.append(_roll_back(service, user, now))
+    has_jobs = service.jobs.exists()
+    if not releases and not has_jobs:
+        return []
+    policy = comparison.policy_of(service)
+    verdict = preview.calendar_of(service).evaluate(now)
+    verbs = [_deploy(service, releases, user, policy, verdict)] if releases else []
+    if has_jobs:
+        verbs.append(_roll_back(service, user, policy, verdict))
     return verbs
 
 
+def _closed(user: AbstractUser, policy: Policy, verdict: Verdict) -> str:
+    """Return why the calendar lets this person begin nothing; what others approve is judged then."""
+    is_closed = not verdict.is_open and not policy.requires_second_person
+    told = f"The service may not be changed now: {verdict.reason}"
+    return overrides.blocked_by(user, told if is_closed else None)
+
+
 def _deploy(
-    service: Service, releases: list[Release], user: AbstractUser, now: dt.datetime
+    service: Service,
+    releases: list[Release],
+    user: AbstractUser,
+    policy: Policy,
+    verdict: Verdict,
 ) -> ButtonVerb:
-    is_for_two = comparison.policy_of(service).requires_second_person
-    verdict = preview.calendar_of(service).evaluate(now)
+    is_for_two = policy.requires_second_person
     does = partial(_queue, service, user)
     return Verb(
         name="deploy",
@@ -143,11 +158,12 @@ def _deploy(
                 name="strategy",
                 label="Strategy",
                 options=[(name, name) for name in strategies.NAMES],
-                value=comparison.policy_of(service).strategy,
+                value=policy.strategy,
                 is_required=True,
             ),
             *overrides.choices(user, is_open=verdict.is_open and not is_for_two),
         ],
+        blocked_by=_closed(user, policy, verdict),
         does=does,
     )
 
@@ -176,9 +192,10 @@ def _told(asked: Job | Approval) -> Done:
     return f"A second person is asked to approve {asked.release.version}.", onward
 
 
-def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
-    is_for_two = comparison.policy_of(service).requires_second_person
-    verdict = preview.calendar_of(service).evaluate(now)
+def _roll_back(
+    service: Service, user: AbstractUser, policy: Policy, verdict: Verdict
+) -> ButtonVerb:
+    is_for_two = policy.requires_second_person
 
     def does(form: Form) -> Done:
         exemptions = updates.operations.GateExemptions(override=overrides.read(user, form))
@@ -207,6 +224,7 @@ def _roll_back(service: Service, user: AbstractUser, now: dt.datetime) -> Button
             ),
             *overrides.choices(user, is_open=verdict.is_open and not is_for_two),
         ],
+        blocked_by=_closed(user, policy, verdict),
         does=does,
     )
 

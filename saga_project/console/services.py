@@ -33,7 +33,7 @@ from saga_project.shared import timestamps
 from saga_project.shared.errors import RedisUnavailable
 from updates.history import records
 from updates.models import HistoryEntry, Job, Release
-from updates.policies import comparison, preview
+from updates.policies import preview
 from webhooks.models import Configuration
 
 INSTANCES_SHOWN = 100
@@ -150,11 +150,12 @@ def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presenc
 
 def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     """The parts that staff or a deployment change."""
+    plan = preview.plan(service, now=timezone.now())
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
         "uptime": _uptime(service),
-        "plan": preview.plan(service, now=timezone.now()),
-        "offer": comparison.compare(service),
+        "plan": plan,
+        "offer": plan.offer,
         "drift": _drift(service),
         "related": related.of(service, user=roles.person(request)),
         "manager": manager_of(service),

@@ -1,4 +1,4 @@
-"""The console's addresses, all below /admin/ and all behind its login."""
+"""The console's addresses, all below /admin/ and all but one behind its login."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, path
 
 from saga_project.console import (
+    approval_links,
     approvals,
     configurations,
     deployments,
@@ -28,6 +29,8 @@ def patterns(guard: Guard) -> list[URLPattern | URLResolver]:
         path("protection/do/<slug:verb>/", guard(protection.act), name="console_protection_verb"),
         path("tokens/", guard(own_tokens.page), name="console_tokens"),
         path("tokens/<int:number>/revoke/", guard(own_tokens.revoke), name="console_token_revoke"),
+        # Without a login: the link itself says for which reader it was made.
+        path("approve/<str:token>/", approval_links.page, name="console_approval_link"),
         path("start/", guard(start.view), name="console_start"),
         path("services/<str:name>/", guard(services.page), name="console_service"),
         path("services/<str:name>/notes/", guard(services.note), name="console_service_notes"),

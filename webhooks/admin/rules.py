@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.postgres.forms import SimpleArrayField
-from unfold.decorators import display
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from saga_project.shared.admin.readonly import Journal
+from saga_project.shared.errors import SagaError
 from updates.admin.audited import AuditedAdmin, ConfiguredForm
 from webhooks.models import Alert, NotificationRule
-from webhooks.operations import rules
+from webhooks.operations import alerts, rules
 
 
 class NotificationRuleForm(ConfiguredForm):
@@ -93,11 +97,27 @@ class AlertAdmin(Journal):
         "opened_at",
         "resolved_at",
         "told_at",
+        "acknowledged_by",
     )
     list_filter = ("state", "severity", "opened_at")
     search_fields = ("=service_name", "=problem", "=subject")
     search_help_text = "A service, a problem or an instance, in full."
     list_select_related = ("rule",)
+    actions = ("acknowledge_alerts",)
+
+    def has_acknowledge_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("webhooks.acknowledge_alert"))
+
+    @action(description="Acknowledge", permissions=["acknowledge"])
+    def acknowledge_alerts(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        by = request.user.get_username()
+        for alert in queryset:
+            try:
+                alerts.acknowledge_alert(alert.pk, by=by, now=timezone.now())
+            except SagaError as exc:
+                messages.error(request, f"{alert}: {exc.message}")
+            else:
+                messages.success(request, f"{alert}: acknowledged.")
 
     @display(
         description="Severity",
@@ -106,6 +126,12 @@ class AlertAdmin(Journal):
     def shown_severity(self, alert: Alert) -> str:
         return alert.severity
 
-    @display(description="State", label={"open": "warning", "resolved": "success"})
+    @display(
+        description="State",
+        label={"open": "warning", "acknowledged": "info", "resolved": "success"},
+    )
     def shown_state(self, alert: Alert) -> str:
-        return "told" if alert.is_momentary else alert.state
+        if alert.is_momentary:
+            return "told"
+        is_seen_to = alert.state == Alert.State.OPEN and alert.acknowledged_at is not None
+        return "acknowledged" if is_seen_to else alert.state

@@ -51,10 +51,18 @@ class ChannelShape(resources.StrictShape):
         help_text="PagerDuty's routing key, a bot's token for Slack, the Authorization of a template,"
         " or the secret that signs Standard Webhooks. Kept when absent.",
     )
+    signing_secret = fields.TextField(
+        write_only=True,
+        required=False,
+        allow_null=True,
+        max_length=4096,
+        help_text="The Slack app's, which signs clicks on buttons. Kept when absent.",
+    )
     has_secret = serializers.BooleanField(read_only=True)
     options = serializers.DictField(
         required=False,
-        help_text="`template` and `content_type` of a template, `channel` of Slack with a token.",
+        help_text="`template` and `content_type` of a template, `channel` of Slack with a token,"
+        " `approver` and `approvers` as docs/notifications.md says.",
     )
     is_enabled = serializers.BooleanField(
         read_only=True, help_text="False since its receiver answered 410, or failed for days."

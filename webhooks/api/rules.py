@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from typing import ClassVar
+
 import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from registry.api.configured import ConfiguredViewSet, ServiceFilter, ServiceNameField
 from registry.identity import accounts
+from saga_project.shared import api
 from saga_project.shared.api import fields, resources
 from updates.api.calendar import WallTimeField
-from webhooks import operations
+from webhooks import errors
 from webhooks.models import Alert, NotificationRule, Severity
-from webhooks.operations import rules
+from webhooks.operations import alerts, rules
 
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 READ, WRITE = "webhooks:manage", "rules:write"
 
 
@@ -93,6 +102,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
     service_name = serializers.CharField(allow_null=True)
     subject = serializers.CharField(allow_null=True, help_text="Such as the instance.")
     message = serializers.CharField(source="text")
+    acknowledged_by = serializers.CharField(help_text="Empty: not acknowledged.")
 
     class Meta:
         model = Alert
@@ -109,6 +119,8 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "is_momentary",
             "occurrences",
             "opened_at",
+            "acknowledged_at",
+            "acknowledged_by",
             "resolved_at",
             "due_at",
             "told_at",
@@ -134,6 +146,30 @@ class AlertViewSet(resources.ResourceViewSet):
     lookup_url_kwarg = "alert_id"
 
     def get_queryset(self) -> QuerySet[Alert]:
-        by = accounts.caller_of(self.request.user)
-        is_shown = Q() if by is not None and by.is_admin else operations.not_of_others(by)
-        return super().get_queryset().filter(is_shown)
+        return alerts.visible_alerts(by=accounts.caller_of(self.request.user)).select_related(
+            "rule"
+        )
+
+
+class AcknowledgeAlertView(api.SagaView):
+    """The caller sees to it: an alert that is acknowledged is not repeated, unless it becomes worse."""
+
+    required_scopes: ClassVar[dict[str, str]] = {"POST": READ}
+    rejects_unknown_parameters = True
+
+    @extend_schema(
+        operation_id="acknowledge_alert",
+        summary="Acknowledge an open alert, in PagerDuty as well",
+        tags=["alerts"],
+        parameters=[OpenApiParameter("alert_id", str, OpenApiParameter.PATH)],
+        request=None,
+        responses={200: AlertSerializer},
+    )
+    def post(self, request: Request, alert_id: str) -> Response:
+        by = accounts.caller_of(request.user)
+        is_number = _NUMBER.fullmatch(alert_id) is not None
+        if not is_number or not alerts.visible_alerts(by=by).filter(pk=int(alert_id)).exists():
+            raise errors.AlertNotFound(f"There is no alert {alert_id[:64]!r}.")
+        name = "anonymous" if by is None else str(by)
+        alert = alerts.acknowledge_alert(int(alert_id), by=name, now=timezone.now())
+        return Response(AlertSerializer(alert).data)

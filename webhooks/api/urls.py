@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.urls import path
 
 from saga_project.shared.api import resources
-from webhooks.api import channels, deliveries, github_hooks, inbound_calls, receivers, routes, rules
+from webhooks.api import (
+    channels,
+    deliveries,
+    github_hooks,
+    inbound_calls,
+    receivers,
+    routes,
+    rules,
+    slack,
+)
 from webhooks.api.configuration import ConfigurationView
 from webhooks.api.senders import SenderView
 from webhooks.inbound.routes import ROUTES
@@ -23,11 +32,13 @@ router.register("github-hooks", github_hooks.GitHubHookViewSet, basename="github
 router.register("inbound-calls", inbound_calls.InboundCallViewSet, basename="inbound_call")
 
 urlpatterns = [
+    path("alerts/<str:alert_id>/acknowledge", rules.AcknowledgeAlertView.as_view()),
     path("channels/<str:channel_id>/test", channels.ChannelTestView.as_view()),
     path("deliveries/replay", deliveries.ReplayManyView.as_view()),
     path("deliveries/<str:delivery_id>/replay", deliveries.ReplayDeliveryView.as_view()),
     path("inbound-calls/<str:call_id>/replay", inbound_calls.ReplayCallView.as_view()),
     path("receivers/<str:receiver_id>/resume", receivers.ResumeReceiverView.as_view()),
+    path("webhooks/slack", slack.SlackActionView.as_view()),
     path("webhooks/from/<str:sender>/<str:name>", SenderView.as_view()),
     *(
         path(

@@ -1,6 +1,7 @@
 """Inbound calls, deliveries, and their configuration."""
 
 from webhooks.models.alert import MAX_SUBJECT_LENGTH, Alert, AlertCursor, Flapping
+from webhooks.models.approval_link import ApprovalLink
 from webhooks.models.configuration import GLOBAL, MAX_CHANNEL_LENGTH, Configuration, Endpoint
 from webhooks.models.delivery import Attempt, Delivery, lease_end, receiver_of
 from webhooks.models.github_hook import GitHubHook
@@ -15,6 +16,7 @@ __all__ = [
     "MAX_SUBJECT_LENGTH",
     "Alert",
     "AlertCursor",
+    "ApprovalLink",
     "Attempt",
     "Configuration",
     "Delivery",

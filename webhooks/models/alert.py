@@ -42,6 +42,10 @@ class Alert(models.Model):
     due_at = models.DateTimeField(
         null=True, blank=True, help_text="When there is something to tell; empty: nothing."
     )
+    acknowledged_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then it is not repeated, unless it becomes worse."
+    )
+    acknowledged_by = models.CharField(max_length=255, blank=True, default="", db_default="")
     told_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was last told; empty: not yet."
     )
@@ -51,6 +55,7 @@ class Alert(models.Model):
 
     class Meta:
         ordering = ["-opened_at", "-id"]
+        permissions = [("acknowledge_alert", "Can acknowledge alerts")]
         constraints = [
             models.UniqueConstraint(
                 fields=["rule", "service_name", "problem", "subject"],

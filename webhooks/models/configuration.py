@@ -78,6 +78,7 @@ class Endpoint(models.Model):
         help_text="Of its messages; empty: by the channel's name.",
     )
     sealed_secret = models.TextField(blank=True, default="", db_default="", editable=False)
+    sealed_signing_secret = models.TextField(blank=True, default="", db_default="", editable=False)
     options: models.JSONField[Any, Any] = models.JSONField(
         default=dict,
         blank=True,

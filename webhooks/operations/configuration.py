@@ -8,7 +8,6 @@ import enum
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import Q
@@ -30,7 +29,9 @@ from webhooks.models import (
     Endpoint,
     receiver_of,
 )
+from webhooks.operations import endpoint_secrets
 from webhooks.outbound.alerts import defaults
+from webhooks.outbound.approval_links import APPROVER, APPROVERS
 from webhooks.outbound.channels import mail
 
 MAX_ENDPOINTS = 100
@@ -213,6 +214,14 @@ def describe(configuration: Configuration) -> dict[str, Any]:
         "channel_secrets": {
             row.channel: auditing.masked(row.sealed_secret) for row in rows if row.sealed_secret
         },
+        "channel_approvers": {
+            row.channel: {
+                name: row.options[name] for name in (APPROVER, APPROVERS) if name in row.options
+            }
+            | ({"signing_secret": auditing.masked(row.sealed_signing_secret)})
+            for row in rows
+            if row.sealed_signing_secret or {APPROVER, APPROVERS} & set(row.options)
+        },
         "secret": auditing.masked(configuration.sealed_secret),
         "accept_global_secret": configuration.accepts_global_secret,
         "require_timestamp": configuration.requires_timestamp,
@@ -280,7 +289,7 @@ def _replace_endpoints(
         finished_at=now,
     )
     removed.delete()
-    drop_secrets_of_other_hosts(configuration, endpoints)
+    endpoint_secrets.drop(configuration, endpoints)
     for channel, url in endpoints.items():
         endpoint, _ = Endpoint.objects.update_or_create(
             configuration=configuration,
@@ -290,13 +299,6 @@ def _replace_endpoints(
         waiting.filter(endpoint=endpoint).exclude(url=url).update(
             url=url, receiver=receiver_of(url)
         )
-
-
-def drop_secrets_of_other_hosts(configuration: Configuration, endpoints: Mapping[str, str]) -> None:
-    """A channel's secret goes to no other host than that for which it was given."""
-    for row in configuration.endpoints.filter(channel__in=endpoints).exclude(sealed_secret=""):
-        if urlsplit(row.url).netloc != urlsplit(endpoints[row.channel]).netloc:
-            Endpoint.objects.filter(pk=row.pk).update(sealed_secret="")
 
 
 def find_configuration(service_name: str) -> Configuration | None:

@@ -186,7 +186,7 @@ def _pack(
         lease=lease,
         receiver=delivery.receiver,
         attempt_count=delivery.attempt_count + 1,
-        url=delivery.url,
+        url=dressed.url or delivery.url,
         body=dressed.body,
         secrets=tuple(known),
         is_standard=form == channels.STANDARD,

@@ -6,12 +6,13 @@ None of it is kept in the delivery.
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from saga_project.shared import crypto, strict_json
 from webhooks.models import Delivery
-from webhooks.outbound import channels
-from webhooks.outbound.channels import mail
+from webhooks.outbound import approval_links, channels
+from webhooks.outbound.channels import mail, slack
 
 JSON = "application/json"
 
@@ -23,6 +24,8 @@ class DressedMessage:
     body: bytes
     headers: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
     addresses: tuple[str, ...] = ()
+    #: Where it goes instead of the delivery's own URL.
+    url: str = ""
 
 
 def form_of(delivery: Delivery) -> str:
@@ -34,6 +37,11 @@ def form_of(delivery: Delivery) -> str:
 
 def dress(delivery: Delivery) -> DressedMessage:
     """Return the message. Raises SecretUnreadable."""
+    message = _dressed(delivery)
+    return dataclasses.replace(message, body=approval_links.prove(message.body, delivery))
+
+
+def _dressed(delivery: Delivery) -> DressedMessage:
     form, payload = form_of(delivery), delivery.payload
     secret = _secret(delivery)
     if form == channels.TEMPLATE:
@@ -44,7 +52,9 @@ def dress(delivery: Delivery) -> DressedMessage:
     if form == channels.PAGERDUTY:
         return _json({**payload, "routing_key": secret})
     if form == channels.SLACK and secret:
-        return _json(_threaded(delivery), Authorization=f"Bearer {secret}")
+        return _for_slack(delivery, secret=secret)
+    if form == channels.SLACK:
+        return _json({name: value for name, value in payload.items() if name != "metadata"})
     if form == channels.EMAIL:
         addresses = tuple(mail.addresses(delivery.url))
         return DressedMessage(body=strict_json.dumps(payload), addresses=addresses)
@@ -62,15 +72,43 @@ def _secret(delivery: Delivery) -> str:
     return crypto.decrypt(sealed) if sealed else ""
 
 
-def _threaded(delivery: Delivery) -> dict[str, Any]:
-    """Return the payload for Slack's API: into the thread of the first message about one of the alerts."""
+def _for_slack(delivery: Delivery, *, secret: str) -> DressedMessage:
+    """Return the call of Slack's API: into the thread of the first message about one of the alerts.
+
+    The end of all that the first message told changes that message, where the channel is named by its id.
+    """
     endpoint = delivery.endpoint
-    payload = {**delivery.payload, "channel": endpoint.options.get("channel") if endpoint else ""}
-    if delivery.alert_ids:
-        earlier = Delivery.objects.filter(
-            endpoint=endpoint, alert_ids__overlap=delivery.alert_ids
-        ).exclude(remote_id="")
-        first = earlier.order_by("created_at").values_list("remote_id", flat=True).first()
-        if first:
-            payload["thread_ts"] = first
-    return payload
+    channel = str(endpoint.options.get("channel")) if endpoint else ""
+    payload = {**delivery.payload, "channel": channel}
+    headers = {"Authorization": f"Bearer {secret}"}
+    first = _first_message(delivery)
+    if first is None:
+        return _json(payload, **headers)
+    is_whole = set(first.alert_ids) <= set(delivery.alert_ids)
+    is_first_try = delivery.attempt_count == 0
+    is_post = delivery.url.endswith(f"/{slack.POST}")
+    if (
+        slack.is_end(payload)
+        and is_whole
+        and is_first_try
+        and is_post
+        and _CHANNEL_ID.fullmatch(channel)
+    ):
+        # Empty blocks take away the buttons.
+        message = _json({"blocks": [], **payload, "ts": first.remote_id}, **headers)
+        return dataclasses.replace(
+            message, url=delivery.url.removesuffix(slack.POST) + slack.UPDATE
+        )
+    return _json({**payload, "thread_ts": first.remote_id}, **headers)
+
+
+_CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{6,}", re.ASCII)
+
+
+def _first_message(delivery: Delivery) -> Delivery | None:
+    if not delivery.alert_ids:
+        return None
+    earlier = Delivery.objects.filter(
+        endpoint=delivery.endpoint, alert_ids__overlap=delivery.alert_ids
+    )
+    return earlier.exclude(remote_id="").exclude(pk=delivery.pk).order_by("created_at").first()

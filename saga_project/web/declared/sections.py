@@ -1,25 +1,25 @@
-"""The document's sections: which rows each of them describes, and how such a row is written."""
+"""The document's sections, in the order in which they are applied."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q
 
 import registry.operations
 from registry.api.accounts import AccountShape
 from registry.api.health_checks import HealthCheckShape
 from registry.directory import projection
-from registry.identity.accounts import Caller
 from registry.models import Service
-from registry.operations import configured, health_checks, rows, tokens
+from registry.operations import health_checks, rows, tokens
 from registry.operations.configured import Kind
 from saga_project.shared import crypto
-from saga_project.shared.api import resources
 from saga_project.web.declared import shapes
+from saga_project.web.declared.channels import ChannelSection
+from saga_project.web.declared.section import Author, Columns, Section
 from updates.api import targets
 from updates.api.calendar import FreezeShape, WindowShape
 from updates.api.policies import PolicyShape, SkipShape
@@ -29,110 +29,9 @@ from updates.rollouts import environments
 from webhooks import signing_secrets
 from webhooks.api.github_hooks import GitHubHookShape
 from webhooks.api.rules import NotificationRuleShape
-from webhooks.models import Configuration
+from webhooks.models import Configuration, Endpoint
 from webhooks.operations import configuration, hooks
 from webhooks.operations.rules import RULE
-
-Columns = Callable[[Any, dict[str, Any]], dict[str, Any]]
-_RELATED = ("service", "account")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Author:
-    """On whose behalf rows are written, and when."""
-
-    by: Caller
-    now: dt.datetime
-    #: False where the document says which rules there are.
-    makes_default_rules: bool = True
-
-    @property
-    def name(self) -> str:
-        return configured.actor_of(self.by)
-
-
-def _as_given(_row: Any, values: dict[str, Any]) -> dict[str, Any]:
-    return values
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Section:
-    """Rows of one kind; ``key`` are the columns that say which row an item is about."""
-
-    name: str
-    kind: Kind
-    shape: type[resources.RowShape]
-    key: tuple[str, ...]
-    #: Fields that are written and never shown; an item without them keeps what is stored.
-    secrets: tuple[str, ...] = ()
-    columns: Columns = _as_given
-    #: Rows that no file describes.
-    left_out: Q = dataclasses.field(default_factory=lambda: Q(pk__in=[]))
-    #: Set on a row that its file describes no more; None deletes it.
-    when_pruned: Mapping[str, Any] | None = None
-
-    def rows(self) -> QuerySet[Any]:
-        """Return the rows that a file may describe, in the order of an export."""
-        manager: Any = self.kind.model._meta.default_manager
-        found: QuerySet[Any] = manager.all()
-        names = {field.name for field in self.kind.model._meta.concrete_fields}
-        related = [name for name in _RELATED if name in names]
-        found = found.select_related(*related) if related else found
-        order = [
-            F("service__name").asc(nulls_first=True) if name == "service" else name
-            for name in self.key
-        ]
-        return found.exclude(self.left_out).order_by(*order, "pk")
-
-    def find(self, values: Mapping[str, Any]) -> Any:
-        """Return the locked row that ``values`` are about, None where there is none."""
-        known = {name: values.get(name) for name in self.key}
-        return self.rows().filter(**known).select_for_update(of=("self",)).first()
-
-    def complete(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return ``values`` with the defaults of all fields that an item leaves out."""
-        defaults = {}
-        for name, field in self.shape().fields.items():
-            column = field.source or name
-            if field.read_only or name in self.secrets or column in values:
-                continue
-            model_field: Any = self.kind.model._meta.get_field(column)
-            defaults[column] = model_field.to_python(model_field.get_default())
-        return {**defaults, **values}
-
-    def describe(self, row: Any) -> dict[str, Any]:
-        """Return the item of a document that makes the row what it is."""
-        shown = dict(self.shape(row).data)
-        read_only = {name for name, field in self.shape().fields.items() if field.read_only}
-        return {name: value for name, value in shown.items() if name not in read_only}
-
-    def known_as(self, row: Any) -> dict[str, Any]:
-        """Return the part of the row's item that says which row it is."""
-        fields = self.shape().fields
-        keys = [name for name, field in fields.items() if (field.source or name) in self.key]
-        shown = self.describe(row)
-        return {name: shown[name] for name in keys}
-
-    def write(self, row: Any, values: dict[str, Any], author: Author) -> tuple[Any, bool]:
-        """Return the saved row, and whether it differs from what was stored."""
-        columns = self.columns(row, values)
-        before = configured.describe(row) if row is not None else None
-        row = row if row is not None else self.kind.model()
-        if before is not None and all(getattr(row, name) == columns[name] for name in columns):
-            return row, False
-        for name, value in columns.items():
-            setattr(row, name, value)
-        configured.save(self.kind, row, actor=author.name, before=before, now=author.now)
-        return row, True
-
-    def prune(self, row: Any, author: Author) -> str:
-        """Take the row away, and return what that is called."""
-        if self.when_pruned is None:
-            configured.delete(self.kind, row, actor=author.name, now=author.now)
-            return "delete"
-        if self.when_pruned:
-            self.write(row, dict(self.when_pruned), author)
-        return "release"
 
 
 class ServiceSection(Section):
@@ -159,8 +58,9 @@ class WebhookSection(Section):
     def write(self, row: Any, values: dict[str, Any], author: Author) -> tuple[Any, bool]:
         if row is not None and _is_configured(row, values, now=author.now):
             return row, False
+        apart = _apart(row) if row is not None else {}
         change = configuration.ConfigurationChange(
-            endpoints=values["endpoints"],
+            endpoints={**apart, **values["endpoints"]},
             secret=values.get("secret", configuration.UNSET),
             accepts_global_secret=values["accepts_global_secret"],
             requires_timestamp=values["requires_timestamp"],
@@ -175,12 +75,17 @@ class WebhookSection(Section):
         return "delete"
 
 
+def _apart(row: Configuration) -> dict[str, str]:
+    """Return the channels that the section ``channels`` describes, which this one leaves alone."""
+    return dict(row.endpoints.filter(shapes.described_apart()).values_list("channel", "url"))
+
+
 def _is_configured(row: Configuration, values: Mapping[str, Any], *, now: dt.datetime) -> bool:
     endpoints = dict(row.endpoints.values_list("channel", "url"))
     known = signing_secrets.of(row, now=now)
     current = known[0] if known else None
     return bool(
-        endpoints == values["endpoints"]
+        endpoints == {**_apart(row), **values["endpoints"]}
         and row.accepts_global_secret == values["accepts_global_secret"]
         and row.requires_timestamp == values["requires_timestamp"]
         and values.get("secret", current) == current
@@ -225,6 +130,7 @@ def _resealed(sealed: str, secret: str) -> str:
 
 _SERVICE = Kind(model=Service, name="service")
 _WEBHOOK = Kind(model=Configuration, name="webhook")
+_CHANNEL = Kind(model=Endpoint, name="channel")
 _SOURCE = dataclasses.replace(settings.SOURCE, find_faults=setup.faults)
 _IS_EMPTY = Q(
     endpoints=None, sealed_secret="", accepts_global_secret=False, requires_timestamp=False
@@ -303,6 +209,13 @@ SECTIONS: tuple[Section, ...] = (
         key=("service",),
         secrets=("secret",),
         left_out=_IS_EMPTY,
+    ),
+    ChannelSection(
+        name="channels",
+        kind=_CHANNEL,
+        shape=shapes.DeclaredChannelShape,
+        key=("service", "channel"),
+        secrets=("secret", "signing_secret"),
     ),
     Section(
         name="notification_rules", kind=RULE, shape=NotificationRuleShape, key=("service", "name")

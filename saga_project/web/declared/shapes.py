@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from rest_framework import serializers
 
 from registry import names
 from registry.api.accounts import AccountField, AccountShape
 from registry.api.configured import ServiceNameField
 from registry.api.health_checks import HealthCheckShape
-from registry.models import MAX_MANAGER_LENGTH, Service
+from registry.models import MAX_MANAGER_LENGTH, ManagedObject, Service
 from saga_project.shared import labels
 from saga_project.shared.api import fields, resources
 from updates.api.calendar import FreezeShape, WindowShape
@@ -21,7 +22,8 @@ from updates.api.targets import TargetShape
 from updates.models import Source
 from webhooks.api.github_hooks import GitHubHookShape
 from webhooks.api.rules import NotificationRuleShape
-from webhooks.models import Configuration
+from webhooks.models import Configuration, Endpoint
+from webhooks.outbound import channels
 
 MAX_ITEMS = 10_000
 
@@ -93,13 +95,47 @@ class DeclaredWebhookShape(resources.RowShape):
         )
 
     def to_representation(self, instance: Configuration) -> dict[str, Any]:
-        rows = instance.endpoints.order_by("channel")
+        rows = instance.endpoints.exclude(described_apart()).order_by("channel")
         return {
             "service_name": instance.service_name or None,
             "endpoints": {row.channel: row.url for row in rows},
             "accept_global_secret": instance.accepts_global_secret,
             "require_timestamp": instance.requires_timestamp,
         }
+
+
+def described_apart() -> Q:
+    """Return what selects the channels of the section ``channels``: more than an address, or made by it."""
+    is_plain = Q(format="", sealed_secret="", sealed_signing_secret="", options={})
+    marks = ManagedObject.objects.filter(model=Endpoint._meta.label_lower)
+    return ~is_plain | Q(pk__in=marks.values("object_id"))
+
+
+class DeclaredChannelShape(resources.StrictShape):
+    """As ``/channels`` takes it."""
+
+    service_name = ServiceNameField(
+        source="service", required=False, allow_null=True, help_text="Null: for all services."
+    )
+    channel = fields.TextField(max_length=64)
+    url = fields.TextField(required=False, max_length=2048, help_text="Or mailto: with addresses.")
+    format = serializers.ChoiceField(choices=channels.ALL_FORMATS, required=False)
+    options = serializers.DictField(required=False)
+    secret = fields.TextField(
+        write_only=True, required=False, max_length=4096, help_text="Kept when absent."
+    )
+    signing_secret = fields.TextField(
+        write_only=True, required=False, max_length=4096, help_text="Kept when absent."
+    )
+
+    def to_representation(self, instance: Endpoint) -> dict[str, Any]:
+        shown = {
+            "service_name": instance.configuration.service_name or None,
+            "channel": instance.channel,
+            "url": instance.url,
+            "options": instance.options,
+        }
+        return {**shown, "format": instance.format} if instance.format else shown
 
 
 class DocumentShape(resources.StrictShape):
@@ -122,6 +158,7 @@ class DocumentShape(resources.StrictShape):
     credentials = DeclaredCredentialShape(many=True, required=False)
     github_hooks = GitHubHookShape(many=True, required=False)
     webhooks = DeclaredWebhookShape(many=True, required=False)
+    channels = DeclaredChannelShape(many=True, required=False)
     notification_rules = NotificationRuleShape(many=True, required=False)
 
 

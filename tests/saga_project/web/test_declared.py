@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from registry.identity import accounts
 from registry.models import HealthCheck, ManagedObject, Service, ServiceAccount
+from saga_project.shared import crypto
 from saga_project.web.declared.sections import SECTIONS
 from tests import factories
 from updates.models import (
@@ -30,7 +31,7 @@ from updates.models import (
     Source,
     Target,
 )
-from webhooks.models import Configuration, GitHubHook, NotificationRule
+from webhooks.models import Configuration, Endpoint, GitHubHook, NotificationRule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -82,6 +83,15 @@ INSTALLATION: dict[str, Any] = {
         {"service_name": None, "endpoints": {"ops": "https://chat.example/hook/1"}},
         {"service_name": "shop", "endpoints": {}, "secret": "${env:SAGA_SECRET_SHOP}"},
     ],
+    "channels": [
+        {"channel": "pager", "format": "pagerduty", "secret": "${env:SAGA_SECRET_PAGER}"},
+        {
+            "service_name": "shop",
+            "channel": "chat",
+            "format": "slack",
+            "url": "https://hooks.slack.example/1",
+        },
+    ],
     "notification_rules": [
         {
             "name": "failures",
@@ -124,6 +134,7 @@ def chief(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "references" / "password").write_text("hunter2\n")
     monkeypatch.setenv("SAGA_SECRET_GITHUB", "ghp_s3cret")
     monkeypatch.setenv("SAGA_SECRET_HOST", "host s3cret")
+    monkeypatch.setenv("SAGA_SECRET_PAGER", "a routing key of some bytes")
     monkeypatch.setenv("SAGA_SECRET_SHOP", "a signing secret of some bytes")
     return _administrator()
 
@@ -156,7 +167,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     state = api.get("/api/v1/export", headers=chief).json()
 
     assert made.status_code == 200, made.content
-    assert (made.json()["created"], made.json()["updated"]) == (17, 0)
+    assert (made.json()["created"], made.json()["updated"]) == (19, 0)
     assert made.json()["unchanged"] == 1  # the administrator itself
     assert again.status_code == 200, again.content
     assert state == exported
@@ -180,6 +191,22 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
 
 def test_the_installation_has_every_section_that_a_file_can_have() -> None:
     assert set(INSTALLATION) - {"managed_by"} == {section.name for section in SECTIONS}
+
+
+def test_channels_of_both_sections_stand_side_by_side(
+    api: APIClient, chief: dict[str, str]
+) -> None:
+    pager = {"channel": "pager", "format": "pagerduty", "secret": "${env:SAGA_SECRET_PAGER}"}
+    ops = {"endpoints": {"ops": "https://chat.example/1"}}
+
+    def channels(document: dict[str, Any]) -> set[str]:
+        assert _apply(api, document, chief).status_code == 200
+        return set(Endpoint.objects.values_list("channel", flat=True))
+
+    assert channels({"webhooks": [ops], "channels": [pager]}) == {"ops", "pager"}
+    assert channels({"webhooks": [{"endpoints": {}}], "channels": [pager]}) == {"pager"}
+    assert crypto.decrypt(Endpoint.objects.get().sealed_secret) == "a routing key of some bytes"
+    assert channels({"webhooks": [ops]}) == {"ops"}
 
 
 def test_files_of_a_directory_are_one(api: APIClient, chief: dict[str, str]) -> None:

@@ -14,8 +14,8 @@ MAX_LINES = 20
 MAX_SUBJECTS = 5
 MAX_DETAILS = 100
 
-BEGAN, STILL, ENDED = "open", "still_open", "resolved"
-_PREFIXES = {BEGAN: "", STILL: "Still: ", ENDED: "Resolved: "}
+BEGAN, STILL, ENDED, ACKNOWLEDGED = "open", "still_open", "resolved", "acknowledged"
+_PREFIXES = {BEGAN: "", STILL: "Still: ", ENDED: "Resolved: ", ACKNOWLEDGED: "Acknowledged by {}: "}
 
 
 def state_of(alert: Alert) -> str:
@@ -24,7 +24,10 @@ def state_of(alert: Alert) -> str:
     if alert.state == Alert.State.RESOLVED:
         return ENDED if is_told else BEGAN
     is_worse = is_told and Severity(alert.severity).rank > Severity(alert.told_severity).rank
-    return BEGAN if is_worse or not is_told else STILL
+    if is_worse or not is_told:
+        return BEGAN
+    is_news = alert.acknowledged_at is not None and alert.acknowledged_at >= alert.told_at
+    return ACKNOWLEDGED if is_news else STILL
 
 
 def compose(
@@ -37,7 +40,7 @@ def compose(
     worst = max((Severity(alert.severity) for alert in alerts), key=lambda each: each.rank)
     return Notification(
         names[0] if len(names) == 1 else "",
-        _PREFIXES[state] + text,
+        _prefix(alerts, state=state) + text,
         Severity.INFO if state == ENDED else worst,
         now,
         key=f"saga-alert-{alerts[0].pk}" if len(alerts) == 1 else "",
@@ -48,6 +51,11 @@ def compose(
             "alerts": [_document(alert) for alert in alerts[:MAX_DETAILS]],
         },
     )
+
+
+def _prefix(alerts: Sequence[Alert], *, state: str) -> str:
+    people = sorted({alert.acknowledged_by for alert in alerts})
+    return _PREFIXES[state].format(", ".join(people[:MAX_SUBJECTS]))
 
 
 def _lines(alerts: Sequence[Alert], *, has_names: bool) -> list[str]:
@@ -84,6 +92,7 @@ def _document(alert: Alert) -> dict[str, Any]:
         "event_type": alert.event_type,
         "severity": alert.severity,
         "state": alert.state,
+        "acknowledged_by": alert.acknowledged_by or None,
         "message": alert.text,
         "opened_at": alert.opened_at.isoformat(),
     }

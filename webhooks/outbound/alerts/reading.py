@@ -150,6 +150,7 @@ class AlertBook:
         known.occurrences += 1
         if Severity(meaning.severity).rank > Severity(known.severity).rank:
             known.due_at = schedule.first_due(rule, opened_at=now, severity=meaning.severity)
+            known.acknowledged_at, known.acknowledged_by = None, ""
         known.severity, known.text = meaning.severity, meaning.text
         known.event_type = entry.type
         self._note_change(known)
@@ -180,6 +181,7 @@ class AlertBook:
     def save(self) -> None:
         Alert.objects.bulk_create(self._new)
         fields = ["occurrences", "severity", "text", "event_type", "due_at"]
+        fields += ["acknowledged_at", "acknowledged_by"]
         Alert.objects.bulk_update(
             self._changed.values(), [*fields, "state", "resolved_at"], batch_size=PAGE
         )

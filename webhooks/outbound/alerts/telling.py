@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from saga_project.shared import wakeups
-from webhooks.models import Alert, Delivery, Endpoint, NotificationRule
-from webhooks.outbound import channels, notices
+from webhooks.models import Alert, ApprovalLink, Delivery, Endpoint, NotificationRule
+from webhooks.outbound import approval_links, channels, notices
 from webhooks.outbound.alerts import messages, schedule
 from webhooks.outbound.channels.notification import Notification
 
@@ -25,12 +25,14 @@ def tell_due(*, now: dt.datetime) -> list[Delivery]:
     """Make the deliveries that are due, in the caller's transaction, and return them."""
     due = Alert.objects.filter(due_at__lte=now)
     made: list[Delivery] = []
+    links: list[ApprovalLink] = []
     rules = NotificationRule.objects.filter(pk__in=due.values("rule")).order_by("pk")
     for rule in rules:
         alerts = _postponed_left_out(rule, _together(rule, now=now), now=now)
-        made += _tell(rule, alerts, now=now)
+        made += _tell(rule, alerts, links, now=now)
     if made:
         Delivery.objects.bulk_create(made)
+        ApprovalLink.objects.bulk_create(links)
         wakeups.wake("webhooks.deliver")
     return made
 
@@ -60,14 +62,29 @@ def _postponed_left_out(
     return told
 
 
-def _tell(rule: NotificationRule, alerts: Sequence[Alert], *, now: dt.datetime) -> list[Delivery]:
+def _tell(
+    rule: NotificationRule,
+    alerts: Sequence[Alert],
+    links: list[ApprovalLink],
+    *,
+    now: dt.datetime,
+) -> list[Delivery]:
+    """Return the deliveries, and add the links that they carry to ``links``."""
     endpoints = notices.endpoints_for({alert.service_name for alert in alerts}, rule.channels)
     made = []
     for state, group in _by_state(alerts):
         for endpoint, theirs in _by_endpoint(rule, group, endpoints):
             for group_of_endpoint in _messages_of(endpoint, theirs):
                 notification = messages.compose(rule, group_of_endpoint, state=state, now=now)
+                offer = None
+                if state != messages.ENDED:
+                    offer = approval_links.offer(endpoint, group_of_endpoint, now=now)
+                if offer is not None:
+                    notification = offer.put_into(notification)
                 made.append(_delivery(endpoint, notification, group_of_endpoint))
+                for link in offer.links if offer is not None else ():
+                    link.delivery = made[-1]
+                    links.append(link)
     for alert in alerts:
         _note_told(rule, alert, now=now)
     fields = ["due_at", "told_at", "told_severity"]
@@ -100,9 +117,18 @@ def _by_endpoint(
 
 
 def _messages_of(endpoint: Endpoint, alerts: list[Alert]) -> list[list[Alert]]:
-    """PagerDuty gets one message for each problem, with its key, and groups them itself."""
+    """PagerDuty gets one message for each problem, with its key, and groups them itself.
+
+    An approval that can be decided in the channel has a message of its own.
+    """
     form = channels.format_of(endpoint.channel, url=endpoint.url, named=endpoint.format)
-    return [[alert] for alert in alerts] if form == channels.PAGERDUTY else [alerts]
+    if form == channels.PAGERDUTY:
+        return [[alert] for alert in alerts]
+    if not approval_links.is_offered(endpoint):
+        return [alerts]
+    alone = [alert for alert in alerts if alert.problem == approval_links.PROBLEM]
+    others = [alert for alert in alerts if alert.problem != approval_links.PROBLEM]
+    return [*([alert] for alert in alone), *([others] if others else [])]
 
 
 def _delivery(endpoint: Endpoint, notification: Notification, alerts: Sequence[Alert]) -> Delivery:
@@ -116,7 +142,7 @@ def _delivery(endpoint: Endpoint, notification: Notification, alerts: Sequence[A
 
 def _note_told(rule: NotificationRule, alert: Alert, *, now: dt.datetime) -> None:
     alert.told_at, alert.told_severity = now, alert.severity
-    is_open = alert.state == Alert.State.OPEN
+    is_open = alert.state == Alert.State.OPEN and alert.acknowledged_at is None
     alert.due_at = (
         schedule.repeat_due(rule, told_at=now, severity=alert.severity) if is_open else None
     )

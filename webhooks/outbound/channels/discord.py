@@ -12,7 +12,10 @@ SUPPRESS_EMBEDS = 1 << 2
 
 def render(notification: Notification) -> dict[str, Any]:
     """Mentions stay text: a service's message must not notify users."""
-    link = f"\n<{notification.link}>" if notification.link else ""
+    link = "".join(
+        f"\n{label}: <{address}>" if notification.actions else f"\n<{address}>"
+        for label, address in notification.links
+    )
     return {
         "content": cut(notification.line, MAX_CHARACTERS - len(link)) + link,
         "allowed_mentions": {"parse": []},

@@ -37,7 +37,8 @@ def render(notification: Notification) -> dict[str, Any]:
     about = f"{notification.service_name}: " if notification.service_name else ""
     first, _, _ = notification.message.partition("\n")
     subject = " ".join(f"[{notification.severity}] {about}{first}".split())
-    link = f"\n\n{notification.link}" if notification.link else ""
+    actions = "".join(f"\n\n{label}: {address}" for label, address in notification.actions)
+    link = f"{actions}\n\n{notification.link}" if notification.link else actions
     return {
         "subject": subject[:MAX_SUBJECT],
         "text": f"{notification.line}{link}\n",
@@ -49,10 +50,10 @@ def _html(notification: Notification, *, about: str) -> str:
     lines = format_html_join(
         "", "<p>{}</p>", ((line,) for line in notification.message.split("\n"))
     )
-    link = (
-        format_html('<p><a href="{}">Open in Saga</a></p>', notification.link)
-        if notification.link
-        else ""
+    link = format_html_join(
+        "",
+        '<p><a href="{}">{}</a></p>',
+        ((address, label) for label, address in notification.links),
     )
     return format_html(
         '<div style="border-left:4px solid {};padding-left:12px;font-family:sans-serif">'

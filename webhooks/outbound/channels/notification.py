@@ -23,6 +23,16 @@ class Notification:
     #: What programs read beside the text, such as the alerts that it tells of.
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    #: Links beside the one to the console: a label and an address each.
+    actions: tuple[tuple[str, str], ...] = ()
+    #: What buttons of the message stand for, where the channel has buttons.
+    buttons: str = ""
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """All links of the message, with their labels."""
+        return [*self.actions, *([("Open in Saga", self.link)] if self.link else [])]
+
     @property
     def line(self) -> str:
         """The whole of it in one text, for people."""

@@ -27,9 +27,11 @@ def render(notification: Notification) -> dict[str, Any]:
         "version": "1.4",
         "body": [{"type": "RichTextBlock", "inlines": [run]}],
     }
-    if notification.link:
-        action = {"type": "Action.OpenUrl", "title": "Open in Saga", "url": notification.link}
-        card["actions"] = [action]
+    if notification.links:
+        card["actions"] = [
+            {"type": "Action.OpenUrl", "title": label, "url": address}
+            for label, address in notification.links
+        ]
     content_type = "application/vnd.microsoft.card.adaptive"
     return {
         "type": "message",

@@ -32,3 +32,10 @@ def list_alerts(session: Session, limit: int, **query: str | None) -> None:
 def get(session: Session, alert_id: str) -> None:
     """Show an alert."""
     session.show(session.saga.call("GET", f"/alerts/{segment(alert_id)}"))
+
+
+@alerts.command()
+@click.argument("alert_id")
+def acknowledge(session: Session, alert_id: str) -> None:
+    """Say that you see to it: an open alert is not repeated any more."""
+    session.show(session.saga.call("POST", f"/alerts/{segment(alert_id)}/acknowledge"))

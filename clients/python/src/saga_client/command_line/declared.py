@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from pathlib import Path
@@ -12,9 +13,14 @@ import click
 from saga_client.command_line import structure
 from saga_client.command_line.session import Session
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 TYPES = {".json": "application/json", ".toml": "application/toml"}
-#: Of a directory; JSON is YAML.
-PARTS = (".yaml", ".yml", ".json")
+#: Of a directory; JSON is YAML, and TOML becomes it.
+PARTS = (".yaml", ".yml", ".json", ".toml")
 LISTED = "action section item"
 _FILE = click.argument("file")
 
@@ -25,8 +31,8 @@ _FILE = click.argument("file")
 def apply(session: Session, file: str, dry_run: bool) -> None:
     """Make the installation what a file says, in one transaction.
 
-    FILE is YAML, JSON (.json) or TOML (.toml), or a directory: its YAML and JSON files are one
-    together; - is YAML from standard input.
+    FILE is YAML, JSON (.json) or TOML (.toml), or a directory: its files are one together; - is
+    YAML from standard input.
     """
     _show(session, _send(session, file, is_dry_run=dry_run))
 
@@ -78,7 +84,25 @@ def _read(path: Path) -> bytes:
     files = sorted(each for each in path.iterdir() if each.suffix in PARTS)
     if not files:
         raise click.BadParameter(f"{path} holds no file that ends with {', '.join(PARTS)}.")
-    return b"".join(b"---\n" + each.read_bytes().rstrip() + b"\n" for each in files)
+    return b"".join(b"---\n" + _part(each).rstrip() + b"\n" for each in files)
+
+
+def _part(path: Path) -> bytes:
+    text = path.read_bytes()
+    if path.suffix != ".toml":
+        return text
+    try:
+        document = tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise click.BadParameter(f"{path} is no TOML: {exc}") from exc
+    return json.dumps(document, default=_moment).encode()
+
+
+def _moment(value: object) -> str:
+    """Return the text of what JSON lacks: TOML's dates and times."""
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
 
 
 def _show(session: Session, document: dict[str, Any]) -> None:
