@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
+from saga_project.shared import api
 from saga_project.shared.admin.verbs import MAX_REASON_LENGTH
 from saga_project.shared.errors import SagaError
 from updates.models import ApprovalDecision
@@ -33,7 +34,7 @@ def page(request: HttpRequest, token: str) -> HttpResponse:
             return _answer(request, link, done=_done(link))
         approval_links.check_usable(link, now=now)
     except SagaError as exc:
-        return _answer(request, link, refusal=exc.message, status=exc.status)
+        return _answer(request, link, refusal=exc.message, status=api.status_of(exc))
     return _answer(request, link)
 
 

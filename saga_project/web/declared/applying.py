@@ -14,7 +14,8 @@ from registry.identity.accounts import Caller
 from registry.models import ManagedObject
 from saga_project.shared import api, auditing, errors, locks
 from saga_project.web.declared import references
-from saga_project.web.declared.sections import SECTIONS, Author, Section
+from saga_project.web.declared.section import Author, Section
+from saga_project.web.declared.sections import SECTIONS
 
 DEFAULT_MANAGER = "apply"
 MASK = "***"

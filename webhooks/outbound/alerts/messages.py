@@ -20,11 +20,11 @@ _PREFIXES = {BEGAN: "", STILL: "Still: ", ENDED: "Resolved: ", ACKNOWLEDGED: "Ac
 
 def state_of(alert: Alert) -> str:
     """Return what there is to tell of an alert that is due."""
-    is_told = alert.told_at is not None
+    if alert.told_at is None:
+        return BEGAN
     if alert.state == Alert.State.RESOLVED:
-        return ENDED if is_told else BEGAN
-    is_worse = is_told and Severity(alert.severity).rank > Severity(alert.told_severity).rank
-    if is_worse or not is_told:
+        return ENDED
+    if Severity(alert.severity).rank > Severity(alert.told_severity).rank:
         return BEGAN
     is_news = alert.acknowledged_at is not None and alert.acknowledged_at >= alert.told_at
     return ACKNOWLEDGED if is_news else STILL
