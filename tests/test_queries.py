@@ -182,7 +182,7 @@ WRITES = [
     Call("DELETE /api/v1/channels/{channel_id}", 25),
     Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
-    Call("GET /api/v1/export", 30, is_admins=True),
+    Call("GET /api/v1/export", 31, is_admins=True),
     Call("POST /api/v1/github-hooks", 13, body={"repository": "x/y", "hook_id": 9}, is_admins=True),
     Call("PATCH /api/v1/github-hooks/{hook_id}", 13, body={"is_enabled": False}, is_admins=True),
     Call("DELETE /api/v1/github-hooks/{hook_id}", 13, is_admins=True),
@@ -328,6 +328,7 @@ WRITES = [
         body={"object_kind": "release", "action": "create", "tag": "v9.9.9"},
     ),
     Call("POST /api/v1/webhooks/health", 15, body={"service_name": SHOP, "status": "degraded"}),
+    Call("POST /api/v1/webhooks/slack", 3, body={"payload": "{}"}),  # refused: it has no signature
     Call("POST /api/v1/webhooks/lifecycle", 9, body={"service_name": SHOP, "event": "crashed"}),
     Call(
         "POST /api/v1/webhooks/notify",

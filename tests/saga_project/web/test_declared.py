@@ -259,7 +259,7 @@ def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, st
 
     again = _apply(api, INSTALLATION, chief).json()
 
-    assert (again["changes"], again["unchanged"]) == ([], 18)
+    assert (again["changes"], again["unchanged"]) == ([], 20)
     assert AuditEntry.objects.count() == before
 
 
@@ -293,7 +293,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
     emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
 
-    assert emptied["deleted"] == 17
+    assert emptied["deleted"] == 19
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()
