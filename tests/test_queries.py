@@ -524,7 +524,8 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         response.getvalue()
     # No sweeps run beside this test: after half a minute /health says so.
     is_silent = (path, response.status_code) == ("/api/v1/health", 503)
-    assert 200 <= response.status_code < 300 or is_silent, response.getvalue()
+    is_unsigned = (path, response.status_code) == ("/api/v1/webhooks/slack", 401)
+    assert 200 <= response.status_code < 300 or is_silent or is_unsigned, response.getvalue()
     asked = [each["sql"] for each in queries]
     return [sql for sql in asked if not sql.startswith(("SAVEPOINT", "RELEASE"))]
 
