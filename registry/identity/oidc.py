@@ -108,10 +108,14 @@ def _expiry(exp: int | float) -> dt.datetime:
 
 def _account(subject: str) -> ServiceAccount:
     """Return the row that owns what the subject registers, a program or a person."""
+    return ServiceAccount.objects.get_or_create(name=account_name(subject))[0]
+
+
+def account_name(subject: str) -> str:
     name = ACCOUNT_MARK + subject
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
         name = ACCOUNT_MARK + hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
-    return ServiceAccount.objects.get_or_create(name=name)[0]
+    return name
 
 
 def _words(claim: Any) -> list[str]:

@@ -83,8 +83,7 @@ def _why_not(
         return late
     if _is_own(approval, user):
         return "You asked for it, or announced it: another person must approve it."
-    name = updates.operations.person(user.get_username())
-    if any(each.decided_by == name for each in approval.decisions.all()):
+    if updates.operations.has_decided(approval, by=user.get_username()):
         return "You approved it already: another person must approve it, too."
     is_closed = bool(approval.requested_by) and is_last and not verdict.is_open
     told = f"Its service may not be changed now: {verdict.reason}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -97,6 +98,13 @@ class ApprovalDecision(models.Model):
     decided_by = models.CharField(max_length=255, help_text="The person or account.")
     account = models.ForeignKey(
         ServiceAccount, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    marks = ArrayField(
+        models.CharField(max_length=300),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="What told this person from others then; a decision with one of them is the same person's.",
     )
     token_prefix = models.CharField(
         max_length=16, blank=True, help_text="How the token begins; empty for people."

@@ -121,3 +121,49 @@ DROP TRIGGER moved_job_is_tallied ON updates_job;
 DROP FUNCTION updates_tally_jobs();
 """,
 )
+
+#: Refuse that a request for several people is approved by fewer, whichever process says so: one of a release
+#: before them, which knows no decisions, and any that counts one person twice. One approval is enough where
+#: neither the request nor the policy asks for more.
+ENOUGH_APPROVALS = TriggerSet(
+    tables={
+        "approval_takes_so_many_people": "updates_approval",
+    },
+    create="""
+CREATE FUNCTION updates_check_approvals() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    required integer;
+    given integer;
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.state = 'approved' THEN
+        RETURN NEW;
+    END IF;
+    SELECT greatest(NEW.required_approvals, max(required_approvals)) INTO required
+    FROM updates_policy WHERE service_id = NEW.service_id;
+    IF required <= 1 THEN
+        RETURN NEW;
+    END IF;
+    SELECT count(*) INTO given FROM updates_approvaldecision AS one
+    WHERE one.approval_id = NEW.id AND one.verdict = 'approved'
+      AND NOT EXISTS (
+        SELECT 1 FROM updates_approvaldecision AS earlier
+        WHERE earlier.approval_id = NEW.id AND earlier.verdict = 'approved' AND earlier.id < one.id
+          AND (earlier.decided_by = one.decided_by OR earlier.marks && one.marks))
+      AND NOT EXISTS (
+        SELECT 1 FROM updates_release AS release, unnest(release.authors) AS author
+        WHERE release.id = NEW.release_id
+          AND one.decided_by IN (author, regexp_replace(author, '^staff:', '')));
+    IF given < required THEN
+        RAISE EXCEPTION 'the request takes % people, and % approved it', required, given
+            USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER approval_takes_so_many_people BEFORE INSERT OR UPDATE OF state ON updates_approval
+    FOR EACH ROW WHEN (NEW.state = 'approved') EXECUTE FUNCTION updates_check_approvals();
+""",
+    drop="""
+DROP TRIGGER approval_takes_so_many_people ON updates_approval;
+DROP FUNCTION updates_check_approvals();
+""",
+)

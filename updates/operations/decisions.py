@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from registry import events
+from registry.identity import identities
 from registry.identity.accounts import STAFF
 from registry.models import Service, ServiceAccount
 from saga_project.shared import transitions, wakeups
@@ -102,10 +103,29 @@ def reject(
 
 
 def approvers_of(approval: Approval) -> list[str]:
-    """Return those whose approvals count: an author of the release by now is none of them any more."""
+    """Return those whose approvals count, each person once.
+
+    An author of the release by now is none of them any more.
+    """
     authors = {person(name) for name in approval.release.authors}
-    names = approval.decisions.values_list("decided_by", flat=True)
-    return [name for name in names if name not in authors]
+    decisions = list(approval.decisions.all())
+    marks = identities.marks_of({*authors, *(each.decided_by for each in decisions)})
+    known: set[str] = set().union(*(marks[name] for name in authors))
+    names: list[str] = []
+    for each in decisions:
+        theirs = marks[each.decided_by].union(each.marks)
+        if known.isdisjoint(theirs):
+            names.append(each.decided_by)
+        known |= theirs
+    return names
+
+
+def has_decided(approval: Approval, *, by: str) -> bool:
+    """Whether the person or account decided already, under whichever name."""
+    decisions = list(approval.decisions.all())
+    marks = identities.marks_of({person(by), *(each.decided_by for each in decisions)})
+    mine = marks[person(by)]
+    return any(not mine.isdisjoint(marks[each.decided_by].union(each.marks)) for each in decisions)
 
 
 def person(name: str) -> str:
@@ -125,7 +145,7 @@ def is_own(approval: Approval, *, by: str, account: ServiceAccount | None = None
     A webhook names no account. It speaks for the service, and so for the account that owns it.
     """
     names = {person(name) for name in (approval.requested_by, *approval.release.authors) if name}
-    if person(by) in names:
+    if identities.is_among(person(by), names):
         return True
     is_webhook = not names.isdisjoint((WEBHOOK, SIGNED_WEBHOOK))
     return is_webhook and account is not None and approval.service.account_id == account.pk
@@ -178,7 +198,7 @@ def _check_may_approve(approval: Approval, decider: Decider) -> None:
         raise errors.OwnRequest(
             "You asked for it yourself, or announced it; another account or person approves it."
         )
-    if approval.decisions.filter(decided_by=person(decider.name)).exists():
+    if has_decided(approval, by=decider.name):
         raise errors.AlreadyApproved(
             "You approved it already; another person must approve it, too."
         )
@@ -187,12 +207,13 @@ def _check_may_approve(approval: Approval, decider: Decider) -> None:
 def _record(
     approval: Approval, verdict: str, decider: Decider, *, reason: str, now: dt.datetime
 ) -> None:
-    account = decider.account
+    account, name = decider.account, person(decider.name)
     ApprovalDecision.objects.create(
         approval=approval,
         verdict=verdict,
-        decided_by=person(decider.name),
+        decided_by=name,
         account=account if account is not None and account.pk else None,
+        marks=sorted(identities.marks_of({name})[name]),
         token_prefix=decider.token_prefix,
         way=decider.way,
         reason=reason,

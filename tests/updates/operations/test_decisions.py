@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from registry.identity import people
 from registry.models import Event, Service
 from tests import factories
 from updates import errors, operations
@@ -76,6 +79,80 @@ def test_one_person_is_counted_once(again: str) -> None:
     with pytest.raises(errors.AlreadyApproved):
         approve(approval, again)
     assert approval.decisions.count() == 1
+
+
+@pytest.mark.parametrize(
+    "again", ["otto", "Otto", "otto-2", "oidc:4711", "person:otto", "o.long"], ids=str
+)
+def test_one_person_with_several_logins_is_counted_once(again: str) -> None:
+    several_logins()
+    approval = asked(required=2)
+    approve(approval, "otto-2")
+
+    with pytest.raises(errors.AlreadyApproved):
+        approve(approval, again)
+    approve(approval, "otto-3")
+    assert approval.state == Approval.State.APPROVED
+
+
+@pytest.mark.parametrize("by", ["otto", "otto-2", "oidc:4711", "o.long"])
+def test_no_author_approves_its_release_by_another_login(by: str) -> None:
+    several_logins()
+    approval = asked(authors=("oidc:4711",))
+
+    assert operations.is_own(approval, by=by)
+    with pytest.raises(errors.OwnRequest):
+        approve(approval, by)
+    approve(approval, "otto-3")
+
+
+def test_a_person_renamed_meanwhile_is_still_counted_once() -> None:
+    several_logins()
+    approval = asked(required=2)
+    approve(approval, "otto-2")
+    User.objects.filter(username="otto-2").update(username="olaf")
+
+    with pytest.raises(errors.AlreadyApproved):
+        approve(approval, "olaf")
+
+
+def test_postgresql_refuses_a_process_that_approves_for_too_few_people() -> None:
+    approval = asked()
+    Policy.objects.update(required_approvals=2)
+    of_previous_release = Approval.objects.filter(pk=approval.pk)
+
+    with pytest.raises(IntegrityError, match="takes 2 people"), transaction.atomic():
+        of_previous_release.update(state="approved", decided_by="ada")
+
+    given = {"verdict": "approved", "way": "api", "decided_at": timezone.now()}
+    approval.decisions.create(decided_by="ada", marks=["user 1"], **given)
+    approval.decisions.create(decided_by="ada-2", marks=["user 1"], **given)
+    approval.decisions.create(decided_by="bob", **given)
+    Release.objects.update(authors=["staff:bob"])
+    with pytest.raises(IntegrityError, match="2 people, and 1 approved"), transaction.atomic():
+        of_previous_release.update(state="approved")
+    approval.decisions.create(decided_by="eve", **given)
+    assert of_previous_release.update(state="approved") == 1
+    Policy.objects.update(required_approvals=3)
+    assert of_previous_release.update(state="approved", job_id="deploy-x") == 1
+
+
+def test_processes_of_the_previous_release_approve_what_takes_one_person() -> None:
+    approval = asked()
+
+    assert Approval.objects.filter(pk=approval.pk).update(state="approved") == 1
+
+
+def several_logins() -> None:
+    """Otto logs in with two passwords, by the provider, and with JWTs; ``otto-3`` is another person."""
+    local = User.objects.create_user("otto", email="Otto@example.com", password="x", is_staff=True)
+    people.account_of(local)
+    User.objects.create_user("o.long", email="otto@example.COM")
+    provided = User.objects.create_user("otto-2", email="otto@example.com", is_staff=True)
+    SocialAccount.objects.create(
+        user=provided, provider="oidc", uid="1", extra_data={"iss": "https://id", "sub": "4711"}
+    )
+    User.objects.create_user("otto-3", is_staff=True)
 
 
 def test_one_rejection_ends_it_whatever_was_approved() -> None:
