@@ -17,7 +17,9 @@ REJECT = ApprovalDecision.Verdict.REJECTED
 def find(token: str) -> ApprovalLink:
     """Return the link of a token. Raises LinkUnknown."""
     link_id = approval_links.read_token(token)
-    rows = ApprovalLink.objects.select_related("approval__release", "approval__service")
+    rows = ApprovalLink.objects.select_related(
+        "approval__release", "approval__service", "delivery__endpoint"
+    )
     link = rows.filter(pk=link_id).first() if link_id is not None else None
     if link is None:
         raise errors.LinkUnknown("This link is none of Saga's, or was withdrawn.")
@@ -31,6 +33,8 @@ def check_usable(link: ApprovalLink, *, now: dt.datetime) -> None:
     state = link.approval.state
     if state != Approval.State.PENDING:
         raise errors.LinkSpent(f"This link is withdrawn: the request is {state}.")
+    if not approval_links.is_sent_to(link.delivery.endpoint, link.approver):
+        raise errors.LinkSpent("This link is withdrawn: its channel has another reader now.")
     if link.expires_at <= now:
         raise errors.LinkSpent("This link has expired; the next message has another one.")
     if link.approval.release.fingerprint != link.fingerprint:

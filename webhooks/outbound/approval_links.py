@@ -126,10 +126,17 @@ def _proof(link_id: uuid.UUID) -> str:
     return django_crypto.salted_hmac(_SALT, link_id.hex, algorithm="sha256").hexdigest()
 
 
+def is_sent_to(endpoint: Endpoint | None, approver: str) -> bool:
+    """Whether the channel is still the approver's; one that leads elsewhere now has lost it."""
+    return endpoint is not None and endpoint.options.get(APPROVER) == approver
+
+
 def prove(body: bytes, delivery: Delivery) -> bytes:
-    """Return the body of a message with the proofs of the links that belong to it."""
+    """Return the body of a message with the proofs of the links that belong to it, and to its reader now."""
     if WITHHELD.encode() not in body:
         return body
-    for pk in delivery.approval_links.values_list("pk", flat=True):
+    for pk, approver in delivery.approval_links.values_list("pk", "approver"):
+        if not is_sent_to(delivery.endpoint, approver):
+            continue
         body = body.replace(f"{pk.hex}.{WITHHELD}".encode(), token_of(pk).encode())
     return body

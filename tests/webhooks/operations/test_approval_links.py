@@ -6,11 +6,14 @@ import hashlib
 import hmac
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -72,8 +75,9 @@ def asked(**policy: Any) -> Approval:
     factories.PolicyFactory.create(service=service, kind="approve", **policy)
     factories.ReleaseFactory.create(service=service, version="1.1.0")
     updates.operations.apply_policy(service, now=timezone.now())
-    happen("update.awaiting_approval", service.name, version="1.1.0")
-    telling.tell_due(now=max(at(5), timezone.now()))
+    with transaction.atomic():
+        happen("update.awaiting_approval", service.name, version="1.1.0")
+        telling.tell_due(now=max(at(5), timezone.now()))
     return Approval.objects.get()
 
 
@@ -171,6 +175,8 @@ def test_neither_delivery_nor_database_holds_a_link_that_works() -> None:
         (lambda: Approval.objects.update(requested_by="sam"), b"You asked for it"),
         (lambda: Release.objects.update(authors=["sam"]), b"You asked for it"),
         (lambda: Approval.objects.update(expires_at=timezone.now()), b"not decided in time"),
+        (lambda: Endpoint.objects.update(options={"approver": "eve"}), b"another reader"),
+        (lambda: Endpoint.objects.all().delete(), b"another reader"),
     ],
 )
 def test_a_link_is_bound_to_what_was_sent_to_its_reader(change: Any, said: bytes) -> None:
@@ -184,6 +190,79 @@ def test_a_link_is_bound_to_what_was_sent_to_its_reader(change: Any, said: bytes
 
     assert said in answer.content
     assert answer.status_code in (403, 409)
+    assert not ApprovalDecision.objects.exists()
+
+
+def test_a_message_that_goes_elsewhere_meanwhile_carries_no_link_that_works(
+    api: APIClient,
+    bearer: Bearer,  # noqa: F811
+) -> None:
+    person()
+    made = channel()
+    asked()
+    chief = bearer("admin:registry", account="chief")
+
+    moved = api.patch(
+        f"/api/v1/channels/{made.pk}",
+        {"url": "mailto:eve@example.com"},
+        format="json",
+        headers=chief,
+    )
+
+    assert moved.status_code == 200
+    message = dressing.dress(Delivery.objects.get())
+    assert message.addresses == ("eve@example.com",)
+    assert {path.partition(".")[2] for path in links().values()} == {f"{approval_links.WITHHELD}/"}
+
+
+def test_the_proof_of_one_link_opens_no_other() -> None:
+    person()
+    channel()
+    asked()
+    first, second = ApprovalLink.objects.order_by("pk")
+    mixed = (
+        f"{first.pk.hex}.{approval_links.token_of(second.pk).partition('.')[2]}",
+        approval_links.token_of(first.pk).upper(),
+        f"{first.pk}.{approval_links.token_of(first.pk).partition('.')[2]}",
+    )
+
+    assert {visit("post", f"/admin/approve/{token}/").status_code for token in mixed} == {404}
+    assert not ApprovalDecision.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_link_that_is_clicked_twice_at_once_decides_once() -> None:
+    person()
+    channel()
+    asked(required_approvals=2)
+    path = links()["Approve"]
+
+    def click(_: int) -> int:
+        try:
+            return int(visit("post", path).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(click, range(4)))
+
+    assert statuses == [200, 409, 409, 409]
+    assert ApprovalDecision.objects.count() == 1
+    assert Approval.objects.get().state == "pending"
+
+
+@pytest.mark.parametrize("by", ["sam", "sam-2", "oidc:7"])
+def test_an_author_decides_by_no_link_of_another_login(by: str) -> None:
+    provided = person()
+    person("sam-2")
+    for user in (provided, User.objects.get(username="sam-2")):
+        data = {"iss": "https://id", "sub": "7" if user == provided else "8"}
+        SocialAccount.objects.create(user=user, provider="oidc", uid=data["sub"], extra_data=data)
+    channel(options={"approver": "sam-2"})
+    asked()
+    Release.objects.update(authors=[by])
+
+    assert b"You asked for it" in visit("post", links()["Approve"]).content
     assert not ApprovalDecision.objects.exists()
 
 
@@ -349,7 +428,7 @@ def test_only_a_fresh_signature_of_the_apps_secret_counts(told: list[str]) -> No
     answers = [
         send(body, secret="another"),
         send(body, age=slack_calls.MAX_AGE_SECONDS + 5),
-        send(body, age=-slack_calls.MAX_AGE_SECONDS - 5),
+        send(body, age=-slack_calls.MAX_AGE_SECONDS - 3600),
         APIClient().post(
             "/api/v1/webhooks/slack", body, content_type="application/x-www-form-urlencoded"
         ),
