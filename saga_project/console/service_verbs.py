@@ -14,7 +14,7 @@ import updates.operations
 from registry.identity import accounts
 from registry.models import Service, Subscription
 from registry.operations import labelling
-from saga_project.console import overrides, roles
+from saga_project.console import obstacles, overrides, roles
 from saga_project.shared import labels
 from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Approval, Job, Policy, Release
@@ -34,10 +34,7 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     if status in (Service.Status.PENDING_APPROVAL, Service.Status.REJECTED):
         verbs.append(_approve(service, by, now))
     blocking = Job.objects.filter(service=service).locking().order_by("-id").first()
-    verbs += [
-        dataclasses.replace(verb, blocked_by=_reason(blocking) or verb.blocked_by)
-        for verb in _updates(service, user, now)
-    ]
+    verbs += [_blocked(verb, obstacles.of_job(blocking)) for verb in _updates(service, user, now)]
     verbs.append(_check(service))
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
@@ -45,15 +42,6 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
     return verbs
-
-
-def _reason(blocking: Job | None) -> str:
-    """Return why no deployment can begin; empty where one can."""
-    if blocking is None:
-        return ""
-    if blocking.needs_attention:
-        return f"{blocking.job_id} could not be rolled back: acknowledge it first."
-    return f"{blocking.job_id} is {blocking.get_status_display().lower()}: wait for its end, or abort it."
 
 
 def _link(service: Service, verb: str) -> str:
@@ -113,10 +101,18 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[But
         return []
     policy = comparison.policy_of(service)
     verdict = preview.calendar_of(service).evaluate(now)
-    verbs = [_deploy(service, releases, user, policy, verdict)] if releases else []
+    no_deployment, no_rollback = obstacles.of_targets(service, releases)
+    verbs = []
+    if releases:
+        verb = _deploy(service, releases, user, policy, verdict)
+        verbs.append(_blocked(verb, no_deployment))
     if has_jobs:
-        verbs.append(_roll_back(service, user, policy, verdict))
+        verbs.append(_blocked(_roll_back(service, user, policy, verdict), no_rollback))
     return verbs
+
+
+def _blocked(verb: ButtonVerb, reason: str) -> ButtonVerb:
+    return dataclasses.replace(verb, blocked_by=reason or verb.blocked_by)
 
 
 def _closed(user: AbstractUser, policy: Policy, verdict: Verdict) -> str:

@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
+from saga_client.command_line import declared
 
 from registry.identity import accounts
 from registry.models import HealthCheck, ManagedObject, Service, ServiceAccount
@@ -390,6 +391,34 @@ def test_yaml_and_toml_say_the_same_as_json(api: APIClient, chief: dict[str, str
     assert (made.status_code, made.json()["created"]) == (200, 2)
     assert (same.status_code, same.json()["unchanged"]) == (200, 2)
     assert yaml.safe_load(exported.content)["services"][0]["name"] == "shop"
+
+
+def test_a_directory_of_toml_and_other_files_is_one_document(
+    api: APIClient, chief: dict[str, str], tmp_path: Path
+) -> None:
+    parts = {
+        "a.toml": 'managed_by = "files"\n[[services]]\nname = "shop"\n'
+        r'description = "❄ 😀 \u00e9 \\ud83d"',
+        "b.toml": '[[windows]]\nname = "n"\nopens_at = 22:00:00\nduration_minutes = 60\n',
+        "c.yaml": "services: [{name: mail}]\n",
+        "d.json": '{"services": [{"name": "pay"}]}',
+        "ignored.txt": "services: [{name: not}]",
+    }
+    for name, text in parts.items():
+        (tmp_path / name).write_text(text)
+
+    answer = api.generic(
+        "POST",
+        "/api/v1/apply",
+        declared._read(tmp_path).decode(),
+        content_type="application/yaml",
+        headers=chief,
+    )
+
+    assert (answer.status_code, answer.json()["created"]) == (200, 4)
+    assert set(Service.objects.values_list("name", flat=True)) == {"mail", "pay", "shop"}
+    assert Service.objects.get(name="shop").description == r"❄ 😀 é \ud83d"
+    assert MaintenanceWindow.objects.get().opens_at == dt.time(22)
 
 
 @pytest.mark.parametrize("text", ["a: &x 1\nb: *x\n", "services: []\nservices: []\n", "- 1\n", "{"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ TYPES = {".json": "application/json", ".toml": "application/toml"}
 #: Of a directory; JSON is YAML, and TOML becomes it.
 PARTS = (".yaml", ".yml", ".json", ".toml")
 LISTED = "action section item"
+_UNUSUAL = re.compile(r"[^ -~]")
 _FILE = click.argument("file")
 
 
@@ -95,7 +97,9 @@ def _part(path: Path) -> bytes:
         document = tomllib.loads(text.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise click.BadParameter(f"{path} is no TOML: {exc}") from exc
-    return json.dumps(document, default=_moment).encode()
+    as_json = json.dumps(document, default=_moment, ensure_ascii=False)
+    # YAML knows no surrogate pairs, and no other characters of this kind as they are.
+    return _UNUSUAL.sub(lambda found: f"\\U{ord(found[0]):08x}", as_json).encode()
 
 
 def _moment(value: object) -> str:
