@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from axes.models import AccessLog
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -161,3 +162,16 @@ def test_an_address_begins_few_logins(provider: Running, monkeypatch: pytest.Mon
     assert "Too many logins" in answers[2].content.decode()
     assert Session.objects.count() == 2
     assert begin("192.0.2.2").status_code == 302
+
+
+def test_the_list_of_logins_is_kept_as_events_are(otto: User, settings: Any) -> None:
+    settings.SAGA_EVENT_RETENTION_DAYS = 30
+    logged_in()
+    logged_in()
+    old = AccessLog.objects.latest("pk")
+    AccessLog.objects.filter(pk=old.pk).update(attempt_time=timezone.now() - dt.timedelta(days=31))
+
+    retention.purge_sessions()
+
+    assert AccessLog.objects.get().pk != old.pk
+    assert AuditEntry.objects.filter(action="login.succeeded", actor="otto").count() == 2
