@@ -167,6 +167,7 @@ def test_every_route_names_a_scope_for_each_method_or_is_public_on_purpose() -> 
         ("/api/v1/health", "get"),
         ("/api/v1/apply/schema", "get"),
         ("/api/v1/me", "get"),  # any token
+        ("/api/v1/agent/join", "post"),  # a join token
         ("/api/v1/webhooks/slack", "post"),  # Slack's signature
     }
 
