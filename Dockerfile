@@ -41,5 +41,5 @@ EXPOSE 8030
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8030/readyz', timeout=3)"]
 CMD ["python", "-m", "uvicorn", "saga_project.asgi:application", "--host=0.0.0.0", "--port=8030", \
-     "--workers=2", "--loop=uvloop", "--http=saga_project.web.fast_path:FastPathProtocol", "--log-level=warning", \
+     "--workers=2", "--loop=uvloop", "--http=saga_project.asgi:fast_path.FastPathProtocol", "--log-level=warning", \
      "--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5"]

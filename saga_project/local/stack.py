@@ -32,7 +32,8 @@ WORKER_THREADS = 16
 #: Health reports a queue whose worker was silent for ten seconds.
 HEARTBEAT_SECONDS = 3
 LAST_WORDS_SECONDS = 2.0
-FAST_PATH_PROTOCOL = "saga_project.web.fast_path:FastPathProtocol"
+#: By way of asgi, which sets Django up: with several workers uvicorn imports the protocol first.
+FAST_PATH_PROTOCOL = "saga_project.asgi:fast_path.FastPathProtocol"
 PLAIN_PROTOCOL = "saga_project.web.accepting:SharingProtocol"
 CELERY = (
     *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),

@@ -19,6 +19,18 @@ os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 asgi._ignore_interrupt()
 print(os.sched_getscheduler(0) == os.SCHED_IDLE)
 """
+#: What a worker does first where uvicorn starts several.
+LOAD = """
+import uvicorn
+from saga_project.local import stack
+uvicorn.Config("saga_project.asgi:application", http=stack.FAST_PATH_PROTOCOL).load()
+"""
+
+
+def test_a_worker_of_several_loads_the_fast_path() -> None:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "saga_project.settings"}
+
+    subprocess.run([sys.executable, "-c", LOAD], env=environment, check=True)
 
 
 @ON_LINUX
