@@ -4,6 +4,8 @@
     python -m bench.faults.crashes steps
     python -m bench.faults.crashes random --kills 200
     python -m bench.faults.crashes frozen --every 1
+    python -m bench.faults.crashes agents --rounds 1
+    python -m bench.faults.crashes partitions --rounds 1
 
 Each deployment replaces what runs on two targets, by each strategy, with a good or a bad artifact.
 ``boundaries`` kills its worker once: when a step is journaled as begun, when it is done and not yet
@@ -14,6 +16,9 @@ second run out and another worker take over, and wakes it: no row, no file and n
 ``steps`` kills the workers of one deployment again and again, in each of its steps, for each kind of
 deployment: strategies, slots, instances, hooks, metrics, retries, installers, fast rollbacks, and rollbacks
 that staff have tried again.
+``agents`` kills the agent of a node in each step, at each boundary in turn: when its order has come, amidst
+the step, when it is done, when its outcome is kept, when it is reported. ``partitions`` cuts the agent off
+for 1 to 70 seconds in the middle of deployments.
 After each death ``current`` must be a complete verified release, and at the end all of it new, or
 all of it old, one history entry written, nothing left behind.
 """
@@ -33,7 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("boundaries", "steps", "random", "frozen"))
+    parser.add_argument(
+        "kind", choices=("boundaries", "steps", "random", "frozen", "agents", "partitions")
+    )
     parser.add_argument("--kills", type=int, default=200, help="of the random ones")
     parser.add_argument(
         "--strategy",
@@ -42,7 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--case", nargs="*", help="only these kinds of deployment, of the steps")
     parser.add_argument(
-        "--rounds", type=int, default=4, help="deployments of each kind, of the steps"
+        "--rounds", type=int, default=4, help="deployments of each kind, of the steps and agents"
     )
     parser.add_argument("--every", type=int, default=1, help="of the moments to freeze at")
     parser.add_argument("--seed", type=int, default=1)
@@ -50,7 +57,7 @@ def main() -> None:
     logging.disable(logging.WARNING)  # that steps fail is what it is about
     with servers.running(), tempfile.TemporaryDirectory(prefix="saga-crashes-") as folder:
         # What they import needs Django to be set up.
-        from bench.faults import each_step, matrix, sleepers  # noqa: PLC0415
+        from bench.faults import agents, each_step, matrix, sleepers  # noqa: PLC0415
 
         if unknown := set(arguments.case or ()) - set(each_step.NAMES):
             parser.error(f"--case: {', '.join(unknown)}; there are {', '.join(each_step.NAMES)}")
@@ -64,6 +71,12 @@ def main() -> None:
                 rounds=arguments.rounds,
                 seed=arguments.seed,
             )
+        elif arguments.kind == "agents":
+            faults = agents.kill_in_each_step(
+                Path(folder), rounds=arguments.rounds, seed=arguments.seed
+            )
+        elif arguments.kind == "partitions":
+            faults = agents.cut_off(Path(folder), rounds=arguments.rounds)
         elif arguments.kind == "frozen":
             faults = sleepers.freeze_at_each_moment(Path(folder), every=arguments.every)
         else:

@@ -3,76 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.utils import timezone
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
-from registry.identity import accounts
 from registry.models import Service
-from tests import waiting
+from tests import faults, waiting
+from tests.updates.rollouts import dying_agent
+from tests.updates.rollouts.agent_hosts import (
+    STAFF,
+    AgentProcess,
+    until_alive,
+    until_polls_ended,
+)
 from tests.updates.rollouts.conftest import Announce, installed
 from updates import operations
+from updates.artifacts.installers import manifests
 from updates.models import Job, Node, NodeOrder, Target
 from updates.operations import nodes as enrolment
 from updates.rollouts import nodes, recovery, runner
 
-ROOT = Path(__file__).resolve().parents[3]
-STAFF = accounts.staff("root")
 pytestmark = pytest.mark.usefixtures("redis")
-
-
-class AgentProcess:
-    """The agent of node ``web1`` as an account without any setting of Saga runs it."""
-
-    def __init__(self, folder: Path, server: str) -> None:
-        self.folder, self.server = folder, server
-        self.process: subprocess.Popen[bytes] | None = None
-        folder.mkdir()
-
-    def allow(self, **commands: list[str]) -> None:
-        lines = [f"{name} = {json.dumps(words)}" for name, words in commands.items()]
-        text = "\n".join(['installers = ["directory"]', "[commands]", *lines])
-        (self.folder / "agent.toml").write_text(text)
-
-    def command(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join([str(ROOT), str(ROOT / "clients" / "python" / "src")])
-        return subprocess.Popen(
-            [sys.executable, "-m", "saga_project.agent", *words, "--folder", str(self.folder)],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": path, **variables},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def join(self, *, is_approving: bool = True) -> int:
-        text = enrolment.make_join_token(
-            "web1", hours=1, is_approving=is_approving, by=STAFF, now=timezone.now()
-        )
-        return self.command("join", "--server", self.server, SAGA_JOIN_TOKEN=text).wait(60)
-
-    def start(self) -> None:
-        self.process = self.command("run")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    @property
-    def root(self) -> Path:
-        return self.folder / "services" / "shop" / "web"
 
 
 @pytest.fixture
@@ -82,6 +41,12 @@ def agent(tmp_path: Path, live_server: Any, transactional_db: None) -> Iterator[
     yield running
     running.kill()
     until_polls_ended()
+
+
+@pytest.fixture
+def proxy(live_server: Any, transactional_db: None) -> Iterator[faults.FaultProxy]:
+    with faults.FaultProxy("127.0.0.1", int(live_server.url.rpartition(":")[2])).running() as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -100,25 +65,6 @@ def worked(job: Job) -> Job:
 
     waiting.until(is_over, seconds=120)
     return job
-
-
-def until_alive() -> None:
-    waiting.until(lambda: nodes.has_worker("web1"), seconds=60)
-
-
-def until_polls_ended() -> None:
-    """Wait for the polls of an agent that was killed: their threads use the database of the test."""
-    Node.objects.update(status=Node.Status.REVOKED)
-    waiting.until(lambda: _sessions_of_others() == 0, seconds=60)
-
-
-def _sessions_of_others() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        return int(cursor.fetchone()[0])
 
 
 def test_agent_deploys_and_rolls_back_on_its_own_disk(
@@ -142,6 +88,48 @@ def test_agent_deploys_and_rolls_back_on_its_own_disk(
     assert not NodeOrder.objects.exists()
     facts = Node.objects.get().facts
     assert facts["disk_bytes"] > 0
+
+
+def healthy_unless_bad(agent: AgentProcess, httpserver: HTTPServer) -> str:
+    """Return a health URL that answers 500 while the agent's disk has a version that begins with ``bad``."""
+
+    def answer(_: Request) -> Response:
+        version = installed(agent.root) or "bad"
+        return Response(status=500 if version.startswith("bad") else 200)
+
+    httpserver.expect_request("/health").respond_with_handler(answer)
+    return httpserver.url_for("/health")
+
+
+def test_agent_that_is_killed_in_each_step_at_a_boundary_in_turn_does_no_harm(
+    agent: AgentProcess,
+    service: Service,
+    target: Target,
+    publish: Announce,
+    httpserver: HTTPServer,
+) -> None:
+    target.health_url, target.health_successes = healthy_unless_bad(agent, httpserver), 1
+    target.healthy_deadline_seconds = 0
+    target.save()
+    agent.start_dying(first=0, seed=1)
+    try:
+        good = worked(operations.deploy(service, publish("1.0.0"), by="ci"))
+        bad = worked(operations.deploy(service, publish("bad-2"), by="ci"))
+    finally:
+        agent.end()
+
+    assert (good.status, bad.status) == (Job.Status.SUCCEEDED, Job.Status.ROLLED_BACK), bad.error
+    assert installed(agent.root) == "1.0.0"
+    fault = manifests.fault(
+        manifests.read(agent.root / "manifests" / "1.0.0.json"),
+        agent.root / "current",
+        lambda: None,
+    )
+    assert fault is None
+    assert not [*agent.root.rglob(".part-*"), *agent.root.rglob(".trash-*")]
+    assert {boundary for _, boundary in agent.deaths()} == set(dying_agent.BOUNDARIES)
+    assert {"fetch", "unpack", "switch", "restore"} <= {action for action, _ in agent.deaths()}
+    assert max(bad.steps.values_list("runs", flat=True)) == 1
 
 
 KILLING = 'test -e "$SAGA_INSTALL_ROOT/$0" || { touch "$SAGA_INSTALL_ROOT/$0"; kill -9 $PPID; }'
@@ -181,53 +169,16 @@ def test_agent_that_is_killed_in_its_steps_does_them_once_more(
     assert installed(agent.root) == "1.0.0"
 
 
-class Proxy:
-    """Forwards connections while ``is_open``; bytes of open ones wait, too, as in a network that is split."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.is_open = threading.Event()
-        self.is_open.set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._port))
-            for source, to in ((client, server), (server, client)):
-                threading.Thread(target=self._forward, args=(source, to), daemon=True).start()
-
-    def _forward(self, source: socket.socket, to: socket.socket) -> None:
-        with closing(source), closing(to):
-            try:
-                while data := source.recv(65536):
-                    self.is_open.wait()
-                    to.sendall(data)
-                to.shutdown(socket.SHUT_WR)
-            except OSError:
-                return
-
-    def close(self) -> None:
-        self.is_open.set()
-        self._listener.close()
-
-
 def test_job_goes_on_after_a_partition_that_outlasts_the_belief_in_its_agent(
     tmp_path: Path,
-    live_server: Any,
+    proxy: faults.FaultProxy,
     service: Service,
     target: Target,
     publish: Announce,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recovery, "RUNG_EVERY", dt.timedelta(seconds=0))
-    proxy = Proxy(int(live_server.url.rsplit(":", 1)[1]))
-    agent = AgentProcess(tmp_path / "agent", proxy.url)
+    agent = AgentProcess(tmp_path / "agent", f"http://127.0.0.1:{proxy.port}")
     assert agent.join() == 0
     agent.allow(slow=["/bin/sh", "-c", 'touch "$SAGA_INSTALL_ROOT/begun"; sleep 2'])
     target.hooks = {"before_switch": {"command": "slow"}}
@@ -237,13 +188,13 @@ def test_job_goes_on_after_a_partition_that_outlasts_the_belief_in_its_agent(
         job = operations.deploy(service, publish("1.0.0"), by="ci")
         thread = _in_thread(lambda: worked(job))
         waiting.until((agent.root / "begun").exists, seconds=60)
-        proxy.is_open.clear()
+        proxy.freeze()
         waiting.until(_is_given_up, seconds=60)
-        proxy.is_open.set()
+        proxy.thaw()
         thread.join(120)
     finally:
         agent.kill()
-        proxy.close()
+        proxy.thaw()
         until_polls_ended()
 
     job.refresh_from_db()
