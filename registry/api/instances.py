@@ -22,7 +22,7 @@ class InstanceSerializer(serializers.Serializer[Any]):
     health = serializers.ChoiceField(choices=Instance.Health.choices)
     registered_at = serializers.DateTimeField()
     last_heartbeat = serializers.DateTimeField()
-    weight = serializers.IntegerField()
+    weight = serializers.IntegerField(help_text="0 while lookups leave the instance out.")
     zone = serializers.CharField(allow_null=True)
     version = serializers.CharField(allow_null=True)
     capabilities = serializers.ListField(child=serializers.CharField())
@@ -41,11 +41,12 @@ class ResolvedSerializer(InstanceSerializer):
 
 
 def instance_body(instance: InstanceEntry) -> dict[str, Any]:
+    """Return the object of an instance; callers that choose themselves leave out those of weight 0."""
     return {
         "instance_id": instance.instance_id,
         "service_url": instance.url,
         "health": instance.health,
-        "weight": instance.weight,
+        "weight": 0 if instance.is_draining else instance.weight,
         "zone": instance.zone or None,
         "version": instance.version or None,
         "capabilities": instance.capabilities,

@@ -122,6 +122,7 @@ class ServiceEntry:
     canary: tuple[str, int | None] | None
     revision: int
     labels: dict[str, str] = field(default_factory=lambda: _NO_LABELS)
+    is_in_maintenance: bool = False
 
     @property
     def service_id(self) -> str:
@@ -129,7 +130,7 @@ class ServiceEntry:
 
     @property
     def is_visible(self) -> bool:
-        return self.status in _VISIBLE
+        return self.status in _VISIBLE and not self.is_in_maintenance
 
     def live(self, now_us: int) -> list[InstanceEntry]:
         floor_us = self.floor_us
@@ -161,6 +162,7 @@ def entry_of(
         canary=(canary[0], canary[1]) if canary else None,
         revision=document["revision"],
         labels=_labels_of(document),
+        is_in_maintenance=bool(document.get("is_in_maintenance")),
         instances=instances,
         floor_us=floor_us,
     )

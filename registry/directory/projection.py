@@ -26,6 +26,7 @@ SERVICE_FIELDS = (
         "canary_percent",
         "revision",
         "labels",
+        "maintenance_since",
     ),
 )
 
@@ -34,6 +35,7 @@ def instance_document(instance: Instance) -> dict[str, Any]:
     return {
         **{name: getattr(instance, name) for name in entries.AS_IN_ROWS},
         "health": instance.combined_health,
+        "is_draining": instance.is_left_out,
         **({} if instance.check_health == "passing" else {"reported_health": instance.health}),
         "registered_at": timestamps.iso(instance.registered_at),
         "ttl": instance.ttl_seconds,
@@ -55,6 +57,7 @@ def service_document(service: Service, instances: Iterable[Instance]) -> dict[st
         else None,
         "revision": service.revision,
         **({"labels": service.labels} if service.labels else {}),
+        **({"is_in_maintenance": True} if service.maintenance_since else {}),
         "instances": [instance_document(instance) for instance in instances],
     }
 

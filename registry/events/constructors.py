@@ -140,6 +140,14 @@ def service_rejected(name: str, *, by: str, reason: str) -> EventDraft:
     return EventDraft(type="service.rejected", service_name=name, data={"by": by, "reason": reason})
 
 
+def maintenance_changed(
+    name: str, *, instance_id: str | None, has_begun: bool, by: str, reason: str
+) -> EventDraft:
+    data = {"instance_id": instance_id, "by": by, "reason": reason or None}
+    word = "began" if has_begun else "ended"
+    return EventDraft(type=f"service.maintenance_{word}", service_name=name, data=data)
+
+
 def health_changed(
     name: str, *, instance_id: str | None, old: str, new: str, note: str = ""
 ) -> EventDraft:

@@ -111,6 +111,10 @@ class Service(models.Model):
     )
     registered_at = models.DateTimeField(db_index=True)
     updated_at = models.DateTimeField()
+    maintenance_since = models.DateTimeField(
+        null=True, blank=True, help_text="Staff took it out of the lookups then."
+    )
+    maintenance_reason = models.CharField(max_length=1000, blank=True, db_default="")
     canary_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     canary_percent = models.PositiveSmallIntegerField(null=True, blank=True)
     notes = models.TextField(blank=True, help_text="For staff; no program reads it.")
@@ -188,6 +192,10 @@ class Instance(models.Model):
     is_draining = models.BooleanField(
         default=False, help_text="Left out of lookups while a deployment works on it."
     )
+    maintenance_since = models.DateTimeField(
+        null=True, blank=True, help_text="Staff took it out of the lookups then."
+    )
+    maintenance_reason = models.CharField(max_length=1000, blank=True, db_default="")
     registered_at = models.DateTimeField()
     last_heartbeat_at = models.DateTimeField(help_text="As last flushed; presence knows better.")
     gone_at = models.DateTimeField(null=True, blank=True)
@@ -211,6 +219,11 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service.name}/{self.instance_id}"
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether lookups leave it out while others are there: for a deployment, or for staff."""
+        return self.is_draining or self.maintenance_since is not None
 
     @property
     def combined_health(self) -> str:

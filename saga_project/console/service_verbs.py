@@ -14,7 +14,7 @@ import updates.operations
 from registry.identity import accounts
 from registry.models import Service, Subscription
 from registry.operations import labelling
-from saga_project.console import obstacles, overrides, roles
+from saga_project.console import obstacles, overrides, roles, service_maintenance
 from saga_project.shared import labels
 from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
 from updates.models import Approval, Job, Policy, Release
@@ -38,6 +38,7 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     verbs.append(_check(service))
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
+    verbs += service_maintenance.verbs_of(service, by=by, now=now)
     verbs.append(_label(service, by, now))
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))

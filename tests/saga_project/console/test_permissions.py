@@ -22,6 +22,7 @@ MATRIX = {
     ("service", "approve"): APPROVER,
     ("service", "reject"): APPROVER,
     ("service", "look"): OPERATOR,
+    ("service", "begin-maintenance"): OPERATOR,
     ("service", "labels"): OPERATOR,
     ("service", "deregister"): OPERATOR,
     ("deployment", "resume"): OPERATOR,
@@ -36,6 +37,7 @@ MATRIX = {
     ("free service", "deploy"): OPERATOR,
     ("free service", "roll-back"): OPERATOR,
     ("free service", "reject"): APPROVER,
+    ("free service", "begin-maintenance"): OPERATOR,
     ("free service", "labels"): OPERATOR,
     ("free service", "deregister"): OPERATOR,
     ("queued deployment", "pause"): OPERATOR,
@@ -197,6 +199,20 @@ def test_user_that_is_not_staff_sees_nothing(db: None, redis: object) -> None:
 
     for address in made.pages().values():
         assert client.get(address).status_code == 302
+
+
+def test_a_service_is_taken_out_of_the_lookups_and_put_back(member: Member, redis: object) -> None:
+    service = rows.make().service
+    client, address = member(OPERATOR), f"/admin/services/{service.name}/"
+
+    client.post(f"{address}do/begin-maintenance/", {"instance": "*", "reason": "new disks"})
+    page = client.get(address).content.decode()
+    service.refresh_from_db()
+    client.post(f"{address}do/end-maintenance/", {"instance": "*"})
+
+    assert service.maintenance_reason == "new disks"
+    assert "In maintenance." in page
+    assert not Service.objects.exclude(maintenance_since=None).exists()
 
 
 def test_a_verb_that_came_too_late_says_so(member: Member, redis: object) -> None:

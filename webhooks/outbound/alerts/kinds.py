@@ -80,6 +80,8 @@ KINDS: dict[str, EventKind] = {
     ),
     "service.approved": EventKind(severity=INFO, text="Approved by {by}."),
     "service.rejected": EventKind(severity=WARNING, text="Rejected by {by}: {reason}"),
+    "service.maintenance_began": EventKind(severity=WARNING, text="In maintenance. {reason}"),
+    "service.maintenance_ended": EventKind(severity=INFO, text="In the lookups again by {by}."),
     "service.version_changed": EventKind(
         severity=INFO, text="Version {new_version} runs, before it was {old_version}."
     ),

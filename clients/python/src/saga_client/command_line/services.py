@@ -151,6 +151,54 @@ def reject(session: Session, name: str, reason: str) -> None:
 
 @services.command()
 @click.argument("name")
+@click.option("--instance-id", help="Which one [default: the only one].")
+@click.option("--reason", help="Why.")
+@click.option("--undo", is_flag=True, help="Put it back in the lookups.")
+def drain(
+    session: Session, name: str, instance_id: str | None, reason: str | None, undo: bool
+) -> None:
+    """Take one instance out of the lookups while others are there, or put it back.
+
+    Its heartbeats go on, and its weight is 0 until it is put back.
+    """
+    path = f"/services/{segment(name)}/maintenance"
+    chosen = instance_id or _only_instance(session, name)
+    session.show(_maintained(session, path, chosen, reason, is_over=undo))
+
+
+def _only_instance(session: Session, name: str) -> str:
+    found = [each.instance_id for each in session.saga.instances(name)]
+    if len(found) != 1:
+        known = ", ".join(sorted(found)) or "none"
+        raise click.UsageError(f"Name one of its instances with --instance-id ({known}).")
+    return found[0]
+
+
+@services.command()
+@click.argument("name")
+@click.argument("state", type=click.Choice(["on", "off"]), required=False)
+@click.option("--reason", help="Why.")
+def maintenance(session: Session, name: str, state: str | None, reason: str | None) -> None:
+    """Show what is in maintenance, or take a service out of the lookups (on) and put it back (off)."""
+    path = f"/services/{segment(name)}/maintenance"
+    if state is None:
+        session.show(session.saga.call("GET", path))
+    else:
+        session.show(_maintained(session, path, None, reason, is_over=state == "off"))
+
+
+def _maintained(
+    session: Session, path: str, instance_id: str | None, reason: str | None, *, is_over: bool
+) -> object:
+    if is_over:
+        return session.saga.call("DELETE", path, query={"instance_id": instance_id})
+    given = {"instance_id": instance_id, "reason": reason}
+    body = {key: value for key, value in given.items() if value}
+    return session.saga.call("PUT", path, body=body)
+
+
+@services.command()
+@click.argument("name")
 def uptime(session: Session, name: str) -> None:
     """Show how much of the time a service was up, by its health checks."""
     session.show(session.saga.call("GET", f"/services/{segment(name)}/uptime"))
