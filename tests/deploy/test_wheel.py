@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import stack as stacks
+from tests.deploy import namespaces
 from tests.stack import ROOT
 
 pytestmark = pytest.mark.xdist_group("wheel")
@@ -111,21 +115,73 @@ class InstalledStack(stacks.Stack):
         return done.stdout
 
 
-def test_an_installed_server_runs_and_prints_objects(commands: Path, tmp_path: Path) -> None:
-    stack = InstalledStack(tmp_path, commands)
+@pytest.fixture(scope="module")
+def stack(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InstalledStack]:
+    stack = InstalledStack(tmp_path_factory.mktemp("stack"), commands)
     try:
         stack.start()
-        stack.run("services", "register", "hello", "http://127.0.0.1:9000")
-        listed = stack.run("services", "list", "--output", "json")
-        checked = stack.run("server", "verify-audit")
-        page = stack.call("GET", "/static/saga/console.css")
+        yield stack
     finally:
         stack.stop()
+
+
+def test_an_installed_server_runs_and_prints_objects(stack: InstalledStack) -> None:
+    stack.run("services", "register", "hello", "http://127.0.0.1:9000")
+    listed = stack.run("services", "list", "--output", "json")
+    checked = stack.run("server", "verify-audit")
+    page = stack.call("GET", "/static/saga/console.css")
 
     assert "hello" in listed
     assert checked
     assert page[0] == 200
-    assert (tmp_path / "share" / "saga" / "secrets" / "secret_key").exists()
+    assert (stack.folder / "share" / "saga" / "secrets" / "secret_key").exists()
     facts = [json.loads(line) for line in stack.log().decode().splitlines()]
     assert "postgresql started" in {fact["event"] for fact in facts}
     assert all(fact["program"] for fact in facts)
+
+
+def _printed(marker: str) -> str:
+    """Return the block of the quickstart that has the marker."""
+    text = (ROOT / "docs" / "quickstart.md").read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    [found] = [block for block in blocks if marker in block]
+    return str(found)
+
+
+def _pack(folder: Path, version: str) -> None:
+    (folder / "app.py").write_text(f"print({version!r})\n")
+    with tarfile.open(folder / f"hello-{version}.tar.gz", "w:gz") as archive:
+        archive.add(folder / "app.py", "app.py")
+
+
+def test_an_empty_host_joins_deploys_and_rolls_back_as_printed(
+    stack: InstalledStack, commands: Path, tmp_path: Path
+) -> None:
+    if reason := namespaces.why_not():
+        pytest.skip(f"This machine makes no empty host: {reason}")
+    for version in ("1.0.0", "1.1.0"):
+        _pack(tmp_path, version)
+    token = stack.run("server", "create-token", "me", "--scopes", "admin:registry").strip()
+    join_token = stack.run("nodes", "join-token", "web1", "--approve").strip()
+    script = _printed("saga agent run")
+    script = script.replace("https://saga.example.com", f"http://127.0.0.1:{namespaces.PORT}")
+    script = script.replace("sagajoin_…", join_token)
+
+    with namespaces.leading_out(tmp_path / "out", stack.port):
+        done = namespaces.run(
+            f"set -e; trap 'kill $(jobs -p); wait' EXIT\n{script}",
+            way_out=tmp_path / "out",
+            folder=tmp_path,
+            variables={
+                "PATH": f"{commands}{os.pathsep}/usr/bin{os.pathsep}/bin",
+                "HOME": str(tmp_path),
+                "SAGA_URL": f"http://127.0.0.1:{namespaces.PORT}",
+                "SAGA_TOKEN": token,
+                "SAGA_AGENT_FOLDER": str(tmp_path / "agent"),
+            },
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    installed = tmp_path / "agent" / "services" / "greeting" / "web1"
+    assert (installed / "current" / "app.py").read_text() == "print('1.0.0')\n"
+    assert {path.name for path in (installed / "releases").iterdir()} == {"1.0.0", "1.1.0"}

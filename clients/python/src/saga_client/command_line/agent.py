@@ -28,4 +28,5 @@ def agent(arguments: tuple[str, ...]) -> None:
         click.echo(f"This environment has no {MODULE}: install Saga itself on this host.", err=True)
         raise click.exceptions.Exit(main.FAILED)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", MODULE, *(arguments or ["--help"])])  # noqa: S606
+    # -P: whatever the present folder holds.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", MODULE, *(arguments or ["--help"])])  # noqa: S606

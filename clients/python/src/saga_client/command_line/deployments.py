@@ -44,9 +44,18 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--artifact-type", type=click.Choice(["binary", "archive", "image"]))
 @click.option("--checksum", help="sha256:<hex> of the artifact.")
 @click.option("--strategy", type=click.Choice(["rolling", "blue-green", "canary"]))
+@click.option(
+    "--node", help="Also on this node: the service gets a target there, unless it has one."
+)
 @_shared
 def deploy(
-    session: Session, name: str, version: str, is_waiting: bool, artifact: str | None, **fields: Any
+    session: Session,
+    name: str,
+    version: str,
+    is_waiting: bool,
+    artifact: str | None,
+    node: str | None,
+    **fields: Any,
 ) -> None:
     """Deploy a version of a service.
 
@@ -58,6 +67,8 @@ def deploy(
     body = _body(fields)
     if artifact:
         body = {**artifacts.sent(session, name, artifact), **body}
+    if node:
+        _give_target(session, name, node)
     answer = session.saga.deploy(name, version, secret=webhook_secret(), **body)
     _finish(session, answer, is_waiting=is_waiting)
 
@@ -78,6 +89,15 @@ def rollback(
     """
     answer = session.saga.roll_back(name, version, secret=webhook_secret(), **_body(fields))
     _finish(session, answer, is_waiting=is_waiting)
+
+
+def _give_target(session: Session, name: str, node: str) -> None:
+    """Have the service installed on a node: by a target of the node's name, unless it has a target there."""
+    found = session.saga.call("GET", "/targets", query={"service": name, "node": node, "limit": 1})
+    if not found["targets"]:
+        body = {"service_name": name, "name": node, "node": node}
+        session.saga.call("POST", "/targets", body=body)
+        session.say(f"{name} has a target on node {node} from now on.")
 
 
 def _body(fields: dict[str, Any]) -> dict[str, Any]:
