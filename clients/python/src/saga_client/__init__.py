@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         UploadFailed,
     )
     from saga_client.models import Instance, Job
+    from saga_client.pools import ServicePool
     from saga_client.registration import Registration
+    from saga_client.sessions import SagaSession
     from saga_client.webhooks import verify_webhook
 
 _MODULES = {
@@ -36,6 +38,8 @@ _MODULES = {
     "Job": "models",
     "Registration": "registration",
     "Saga": "client",
+    "SagaSession": "sessions",
+    "ServicePool": "pools",
     "verify_webhook": "webhooks",
 }
 
@@ -54,6 +58,8 @@ __all__ = [
     "Registration",
     "Saga",
     "SagaError",
+    "SagaSession",
+    "ServicePool",
     "TooManyRequests",
     "Unavailable",
     "Unreachable",

@@ -1,11 +1,12 @@
 """Where Saga is and with which token to call it: arguments, environment, profile, local token.
 
 A profile is a table of ``config.toml`` in ``$XDG_CONFIG_HOME/saga`` (default ``~/.config/saga``), which only
-its owner can read, because it holds tokens.
+its owner can read, because it holds tokens; those that a keyring took are not in it.
 """
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import json
 import os
@@ -22,6 +23,7 @@ else:
 
 DEFAULT_URL = "http://127.0.0.1:8030"
 DEFAULT_PROFILE = "default"
+IN_KEYRING = "keyring"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def load(
     is_of_profile = clean_url(str(stored.get("url", DEFAULT_URL))) == chosen
     found = token or (None if profile else os.environ.get("SAGA_TOKEN"))
     if not found and is_of_profile:
-        found = stored.get("token")
+        found = _token_of(name or DEFAULT_PROFILE, stored)
     source = "argument or environment" if given_url else f"profile {name or DEFAULT_PROFILE}"
     return Profile(chosen, found or None, source)
 
@@ -90,10 +92,48 @@ def read() -> dict[str, dict[str, Any]]:
     return {name: table for name, table in profiles.items() if isinstance(table, dict)}
 
 
-def write(name: str, *, url: str, token: str | None) -> Path:
-    """Add or replace a profile; the file is replaced as a whole and has mode 0600."""
+def _token_of(name: str, stored: dict[str, Any]) -> str | None:
+    if stored.get("token_in") != IN_KEYRING:
+        return stored.get("token")
+    token = _keyrings().read(_key(name, str(stored.get("url"))))
+    if token is None:
+        raise ValueError(
+            f"The token of profile '{name}' is in the keyring, which does not give it. Unlock it, set"
+            " SAGA_TOKEN, or store the token in the file: saga login --no-keyring"
+        )
+    return str(token)
+
+
+def is_in_keyring(name: str) -> bool:
+    """Return whether the token of a profile is in the keyring."""
+    return bool(read().get(name, {}).get("token_in") == IN_KEYRING)
+
+
+def _key(name: str, url: str) -> str:
+    """Return what a token is stored under; it names the file, the profile and the address."""
+    return f"{name} {url} {config_file()}"
+
+
+def _keyrings() -> Any:
+    """Return the module for keyrings, which most runs do without."""
+    return importlib.import_module("saga_client.keyrings")
+
+
+def write(name: str, *, url: str, token: str | None, may_use_keyring: bool = False) -> Path:
+    """Add or replace a profile; the file is replaced as a whole and has mode 0600.
+
+    With ``may_use_keyring``, the token is in the keyring where there is one, and in the file else.
+    """
     profiles = read()
-    profiles[name] = {"url": url, **({"token": token} if token else {})}
+    before, table = profiles.get(name, {}), {"url": url}
+    if token and may_use_keyring and _keyrings().store(_key(name, url), token):
+        table["token_in"] = IN_KEYRING
+    elif token:
+        table["token"] = token
+    has_moved = before.get("url") != url or "token_in" not in table
+    if before.get("token_in") == IN_KEYRING and has_moved:
+        _keyrings().forget(_key(name, str(before.get("url"))))
+    profiles[name] = table
     file = config_file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = file.with_name(f".{file.name}.{os.getpid()}")

@@ -57,6 +57,11 @@ class Transport:
             text = self._read(answer)
         return _parsed(text)
 
+    def text(self, path: str) -> str:
+        """Return the text of a page beside the API, such as /metrics; errors are those of ``call``."""
+        with self.opened("GET", path, prefix="") as answer:
+            return self._read(answer).decode("utf-8", "replace")
+
     @contextlib.contextmanager
     def opened(
         self,
@@ -67,8 +72,10 @@ class Transport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        prefix: str = PREFIX,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Return a successful answer, unread; errors are those of ``call``."""
+        path = prefix + path
         answer = self._send(method, path, query, body, headers, timeout)
         if answer.status == 401 and self._may_ask_local:
             self._may_ask_local = False
@@ -105,7 +112,7 @@ class Transport:
         try:
             return self._connections().request(
                 method,
-                self.url + PREFIX + path + _rendered(query),
+                self.url + path + _rendered(query),
                 body=body,
                 headers=sent,
                 timeout=limits,

@@ -17,10 +17,12 @@ from saga_client.command_line.session import Session
 @click.command(cls=structure.Command)
 @click.option("--token", help="The token; better give it on standard input (--token-stdin).")
 @click.option("--token-stdin", is_flag=True, help="Read the token from standard input.")
-def login(session: Session, token: str | None, token_stdin: bool) -> None:
+@click.option("--no-keyring", is_flag=True, help="Store the token in the file in any case.")
+def login(session: Session, token: str | None, token_stdin: bool, no_keyring: bool) -> None:
     """Store the address of Saga and a token in a profile.
 
-    The token is tried first. The file is only readable by you. Without a token, the address alone is stored.
+    The token is tried first, and is stored in the keyring where there is one (saga-client[keyring]), else in
+    the file, which is only readable by you. Without a token, the address alone is stored.
     """
     options = session.options
     url = options.url
@@ -38,8 +40,9 @@ def login(session: Session, token: str | None, token_stdin: bool) -> None:
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     _try(address, token or None)
-    file = profiles.write(name, url=address, token=token or None)
-    session.say(f"Profile '{name}' for {address} is stored in {file}.")
+    file = profiles.write(name, url=address, token=token or None, may_use_keyring=not no_keyring)
+    where = ", its token in the keyring" if profiles.is_in_keyring(name) else ""
+    session.say(f"Profile '{name}' for {address} is stored in {file}{where}.")
 
 
 def _try(url: str, token: str | None) -> None:

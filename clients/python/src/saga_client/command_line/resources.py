@@ -19,7 +19,7 @@ _FILE = click.option(
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
-def _group(
+def group(
     name: str,
     summary: str,
     *,
@@ -30,10 +30,10 @@ def _group(
 ) -> click.Group:
     """Return the commands of a resource; ``resource`` is its name in addresses where that is another."""
     resource = resource or name
-    group = structure.Group(name, help=summary)
+    made = structure.Group(name, help=summary)
     path, plural = f"/{resource}", resource.replace("-", "_")
 
-    @group.command("list", help=f"List {name}.")
+    @made.command("list", help=f"List {name}.")
     @click.option(
         f"--{filter_by.replace('_', '-')}", "wanted", help=f"Those with this {filter_by}."
     )
@@ -42,23 +42,23 @@ def _group(
         rows = all_rows(session, path, plural, {filter_by: wanted}, limit=limit)
         session.show({plural: rows}, rows=plural, columns=columns)
 
-    @group.command(help="Show one.")
+    @made.command(help="Show one.")
     @click.argument("key")
     def get(session: Session, key: str) -> None:
         session.show(session.saga.call("GET", f"{path}/{segment(key)}"))
 
-    @group.command(help="Create one, such as: service_name=shop. A value may be JSON.")
+    @made.command(help="Create one, such as: service_name=shop. A value may be JSON.")
     @_FIELDS
     @_FILE
     def create(session: Session, fields: tuple[str, ...], file: str | None) -> None:
         body = arguments.settings(fields, file=file)
         session.show(session.saga.call("POST", path, body=body))
 
-    _add_changes(group, resource, verbs.split())
-    return group
+    _add_changes(made, resource, verbs.split())
+    return made
 
 
-def _add_changes(group: click.Group, name: str, verbs: list[str]) -> None:
+def _add_changes(made: click.Group, name: str, verbs: list[str]) -> None:
     path = f"/{name}"
 
     @click.command("set", cls=structure.Command, help="Change the fields that are named.")
@@ -78,7 +78,7 @@ def _add_changes(group: click.Group, name: str, verbs: list[str]) -> None:
 
     for verb, command in (("set", set_fields), ("delete", delete)):
         if verb in verbs:
-            group.add_command(command)
+            made.add_command(command)
 
 
 def _changed(session: Session, name: str, key: str, body: dict[str, Any]) -> Any:
@@ -110,51 +110,51 @@ def all_rows(
             return rows
 
 
-policies = _group(
+policies = group(
     "policies",
     "What becomes of new releases of a service; KEY is the service.",
     columns="service_name kind version_range channel strategy requires_second_person",
 )
-sources = _group(
+sources = group(
     "sources",
     "Where new releases are looked for.",
     columns="id service_name kind location is_enabled last_version last_checked_at last_error",
 )
-targets = _group(
+targets = group(
     "targets",
     "Where and how services are installed.",
     columns="id service_name name node install_root current_version zone",
 )
-checks = _group(
+checks = group(
     "checks",
     "Health checks that Saga makes of instances.",
     columns="id service_name name kind url interval_seconds node is_enabled",
 )
-windows = _group("windows", "Maintenance windows.", columns="")
-freezes = _group("freezes", "Change freezes.", columns="")
-skips = _group("skips", "Versions that no policy deploys.", columns="")
-credentials = _group(
+windows = group("windows", "Maintenance windows.", columns="")
+freezes = group("freezes", "Change freezes.", columns="")
+skips = group("skips", "Versions that no policy deploys.", columns="")
+credentials = group(
     "credentials", "What a host wants to see before it hands out artifacts.", columns=""
 )
-subscriptions = _group(
+subscriptions = group(
     "subscriptions",
     "Programs that get the events of a service.",
     columns="id service_name subscriber state topics callback_url",
 )
-rules = _group(
+rules = group(
     "rules",
     "Which events are told to which channels.",
     columns="id service_name name event_types min_severity channels digest is_enabled",
     resource="notification-rules",
 )
-accounts = _group(
+accounts = group(
     "accounts",
     "Accounts of programs; KEY is the name.",
     columns="name scopes services is_internal is_active created_at",
     filter_by="is_active",
     verbs="set",
 )
-tokens = _group(
+tokens = group(
     "tokens",
     "Tokens of accounts; `create` shows one once, `delete` revokes it.",
     columns="id account name prefix scopes state expires_at last_used_at",

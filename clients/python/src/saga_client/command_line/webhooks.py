@@ -77,25 +77,11 @@ def test(session: Session, name: str, channel: str) -> None:
     _notify(session, name, channel, "This is a test by `saga webhooks test`.", "info")
 
 
-@click.group(cls=structure.Group)
-def channels() -> None:
-    """List where notifications go, and send a test."""
-
-
-@channels.command("list")
-@click.option("--service", help="Those of this service.")
-@click.option("--limit", type=int, help="At most so many.")
-def list_channels(session: Session, service: str | None, limit: int | None) -> None:
-    """List the channels; set them with `saga webhooks config set`."""
-    rows = resources.all_rows(session, "/channels", "channels", {"service": service}, limit=limit)
-    session.show({"channels": rows}, rows="channels")
-
-
-@channels.command("get")
-@click.argument("channel_id", type=int)
-def get_channel(session: Session, channel_id: int) -> None:
-    """Show a channel."""
-    session.show(session.saga.call("GET", f"/channels/{channel_id}"))
+channels = resources.group(
+    "channels",
+    "Where notifications go; set them, and send a test. KEY is the id.",
+    columns="id service_name channel format url has_secret is_enabled",
+)
 
 
 @channels.command("test")
