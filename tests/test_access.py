@@ -133,6 +133,11 @@ ACCESS: dict[str, Access] = {
         scope="webhooks:manage", also=("webhooks:send",), others=HIDDEN, objects=SERVICES
     ),
     "GET /api/v1/services/{}/approval": reads("services:read"),
+    "GET /api/v1/services/{}/maintenance": reads("services:read"),
+    "PUT /api/v1/services/{}/maintenance": changes("registry:manage"),
+    "DELETE /api/v1/services/{}/maintenance": Access(
+        scope="registry:manage", others=FORBIDDEN, objects=SERVICES
+    ),
     "GET /api/v1/services/{}/labels": reads("services:read"),
     "PUT /api/v1/services/{}/labels": Access(
         scope="labels:write", others=FORBIDDEN, objects=SERVICES, body={"labels": {}}

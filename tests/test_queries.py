@@ -122,6 +122,7 @@ READS = [
     Call("GET /api/v1/history-entries/{entry_id}", 1),
     Call("GET /api/v1/services/{name}/notes", 1),
     Call("GET /api/v1/services/{name}/labels", 2),
+    Call("GET /api/v1/services/{name}/maintenance", 2),
     Call("GET /api/v1/inbound-calls", 1),
     Call("GET /api/v1/inbound-calls/{call_id}", 1),
     Call("GET /api/v1/services/{name}/approval", 2, has_token=True),
@@ -199,6 +200,8 @@ WRITES = [
     Call(
         "PATCH /api/v1/services/{name}/labels", 14, body={"labels": {"env": "dev"}}, is_admins=True
     ),
+    Call("PUT /api/v1/services/{name}/maintenance", 18, body={"reason": "x"}, is_admins=True),
+    Call("DELETE /api/v1/services/{name}/maintenance", 18, is_admins=True),
     Call("POST /api/v1/deliveries/replay", 10),
     Call("POST /api/v1/deliveries/{delivery_id}/replay", 10),
     Call("POST /api/v1/inbound-calls/{call_id}/replay", 20, is_admins=True),
