@@ -14,7 +14,7 @@ import click
 import saga_client
 from saga_client import transport
 
-from saga_project.agent import configuration, units
+from saga_project.agent import configuration, services, units
 from saga_project.agent.state import AgentState, Identity
 from updates.rollouts.agents import envelopes
 
@@ -102,8 +102,9 @@ def run(server: str | None, token: str | None, insecure_http: bool, folder: Path
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.is_stopping.set())
     click.echo(f"Node {identity.node} works for {identity.server}.")
+    services.keep(allowed.services, server=identity.server)
     worker.run()
-    # Threads that are in a step end with the process: their orders come once more.
+    # Threads that are in a step end with the process: their orders come once more. Services stay registered.
     sys.stdout.flush()
     os._exit(0)
 

@@ -15,6 +15,9 @@ import django
 from django.apps import AppConfig
 from django.conf import settings
 
+from saga_project.agent import services
+from saga_project.agent.services import HostService
+
 DEFAULT_FOLDER = Path("/var/lib/saga-agent")
 PRIVATE_NETWORKS = (
     "127.0.0.0/8",
@@ -47,7 +50,8 @@ class AgentUpdates(AppConfig):
 class Allowed:
     """Commands by their names; installers; folders that hold releases; units and pid files.
 
-    ``variables`` are those that a target may set for commands, ``SHOP_*`` for all that begin so.
+    ``variables`` are those that a target may set for commands, ``SHOP_*`` for all that begin so. ``services``
+    are those that the agent keeps registered.
     """
 
     commands: dict[str, list[str]] = field(default_factory=dict)
@@ -57,6 +61,7 @@ class Allowed:
     pid_files: tuple[str, ...] = ()
     networks: tuple[str, ...] = PRIVATE_NETWORKS
     variables: tuple[str, ...] = ("PORT",)
+    services: tuple[HostService, ...] = ()
 
 
 def read(folder: Path) -> Allowed:
@@ -68,14 +73,19 @@ def read(folder: Path) -> Allowed:
         document = tomllib.loads(file.read_text())
     except (OSError, ValueError) as exc:
         raise ConfigurationInvalid(f"{file}: {exc}") from exc
-    if unknown := sorted(set(document) - {"commands", *_LISTS}):
+    if unknown := sorted(set(document) - {"commands", "services", *_LISTS}):
         raise ConfigurationInvalid(f"{file}: unknown key {unknown[0]!r}.")
     commands = document.pop("commands", {})
     if not isinstance(commands, dict) or not all(map(_is_texts, commands.values())):
         raise ConfigurationInvalid(f"{file}: a command is a list of words, by its name.")
+    try:
+        kept = services.read(document.pop("services", []))
+    except ValueError as exc:
+        raise ConfigurationInvalid(f"{file}: {exc}") from exc
     if wrong := [name for name, value in document.items() if not _is_texts(value)]:
         raise ConfigurationInvalid(f"{file}: {wrong[0]} is a list of texts.")
-    return Allowed(commands=commands, **{name: tuple(texts) for name, texts in document.items()})
+    lists = {name: tuple(texts) for name, texts in document.items()}
+    return Allowed(commands=commands, services=kept, **lists)
 
 
 def _is_texts(value: Any) -> bool:
