@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +30,18 @@ _folder = click.option(
 )
 
 
+_certificate = click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help="Certificate (PEM) to present to a server that asks for one.",
+)
+_key = click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help="Private key (PEM) of --certificate [default: the same file].",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def agent() -> None:
     """Make this host a node that installs what Saga orders."""
@@ -43,21 +56,48 @@ def agent() -> None:
     help="The join token [env: SAGA_JOIN_TOKEN].",
 )
 @click.option("--insecure-http", is_flag=True, help="Allow http to another host.")
+@_certificate
+@_key
 @_folder
-def join(server: str, token: str, insecure_http: bool, folder: Path) -> None:
+def join(
+    server: str,
+    token: str,
+    insecure_http: bool,
+    certificate: str | None,
+    key: str | None,
+    folder: Path,
+) -> None:
     """Join with a token of `saga nodes join-token`; it is good once."""
-    _join(AgentState(folder), server.rstrip("/"), token, is_http_allowed=insecure_http)
+    files = _files(certificate, key)
+    _join(AgentState(folder), server.rstrip("/"), token, files, is_http_allowed=insecure_http)
 
 
-def _join(state: AgentState, server: str, token: str, *, is_http_allowed: bool) -> None:
+def _files(certificate: str | None, key: str | None) -> tuple[str, str]:
+    if key and not certificate:
+        raise click.UsageError("--key is of a certificate: name it with --certificate.")
+    return certificate or "", key or certificate or ""
+
+
+def _join(
+    state: AgentState,
+    server: str,
+    token: str,
+    files: tuple[str, str],
+    *,
+    is_http_allowed: bool,
+) -> None:
     parts = urlsplit(server)
     if parts.scheme != "https" and parts.hostname not in LOOPBACK and not is_http_allowed:
         raise click.UsageError(
             "The node's token would be readable on the way: use an https address."
         )
+    unjoined = Identity(
+        server=server, node="", token="", public_key="", certificate=files[0], key=files[1]
+    )
     try:
-        answer = transport.Transport(server).call("POST", "/agent/join", body={"join_token": token})
-    except (saga_client.SagaError, ValueError) as exc:
+        calls = transport.Transport(server, tls=unjoined.tls())
+        answer = calls.call("POST", "/agent/join", body={"join_token": token})
+    except (saga_client.SagaError, OSError, ValueError) as exc:
         raise click.ClickException(str(exc)) from exc
     if envelopes.fingerprint(answer["public_key"]) != token.rpartition(".")[2]:
         raise click.ClickException(
@@ -65,8 +105,8 @@ def _join(state: AgentState, server: str, token: str, *, is_http_allowed: bool) 
             " may have answered in its place."
         )
     state.write_identity(
-        Identity(
-            server=server,
+        replace(
+            unjoined,
             node=answer["node"],
             token=answer["token"],
             public_key=answer["public_key"],
@@ -81,15 +121,25 @@ def _join(state: AgentState, server: str, token: str, *, is_http_allowed: bool) 
 @click.option("--server", help="With --token: join first, where this host has not joined yet.")
 @click.option("--token", envvar="SAGA_JOIN_TOKEN", help="A join token [env: SAGA_JOIN_TOKEN].")
 @click.option("--insecure-http", is_flag=True, help="Allow http to another host.")
+@_certificate
+@_key
 @_folder
-def run(server: str | None, token: str | None, insecure_http: bool, folder: Path) -> None:
+def run(
+    server: str | None,
+    token: str | None,
+    insecure_http: bool,
+    certificate: str | None,
+    key: str | None,
+    folder: Path,
+) -> None:
     """Work as this host's node until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     state = AgentState(folder)
     if state.read_identity() is None:
         if not server or not token:
             raise click.UsageError("This host has not joined: use `saga agent join`.")
-        _join(state, server.rstrip("/"), token, is_http_allowed=insecure_http)
+        files = _files(certificate, key)
+        _join(state, server.rstrip("/"), token, files, is_http_allowed=insecure_http)
     identity = state.read_identity()
     assert identity is not None  # noqa: S101 (it has just joined)
     try:
@@ -98,11 +148,15 @@ def run(server: str | None, token: str | None, insecure_http: bool, folder: Path
         raise click.ClickException(str(exc)) from exc
     configuration.begin(folder, allowed, node=identity.node)
     # The modules of steps need the settings that stand since the line above.
-    worker = importlib.import_module("saga_project.agent.worker").Agent(state, allowed)
+    module = importlib.import_module("saga_project.agent.worker")
+    try:
+        tls, worker = identity.tls(), module.Agent(state, allowed)
+    except OSError as exc:
+        raise click.ClickException(f"{identity.certificate} cannot be used: {exc}.") from exc
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.is_stopping.set())
     click.echo(f"Node {identity.node} works for {identity.server}.")
-    services.keep(allowed.services, server=identity.server)
+    services.keep(allowed.services, server=identity.server, tls=tls)
     worker.run()
     # Threads that are in a step end with the process: their orders come once more. Services stay registered.
     sys.stdout.flush()

@@ -7,6 +7,7 @@ ends: a service outlives a restart of its agent, and expires where the agent doe
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,16 +69,19 @@ def _read_one(table: dict[str, Any]) -> HostService:
     return service
 
 
-def keep(services: Sequence[HostService], *, server: str) -> list[running.Watcher]:
+def keep(
+    services: Sequence[HostService], *, server: str, tls: ssl.SSLContext | None = None
+) -> list[running.Watcher]:
     """Register each service once its check passes, report its health, send its heartbeats, in threads."""
-    watchers = [_watcher(service, server) for service in services]
+    watchers = [_watcher(service, server, tls) for service in services]
     for watcher in watchers:
         watcher.start()
     return watchers
 
 
-def _watcher(service: HostService, server: str) -> running.Watcher:
-    registration = saga_client.Saga(url=server, token=service.read_token()).registered(
+def _watcher(service: HostService, server: str, tls: ssl.SSLContext | None) -> running.Watcher:
+    saga = saga_client.Saga(server, token=service.read_token(), tls=tls)
+    registration = saga.registered(
         service.name,
         service.url,
         instance_id=service.instance_id,

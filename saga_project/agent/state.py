@@ -6,10 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import ssl
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import certifi
 
 OUTCOME_KEPT_SECONDS = 86_400
 
@@ -22,6 +25,18 @@ class Identity:
     node: str
     token: str
     public_key: str
+    #: Files of the certificate that the server asks of this host, and of its key; empty without one.
+    certificate: str = ""
+    key: str = ""
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what presents the certificate, None without one. Raises OSError for unusable files."""
+        if not self.certificate:
+            return None
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
 
 class AgentState:

@@ -19,6 +19,7 @@ from saga_client import transport
 from saga_project.agent import allowances, execution
 from saga_project.agent.configuration import Allowed
 from saga_project.agent.state import AgentState
+from saga_project.shared import http_client
 from updates.rollouts.agents import envelopes
 from updates.step_context import Interrupted
 
@@ -48,13 +49,17 @@ class Running:
 
 
 class Agent:
-    """One node's agent."""
+    """One node's agent. Making it raises OSError where the files of its certificate cannot be used."""
 
     def __init__(self, state: AgentState, allowed: Allowed) -> None:
         identity = state.read_identity()
         assert identity is not None  # noqa: S101 (the command joined before)
         self._state, self._allowed, self._identity = state, allowed, identity
-        self._calls = transport.Transport(identity.server, token=identity.token, timeout=10.0)
+        self._calls = self._transport()
+        if identity.certificate:
+            http_client.present_certificate(
+                identity.server, certificate=identity.certificate, key=identity.key
+            )
         self._running: dict[str, Running] = {}
         self._subjects: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -108,7 +113,11 @@ class Agent:
         text = self._calls.call("POST", "/agent/token", body={})["token"]
         self._identity = replace(self._identity, token=text)
         self._state.write_identity(self._identity)
-        self._calls = transport.Transport(self._identity.server, token=text, timeout=10.0)
+        self._calls = self._transport()
+
+    def _transport(self) -> transport.Transport:
+        known = self._identity
+        return transport.Transport(known.server, token=known.token, timeout=10.0, tls=known.tls())
 
     def _begin(self, envelope: str) -> None:
         try:

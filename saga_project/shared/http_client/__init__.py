@@ -29,6 +29,7 @@ from saga_project.shared.http_client.errors import (
     TooManyRedirects,
     is_transient,
 )
+from saga_project.shared.http_client.sockets import present_certificate
 from saga_project.shared.http_client.urls import MAX_URL_LENGTH, address_of, check_url, masked
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "download",
     "is_transient",
     "masked",
+    "present_certificate",
     "request",
     "stream",
 ]

@@ -85,8 +85,24 @@ class _BoundedTLSSocket(ssl.SSLSocket):
         return super().send(*args, **kwargs)
 
 
+#: What presents this host's certificate to one server, by the server's host and port.
+_presenting: dict[tuple[str, int], ssl.SSLContext] = {}
+
+
+def present_certificate(server: str, *, certificate: str, key: str) -> None:
+    """Have calls of this server, and of no other, present a certificate. Raises OSError for bad files."""
+    url = urls.parse(server, field="server")
+    context = _make_context()
+    context.load_cert_chain(certificate, key)
+    _presenting[url.host, url.port] = context
+
+
 @functools.cache
 def tls() -> ssl.SSLContext:
+    return _make_context()
+
+
+def _make_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     context.sslsocket_class = _BoundedTLSSocket
@@ -178,7 +194,8 @@ def _wrap(connection: socket.socket, url: Url, deadline: Deadline) -> socket.soc
         return connection
     try:
         connection.settimeout(deadline.left())
-        wrapped = tls().wrap_socket(connection, server_hostname=url.host)
+        context = _presenting.get((url.host, url.port)) or tls()
+        wrapped = context.wrap_socket(connection, server_hostname=url.host)
     except BaseException:
         connection.close()
         raise

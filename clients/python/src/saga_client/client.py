@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -37,10 +38,11 @@ class Saga:
         token: str | None = None,
         profile: str | None = None,
         timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         found = profiles.load(url=url, token=token, profile=profile)
         self.url = found.url
-        self.transport = transport.Transport(found.url, token=found.token, timeout=timeout)
+        self.transport = transport.Transport(found.url, token=found.token, timeout=timeout, tls=tls)
         self._discovery = discovery.Discovery(self.transport)
         #: ``discover(name, version=None, zone=None)`` returns an Instance; see discovery.Discovery.
         self.discover = self._discovery.discover

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,12 +23,20 @@ CONNECT_SECONDS = 5.0
 
 
 class Transport:
-    """Calls of one address with one token."""
+    """Calls of one address with one token; ``tls`` presents a certificate or trusts another authority."""
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = profiles.clean_url(url)
         self.timeout = timeout
         self._token = token
+        self._tls = tls
         self._may_ask_local = token is None
         self._pool: urllib3.PoolManager | None = None
         self._pid = 0
@@ -132,7 +141,7 @@ class Transport:
     def _connections(self) -> urllib3.PoolManager:
         """Return this process's pool: a connection that a fork shares would mix up answers."""
         if self._pool is None or self._pid != os.getpid():
-            self._pool = urllib3.PoolManager(maxsize=8)
+            self._pool = urllib3.PoolManager(maxsize=8, ssl_context=self._tls)
             self._pid = os.getpid()
         return self._pool
 
