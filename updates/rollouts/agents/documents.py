@@ -10,7 +10,7 @@ from typing import Any
 from registry.models import Service
 from updates.artifacts.installers import places
 from updates.models import Target
-from updates.step_context import Environment, Outcome, RegistryLogin, Work
+from updates.step_context import Environment, RegistryLogin, Work
 
 #: Fields of a step that are plain values.
 _PLAIN = (
@@ -62,13 +62,4 @@ def read(
         registry_login=lambda: RegistryLogin(**login) if login else None,
         checkpoint=checkpoint,
         report=report,
-    )
-
-
-def outcome_of(document: dict[str, Any]) -> Outcome:
-    """Return the outcome that an agent reported for a step that ended well."""
-    return Outcome(
-        message=str(document.get("message", "")),
-        result=dict(document.get("result") or {}),
-        is_skipped=bool(document.get("is_skipped")),
     )

@@ -18,7 +18,7 @@ from django.utils import timezone
 from saga_project.shared import crypto, errors
 from updates.models import Node, NodeOrder, OrderKey
 from updates.rollouts import nodes
-from updates.rollouts.agents import documents, envelopes
+from updates.rollouts.agents import documents, envelopes, results
 from updates.step_context import (
     Interrupted,
     NodeAway,
@@ -66,7 +66,7 @@ def perform(work: Work, action: str, *, node: str) -> Outcome:
     )
     message = str(answer.get("message", ""))
     if answer["kind"] == "succeeded":
-        return documents.outcome_of(answer)
+        return results.outcome_of(answer, work, action)
     if answer["kind"] == "transient":
         raise TransientFailure(message)
     raise StepFailed(message)
