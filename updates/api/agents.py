@@ -108,17 +108,16 @@ class PollView(api.SagaView):
     )
     def post(self, request: Request) -> Response:
         node, given = _node(request), _read(PollShape, request)
+        caller = accounts.caller_of(request.user)
         nodes.note_facts(node, given["facts"])
         status, envelopes, cancelled = agent_work.poll(
-            node, running=given["running"], seconds=given["wait"]
+            node, caller, running=given["running"], seconds=given["wait"]
         )
         document = {
             "status": status,
             "orders": envelopes,
             "cancelled": cancelled,
-            "has_to_rotate": agent_work.has_to_rotate(
-                node, accounts.caller_of(request.user), now=timezone.now()
-            ),
+            "has_to_rotate": agent_work.has_to_rotate(node, caller, now=timezone.now()),
         }
         return Response(document)
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from registry.identity.accounts import Caller
+from registry.models import Token
 from saga_project.shared import crypto
 from updates import errors
 from updates.models import Node, NodeOrder
@@ -50,19 +51,20 @@ def has_to_rotate(node: Node, caller: Caller | None, *, now: dt.datetime) -> boo
 
 
 def poll(
-    node: Node, *, running: Collection[UUID], seconds: float
+    node: Node, caller: Caller | None, *, running: Collection[UUID], seconds: float
 ) -> tuple[str, list[str], list[str]]:
     """Return the node's status, the envelopes of orders that are due, and which running ones were cancelled.
 
-    Waits up to ``seconds`` until there is one of these.
+    Waits up to ``seconds`` until there is one of these. Raises NodeNotAllowed where the token was revoked
+    meanwhile: the node may have joined again since, on another host.
     """
     _note_life(node)
     if not _places.acquire(blocking=False):
-        return _look(node, running)
+        return _look(node, caller, running)
     try:
         ends_at = time.monotonic() + seconds
         while True:
-            found = _look(node, running)
+            found = _look(node, caller, running)
             if found[1] or found[2] or found[0] != node.status or time.monotonic() >= ends_at:
                 return found
             if not connection.in_atomic_block:
@@ -72,7 +74,9 @@ def poll(
         _places.release()
 
 
-def _look(node: Node, running: Collection[UUID]) -> tuple[str, list[str], list[str]]:
+def _look(
+    node: Node, caller: Caller | None, running: Collection[UUID]
+) -> tuple[str, list[str], list[str]]:
     status = Node.objects.filter(pk=node.pk).values_list("status", flat=True).first() or ""
     if status != Node.Status.APPROVED:
         return status, [], [str(pk) for pk in running]
@@ -81,7 +85,16 @@ def _look(node: Node, running: Collection[UUID]) -> tuple[str, list[str], list[s
     due = open_ones.exclude(pk__in=running).filter(expires_at__gt=timezone.now())
     sealed = due.order_by("created_at").values_list("sealed_envelope", flat=True)[:MAX_ORDERS]
     envelopes = [crypto.decrypt(text) for text in sealed]
+    if envelopes:
+        # After the orders were read: those of a host that joined meanwhile came after this token had ended.
+        _check_token(node, caller)
     return status, envelopes, [str(pk) for pk in running if pk not in known]
+
+
+def _check_token(node: Node, caller: Caller | None) -> None:
+    token = caller.token if caller else None
+    if token is None or not Token.objects.filter(pk=token.pk, revoked_at=None).exists():
+        raise errors.NodeNotAllowed(f"This token of the node {node.name!r} was revoked.")
 
 
 def _note_life(node: Node) -> None:

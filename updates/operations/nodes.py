@@ -92,6 +92,8 @@ def _enter(name: str, now: dt.datetime) -> Node:
         name=name, defaults={"account": account, "joined_at": now}
     )
     if not is_new:
+        # Two hosts that join as one node follow each other: the later one ends the token of the earlier one.
+        node = _locked(name)
         _end_work(node, now)
         transitions.move(node, Node.Status.PENDING, approved_at=None, approved_by="")
     return node

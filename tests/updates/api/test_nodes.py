@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import redis as redis_library
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from registry.errors import TokenRefused
+from registry.identity import accounts
 from registry.models import Token
-from tests import factories
+from tests import factories, waiting
 from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from updates import errors
 from updates.models import AuditEntry, JoinToken, Node, NodeOrder, Target
+from updates.operations import agent_work
+from updates.operations import nodes as enrolment
 from updates.rollouts import nodes
 from updates.rollouts.agents import envelopes, orders
 
@@ -114,6 +121,61 @@ def test_revocation_ends_token_and_orders_at_once(api: APIClient, staff: Headers
     assert post(api, f"/agent/orders/{order.pk}/outcome", agent, kind="failed").status_code == 401
     assert not nodes.has_worker("web1")
     assert post(api, "/nodes/web1/approve", staff).status_code == 409
+
+
+def test_poll_that_outlives_its_token_gets_no_order_of_the_next_host(
+    api: APIClient, staff: Headers
+) -> None:
+    agent = joined(api, staff, approve=True)
+    caller = accounts.recognise(agent["Authorization"].removeprefix("Bearer "), now=timezone.now())
+    node = agent_work.node_of(caller)
+
+    post(api, "/nodes/web1/revoke", staff)
+    other = joined(api, staff, approve=True)
+    placed()
+
+    with pytest.raises(errors.NodeNotAllowed):
+        agent_work.poll(node, caller, running=[], seconds=0)
+    assert len(post(api, "/agent/poll", other).json()["orders"]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_hosts_that_join_as_one_node_together_one_keeps_its_token() -> None:
+    texts = [
+        enrolment.make_join_token("web1", hours=1, is_approving=True, by=None, now=timezone.now())
+        for _ in range(3)
+    ]
+
+    def join(text: str) -> str:
+        return enrolment.join(text, facts={}, now=timezone.now()).token
+
+    def join_beside() -> str:
+        try:
+            return join(texts[2])
+        finally:
+            connection.close()
+
+    join(texts[0])
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        with transaction.atomic():
+            first = join(texts[1])
+            other = pool.submit(join_beside)
+            waiting.until(is_a_lock_awaited)
+        second = other.result(timeout=60)
+
+    with pytest.raises(TokenRefused):
+        accounts.recognise(first, now=timezone.now())
+    assert accounts.recognise(second, now=timezone.now()).account.name == "node.web1"
+
+
+def is_a_lock_awaited() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def test_node_sees_and_answers_its_own_orders_only(api: APIClient, staff: Headers) -> None:
