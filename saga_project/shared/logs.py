@@ -16,7 +16,10 @@ _SECRET_KEY = re.compile(
 )
 _HARMLESS_KEYS = frozenset({"token_prefix", "token_type", "token_id"})
 _SECRET_TEXT = re.compile(
-    r"(?P<lead>\bbearer\s+|://[^/\s:@]*:)(?P<secret>[^\s@'\",]+)|\b(?:saga_|whsec_)[A-Za-z0-9_+/=-]{16,}",
+    r"(?P<lead>\bbearer\s+|://[^/\s:@]*:)(?P<secret>[^\s@'\",]+)"
+    r"|\b(?:saga_|sagajoin_|whsec_)[A-Za-z0-9_+/=-]{16,}"
+    # The proof of a link in a message: the path of a request that is refused has it.
+    r"|(?P<link>\b[0-9a-f]{32}\.)[0-9a-f]{64}\b",
     re.IGNORECASE,
 )
 
@@ -147,4 +150,4 @@ def _hidden(key: str, value: Any) -> Any:
 
 
 def _hide_match(match: re.Match[str]) -> str:
-    return f"{match['lead'] or ''}{HIDDEN}"
+    return f"{match['lead'] or match['link'] or ''}{HIDDEN}"

@@ -74,6 +74,22 @@ def test_no_secret_is_written(
     assert logs.HIDDEN in written
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Forbidden (CSRF cookie not set.): /admin/approve/{'0f' * 16}.{'3c' * 32}/",
+        f"joins with sagajoin_{'3c' * 16}.{'0f' * 16}",
+    ],
+)
+def test_neither_links_nor_join_tokens_are_written(
+    form: str, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    written = line(form, capsys, text)
+
+    assert "3c3c" not in written
+    assert logs.HIDDEN in written
+
+
 def test_no_secret_is_written_with_an_error(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(logs.configuration(form=form, level="INFO"))
     try:
