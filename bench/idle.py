@@ -85,6 +85,7 @@ def name_of(process: psutil.Process) -> str:
     words = {
         "uvicorn": "web",
         "sweep": "sweeps",
+        "check_services": "checks",
         "worker@": "worker",
         "delivery@": "delivery",
         "beat": "beat",
