@@ -125,20 +125,23 @@ class _Changes:
                 check_made__in=checks, instance_id__in={each.instance_id for each in wanted}
             )
         }
-        results = []
+        written: dict[tuple[int, str], CheckedInstance] = {}
         for each in wanted:
             check = checks.get(each.check_id)
             if check is not None and check.service_id == each.service_id:
                 at = self.now - dt.timedelta(seconds=each.age_seconds)
-                row = known.get((check.pk, each.instance_id)) or CheckedInstance(
-                    check_made=check, instance_id=each.instance_id, since=at, checked_at=at
+                key = check.pk, each.instance_id
+                row = known.setdefault(
+                    key,
+                    CheckedInstance(
+                        check_made=check, instance_id=each.instance_id, since=at, checked_at=at
+                    ),
                 )
                 self._set_verdict(names[check.service_id], check, row, each, at=at)
                 self._warn_of_certificate(names[check.service_id], check, row, each)
-                results.append(row)
+                written[key] = row
         CheckTransition.objects.bulk_create(self.transitions)
-        CheckedInstance.objects.bulk_create([row for row in results if row.pk is None])
-        CheckedInstance.objects.bulk_update([row for row in results if row.pk], _RESULT)
+        _write(list(written.values()))
         return self.drafts
 
     def _set_verdict(
@@ -207,6 +210,18 @@ class _Changes:
             )
 
 
+def _write(results: Sequence[CheckedInstance]) -> None:
+    """Write new and known rows by one INSERT, which takes a quarter of the time of ``bulk_update``."""
+    for row in results:
+        row.pk = None  # the check and the instance are what names a row
+    CheckedInstance.objects.bulk_create(
+        results,
+        update_conflicts=True,
+        unique_fields=("check_made", "instance_id"),
+        update_fields=_RESULT,
+    )
+
+
 def _settle(services: Sequence[Service], *, now: dt.datetime) -> list[events.EventDraft]:
     """Bring the instances of services with locked rows in line; return what is to be told of it."""
     by_key = {service.pk: service for service in services}
@@ -220,7 +235,8 @@ def _settle(services: Sequence[Service], *, now: dt.datetime) -> list[events.Eve
     }
     is_ill = Q(check_health=Instance.Health.CRITICAL)
     is_failing = Q(instance_id__in={instance_id for _, instance_id in failing})
-    changed, drafts = [], []
+    changed: dict[Instance.Health, list[Instance]] = {}
+    drafts: list[events.EventDraft] = []
     live = Instance.objects.live().filter(is_ill | is_failing, service__in=by_key)
     for instance in live.order_by("pk"):
         reason = failing.get((instance.service_id, instance.instance_id))
@@ -229,9 +245,11 @@ def _settle(services: Sequence[Service], *, now: dt.datetime) -> list[events.Eve
             service = by_key[instance.service_id]
             before, instance.check_health = instance.combined_health, health
             drafts += rows.told_health(service, instance, before=before, note=reason or "")
-            changed.append(instance)
-    Instance.objects.bulk_update(changed, ["check_health"])
-    _show([by_key[pk] for pk in sorted({row.service_id for row in changed})], now=now)
+            changed.setdefault(health, []).append(instance)
+    for health, instances in changed.items():
+        Instance.objects.filter(pk__in=[row.pk for row in instances]).update(check_health=health)
+    shown = {row.service_id for instances in changed.values() for row in instances}
+    _show([by_key[pk] for pk in sorted(shown)], now=now)
     return drafts
 
 

@@ -370,3 +370,32 @@ def test_a_service_that_left_takes_no_results(seat: sharing.Seat, check: HealthC
     observe(seat, check, CRITICAL)
 
     assert "check.failed" not in told()
+
+
+def test_two_verdicts_in_one_batch_are_both_on_record(
+    seat: sharing.Seat, check: HealthCheck
+) -> None:
+    seen = [
+        Observation(
+            check_id=check.pk,
+            service_id=check.service_id,
+            instance_id="a",
+            verdict=verdict,
+            reason="",
+            age_seconds=age_seconds,
+        )
+        for verdict, age_seconds in ((CRITICAL, 2.0), (PASSING, 1.0))
+    ]
+
+    for _ in range(2):  # the row is new, then known
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            check_results.record(seen, checker=seat.token)
+
+    assert CheckedInstance.objects.get().verdict == PASSING
+    moves = CheckTransition.objects.order_by("pk").values_list("old", "new")
+    assert list(moves) == [
+        (UNKNOWN, CRITICAL),
+        (CRITICAL, PASSING),
+        (PASSING, CRITICAL),
+        (CRITICAL, PASSING),
+    ]
