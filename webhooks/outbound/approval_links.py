@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hmac
+import re
 import uuid
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ LIFE = dt.timedelta(hours=24)
 WITHHELD = "proof-withheld"
 #: Options of a channel: the one reader of its links, and the people behind the users of its buttons.
 APPROVER, APPROVERS = "approver", "approvers"
+#: A text that was cut off has the beginning of one.
+_PROOF = re.compile(r"(\b[0-9a-f]{32}\.)[0-9a-f]{1,64}\b", re.ASCII)
 _SALT = "saga.approval-link"
 _LABELS = (
     ("Approve", ApprovalDecision.Verdict.APPROVED),
@@ -129,6 +132,11 @@ def _proof(link_id: uuid.UUID) -> str:
 def is_sent_to(endpoint: Endpoint | None, approver: str) -> bool:
     """Whether the channel is still the approver's; one that leads elsewhere now has lost it."""
     return endpoint is not None and endpoint.options.get(APPROVER) == approver
+
+
+def withhold(text: str) -> str:
+    """Return an answer without the proofs of links: Slack's API, for one, repeats the message."""
+    return _PROOF.sub(rf"\1{WITHHELD}", text)
 
 
 def prove(body: bytes, delivery: Delivery) -> bytes:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from saga_project.shared import errors, http_client
 from webhooks import signatures
-from webhooks.outbound import channels, claims, dressing, mailing
+from webhooks.outbound import approval_links, channels, claims, dressing, mailing
 from webhooks.outbound.channels import slack
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
@@ -36,8 +36,13 @@ def send(
     outcome = claimed_delivery.foregone or _attempt(
         claimed_delivery, at=started_at, timeout_seconds=timeout_seconds
     )
-    duration_ms = round((time.monotonic() - begun) * 1000)
-    return Sent(claimed_delivery, dataclasses.replace(outcome, duration_ms=duration_ms), started_at)
+    outcome = dataclasses.replace(
+        outcome,
+        duration_ms=round((time.monotonic() - begun) * 1000),
+        answer=approval_links.withhold(outcome.answer),
+        error=approval_links.withhold(outcome.error),
+    )
+    return Sent(claimed_delivery, outcome, started_at)
 
 
 def _attempt(
