@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from saga_client import client
-from saga_client.command_line import live, output, structure
+from saga_client.command_line import live, output
+from saga_client.command_line.options import Options
 
 
 class Session:
     """One run of a command."""
 
-    def __init__(self, options: structure.Options) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
 
     def __enter__(self) -> Session:

@@ -6,59 +6,11 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
-OUTPUTS = ("table", "json", "yaml")
-
-
-@dataclass
-class Options:
-    """What the general options say; an option after the command wins."""
-
-    output: str | None = None
-    is_quiet: bool = False
-    may_ask: bool = True
-    profile: str | None = None
-    url: str | None = None
-    token: str | None = None
-
-
-def _general_options() -> list[click.Parameter]:
-    return [
-        click.Option(
-            ["-o", "--output", "general_output"],
-            type=click.Choice(OUTPUTS),
-            help="How to print [default: table].",
-        ),
-        click.Option(
-            ["-q", "--quiet", "general_quiet"], is_flag=True, help="Print nothing but errors."
-        ),
-        click.Option(
-            ["--no-input", "general_no_input"], is_flag=True, help="Never ask; fail instead."
-        ),
-        click.Option(
-            ["--profile", "general_profile"],
-            help="Profile of the configuration [env: SAGA_PROFILE].",
-        ),
-        click.Option(["--url", "general_url"], help="Address of Saga [env: SAGA_URL]."),
-    ]
-
-
-_NAMES = ("output", "quiet", "no_input", "profile", "url")
-
-
-def _remember(context: click.Context) -> Options:
-    options = context.ensure_object(Options)
-    given = {name: context.params.pop(f"general_{name}", None) for name in _NAMES}
-    options.output = given["output"] or options.output
-    options.is_quiet = bool(given["quiet"]) or options.is_quiet
-    options.may_ask = options.may_ask and not given["no_input"]
-    options.profile = given["profile"] or options.profile
-    options.url = given["url"] or options.url
-    return options
+from saga_client.command_line import options
 
 
 class Command(click.Command):
@@ -67,14 +19,13 @@ class Command(click.Command):
     def __init__(self, *arguments: Any, **fields: Any) -> None:
         super().__init__(*arguments, **fields)
         own = {name for parameter in self.params for name in parameter.opts}
-        general = [each for each in _general_options() if not own & set(each.opts)]
+        general = [each for each in options.general() if not own & set(each.opts)]
         self.params = [*self.params, *general]
 
     def invoke(self, context: click.Context) -> Any:
-        options = _remember(context)
+        context.obj = options.remember(context)
         session = importlib.import_module("saga_client.command_line.session")
-        context.obj = options
-        with session.Session(options) as opened:
+        with session.Session(context.obj) as opened:
             context.params = {"session": opened, **context.params}
             return super().invoke(context)
 
@@ -86,10 +37,10 @@ class Group(click.Group):
 
     def __init__(self, *arguments: Any, **fields: Any) -> None:
         super().__init__(*arguments, **fields)
-        self.params = [*self.params, *_general_options()]
+        self.params = [*self.params, *options.general()]
 
     def invoke(self, context: click.Context) -> Any:
-        _remember(context)
+        options.remember(context)
         return super().invoke(context)
 
 
