@@ -135,7 +135,7 @@ SITE = {
 #: What is served of allauth: the login, and each person's own second factors.
 SIGN_IN = {
     *("account_login", "account_logout", "account_reauthenticate"),
-    *("console_provider", "console_provider_callback"),
+    *("console_provider", "console_provider_callback", "console_provider_logout"),
     *("mfa_index", "mfa_authenticate", "mfa_reauthenticate"),
     *("mfa_activate_totp", "mfa_deactivate_totp"),
     *("mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_download_recovery_codes"),
@@ -145,7 +145,7 @@ SIGN_IN = {
 #: What needs no member of staff, because it makes one, says goodbye, or carries its own proof.
 FREE = {
     *("login", "logout", "account_login", "account_logout", "console_approval_link"),
-    *("console_provider", "console_provider_callback"),
+    *("console_provider", "console_provider_callback", "console_provider_logout"),
 }
 
 

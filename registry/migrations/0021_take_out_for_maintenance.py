@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instance',
             name='maintenance_reason',
-            field=models.CharField(blank=True, db_default='', max_length=1000),
+            field=models.CharField(blank=True, db_default='', default='', max_length=1000),
         ),
         migrations.AddField(
             model_name='instance',
@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='service',
             name='maintenance_reason',
-            field=models.CharField(blank=True, db_default='', max_length=1000),
+            field=models.CharField(blank=True, db_default='', default='', max_length=1000),
         ),
         migrations.AddField(
             model_name='service',

@@ -114,7 +114,7 @@ class Service(models.Model):
     maintenance_since = models.DateTimeField(
         null=True, blank=True, help_text="Staff took it out of the lookups then."
     )
-    maintenance_reason = models.CharField(max_length=1000, blank=True, db_default="")
+    maintenance_reason = models.CharField(max_length=1000, blank=True, default="", db_default="")
     canary_version = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     canary_percent = models.PositiveSmallIntegerField(null=True, blank=True)
     notes = models.TextField(blank=True, help_text="For staff; no program reads it.")
@@ -195,7 +195,7 @@ class Instance(models.Model):
     maintenance_since = models.DateTimeField(
         null=True, blank=True, help_text="Staff took it out of the lookups then."
     )
-    maintenance_reason = models.CharField(max_length=1000, blank=True, db_default="")
+    maintenance_reason = models.CharField(max_length=1000, blank=True, default="", db_default="")
     registered_at = models.DateTimeField()
     last_heartbeat_at = models.DateTimeField(help_text="As last flushed; presence knows better.")
     gone_at = models.DateTimeField(null=True, blank=True)

@@ -55,7 +55,7 @@ def test_the_cost_of_a_stack_is_told_by_program(
     idle.report(stack, seconds=0.5)
 
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    expected = "beat delivery launcher postgresql sweeps valkey web worker all"
+    expected = "beat checks delivery launcher postgresql sweeps valkey web worker all"
     assert names == expected.split()
 
 
