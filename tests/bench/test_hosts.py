@@ -11,6 +11,6 @@ def test_the_document_names_programs_and_addresses_of_each_host() -> None:
     addresses = printed.addresses()
     assert {*walkthrough.WEB_HOSTS, *walkthrough.NODE_HOSTS, "db", "redis", "lb"} == set(addresses)
     assert set(printed.programs("web1")) == {"web", "sweeps"}
-    assert set(printed.programs("node2")) == {"worker", "delivery", "beat"}
+    assert set(printed.programs("node2")) == {"worker", "delivery", "checks", "beat"}
     for web in walkthrough.WEB_HOSTS:
         assert f"server {web} {addresses[web]}:8030" in printed.block("5. Load balancer")

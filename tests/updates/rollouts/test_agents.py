@@ -22,7 +22,6 @@ from tests.updates.rollouts.agent_hosts import (
     STAFF,
     AgentProcess,
     until_alive,
-    until_polls_ended,
 )
 from tests.updates.rollouts.conftest import Announce, installed
 from updates import operations
@@ -40,7 +39,7 @@ def agent(tmp_path: Path, live_server: Any, transactional_db: None) -> Iterator[
     assert running.join() == 0
     yield running
     running.kill()
-    until_polls_ended()
+    running.until_polls_ended()
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def test_job_goes_on_after_a_partition_that_outlasts_the_belief_in_its_agent(
     finally:
         agent.kill()
         proxy.thaw()
-        until_polls_ended()
+        agent.until_polls_ended()
 
     job.refresh_from_db()
     assert job.status == Job.Status.SUCCEEDED, job.error
