@@ -42,7 +42,7 @@ from webhooks.outbound.alerts import sweep as alerts
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 5.0
-WATCH_EVERY_SECONDS = 0.5
+WATCH_EVERY_SECONDS = 1.0
 LOOK_EVERY_SECONDS = 0.9
 STOP_SECONDS = 10.0
 #: A duty that is this seldom keeps no connection to PostgreSQL in between.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import transaction
-from pytest_django import Settings
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from registry import events
 from registry.events import EventDraft, log
@@ -395,3 +397,53 @@ def test_the_sweep_reads_each_event_once_and_loses_none(
 
 def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("pager")
+@pytest.mark.django_db(transaction=True)
+def test_a_round_without_anything_to_do_asks_one_query(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    NotificationRuleFactory.create()
+    waiting.until(lambda: not sweep.sweep() and not sweep.is_anything_due(now=timezone.now()))
+
+    with django_assert_num_queries(1):
+        sweep.sweep()
+    publish("update.check_failed", reason="one")
+    assert sweep.is_anything_due(now=timezone.now())
+
+
+@pytest.mark.usefixtures("pager")
+@pytest.mark.django_db(transaction=True)
+def test_the_cursor_of_another_database_is_replaced() -> None:
+    far_ahead = log.head().transaction + 1_000_000
+    AlertCursor.objects.create(pk=1, transaction=far_ahead, event=1)
+
+    sweep.sweep()
+
+    assert AlertCursor.objects.get().transaction < far_ahead
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(lambda: Flapping(last_fell_at=at(0), service_name="shop"), id="flapping"),
+        pytest.param(
+            lambda: Alert(
+                rule=NotificationRuleFactory.create(),
+                due_at=at(0),
+                opened_at=at(0),
+                severity="error",
+            ),
+            id="alert",
+        ),
+    ],
+)
+def test_what_is_due_is_found(row: Callable[[], Alert | Flapping]) -> None:
+    log_head = log.head()
+    AlertCursor.objects.create(pk=1, transaction=log_head.transaction, event=2**62)
+    before = at(-1)
+    row().save()
+
+    assert not sweep.is_anything_due(now=before)
+    assert sweep.is_anything_due(now=at(flapping.WINDOW.total_seconds()))
