@@ -141,6 +141,22 @@ class IllegalSubscriptionMove(Conflict):
     error = "State does not allow this"
 
 
+class SubscriptionEnded(Conflict):
+    """A cancelled subscription has ended for good."""
+
+    error = "Subscription has ended"
+
+
+class SubscriptionDiffers(Conflict):
+    error = "Subscription is another one"
+
+
+class SubscriptionAmbiguous(Conflict):
+    """A subscriber may have several subscriptions to a service."""
+
+    error = "Several subscriptions"
+
+
 class NotProtecting(Conflict):
     error = "Nothing is held back"
 

@@ -183,7 +183,7 @@ WRITES = [
     Call("DELETE /api/v1/channels/{channel_id}", 25),
     Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
-    Call("GET /api/v1/export", 31, is_admins=True),
+    Call("GET /api/v1/export", 33, is_admins=True),
     Call("POST /api/v1/github-hooks", 13, body={"repository": "x/y", "hook_id": 9}, is_admins=True),
     Call("PATCH /api/v1/github-hooks/{hook_id}", 13, body={"is_enabled": False}, is_admins=True),
     Call("DELETE /api/v1/github-hooks/{hook_id}", 13, is_admins=True),

@@ -9,6 +9,7 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from registry import operations
+from registry.admin.managed import MarksManaged
 from registry.identity import accounts
 from registry.models import Subscription
 from saga_project.shared import http_client
@@ -59,7 +60,7 @@ CANCEL = verbs.Verb(
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(readonly.ReadOnly):
+class SubscriptionAdmin(readonly.ReadOnly, MarksManaged):
     list_display = (
         "subscriber",
         "service_name",

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from registry import errors, names, operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Subscription
+from registry.models import Subscription, manager_of
 from saga_project.shared import api, http_client, rules, timestamps
 from saga_project.shared.api import fields
 
@@ -215,7 +215,8 @@ class SubscriptionView(api.SagaView):
             by=caller,
             now=timezone.now(),
         )
-        return Response({**subscription_body(subscription, by=caller), "secret": secret})
+        body = {**subscription_body(subscription, by=caller), "secret": secret}
+        return Response(body, headers=_warning(subscription))
 
     @extend_schema(
         operation_id="cancel_subscription",
@@ -228,7 +229,15 @@ class SubscriptionView(api.SagaView):
         subscription = operations.cancel_subscription(
             _read_id(subscription_id), by=caller, now=timezone.now()
         )
-        return Response(subscription_body(subscription, by=caller))
+        body = subscription_body(subscription, by=caller)
+        return Response(body, headers=_warning(subscription))
+
+
+def _warning(subscription: Subscription) -> dict[str, str]:
+    """Return the header that names the file whose next apply overwrites a change."""
+    name = manager_of(subscription)
+    sentence = f"Managed by the file {name}: its next apply overwrites this."
+    return api.warning_header([sentence]) if name else {}
 
 
 def _check_name(text: str, *, field: str = "service_name") -> str:

@@ -13,7 +13,12 @@ from registry.models.health_check import (
 )
 from registry.models.idempotency_key import IdempotencyKey
 from registry.models.lengths import MAX_NAME_LENGTH, MAX_URL_LENGTH
-from registry.models.managed_object import MAX_MANAGER_LENGTH, ManagedObject, manager_of
+from registry.models.managed_object import (
+    MAX_MANAGER_LENGTH,
+    ManagedObject,
+    manager_of,
+    mark_column,
+)
 from registry.models.service import Instance, Service, ServiceQuerySet
 from registry.models.subscription import Subscription, SubscriptionQuerySet
 from registry.models.work_slot import WorkSlot
@@ -43,4 +48,5 @@ __all__ = [
     "Token",
     "WorkSlot",
     "manager_of",
+    "mark_column",
 ]

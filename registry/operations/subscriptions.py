@@ -7,6 +7,7 @@ import datetime as dt
 import secrets
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
@@ -39,7 +40,7 @@ def subscribe(
     The secret is shown this once. A ``service_name`` with ``*`` is a glob, for callers that may read
     services. Raises ServiceNotFound where the service is not registered, ScopeMissing.
     """
-    secret = _new_secret()
+    secret = new_secret()
     is_glob = names.is_glob(service_name)
     if is_glob and by is not None and not by.has_scope(READ_SCOPE):
         raise errors.ScopeMissing(f"A subscription to '{service_name}' needs '{READ_SCOPE}'.")
@@ -54,7 +55,7 @@ def subscribe(
             sealed_secret=crypto.encrypt(secret) if callback_url else "",
             account=by.account if by is not None and by.account.pk else None,
         )
-        _record("added", subscription, by=by, now=subscription.created_at)
+        record("added", subscription, by=by, now=subscription.created_at)
     return subscription, secret if callback_url else None
 
 
@@ -90,11 +91,12 @@ def cancel_subscription(
     subscription = _get(subscription_id)
     if not is_subscriber(subscription, by):
         raise errors.SubscriptionOwned("The subscription belongs to another account.")
+    before = described(subscription)
     with transaction.atomic():
         has_moved = _move(subscription_id, to=State.CANCELLED, now=now)
         subscription = _get(subscription_id)
         if has_moved:
-            _record("changed", subscription, by=by, now=now)
+            record("changed", subscription, before=before, by=by, now=now)
     return subscription
 
 
@@ -111,13 +113,14 @@ def move_subscription(
 ) -> Subscription:
     """Bring a subscription into another state; raises IllegalSubscriptionMove where that is not legal."""
     with transaction.atomic():
-        _move_to(subscription_id, to=to, now=now)
+        before = described(_get(subscription_id))
+        move_to(subscription_id, to=to, now=now)
         subscription = _get(subscription_id)
-        _record("changed", subscription, by=by, now=now)
+        record("changed", subscription, before=before, by=by, now=now)
     return subscription
 
 
-def _move_to(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> None:
+def move_to(subscription_id: uuid.UUID, *, to: str, now: dt.datetime) -> None:
     has_moved = _move(subscription_id, to=to, now=now)
     subscription = _get(subscription_id)
     if not has_moved and subscription.state != to:
@@ -162,8 +165,9 @@ def change_subscription(
     with transaction.atomic(durable=True):
         found = find_subscription(subscription_id, by=by)
         _check_may_change(found, change, by)
+        before = described(found)
         if change.state is not None:
-            _move_to(subscription_id, to=change.state, now=now)
+            move_to(subscription_id, to=change.state, now=now)
         row = Subscription.objects.select_for_update().get(pk=subscription_id)
         if change.is_accepted is not None:
             row.is_accepted = change.is_accepted
@@ -172,31 +176,50 @@ def change_subscription(
         if change.callback_url is not None:
             row.callback_url = change.callback_url
             if change.callback_url and not row.sealed_secret:
-                secret = _new_secret()
+                secret = new_secret()
                 row.sealed_secret = crypto.encrypt(secret)
         row.save(
             update_fields=["is_accepted", "topics", "callback_url", "sealed_secret", "updated_at"]
         )
         subscription = _get(subscription_id)
-        _record("changed", subscription, by=by, now=now)
+        record("changed", subscription, before=before, by=by, now=now)
     return subscription, secret
 
 
-def _record(verb: str, subscription: Subscription, *, by: Caller | None, now: dt.datetime) -> None:
+def described(subscription: Subscription) -> dict[str, Any]:
+    """Return what the audit trail shows of a subscription; a callback's path may be a credential."""
     url = subscription.callback_url
-    data = {
-        "id": subscription.pk,
+    return {
         "subscriber": subscription.subscriber,
         "state": subscription.state,
         "accepted": subscription.is_accepted,
         "topics": subscription.topics,
         "callback": http_client.masked(url) if url else "",
+        "account": subscription.account_id,
+        "secret": auditing.masked(subscription.sealed_secret),
+    }
+
+
+def record(
+    verb: str,
+    subscription: Subscription,
+    *,
+    by: Caller | None,
+    now: dt.datetime,
+    before: dict[str, Any] | None = None,
+) -> None:
+    """Record what became of a subscription, with what it was where it was there before."""
+    after = described(subscription)
+    changed = set() if before is None else {name for name in after if after[name] != before[name]}
+    differences = {
+        "before": {name: before[name] for name in sorted(changed)} if before else {},
+        "after": {name: after[name] for name in sorted(changed)},
     }
     auditing.record(
         f"subscription.{verb}",
         actor=actor_of(by),
         service_name=subscription.service_name,
-        data=data,
+        data={"id": subscription.pk, **after, **(differences if changed else {})},
         at=now,
     )
 
@@ -216,5 +239,5 @@ def _check_may_change(
         raise errors.SubscriptionOwned("The subscription belongs to another account.")
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
     return SECRET_MARK + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")

@@ -64,7 +64,7 @@ def evaluate(change: ConfigurationChange) -> None:
     if dataclasses.replace(change, makes_default_rules=True) == ConfigurationChange():
         raise errors.NothingToConfigure("Send 'endpoints', 'secret', or both.")
     if isinstance(change.secret, str):
-        _check_secret(change.secret)
+        check_secret(change.secret)
     endpoints = change.endpoints or {}
     if len(endpoints) > MAX_ENDPOINTS:
         raise errors.InvalidChannel(f"There are at most {MAX_ENDPOINTS} endpoints.")
@@ -89,7 +89,8 @@ def check_address(url: str, *, field: str) -> None:
         raise errors.InvalidChannel(str(exc), field=field) from None
 
 
-def _check_secret(secret: str) -> None:
+def check_secret(secret: str) -> None:
+    """Raise InvalidSecret unless messages can be signed with this."""
     if len(secret) > MAX_SECRET_LENGTH:
         raise errors.InvalidSecret(
             f"A secret has at most {MAX_SECRET_LENGTH} characters.", field="secret"

@@ -11,7 +11,7 @@ from django.db import transaction
 from rest_framework import serializers
 
 from registry.identity.accounts import Caller
-from registry.models import ManagedObject
+from registry.models import ManagedObject, mark_column
 from saga_project.shared import api, auditing, errors, locks
 from saga_project.web.declared import references
 from saga_project.web.declared.section import Author, Section
@@ -98,8 +98,8 @@ def _apply_all(document: Mapping[str, Any], run: _Run) -> None:
         )
 
 
-def _apply_section(section: Section, items: list[dict[str, Any]], run: _Run) -> set[int]:
-    seen: set[int] = set()
+def _apply_section(section: Section, items: list[dict[str, Any]], run: _Run) -> set[Any]:
+    seen: set[Any] = set()
     for number, item in enumerate(items):
         where = f"{section.name}[{number}]"
         try:
@@ -115,7 +115,7 @@ def _apply_section(section: Section, items: list[dict[str, Any]], run: _Run) -> 
     return seen
 
 
-def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> int:
+def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> Any:
     given = {name: references.resolve(item[name]) for name in section.secrets if name in item}
     shape = section.shape(data={**item, **given})
     shape.is_valid(raise_exception=True)
@@ -129,36 +129,41 @@ def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> int:
     named = {name: item[name] for name in given if references.is_reference(item[name])}
     ManagedObject.objects.update_or_create(
         model=section.kind.model._meta.label_lower,
-        object_id=row.pk,
+        **_key(section, row.pk),
         defaults={"managed_by": run.manager, "references": named},
     )
     if not is_changed:
         run.applied.unchanged += 1
-        return int(row.pk)
+        return row.pk
     after = {**section.describe(row), **dict.fromkeys(given, MASK)}
     run.applied.differences.append(
         Difference(action, section.name, section.known_as(row), before, after)
     )
-    return int(row.pk)
+    return row.pk
+
+
+def _key(section: Section, pk: Any) -> dict[str, Any]:
+    return {mark_column(section.kind.model): pk}
 
 
 def _marks(section: Section) -> Any:
     return ManagedObject.objects.filter(model=section.kind.model._meta.label_lower)
 
 
-def _check_manager(section: Section, pk: int, run: _Run) -> None:
-    other = _marks(section).filter(object_id=pk).exclude(managed_by=run.manager).first()
+def _check_manager(section: Section, pk: Any, run: _Run) -> None:
+    other = _marks(section).filter(**_key(section, pk)).exclude(managed_by=run.manager).first()
     if other is not None:
         raise ManagedElsewhere(
             f"This is managed by '{other.managed_by}': take it out of that file first."
         )
 
 
-def _prune(section: Section, kept: set[int], run: _Run) -> None:
+def _prune(section: Section, kept: set[Any], run: _Run) -> None:
     """Take away what the file described before and describes no more."""
-    left = _marks(section).filter(managed_by=run.manager).exclude(object_id__in=kept)
-    numbers = list(left.values_list("object_id", flat=True))
-    for row in section.rows().filter(pk__in=numbers).select_for_update(of=("self",)):
+    column = mark_column(section.kind.model)
+    left = _marks(section).filter(managed_by=run.manager).exclude(**{f"{column}__in": kept})
+    keys = list(left.values_list(column, flat=True))
+    for row in section.rows().filter(pk__in=keys).select_for_update(of=("self",)):
         before, item = section.describe(row), section.known_as(row)
         action = section.prune(row, run.author)
         run.applied.differences.append(Difference(action, section.name, item, before, {}))
@@ -172,12 +177,12 @@ def export(*, manager: str | None) -> dict[str, Any]:
     """
     document: dict[str, Any] = {} if manager is None else {"managed_by": manager}
     for section in SECTIONS:
-        marks = _marks(section)
+        marks, column = _marks(section), mark_column(section.kind.model)
         rows = section.rows()
         if manager is not None:
             marks = marks.filter(managed_by=manager)
-            rows = rows.filter(pk__in=marks.values("object_id"))
-        named = dict(marks.values_list("object_id", "references"))
+            rows = rows.filter(pk__in=marks.values(column))
+        named = dict(marks.values_list(column, "references"))
         document[section.name] = [
             {**section.describe(row), **named.get(row.pk, {})} for row in rows.iterator(1000)
         ]

@@ -13,13 +13,14 @@ import registry.operations
 from registry.api.accounts import AccountShape
 from registry.api.health_checks import HealthCheckShape
 from registry.directory import projection
-from registry.models import Service
+from registry.models import Service, Subscription
 from registry.operations import health_checks, rows, tokens
 from registry.operations.configured import Kind
 from saga_project.shared import crypto
 from saga_project.web.declared import shapes
 from saga_project.web.declared.channels import ChannelSection
 from saga_project.web.declared.section import Author, Columns, Section
+from saga_project.web.declared.subscriptions import SubscriptionSection
 from updates.api import targets
 from updates.api.calendar import FreezeShape, WindowShape
 from updates.api.policies import PolicyShape, SkipShape
@@ -129,6 +130,7 @@ def _resealed(sealed: str, secret: str) -> str:
 
 
 _SERVICE = Kind(model=Service, name="service")
+_SUBSCRIPTION = Kind(model=Subscription, name="subscription")
 _WEBHOOK = Kind(model=Configuration, name="webhook")
 _CHANNEL = Kind(model=Endpoint, name="channel")
 _SOURCE = dataclasses.replace(settings.SOURCE, find_faults=setup.faults)
@@ -152,6 +154,13 @@ SECTIONS: tuple[Section, ...] = (
         shape=shapes.DeclaredServiceShape,
         key=("name",),
         when_pruned={},
+    ),
+    SubscriptionSection(
+        name="subscriptions",
+        kind=_SUBSCRIPTION,
+        shape=shapes.DeclaredSubscriptionShape,
+        key=("service", "service_glob", "subscriber"),
+        secrets=("secret",),
     ),
     Section(
         name="checks",

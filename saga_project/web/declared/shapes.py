@@ -11,8 +11,9 @@ from registry import names
 from registry.api.accounts import AccountField, AccountShape
 from registry.api.configured import ServiceNameField
 from registry.api.health_checks import HealthCheckShape
-from registry.models import MAX_MANAGER_LENGTH, ManagedObject, Service
-from saga_project.shared import labels
+from registry.api.subscriptions import MAX_TOPICS, TopicField, check_topics
+from registry.models import MAX_MANAGER_LENGTH, ManagedObject, Service, Subscription
+from saga_project.shared import labels, rules
 from saga_project.shared.api import fields, resources
 from updates.api.calendar import FreezeShape, WindowShape
 from updates.api.credentials import CredentialShape
@@ -55,6 +56,54 @@ class DeclaredServiceShape(resources.RowShape):
 
     def validate_name(self, value: str) -> str:
         return names.check_service_name(value)
+
+
+class DeclaredSubscriptionShape(resources.StrictShape):
+    """As ``/subscriptions`` takes it, with what its owner decides."""
+
+    id = serializers.UUIDField(
+        required=False,
+        help_text="Which one, where a subscriber has several to a service; a new one gets it.",
+    )
+    service_name = fields.TextField(
+        rule=rules.SERVICE_NAME_OR_GLOB,
+        help_text="A service, or `*` and patterns such as `pay*` for many.",
+    )
+    subscriber = fields.TextField(max_length=128)
+    callback_url = fields.UrlField(required=False, or_empty=True)
+    topics = serializers.ListField(child=TopicField(), required=False, max_length=MAX_TOPICS)
+    state = serializers.ChoiceField(
+        choices=["active", "pending", "suspended"],
+        required=False,
+        help_text="Default: active. One that begins pending may be activated by hand.",
+    )
+    accepted = resources.SwitchField(
+        required=False, help_text="It keeps the service from being deregistered."
+    )
+    account = AccountField(
+        required=False, allow_null=True, help_text="The subscriber's account; null: none."
+    )
+    secret = fields.TextField(
+        write_only=True,
+        required=False,
+        max_length=512,
+        help_text="Signs what the callback gets. Kept when absent; without one, one is made.",
+    )
+
+    def validate_topics(self, value: list[str]) -> list[str]:
+        return check_topics(value)
+
+    def to_representation(self, instance: Subscription) -> dict[str, Any]:
+        return {
+            "id": str(instance.pk),
+            "service_name": instance.service_name,
+            "subscriber": instance.subscriber,
+            "callback_url": instance.callback_url,
+            "topics": instance.topics,
+            "state": instance.state,
+            "accepted": instance.is_accepted,
+            "account": instance.account.name if instance.account is not None else None,
+        }
 
 
 class DeclaredSourceShape(SourceFields, resources.RowShape):
@@ -148,6 +197,7 @@ class DocumentShape(resources.StrictShape):
     )
     accounts = AccountShape(many=True, required=False)
     services = DeclaredServiceShape(many=True, required=False)
+    subscriptions = DeclaredSubscriptionShape(many=True, required=False)
     checks = HealthCheckShape(many=True, required=False)
     policies = PolicyShape(many=True, required=False)
     sources = DeclaredSourceShape(many=True, required=False)

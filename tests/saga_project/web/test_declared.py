@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 from saga_client.command_line import declared
 
 from registry.identity import accounts
-from registry.models import HealthCheck, ManagedObject, Service, ServiceAccount
+from registry.models import HealthCheck, ManagedObject, Service, ServiceAccount, Subscription
 from saga_project.shared import crypto
 from saga_project.web.declared.sections import SECTIONS
 from tests import factories
@@ -45,6 +45,18 @@ INSTALLATION: dict[str, Any] = {
     "services": [
         {"name": "mail"},
         {"name": "shop", "account": "pay-team", "category": "sales"},
+    ],
+    "subscriptions": [
+        {
+            "service_name": "mail",
+            "subscriber": "billing",
+            "account": "pay-team",
+            "accepted": True,
+            "callback_url": "https://billing.example/hook",
+            "topics": ["deployment.*"],
+            "secret": "${env:SAGA_SECRET_BILLING}",
+        },
+        {"service_name": "pay*", "subscriber": "audit", "state": "suspended"},
     ],
     "policies": [
         {"service_name": "shop", "kind": "auto", "version_range": ">=1,<3", "channel": "beta"}
@@ -113,6 +125,7 @@ INSTALLATION: dict[str, Any] = {
 }
 #: In the order in which nothing refers to what is gone.
 DESCRIBED = (
+    Subscription,
     HealthCheck,
     NotificationRule,
     Configuration,
@@ -133,6 +146,7 @@ def chief(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     settings.SAGA_DATA_DIR = tmp_path
     (tmp_path / "references").mkdir()
     (tmp_path / "references" / "password").write_text("hunter2\n")
+    monkeypatch.setenv("SAGA_SECRET_BILLING", "another signing secret of some bytes")
     monkeypatch.setenv("SAGA_SECRET_GITHUB", "ghp_s3cret")
     monkeypatch.setenv("SAGA_SECRET_HOST", "host s3cret")
     monkeypatch.setenv("SAGA_SECRET_PAGER", "a routing key of some bytes")
@@ -168,7 +182,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     state = api.get("/api/v1/export", headers=chief).json()
 
     assert made.status_code == 200, made.content
-    assert (made.json()["created"], made.json()["updated"]) == (19, 0)
+    assert (made.json()["created"], made.json()["updated"]) == (21, 0)
     assert made.json()["unchanged"] == 1  # the administrator itself
     assert again.status_code == 200, again.content
     assert state == exported
@@ -188,6 +202,10 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     assert Hold.objects.get().version == "2.0.0"
     assert Source.objects.get().sealed_token
     assert Configuration.objects.get(service__name="shop").sealed_secret
+    subscription = Subscription.objects.get(service__name="mail")
+    assert crypto.decrypt(subscription.sealed_secret) == "another signing secret of some bytes"
+    assert str(subscription.pk) == exported["subscriptions"][1]["id"]
+    assert exported["subscriptions"][1]["secret"] == "${env:SAGA_SECRET_BILLING}"
 
 
 def test_the_installation_has_every_section_that_a_file_can_have() -> None:
@@ -260,7 +278,7 @@ def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, st
 
     again = _apply(api, INSTALLATION, chief).json()
 
-    assert (again["changes"], again["unchanged"]) == ([], 20)
+    assert (again["changes"], again["unchanged"]) == ([], 22)
     assert AuditEntry.objects.count() == before
 
 
@@ -294,7 +312,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
     emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
 
-    assert emptied["deleted"] == 19
+    assert emptied["deleted"] == 21
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()
