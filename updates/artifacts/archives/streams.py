@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import sys
 import zlib
 from collections.abc import Callable
 from typing import IO, Protocol
 
+from saga_project.shared import zstandard
 from updates.artifacts.archives.extraction import Limits
 from updates.artifacts.archives.refusals import HostileArchive
-
-if sys.version_info >= (3, 14):
-    from compression import zstd as zstandard
-else:
-    from backports import zstd as zstandard
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 XZ_MAGIC = b"\xfd7zXZ\x00"
