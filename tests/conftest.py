@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,13 +12,14 @@ import hypothesis
 import pytest
 import redis as redis_library
 from django.conf import settings
+from django.db import connection
 from django.test import TransactionTestCase
 from rest_framework.test import APIClient
 
 from registry import presence
 from saga_project.shared import redis as shared_redis
 from saga_project.web import health, problems
-from tests import emptying
+from tests import emptying, servers
 
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
 hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
@@ -29,6 +31,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ids = Counter(item.nodeid for item in session.items)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise pytest.UsageError(f"More than one test is called {twice[0]}.")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Make this worker's database a copy of the migrated one, where the embedded server has that."""
+    if template := os.environ.get(servers.TEMPLATE_VARIABLE):
+        connection.settings_dict["TEST"]["TEMPLATE"] = template
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,13 +57,13 @@ def redis() -> Iterator[redis_library.Redis]:
     It is left like that as well: a web process that lives longer than one test fills a Redis in which it
     finds nothing, and would come to the end of that in the next one.
     """
-    connection = django_redis.get_redis_connection("default")
+    store = django_redis.get_redis_connection("default")
     shared_redis.breaker.close()
-    connection.flushdb()
+    store.flushdb()
     presence.mark_filled()
-    yield connection
+    yield store
     shared_redis.breaker.close()
-    connection.flushdb()
+    store.flushdb()
     presence.mark_filled()
 
 

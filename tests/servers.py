@@ -17,9 +17,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import migrated
+
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 CONFIGURED = ("HOST", "PORT", "SERVICE_NAME", "HEARTBEAT_INTERVAL", "REGISTRATION_TTL")
+#: Tells the workers which database their own ones begin as a copy of.
+TEMPLATE_VARIABLE = "TEST_DATABASE_TEMPLATE"
 LAST_REDIS_DATABASE = 15  # Redis has 16 unless told otherwise; the tests count down from the last
 
 
@@ -38,6 +42,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def _forget_configuration() -> None:
     """Variables exported for another Saga must not affect a test."""
+    os.environ.pop(TEMPLATE_VARIABLE, None)
     for name in list(os.environ):
         if name in CONFIGURED or name.startswith(("SAGA_", "REGISTRY_")):
             del os.environ[name]
@@ -53,8 +58,10 @@ def _make_data_folder(config: pytest.Config) -> None:
 
 def _start_servers(config: pytest.Config) -> None:
     """Set DATABASE_URL and REDIS_URL, where they are not set, to servers that end with this process."""
+    if "DATABASE_URL" not in os.environ:
+        os.environ[TEMPLATE_VARIABLE] = migrated.TEMPLATE
     child = subprocess.Popen(
-        [sys.executable, "-m", "saga_project.local.embedded.throwaway"],
+        [sys.executable, "-m", "saga_project.local.embedded.throwaway", str(migrated.cluster())],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -22,7 +22,7 @@ import psutil
 
 from saga_project.local import parents
 from saga_project.local.embedded import processes
-from tests import waiting
+from tests import migrated, waiting
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCHER = "saga_project.local.stack"
@@ -164,15 +164,36 @@ class Stack:
 
 @contextmanager
 def running(launcher: str = LAUNCHER, **variables: str) -> Iterator[Stack]:
-    """Start the stack in an empty folder, and leave nothing behind; ``launcher`` is its module."""
+    """Start the stack over a migrated database; ``launcher`` is its module."""
+    with _empty_folder() as folder:
+        migrated.copy_to(folder / "var")
+        with _started(folder, launcher, variables) as stack:
+            yield stack
+
+
+@contextmanager
+def started_first(**variables: str) -> Iterator[Stack]:
+    """Start the stack where Saga never ran."""
+    with _empty_folder() as folder, _started(folder, LAUNCHER, variables) as stack:
+        yield stack
+
+
+@contextmanager
+def _empty_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="saga-stack-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         # PostgreSQL of a root user runs as another account, which must get through.
         folder.chmod(0o711)
-        stack = Stack(folder, variables=variables)
-        stack.command = (sys.executable, "-m", launcher, "run")
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop()
+        yield folder
+
+
+@contextmanager
+def _started(folder: Path, launcher: str, variables: Mapping[str, str]) -> Iterator[Stack]:
+    """Run the stack until the block ends, and leave nothing behind."""
+    stack = Stack(folder, variables=variables)
+    stack.command = (sys.executable, "-m", launcher, "run")
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()

@@ -80,6 +80,13 @@ def create_database(data_dir: Path) -> None:
             connection.execute("CREATE DATABASE saga OWNER saga")
 
 
+def copy_database(data_dir: Path, name: str, copy: str) -> None:
+    """Copy a database to which no process is connected; the server must be running."""
+    statement = sql.SQL("CREATE DATABASE {} OWNER saga TEMPLATE {}")
+    with _connect(data_dir) as connection:
+        connection.execute(statement.format(sql.Identifier(copy), sql.Identifier(name)))
+
+
 def _connect(data_dir: Path) -> psycopg.Connection:
     return psycopg.connect(
         host="127.0.0.1",

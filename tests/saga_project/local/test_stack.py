@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("stack")  # one worker, so that the stack i
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[stacks.Stack]:
-    with stacks.running(SAGA_WEB_PROCESSES="1") as running:
+    with stacks.started_first(SAGA_WEB_PROCESSES="1") as running:
         yield running
 
 
