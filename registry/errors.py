@@ -185,6 +185,18 @@ class GlobalRowOwned(NotAllowed):
     error = "Administrator required"
 
 
+class SelectorOwned(NotAllowed):
+    """Which services a selector selects is the administrators' to say, in open mode as well."""
+
+    error = "Administrator required"
+
+
+class LabelSelected(NotAllowed):
+    """A rule of the administrators selects services by this label."""
+
+    error = "Label selects rules"
+
+
 class InvalidRow(InvalidRequest):
     error = "Invalid value"
 

@@ -19,6 +19,7 @@ from registry.models.managed_object import (
     manager_of,
     mark_column,
 )
+from registry.models.selecting import Selecting, selected_keys
 from registry.models.service import Instance, Service, ServiceQuerySet
 from registry.models.subscription import Subscription, SubscriptionQuerySet
 from registry.models.work_slot import WorkSlot
@@ -40,6 +41,7 @@ __all__ = [
     "IdempotencyKey",
     "Instance",
     "ManagedObject",
+    "Selecting",
     "Service",
     "ServiceAccount",
     "ServiceQuerySet",
@@ -49,4 +51,5 @@ __all__ = [
     "WorkSlot",
     "manager_of",
     "mark_column",
+    "selected_keys",
 ]

@@ -17,7 +17,8 @@ from django.db import IntegrityError, models, transaction
 from registry import errors
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from saga_project.shared import auditing
+from registry.models import Selecting
+from saga_project.shared import auditing, labels
 from saga_project.shared.errors import NotFound
 
 Faults = Mapping[str, str]
@@ -51,10 +52,18 @@ class Kind:
 
 
 def check_may_change(row: Any, *, by: Caller | None) -> None:
-    """Raise ServiceOwned, ServiceNotGranted or GlobalRowOwned unless the caller may change the row."""
+    """Raise ServiceOwned, ServiceNotGranted, SelectorOwned or GlobalRowOwned unless the caller may change it.
+
+    A selector reaches services of other owners, so that it takes an administrator in open mode, too.
+    """
     service = getattr(row, "service", None)
     if service is not None:
         accounts.check_may_change(by, service.name, owner_id=service.account_id)
+    elif isinstance(row, Selecting) and row.selector and (by is None or not by.is_admin):
+        raise errors.SelectorOwned(
+            "A selector of labels concerns services of every owner: send a token with the scope"
+            " 'admin:registry'."
+        )
     elif by is not None and not by.is_admin:
         raise errors.GlobalRowOwned(
             "This concerns every service: send a token with the scope 'admin:registry', or name a service."
@@ -84,6 +93,7 @@ def change(
         before = describe(row)
         for name, value in values.items():
             setattr(row, name, value)
+        check_may_change(row, by=by)  # it may have got a selector
         save(kind, row, actor=actor_of(by), before=before, now=now)
     return row
 
@@ -162,6 +172,17 @@ def describe(row: models.Model) -> dict[str, Any]:
 
 def actor_of(by: Caller | None) -> str:
     return "anonymous" if by is None else str(by).removeprefix(accounts.STAFF)
+
+
+def selector_faults(row: Any, *, what: str) -> Faults:
+    """Return what is wrong with the selector of a row that may be of one service instead."""
+    if not row.selector:
+        return {}
+    if fault := labels.SELECTOR.fault(row.selector):
+        return {"selector": fault}
+    if row.service_id is not None:
+        return {"selector": f"A {what} of one service takes no selector of labels."}
+    return {}
 
 
 def find_faults(kind: Kind, row: Any) -> Faults:

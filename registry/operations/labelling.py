@@ -11,7 +11,7 @@ from registry import errors
 from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Service
+from registry.models import Service, selected_keys
 from registry.operations import rows
 from registry.operations.configured import actor_of
 from saga_project.shared import auditing, labels
@@ -33,8 +33,8 @@ def set_labels(
 ) -> Service:
     """Give the service the labels that ``change`` makes of its present ones.
 
-    ``precondition`` may refuse the locked row. Raises ServiceNotFound, InvalidLabels and what
-    ``accounts.check_may_change`` raises. The same labels again change nothing.
+    ``precondition`` may refuse the locked row. Raises ServiceNotFound, InvalidLabels, LabelSelected
+    and what ``accounts.check_may_change`` raises. The same labels again change nothing.
     """
     with transaction.atomic(durable=True):
         service = Service.objects.select_for_update().filter(name=name).first()
@@ -44,6 +44,7 @@ def set_labels(
         precondition(service)
         before, after = service.labels, labels.check(change(service.labels))
         if after != before:
+            _check_selected(before, after, by=by)
             service.labels = after
             rows.save_change(service, now=now)
             auditing.record(
@@ -55,3 +56,16 @@ def set_labels(
             )
             projection.schedule(service)
     return service
+
+
+def _check_selected(before: Labels, after: Labels, *, by: Caller | None) -> None:
+    """Raise LabelSelected where another than an administrator would decide which rules apply."""
+    if by is not None and by.is_admin:
+        return
+    changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+    if selected := sorted(changed & selected_keys()):
+        raise errors.LabelSelected(
+            f"The label '{selected[0]}' decides which freezes, windows, policies or accounts apply: changing"
+            " it takes a token with the scope 'admin:registry'.",
+            field="labels",
+        )

@@ -12,7 +12,9 @@ from django.utils.http import urlencode
 
 from registry.models import Service, Token
 from saga_project.shared.admin import verbs
-from updates.models import Policy, Source, Target
+from updates.models import Freeze, MaintenanceWindow, Policy, Source, Target
+from updates.policies import coverage
+from updates.policies.preview import Plan
 from webhooks.models import Configuration, Delivery
 
 
@@ -44,6 +46,22 @@ def of(service: Service, *, user: AbstractUser) -> list[Related]:
     return [related for model, related in found if _may_view(user, model)]
 
 
+def calendar_of(plan: Plan) -> list[Related]:
+    """Return the windows and freezes that apply, each with its reason."""
+    windows = [_applying("Window", row) for row in plan.windows]
+    return windows + [_applying("Freeze", row) for row in plan.freezes]
+
+
+def _applying(label: str, row: MaintenanceWindow | Freeze) -> Related:
+    text = f"{row.name}, {coverage.reason_of(row)}"
+    return Related(label=label, text=text, link=_page_of(row))
+
+
+def _page_of(row: Model) -> str:
+    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+    return reverse(name, args=[row.pk])
+
+
 def _may_view(user: AbstractUser, model: type[Model]) -> bool:
     return user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
 
@@ -59,5 +77,4 @@ def _many(
 def _one(label: str, row: Any, model: type[Model]) -> tuple[type[Model], Related]:
     if row is None:
         return model, Related(label=label, text="none", link=verbs.list_url(model))
-    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
-    return model, Related(label=label, text=str(row), link=reverse(name, args=[row.pk]))
+    return model, Related(label=label, text=str(row), link=_page_of(row))

@@ -7,7 +7,10 @@ from django.contrib.auth.models import AbstractUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
+from registry.identity import accounts, people
 from registry.identity import roles as groups
+from registry.identity.accounts import Caller
+from registry.models import ServiceAccount
 
 APPROVE_SERVICE = "registry.approve_service"
 DEREGISTER_SERVICE = "registry.deregister_service"
@@ -41,6 +44,17 @@ def person(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def caller(user: AbstractUser) -> Caller:
+    """Return a person as a caller that its roles decide about; unlike ``accounts.staff`` no administrator."""
+    name = user.get_username()
+    return Caller(
+        account=ServiceAccount(name=f"{accounts.STAFF}{name}"),
+        scopes=people.scopes_of(user) if isinstance(user, User) else frozenset(),
+        is_service_account=False,
+        person=name,
+    )
 
 
 def demand(request: HttpRequest, permission: str) -> None:

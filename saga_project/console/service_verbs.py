@@ -39,7 +39,7 @@ def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[Button
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
     verbs += service_maintenance.verbs_of(service, by=by, now=now)
-    verbs.append(_label(service, by, now))
+    verbs.append(_label(service, user, now))
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
     return verbs
@@ -256,10 +256,10 @@ def _check(service: Service) -> ButtonVerb:
     )
 
 
-def _label(service: Service, by: str, now: dt.datetime) -> ButtonVerb:
+def _label(service: Service, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
     def does(form: Form) -> Done:
         given = labels.read_text(form["labels"])
-        labelling.set_labels(service.name, lambda _: given, by=accounts.staff(by), now=now)
+        labelling.set_labels(service.name, lambda _: given, by=roles.caller(user), now=now)
         return f"{service.name} has {len(given)} labels.", None
 
     return Verb(

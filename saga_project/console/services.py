@@ -155,6 +155,7 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
     return {
         "uptime": _uptime(service),
         "plan": plan,
+        "calendar": related.calendar_of(plan),
         "offer": plan.offer,
         "drift": _drift(service),
         "related": related.of(service, user=roles.person(request)),

@@ -14,6 +14,12 @@ from updates.operations import settings
 EVERYBODY = "every service"
 
 
+def applies_to(row: Freeze | MaintenanceWindow) -> str:
+    if row.service is not None:
+        return row.service.name
+    return f"labels {row.selector}" if row.selector else EVERYBODY
+
+
 class WindowForm(ConfiguredForm):
     kind = settings.WINDOW
     weekdays = forms.TypedMultipleChoiceField(
@@ -56,12 +62,12 @@ class MaintenanceWindowAdmin(AuditedAdmin):
         "is_enabled",
     )
     list_filter = ("is_enabled", "time_zone")
-    search_fields = ("name", "service__name")
+    search_fields = ("name", "service__name", "selector")
     autocomplete_fields = ("service",)
 
     @display(description="Of", ordering="service__name")
     def applies_to(self, window: MaintenanceWindow) -> str:
-        return window.service.name if window.service else EVERYBODY
+        return applies_to(window)
 
     @display(description="Days")
     def days(self, window: MaintenanceWindow) -> str:
@@ -74,11 +80,12 @@ class FreezeAdmin(AuditedAdmin):
     kind = settings.FREEZE
     form = FreezeForm
     list_display = ("name", "applies_to", "begins", "ends", "time_zone", "reason")
-    search_fields = ("name", "service__name", "reason")
+    search_fields = ("name", "service__name", "selector", "reason")
     date_hierarchy = "starts_on"
     autocomplete_fields = ("service",)
     fields = (
         "service",
+        "selector",
         "name",
         ("starts_on", "starts_at"),
         ("ends_on", "ends_at"),
@@ -88,7 +95,7 @@ class FreezeAdmin(AuditedAdmin):
 
     @display(description="Of", ordering="service__name")
     def applies_to(self, freeze: Freeze) -> str:
-        return freeze.service.name if freeze.service else EVERYBODY
+        return applies_to(freeze)
 
     @display(description="Begins", ordering="starts_on")
     def begins(self, freeze: Freeze) -> str:

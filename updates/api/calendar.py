@@ -19,6 +19,8 @@ READ, WRITE = "updates:read", "calendar:write"
 SCOPES = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
 
 
+#: Of all rows that select services.
+SELECTOR_HELP = "Of services with such labels, such as env=prod,team=pay; null: none."
 WALL_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 
 
@@ -35,8 +37,12 @@ class WallTimeField(serializers.TimeField):
 class WindowShape(resources.RowShape):
     fixed = ("service_name",)
     service_name = ServiceNameField(
-        source="service", required=False, allow_null=True, help_text="Null: of every service."
+        source="service",
+        required=False,
+        allow_null=True,
+        help_text="Null: of the services that the selector selects, or of every service.",
     )
+    selector = fields.SelectorField(help_text=SELECTOR_HELP)
     weekdays = serializers.ListField(
         child=fields.WholeField(min_value=0, max_value=6),
         required=False,
@@ -52,6 +58,7 @@ class WindowShape(resources.RowShape):
         fields = (
             "id",
             "service_name",
+            "selector",
             "name",
             "weekdays",
             "opens_at",
@@ -64,8 +71,12 @@ class WindowShape(resources.RowShape):
 class FreezeShape(resources.RowShape):
     fixed = ("service_name",)
     service_name = ServiceNameField(
-        source="service", required=False, allow_null=True, help_text="Null: of every service."
+        source="service",
+        required=False,
+        allow_null=True,
+        help_text="Null: of the services that the selector selects, or of every service.",
     )
+    selector = fields.SelectorField(help_text=SELECTOR_HELP)
 
     starts_at = WallTimeField(required=False)
     ends_at = WallTimeField(required=False)
@@ -75,6 +86,7 @@ class FreezeShape(resources.RowShape):
         fields = (
             "id",
             "service_name",
+            "selector",
             "name",
             "starts_on",
             "starts_at",

@@ -15,8 +15,8 @@ from registry.errors import ServiceNotFound
 from registry.models import Service
 from saga_project.shared import api, rules
 from saga_project.shared.api import fields
-from updates.models import Policy
-from updates.policies import preview
+from updates.models import Freeze, MaintenanceWindow, Policy
+from updates.policies import coverage, preview
 from updates.policies.decision import Evaluation
 
 
@@ -25,6 +25,16 @@ class EvaluationSerializer(serializers.Serializer[Any]):
     is_eligible = serializers.BooleanField()
     reason = serializers.CharField(allow_null=True, help_text="Why it is not.")
     eligible_at = serializers.DateTimeField(allow_null=True)
+
+
+class ApplyingSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    origin = serializers.ChoiceField(
+        choices=["own", "selector", "global"],
+        help_text="Why it applies: it is of this service, selects its labels, or is of every service.",
+    )
+    selector = serializers.CharField(allow_null=True, help_text="What selects the service.")
 
 
 class PlanSerializer(serializers.Serializer[Any]):
@@ -40,6 +50,10 @@ class PlanSerializer(serializers.Serializer[Any]):
     verification = serializers.CharField(
         help_text="What the policy demands of an artifact: a signature, a checksum, or neither."
     )
+    windows = ApplyingSerializer(
+        many=True, help_text="Its own; else those that select it; else the global ones."
+    )
+    freezes = ApplyingSerializer(many=True, help_text="All that apply and are not over.")
     next_at = serializers.DateTimeField(
         allow_null=True, help_text="When time may change the answer; null where it will not."
     )
@@ -74,8 +88,20 @@ def _document(plan: preview.Plan) -> dict[str, Any]:
         "version": decision.version,
         "reason": decision.reason,
         "verification": preview.verification(plan.policy),
+        "windows": [_applying(row) for row in plan.windows],
+        "freezes": [_applying(row) for row in plan.freezes],
         "next_at": api.zulu(decision.next_at),
         "releases": [_judgement(evaluation) for evaluation in decision.evaluations],
+    }
+
+
+def _applying(row: MaintenanceWindow | Freeze) -> dict[str, Any]:
+    reason = coverage.reason_of(row)
+    return {
+        "id": row.pk,
+        "name": row.name,
+        "origin": reason.origin,
+        "selector": reason.selector or None,
     }
 
 

@@ -1,4 +1,4 @@
-"""When changes are welcome: recurring windows, and freezes; of one service or of all."""
+"""When changes are welcome: recurring windows, and freezes; of one service, of some by label, or of all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
-from registry.models import Service
+from registry.models import Selecting, Service
 
 
 def check_time_zone(name: str) -> None:
@@ -17,8 +17,11 @@ def check_time_zone(name: str) -> None:
         raise ValidationError(f"{name} is not an IANA time zone, such as Europe/Amsterdam.")
 
 
-class MaintenanceWindow(models.Model):
-    """A maintenance window of a service, or a global one; changes happen inside windows only."""
+class MaintenanceWindow(Selecting):
+    """A window of a service, of services by label, or of all; changes happen inside windows only.
+
+    A service with windows of its own has these, else those that select it, else the global ones.
+    """
 
     class Weekday(models.IntegerChoices):
         MONDAY = 0
@@ -35,7 +38,7 @@ class MaintenanceWindow(models.Model):
         blank=True,
         on_delete=models.CASCADE,
         related_name="windows",
-        help_text="Empty: of every service without windows of its own.",
+        help_text="Empty: of the services that the selector selects, or of every service.",
     )
     name = models.CharField(max_length=128)
     weekdays = ArrayField(
@@ -61,8 +64,11 @@ class MaintenanceWindow(models.Model):
         return self.name
 
 
-class Freeze(models.Model):
-    """No changes from its start until its end, on the wall clock of its time zone."""
+class Freeze(Selecting):
+    """No changes from its start until its end, on the wall clock of its time zone.
+
+    It is of a service, of services by label, or of all; all that apply hold.
+    """
 
     service = models.ForeignKey(
         Service,
@@ -70,7 +76,7 @@ class Freeze(models.Model):
         blank=True,
         on_delete=models.CASCADE,
         related_name="freezes",
-        help_text="Empty: of every service.",
+        help_text="Empty: of the services that the selector selects, or of every service.",
     )
     name = models.CharField(max_length=128)
     starts_on = models.DateField()

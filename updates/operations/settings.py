@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from registry.operations.configured import Faults, Kind
+from registry.operations.configured import Faults, Kind, selector_faults
 from saga_project.shared import versions, wakeups
 from updates.models import Credential, Freeze, Hold, MaintenanceWindow, Policy, Source, Target
 from updates.operations import target_faults
@@ -48,13 +48,13 @@ def _freeze_faults(freeze: Freeze) -> Faults:
     begin, end = (freeze.starts_on, freeze.starts_at), (freeze.ends_on, freeze.ends_at)
     if None not in (*begin, *end) and end <= begin:
         return {"ends_on": "A freeze ends after its start."}
-    return {}
+    return selector_faults(freeze, what="freeze")
 
 
 def _window_faults(window: MaintenanceWindow) -> Faults:
     if window.duration_minutes is not None and not 1 <= window.duration_minutes <= 10080:
         return {"duration_minutes": "A window is open for 1 to 10080 minutes, which is a week."}
-    return {}
+    return selector_faults(window, what="window")
 
 
 def _credential_faults(credential: Credential) -> Faults:

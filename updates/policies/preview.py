@@ -21,7 +21,7 @@ from updates.models import (
     Release,
     Target,
 )
-from updates.policies import calendar, comparison
+from updates.policies import calendar, comparison, coverage
 from updates.policies import decision as policies
 
 
@@ -33,6 +33,9 @@ class Plan:
     latest_version: str | None
     decision: policies.Decision
     is_update_available: bool = False
+    windows: tuple[MaintenanceWindow, ...] = ()
+    #: Those that are not over.
+    freezes: tuple[Freeze, ...] = ()
 
     @property
     def offer(self) -> comparison.CheckResult:
@@ -45,21 +48,32 @@ class Plan:
 def plan(service: Service, *, now: dt.datetime) -> Plan:
     row = comparison.policy_of(service)
     inputs, rules = _inputs(service, row, now=now), comparison.rules_of(service, row)
-    decision = policies.decide(rules, inputs, calendar_of(service), now=now)
+    windows, freezes = coverage.windows_of(service), coverage.freezes_of(service)
+    decision = policies.decide(rules, inputs, _calendar(windows, freezes), now=now)
     latest = policies.latest(inputs.candidates, rules, current=inputs.current)
     current = inputs.current
     is_newer = bool(current and latest and rules.is_newer(latest, than=current))
-    return Plan(service, row, current, latest, decision, is_newer)
+    standing = (each for each in freezes if _freeze(each).ends_at > now)
+    return Plan(
+        service,
+        row,
+        current,
+        latest,
+        decision,
+        is_newer,
+        windows=tuple(windows),
+        freezes=tuple(standing),
+    )
 
 
 def calendar_of(service: Service) -> calendar.Calendar:
-    """Return the service's own windows, or else the global ones, and the freezes of both."""
-    own_or_all = Q(service=service) | Q(service=None)
-    windows = list(MaintenanceWindow.objects.filter(own_or_all, is_enabled=True))
-    own = [window for window in windows if window.service_id is not None]
+    """Return the windows and freezes that apply to the service."""
+    return _calendar(coverage.windows_of(service), coverage.freezes_of(service))
+
+
+def _calendar(windows: list[MaintenanceWindow], freezes: list[Freeze]) -> calendar.Calendar:
     return calendar.Calendar(
-        windows=tuple(_window(row) for row in own or windows),
-        freezes=tuple(_freeze(row) for row in Freeze.objects.filter(own_or_all)),
+        windows=tuple(map(_window, windows)), freezes=tuple(map(_freeze, freezes))
     )
 
 

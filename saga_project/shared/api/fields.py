@@ -10,7 +10,7 @@ from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
-from saga_project.shared import api, rules
+from saga_project.shared import api, labels, rules
 
 
 class TextField(serializers.CharField):
@@ -63,6 +63,28 @@ class UrlField(TextField):
 
 class CapabilityField(TextField):
     rule = rules.CAPABILITY
+
+
+class SelectorField(TextField):
+    """A selector of labels; null is none. The empty text is refused: it could be read as every service."""
+
+    rule = labels.SELECTOR
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "allow_null": True, **options})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data is None:
+            return ""
+        text = super().run_validation(data)
+        labels.SELECTOR.check(text, field=self.field_name or "selector")
+        return text
+
+    def check(self, text: str, *, name: str) -> None:
+        """``run_validation`` has checked it, and made a null the empty text."""
+
+    def to_representation(self, value: Any) -> str | None:  # type: ignore[override]
+        return str(value) if value else None
 
 
 class TextFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]

@@ -81,10 +81,17 @@ INSTALLATION: dict[str, Any] = {
         {"service_name": "shop", "name": "answers", "url": "/healthz", "interval_seconds": 30}
     ],
     "windows": [
-        {"service_name": None, "name": "nights", "opens_at": "22:00", "duration_minutes": 60},
+        {"selector": "!night", "name": "nights", "opens_at": "22:00", "duration_minutes": 60},
         {"service_name": "shop", "name": "noon", "opens_at": "12:00", "duration_minutes": 30},
     ],
-    "freezes": [{"name": "holidays", "starts_on": "2030-12-20", "ends_on": "2031-01-02"}],
+    "freezes": [
+        {
+            "name": "holidays",
+            "selector": "env=prod",
+            "starts_on": "2030-12-20",
+            "ends_on": "2031-01-02",
+        }
+    ],
     "skips": [{"service_name": "shop", "version": "2.0.0", "reason": "broken"}],
     "credentials": [
         {"host": "packages.example", "kind": "bearer", "secret": "${env:SAGA_SECRET_HOST}"}
@@ -123,6 +130,7 @@ INSTALLATION: dict[str, Any] = {
         },
     ],
 }
+_FREEZE = {"name": "holidays", "starts_on": "2030-12-20", "ends_on": "2031-01-02"}
 #: In the order in which nothing refers to what is gone.
 DESCRIBED = (
     Subscription,
@@ -191,6 +199,8 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     assert "hunter2" not in json.dumps([made.json(), exported])
     rule = NotificationRule.objects.get(name="failures")
     assert (rule.quiet_until, rule.time_zone) == (dt.time(6), "Europe/Amsterdam")
+    assert Freeze.objects.get().selector == "env=prod"
+    assert exported["windows"][0]["selector"] == "!night"
     policy = Policy.objects.get()
     assert (policy.kind, policy.service.account) == (
         "auto",
@@ -374,6 +384,9 @@ def test_a_row_of_another_file_is_left_alone(api: APIClient, chief: dict[str, st
             "sources[0]",
         ),
         ({"webhooks": [{"service_name": "shop", "secret": "${file:gone}"}]}, "webhooks[0]"),
+        ({"freezes": [{**_FREEZE, "selector": ""}]}, "freezes[0]"),
+        ({"freezes": [{**_FREEZE, "selector": "env in (a)"}]}, "freezes[0]"),
+        ({"freezes": [{**_FREEZE, "selector": "env=a", "service_name": "shop"}]}, "freezes[0]"),
     ],
 )
 def test_a_wrong_file_is_refused_whole(

@@ -228,6 +228,8 @@ def test_a_service_without_a_policy_is_manual(api: APIClient) -> None:
         "version": None,
         "reason": "The policy is manual.",
         "verification": plan["verification"],
+        "windows": [],
+        "freezes": [],
         "next_at": None,
         "releases": [
             {"version": "1.1.0", "is_eligible": True, "reason": None, "eligible_at": None}
