@@ -100,7 +100,7 @@ $(BIN)/pip:
 
 # As pip does with what it installs: each of a stack's processes would compile all of it anew where
 # PYTHONDONTWRITEBYTECODE is set.
-COMPILE_OWN := $(BIN)/python -m compileall -q saga_project registry updates webhooks
+COMPILE_OWN := $(BIN)/python -m compileall -q saga_project registry updates webhooks clients/python/src
 
 # What pip says goes into a file, and its end on the terminal where it fails.
 INSTALL := mkdir -p var && $(BIN)/python -m pip install --disable-pip-version-check

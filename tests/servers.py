@@ -29,6 +29,7 @@ LAST_REDIS_DATABASE = 15  # Redis has 16 unless told otherwise; the tests count 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    _keep_compiled_code()
     if not WORKER:
         _forget_configuration()
         _make_data_folder(early_config)
@@ -38,6 +39,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         os.environ["REDIS_URL"] = _redis_of_this_worker(os.environ["REDIS_URL"])
         os.environ["SAGA_DATA_DIR"] += f"/{WORKER or 'data'}"
     return (yield)
+
+
+def _keep_compiled_code() -> None:
+    """Have hundreds of processes read code that the first of them compiled, as everywhere else."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _forget_configuration() -> None:
