@@ -86,11 +86,12 @@ def bulk_refreshed_body(answer: operations.Renewed) -> dict[str, Any]:
 
 def beat_of(name: str, body: dict[str, Any]) -> operations.Heartbeat:
     """Return the heartbeat that a checked body, without null, is; an unusable version is left out."""
+    version = body.get("version")
     return operations.Heartbeat(
         service_name=name,
         instance_id=body.get("instance_id", operations.DEFAULT_INSTANCE),
         health=body.get("status"),
-        version=body["version"] if names.is_version(body.get("version", "")) else None,
+        version=version if version is not None and names.is_version(version) else None,
         note=body.get("note"),
     )
 

@@ -37,9 +37,9 @@ def reader_of(shape: type[serializers.Serializer[Any]]) -> Callable[[Body], Body
             if not check(value):
                 return None
             said[name] = value
-        is_whole = all(name in said for name in required)
-        has_null = any(name in body and body[name] is None for name in not_null)
-        return said if is_whole and not has_null else None
+        if len(said) < len(body) and any(name in body and body[name] is None for name in not_null):
+            return None
+        return said if all(map(said.__contains__, required)) else None
 
     return read
 

@@ -161,12 +161,13 @@ def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
     members: list[str] = []
     instances: list[InstanceEntry | None] = []
     for item in items:
-        beat = _bulk_heartbeat(item)
-        entry = _known(beat.service_name, admission)
-        instance = entry.instances.get(beat.instance_id) if entry is not None else None
-        if instance is not None and operations.is_news(beat, instance):
+        name, beat = _bulk_item(item)
+        entry = _known(name, admission)
+        instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
+        instance = entry.instances.get(instance_id) if entry is not None else None
+        if beat is not None and instance is not None and operations.is_news(beat, instance):
             raise PassToDjango
-        members.append(presence.member_of(beat.service_name, beat.instance_id))
+        members.append(presence.member_of(name, instance_id))
         instances.append(instance)
     count(admission)
 
@@ -198,16 +199,12 @@ def _object(body: bytes) -> dict[str, Any]:
         raise PassToDjango from None
 
 
-def _bulk_heartbeat(item: Any) -> operations.Heartbeat:
-    if isinstance(item, str):
-        name, item = item, {}
-    elif isinstance(item, dict) and isinstance(item.get("service_name"), str):
-        name = item["service_name"]
-    else:
+def _bulk_item(item: Any) -> tuple[str, operations.Heartbeat | None]:
+    """Return the name, and the heartbeat where the item says more than that its service is alive."""
+    name = item.get("service_name") if isinstance(item, dict) else item
+    if not isinstance(name, str) or not rules.SERVICE_NAME.allows(name):
         raise PassToDjango
-    if not rules.SERVICE_NAME.allows(name):
-        raise PassToDjango
-    return _heartbeat(name, item)
+    return name, None if item is name else _heartbeat(name, item)
 
 
 def _heartbeat(name: str, data: dict[str, Any]) -> operations.Heartbeat:
