@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import redis as redis_library
@@ -30,21 +31,28 @@ class WrongAnswer(SystemExit):
     """A server that answers something else is not compared."""
 
 
-def _run_here(server: Server, *words: str) -> str:
+def _run_here(server: Server, *words: str, root: Path = servers.ROOT) -> str:
     """Return what a program of ours prints that works on the data of a Saga."""
     return subprocess.run(
         [sys.executable, *words],
         check=True,
-        cwd=servers.ROOT,
+        cwd=root,
         env={**os.environ, **server.environment},
         stdout=subprocess.PIPE,
         text=True,
     ).stdout.strip()
 
 
-def fill(server: Server, count: int) -> None:
-    """Register this many services."""
-    print(_run_here(server, "-m", "bench.fill", str(count)), flush=True)
+def fill(server: Server, count: int, *, root: Path = servers.ROOT) -> None:
+    """Register this many services, by the program of the code that serves them."""
+    print(_run_here(server, "-m", "bench.fill", str(count), root=root), flush=True)
+
+
+def earlier(bench: Bench, commit: str) -> dict[str, Contestant]:
+    """Start and fill the Saga of an earlier commit."""
+    server, root = bench.saga_of(commit)
+    fill(server, SERVICES, root=root)
+    return {"before": Contestant(server, calls.saga())}
 
 
 def others(bench: Bench) -> dict[str, Contestant]:

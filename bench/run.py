@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench import calls, load, servers
-from bench.contestants import SERVICES, Contestant, WrongAnswer, ask, fill, others
+from bench.contestants import SERVICES, Contestant, WrongAnswer, ask, earlier, fill, others
 from bench.load import Measured
 from bench.servers import Bench, Server
 
@@ -47,6 +47,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rows", nargs="*", default=ROWS, choices=ROWS)
     parser.add_argument("--large", type=int, default=100_000, help="0 leaves it out")
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="compare with Saga at that commit, and with nothing else",
+    )
     return parser.parse_args()
 
 
@@ -57,7 +62,7 @@ def _measure_all(bench: Bench, options: argparse.Namespace) -> None:
     fill(saga, SERVICES)
     if options.large and "lookup" in options.rows:
         _compare_sizes(bench, saga, options)
-    contestants |= others(bench)
+    contestants |= earlier(bench, options.against) if options.against else others(bench)
     steady = [row for row in options.rows if row != GROWING]
     results = _rounds(bench, contestants, steady, options)
     if "mixed" in steady:

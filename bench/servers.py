@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -58,11 +59,13 @@ class Bench:
             if process.pid == server.launcher_pid:
                 _stop(process)
 
-    def start(self, argv: list[str], name: str, **environment: str) -> psutil.Process:
+    def start(
+        self, argv: list[str], name: str, root: Path = ROOT, /, **environment: str
+    ) -> psutil.Process:
         log = (self.folder / f"{name}.log").open("wb")
         process = subprocess.Popen(
             argv,
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **environment},
             stdout=log,
             stderr=log,
@@ -74,16 +77,22 @@ class Bench:
     # --- Saga -------------------------------------------------------------------------------------
 
     def saga(
-        self, name: str = "saga", *, python: str = sys.executable, **environment: str
+        self,
+        name: str = "saga",
+        *,
+        python: str = sys.executable,
+        root: Path = ROOT,
+        **environment: str,
     ) -> Server:
-        """Start the whole stack, with a PostgreSQL and a Redis of its own."""
+        """Start the whole stack of the code in ``root``, with a PostgreSQL and a Redis of its own."""
         data, port = self.folder / name, processes.any_free_port()
         data.mkdir(mode=0o711)
         for server in embedded.PREFERRED_PORTS:
             embedded.remember_port(data, server, processes.any_free_port())
         launcher = self.start(
-            [python, "-m", "saga_project.local.stack", "run"],
+            [python, "-m", _launcher(root), "run"],
             f"{name}.stack",
+            root,
             PORT=str(port),
             SAGA_DATA_DIR=str(data),
             **environment,
@@ -131,6 +140,16 @@ class Bench:
         )
         until_answering(f"http://127.0.0.1:{port}/readyz")
         return Server(name, port, {"web": [parent]})
+
+    def saga_of(self, commit: str) -> tuple[Server, Path]:
+        """Start the stack of an earlier commit, with the libraries of today; returns its folder, too."""
+        root = self.folder / "earlier"
+        root.mkdir(mode=0o711)
+        archive = root.with_suffix(".tar")
+        _run("git", "-C", str(ROOT), "archive", f"--output={archive}", commit)
+        _run("tar", "-C", str(root), "-xf", str(archive))
+        paths = os.pathsep.join([str(root), str(root / "clients/python/src")])
+        return self.saga("before", root=root, PYTHONPATH=paths), root
 
     # --- Others -----------------------------------------------------------------------------------
 
@@ -250,6 +269,18 @@ def until(condition: object) -> None:
         if time.monotonic() > deadline:
             raise SystemExit("A server did not come up; see its log.")
         time.sleep(0.1)
+
+
+def _launcher(root: Path) -> str:
+    """Return the module that ``make run`` starts in that checkout."""
+    match = re.search(r"python -m (\S+) run$", (root / "Makefile").read_text(), re.MULTILINE)
+    if match is None:
+        raise SystemExit(f"the Makefile in {root} starts no Saga")
+    return match[1]
+
+
+def _run(program: str, *words: str) -> None:
+    subprocess.run([shutil.which(program) or program, *words], check=True)
 
 
 def until_answering(url: str) -> None:
