@@ -10,7 +10,8 @@ Order of row locks, parent before child, in primary-key order where several rows
 3. ``Job``, then ``Step``, then ``Target``
 4. ``InboundCall``, then ``Delivery``, then ``Attempt``
 5. ``Alert``, then ``Delivery``
-6. ``HISTORY_OF_SERVICE``, then ``AUDIT_CHAIN``
+6. ``JoinToken``, then ``ServiceAccount``, then ``Node``, then ``NodeOrder`` and ``Token``
+7. ``HISTORY_OF_SERVICE``, then ``AUDIT_CHAIN``
 
 An advisory lock of a periodic task comes before all row locks.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +69,14 @@ class OrderReceivedSerializer(serializers.Serializer[Any]):
     is_wanted = serializers.BooleanField(help_text="False: the order is over, end it.")
 
 
+_of_order = functools.partial(
+    extend_schema,
+    tags=["nodes"],
+    parameters=[ORDER_ID],
+    responses={200: OrderReceivedSerializer},
+)
+
+
 class RotatedSerializer(serializers.Serializer[Any]):
     token = serializers.CharField()
 
@@ -95,10 +104,18 @@ class JoinView(api.SagaView):
         return Response(document, status=201)
 
 
-class PollView(api.SagaView):
+class AgentView(api.SagaView):
+    """A route for the node that calls it."""
+
     required_scopes = {"POST": WORK}
     requires_token = True
 
+    def node_of(self, request: Request) -> Node:
+        """Return the calling node; raises NodeNotAllowed for any other caller."""
+        return agent_work.node_of(accounts.caller_of(request.user))
+
+
+class PollView(AgentView):
     @extend_schema(
         operation_id="poll_orders",
         summary="Wait for orders of the calling node",
@@ -107,7 +124,7 @@ class PollView(api.SagaView):
         responses={200: PollSerializer},
     )
     def post(self, request: Request) -> Response:
-        node, given = _node(request), _read(PollShape, request)
+        node, given = self.node_of(request), _read(PollShape, request)
         caller = accounts.caller_of(request.user)
         nodes.note_facts(node, given["facts"])
         status, envelopes, cancelled = agent_work.poll(
@@ -122,44 +139,27 @@ class PollView(api.SagaView):
         return Response(document)
 
 
-class OrderReportView(api.SagaView):
-    required_scopes = {"POST": WORK}
-    requires_token = True
-
-    @extend_schema(
-        operation_id="report_order",
-        summary="Report how far an order is",
-        tags=["nodes"],
-        parameters=[ORDER_ID],
-        request=ReportShape,
-        responses={200: OrderReceivedSerializer},
+class OrderReportView(AgentView):
+    @_of_order(
+        operation_id="report_order", summary="Report how far an order is", request=ReportShape
     )
     def post(self, request: Request, order_id: str) -> Response:
-        node, given = _node(request), _read(ReportShape, request)
+        node, given = self.node_of(request), _read(ReportShape, request)
         return Response({"is_wanted": agent_work.report(node, _id(order_id), **given)})
 
 
-class OrderOutcomeView(api.SagaView):
-    required_scopes = {"POST": WORK}
-    requires_token = True
-
-    @extend_schema(
+class OrderOutcomeView(AgentView):
+    @_of_order(
         operation_id="finish_order",
         summary="Report what came of an order; the first report counts",
-        tags=["nodes"],
-        parameters=[ORDER_ID],
         request=OutcomeShape,
-        responses={200: OrderReceivedSerializer},
     )
     def post(self, request: Request, order_id: str) -> Response:
-        node, given = _node(request), _read(OutcomeShape, request)
+        node, given = self.node_of(request), _read(OutcomeShape, request)
         return Response({"is_wanted": agent_work.finish(node, _id(order_id), dict(given))})
 
 
-class AgentTokenView(api.SagaView):
-    required_scopes = {"POST": WORK}
-    requires_token = True
-
+class AgentTokenView(AgentView):
     @extend_schema(
         operation_id="rotate_agent_token",
         summary="Get another token of the calling node; the one before ends within the hour",
@@ -168,12 +168,9 @@ class AgentTokenView(api.SagaView):
         responses={201: RotatedSerializer},
     )
     def post(self, request: Request) -> Response:
-        text = nodes.rotate(_node(request), now=timezone.now())
+        caller = accounts.caller_of(request.user)
+        text = nodes.rotate(self.node_of(request), caller, now=timezone.now())
         return Response({"token": text}, status=201)
-
-
-def _node(request: Request) -> Node:
-    return agent_work.node_of(accounts.caller_of(request.user))
 
 
 def _read(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:

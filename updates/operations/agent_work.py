@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry.identity.accounts import Caller
@@ -50,6 +51,24 @@ def has_to_rotate(node: Node, caller: Caller | None, *, now: dt.datetime) -> boo
     return node.has_to_rotate or (ends_at is not None and ends_at <= now + OVERLAP)
 
 
+def successors_of(node: Node, caller: Caller | None) -> QuerySet[Token]:
+    """Return the tokens of the node that were made after the caller's."""
+    mine = caller.token.pk if caller and caller.token else 0
+    return Token.objects.filter(account=node.account_id, pk__gt=mine)
+
+
+def check_newest(node: Node, caller: Caller | None) -> None:
+    """Raise NodeNotAllowed for a token that was replaced by one that the agent has used since.
+
+    What such a token began may still be reported and fetched; it gets no orders and no other token.
+    """
+    if successors_of(node, caller).exclude(last_used_at=None).exists():
+        raise errors.NodeNotAllowed(
+            f"This token of the node {node.name!r} was replaced, and its successor is in use."
+            " If that is another host's, revoke the node."
+        )
+
+
 def poll(
     node: Node, caller: Caller | None, *, running: Collection[UUID], seconds: float
 ) -> tuple[str, list[str], list[str]]:
@@ -58,6 +77,7 @@ def poll(
     Waits up to ``seconds`` until there is one of these. Raises NodeNotAllowed where the token was revoked
     meanwhile: the node may have joined again since, on another host.
     """
+    check_newest(node, caller)
     _note_life(node)
     if not _places.acquire(blocking=False):
         return _look(node, caller, running)

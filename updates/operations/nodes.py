@@ -52,12 +52,12 @@ def make_join_token(
             node_name=name,
             digest=accounts.digest_of(text),
             is_approving=is_approving,
-            created_by=_name(by),
+            created_by=name_of(by),
             created_at=now,
             expires_at=now + dt.timedelta(hours=hours),
         )
         data = {"node": name, "is_approving": is_approving, "hours": hours}
-        audit.record("node.join_token_made", actor=_name(by), data=data, at=now)
+        audit.record("node.join_token_made", actor=name_of(by), data=data, at=now)
     return text
 
 
@@ -93,7 +93,7 @@ def _enter(name: str, now: dt.datetime) -> Node:
     )
     if not is_new:
         # Two hosts that join as one node follow each other: the later one ends the token of the earlier one.
-        node = _locked(name)
+        node = locked(name)
         _end_work(node, now)
         transitions.move(node, Node.Status.PENDING, approved_at=None, approved_by="")
     return node
@@ -102,13 +102,13 @@ def _enter(name: str, now: dt.datetime) -> Node:
 def approve(name: str, *, by: Caller | None, now: dt.datetime) -> Node:
     """Let the node work. Raises NodeNotFound, NodeNotPending."""
     with transaction.atomic():
-        node = _locked(name)
+        node = locked(name)
         if node.status != Node.Status.PENDING:
             raise errors.NodeNotPending(
                 f"The node is {node.status}; only a pending one is approved."
             )
-        _approve(node, _name(by), now)
-        audit.record("node.approved", actor=_name(by), data={"node": name}, at=now)
+        _approve(node, name_of(by), now)
+        audit.record("node.approved", actor=name_of(by), data={"node": name}, at=now)
     return node
 
 
@@ -119,10 +119,10 @@ def _approve(node: Node, by: str, now: dt.datetime) -> None:
 def revoke(name: str, *, by: Caller | None, now: dt.datetime) -> Node:
     """End all tokens and orders of the node, at once; it comes back with another join token only."""
     with transaction.atomic():
-        node = _locked(name)
+        node = locked(name)
         _end_work(node, now)
         if transitions.move(node, Node.Status.REVOKED):
-            audit.record("node.revoked", actor=_name(by), data={"node": name}, at=now)
+            audit.record("node.revoked", actor=name_of(by), data={"node": name}, at=now)
     nodes.forget_agent(name)
     return node
 
@@ -136,18 +136,25 @@ def _end_work(node: Node, now: dt.datetime) -> None:
 def request_rotation(name: str, *, by: Caller | None, now: dt.datetime) -> Node:
     """Have the agent fetch another token with its next poll."""
     with transaction.atomic():
-        node = _locked(name)
+        node = locked(name)
         Node.objects.filter(pk=node.pk).update(has_to_rotate=True)
-        audit.record("node.rotation_requested", actor=_name(by), data={"node": name}, at=now)
+        audit.record("node.rotation_requested", actor=name_of(by), data={"node": name}, at=now)
     node.has_to_rotate = True
     return node
 
 
-def rotate(node: Node, *, now: dt.datetime) -> str:
-    """Return another token of the node; those before it end within the hour. Raises NodeNotAllowed."""
+def rotate(node: Node, caller: Caller | None, *, now: dt.datetime) -> str:
+    """Return another token of the node; those before it end within the hour. Raises NodeNotAllowed.
+
+    A token that was replaced fetches another one only until its successor was used: what was stolen before a
+    rotation buys nothing after it. The unused successor ends.
+    """
     with transaction.atomic():
-        if _locked(node.name).status == Node.Status.REVOKED:  # a moment ago
+        if locked(node.name).status == Node.Status.REVOKED:  # a moment ago
             raise errors.NodeNotAllowed(f"The node {node.name!r} was revoked.")
+        agent_work.check_newest(node, caller)
+        for unused in agent_work.successors_of(node, caller).filter(revoked_at=None):
+            accounts.revoke_token(unused, at=now)
         old = Token.objects.filter(account=node.account_id, revoked_at=None)
         old.filter(expires_at=None).update(expires_at=now + agent_work.OVERLAP)
         _, text = accounts.issue_token(node.account, scopes=SCOPES, name="agent")
@@ -157,8 +164,13 @@ def rotate(node: Node, *, now: dt.datetime) -> str:
     return text
 
 
-def _locked(name: str) -> Node:
-    node = Node.objects.select_for_update(of=("self",)).filter(name=name).first()
+def locked(name: str) -> Node:
+    """Lock the node, and its account before it, as a join does (saga_project.shared.locks)."""
+    owner_rows = ServiceAccount.objects.select_for_update(of=("self",), no_key=True)
+    owner_rows.filter(node__name=name).first()
+    # Without its key: an order that is written meanwhile refers to the node, and waits for nothing.
+    rows = Node.objects.select_for_update(of=("self",), no_key=True)
+    node = rows.select_related("account").filter(name=name).first()
     if node is None:
         raise errors.NodeNotFound(f"There is no node {name[:64]!r} with an agent.")
     return node
@@ -194,5 +206,6 @@ def note_facts(node: Node, facts: dict[str, Any]) -> None:
         Node.objects.filter(pk=node.pk).update(facts=bounded)
 
 
-def _name(by: Caller | None) -> str:
+def name_of(by: Caller | None) -> str:
+    """Return how the audit trail names a caller."""
     return str(by) if by else "anonymous"

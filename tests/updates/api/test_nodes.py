@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -178,6 +180,81 @@ def is_a_lock_awaited() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["rotate", "revoke", "approve"])
+def test_decision_about_a_node_waits_for_a_join_without_locking_the_node(kind: str) -> None:
+    """A join locks the account first and the node then: in the same order, neither waits for the other."""
+    decide = decisions()[kind]
+
+    with ThreadPoolExecutor(max_workers=1) as pool, transaction.atomic():
+        accounts.ensure_account("node.web1", scopes=[])
+        other = pool.submit(decide)
+        waiting.until(is_a_lock_awaited)
+        locked = Node.objects.select_for_update(nowait=True).get(name="web1")
+
+    assert locked.name == "web1"
+    other.result(timeout=60)
+
+
+def decisions() -> dict[str, Callable[[], object]]:
+    """Make the pending node ``web1``; return what may be decided about it, for a thread of its own."""
+    make = functools.partial(enrolment.make_join_token, "web1", hours=1, by=None)
+    token = enrolment.join(
+        make(is_approving=False, now=timezone.now()), facts={}, now=timezone.now()
+    ).token
+    caller = accounts.recognise(token, now=timezone.now())
+    node = agent_work.node_of(caller)
+
+    def joins() -> object:
+        return enrolment.join(
+            make(is_approving=True, now=timezone.now()), facts={}, now=timezone.now()
+        )
+
+    decided: dict[str, Callable[[], object]] = {
+        "join": joins,
+        "rotate": lambda: enrolment.rotate(node, caller, now=timezone.now()),
+        "revoke": lambda: enrolment.revoke("web1", by=None, now=timezone.now()),
+        "approve": lambda: enrolment.approve("web1", by=None, now=timezone.now()),
+    }
+    return {name: functools.partial(closing_connection, decided[name]) for name in decided}
+
+
+def closing_connection(act: Callable[[], object]) -> object:
+    try:
+        return act()
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_joins_and_rotations_of_one_node_together_do_not_deadlock() -> None:
+    decided = decisions()
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        running = [pool.submit(decided[kind]) for kind in ("join", "rotate") * 10]
+        faults = [each.exception(timeout=60) for each in running]
+
+    assert {type(fault) for fault in faults} <= {type(None), errors.NodeNotAllowed}
+    assert AuditEntry.objects.filter(action="node.joined").count() == 11
+
+
+@pytest.mark.django_db(transaction=True)
+def test_order_is_not_placed_while_its_node_is_being_revoked() -> None:
+    decided = decisions()
+    decided["approve"]()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        with transaction.atomic():
+            enrolment.revoke("web1", by=None, now=timezone.now())
+            order = pool.submit(
+                closing_connection, lambda: orders._place("web1", "shop/web", 1, "switch", {})
+            )
+            waiting.until(is_a_lock_awaited)
+        placed_order = order.result(timeout=60)
+
+    assert placed_order is None
+
+
 def test_node_sees_and_answers_its_own_orders_only(api: APIClient, staff: Headers) -> None:
     joined(api, staff, approve=True)
     other = joined(api, staff, "web2", approve=True)
@@ -248,6 +325,39 @@ def test_agent_that_a_new_token_did_not_reach_gets_another(api: APIClient, staff
     post(api, "/agent/token", agent)
 
     assert post(api, "/agent/poll", agent).json()["has_to_rotate"]
+
+
+def test_replaced_token_fetches_no_other_once_its_successor_is_used(
+    api: APIClient, staff: Headers
+) -> None:
+    """What was stolen before a rotation buys nothing after it."""
+    stolen = joined(api, staff, approve=True)
+    order = placed()
+    text = post(api, "/agent/token", stolen).json()["token"]
+    post(api, "/agent/poll", {"Authorization": f"Bearer {text}"})
+
+    fetched = post(api, "/agent/token", stolen)
+    polled = post(api, "/agent/poll", stolen)
+    reported = post(api, f"/agent/orders/{order.pk}", stolen, progress=10)
+
+    assert [fetched.status_code, polled.status_code] == [403, 403]
+    assert "successor is in use" in polled.json()["message"]
+    assert reported.json() == {"is_wanted": True}, "what is under way is reported to its end"
+
+
+def test_token_that_did_not_reach_the_agent_ends_with_the_next_rotation(
+    api: APIClient, staff: Headers
+) -> None:
+    agent = joined(api, staff, approve=True)
+    lost = post(api, "/agent/token", agent).json()["token"]
+
+    text = post(api, "/agent/token", agent).json()["token"]
+
+    statuses = [
+        post(api, "/agent/poll", {"Authorization": f"Bearer {each}"}).status_code
+        for each in (lost, text)
+    ]
+    assert statuses == [401, 200]
 
 
 def test_name_of_an_account_that_is_no_nodes_is_refused(

@@ -141,12 +141,15 @@ def _place(
     node: str, subject: str, fence: int, action: str, document: dict[str, Any]
 ) -> NodeOrder | None:
     """Write the order; those before it on the same subject end."""
-    row = Node.objects.filter(name=node, status=Node.Status.APPROVED).first()
-    if row is None:
-        return None
-    order = NodeOrder(node=row, subject=subject, fence=fence, created_at=timezone.now())
-    _sign(order, action, document)
     with transaction.atomic():
+        rows = Node.objects.select_for_update(
+            no_key=True
+        )  # before its orders, as a revocation does
+        row = rows.filter(name=node, status=Node.Status.APPROVED).first()
+        if row is None:
+            return None
+        order = NodeOrder(node=row, subject=subject, fence=fence, created_at=timezone.now())
+        _sign(order, action, document)
         if fence:
             older = NodeOrder.objects.filter(node=row, subject=subject, fence__lte=fence)
             older.update(is_cancelled=True)
