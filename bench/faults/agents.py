@@ -1,8 +1,7 @@
-"""Deployments by an agent that is killed in each step, or cut off from Saga, until each has ended.
+"""Deployments by an agent that is killed in each step, until each has ended.
 
 An agent is a process of its own: it dies by SIGKILL at a boundary of each step and starts again, as systemd
-has it do. A partition holds back each byte in both directions, for lengths around the 30 seconds after
-which an agent is believed to be away. One that falls on the health gate may end in a rollback.
+has it do.
 """
 
 from __future__ import annotations
@@ -23,17 +22,15 @@ from django.core.wsgi import get_wsgi_application
 from registry import presence
 from registry.models import Service
 from registry.operations import ensure_service
-from tests import faults
 from tests.updates.rollouts import agent_hosts, crashing, dying_agent, scenes
 from updates import operations
 from updates.artifacts.installers import manifests
 from updates.models import HistoryEntry, Job, Target
 from updates.rollouts import recovery, runner
 
-LENGTHS_SECONDS = (1.0, 5.0, 15.0, 35.0, 70.0)
 DEADLINE_SECONDS = 300.0
-#: A step that is long enough for a partition to begin in it.
-SLOW = ["/bin/sh", "-c", "sleep 2"]
+#: A hook and a restart that last long enough for a fault to begin in them.
+SLOW, RESTART = ["/bin/sh", "-c", "sleep 1"], ["/bin/sh", "-c", "sleep 0.5"]
 
 
 @dataclass
@@ -42,7 +39,6 @@ class Endings:
 
     deployments: int = 0
     kills: Counter[str] = field(default_factory=Counter)
-    partitions: int = 0
     faults: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -54,7 +50,8 @@ class Host:
     scene: scenes.Scene
     agent: agent_hosts.AgentProcess
     service: Service
-    may_roll_back: bool = False
+    #: What else may come of the next job.
+    may_end: set[str] = field(default_factory=set)
     runs: str = ""
 
     @property
@@ -68,9 +65,7 @@ class Host:
         """Return what is wrong with the end of a job, empty where nothing is."""
         is_good = job.version.startswith("good")
         expected = {Job.Status.SUCCEEDED if is_good else Job.Status.ROLLED_BACK}
-        if self.may_roll_back:
-            expected.add(Job.Status.ROLLED_BACK)
-        if job.status not in expected:
+        if job.status not in expected | self.may_end:
             return f"{job.status}: {job.error}"
         self.runs = job.version if job.status == Job.Status.SUCCEEDED else self.runs
         root = self.root
@@ -89,7 +84,7 @@ def kill_in_each_step(folder: Path, *, rounds: int, seed: int) -> list[str]:
     """Deploy good and bad versions in turn; each step is cut off once, at each boundary in turn."""
     presence.mark_filled()
     endings = Endings()
-    with _served() as port, scenes.opened(folder / "scene") as scene:
+    with served() as port, scenes.opened(folder / "scene") as scene:
         for first in range(len(dying_agent.BOUNDARIES)):
             host = _host(folder / f"agent-{first}", scene, f"http://127.0.0.1:{port}")
             _settle(host, endings, "good-0")
@@ -103,43 +98,10 @@ def kill_in_each_step(folder: Path, *, rounds: int, seed: int) -> list[str]:
     return _report(endings)
 
 
-def cut_off(folder: Path, *, rounds: int) -> list[str]:
-    """Deploy while the agent is cut off from Saga for a while, from a moment within a step on."""
-    presence.mark_filled()
-    endings = Endings()
-    plans = list(itertools.product(range(rounds), LENGTHS_SECONDS, ("good", "bad")))
-    with (
-        _served() as port,
-        scenes.opened(folder / "scene") as scene,
-        faults.FaultProxy("127.0.0.1", port).running() as proxy,
-    ):
-        host = _host(folder / "agent", scene, f"http://127.0.0.1:{proxy.port}")
-        host.may_roll_back = True
-        host.service.targets.update(hooks={"before_switch": {"command": "slow"}})
-        host.agent.start()
-        try:
-            _settle(host, endings, "good-0")
-            for number, (_, seconds, kind) in enumerate(plans, start=1):
-                timer = threading.Timer(1.0, _part, args=(proxy, seconds))
-                timer.start()
-                endings.partitions += 1
-                _settle(host, endings, f"{kind}-{number}")
-                timer.join()
-        finally:
-            host.agent.kill()
-    return _report(endings)
-
-
-def _part(proxy: faults.FaultProxy, seconds: float) -> None:
-    proxy.freeze()
-    time.sleep(seconds)
-    proxy.thaw()
-
-
 @contextmanager
-def _served() -> Iterator[int]:
+def served(address: str = "127.0.0.1") -> Iterator[int]:
     """Serve the API in threads of this process; yield the port."""
-    server = basehttp.ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
+    server = basehttp.ThreadedWSGIServer((address, 0), _Quiet)
     server.set_app(get_wsgi_application())
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -158,12 +120,20 @@ def _host(folder: Path, scene: scenes.Scene, url: str) -> Host:
     agent = agent_hosts.AgentProcess(folder, url)
     if agent.join():
         raise RuntimeError("the agent did not join")
-    agent.allow(slow=SLOW)
-    service = ensure_service(f"shop-{folder.name}")
+    return of_agent(agent, scene, node="web1", name=f"shop-{folder.name}")
+
+
+def of_agent(agent: agent_hosts.AgentProcess, scene: scenes.Scene, *, node: str, name: str) -> Host:
+    """Return the host of an agent, with a target that has hooks and a restart."""
+    agent.allow(slow=SLOW, restart=RESTART)
+    service = ensure_service(name)
     Target.objects.create(
         service=service,
         name="web",
-        node="web1",
+        node=node,
+        hooks={"after_unpack": {"command": "slow"}, "before_switch": {"command": "slow"}},
+        restart=Target.Restart.COMMAND,
+        restart_with="restart",
         health_url=f"{scene.base_url}/health/shop/0",
         health_successes=1,
         healthy_deadline_seconds=0,
@@ -174,18 +144,14 @@ def _host(folder: Path, scene: scenes.Scene, url: str) -> Host:
 
 
 def _settle(host: Host, endings: Endings, version: str) -> None:
-    """Deploy a version and work on the job, as any worker and the sweep do, until it has ended."""
+    """Deploy a version, and hold its end against what is on the disk."""
     is_alone = host.agent.process is None
     if is_alone:
         host.agent.start()
     job = host.deploy(version)
     began_at = time.monotonic()
     endings.deployments += 1
-    while job.status in Job.LIVE and time.monotonic() - began_at < DEADLINE_SECONDS:
-        recovery.sweep()
-        runner.run(job.pk, node="local")
-        job.refresh_from_db()
-        time.sleep(0.1)
+    work_off(job)
     endings.seconds.append(time.monotonic() - began_at)
     if fault := host.check(job):
         endings.faults.append(f"{job.job_id}: {fault}")
@@ -196,9 +162,25 @@ def _settle(host: Host, endings: Endings, version: str) -> None:
     )
 
 
+def work_off(job: Job) -> None:
+    """Work on the job, as any worker and the sweep do, until it has ended."""
+    ends_at = time.monotonic() + DEADLINE_SECONDS
+    while _is_worked_on(job) and time.monotonic() < ends_at:
+        recovery.sweep()
+        runner.run(job.pk, node="local")
+        job.refresh_from_db()
+        time.sleep(0.1)
+
+
+def _is_worked_on(job: Job) -> bool:
+    """Whether the job is to go on, also with a rollback that lacks its node."""
+    is_lost = any(entry["is_node_lost"] for entry in job.attention)
+    return job.status in Job.LIVE or (job.needs_attention and is_lost)
+
+
 def _report(endings: Endings) -> list[str]:
     print(f"\n{endings.deployments} deployments, {endings.kills.total()} kills, ", end="")
-    print(f"{endings.partitions} partitions, {len(endings.faults)} wrong ends; ", end="")
+    print(f"{len(endings.faults)} wrong ends; ", end="")
     print(f"the longest took {max(endings.seconds):.0f} s")
     for name, count in sorted(endings.kills.items()):
         print(f"  {name:<32}{count:>5}")

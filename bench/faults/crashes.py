@@ -17,8 +17,8 @@ second run out and another worker take over, and wakes it: no row, no file and n
 deployment: strategies, slots, instances, hooks, metrics, retries, installers, fast rollbacks, and rollbacks
 that staff have tried again.
 ``agents`` kills the agent of a node in each step, at each boundary in turn: when its order has come, amidst
-the step, when it is done, when its outcome is kept, when it is reported. ``partitions`` cuts the agent off
-for 1 to 70 seconds in the middle of deployments.
+the step, when it is done, when its outcome is kept, when it is reported. ``partitions`` cuts the
+host of an agent off (as root: it is a network namespace), for 1 to 130 seconds, from each step on in turn.
 After each death ``current`` must be a complete verified release, and at the end all of it new, or
 all of it old, one history entry written, nothing left behind.
 """
@@ -27,11 +27,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.faults import servers
+from bench.faults import network, servers
+
+
+def _enter_network() -> None:
+    """Move this process to a network with a switch, before any thread and server starts."""
+    if not network.is_possible():
+        sys.exit("Partitions need root and iproute2.")
+    network.enter()
+    os.environ["SAGA_ALLOWED_HOSTS"] = network.OWN_ADDRESS
 
 
 def main() -> None:
@@ -55,9 +64,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # that steps fail is what it is about
+    if arguments.kind == "partitions":
+        _enter_network()
     with servers.running(), tempfile.TemporaryDirectory(prefix="saga-crashes-") as folder:
         # What they import needs Django to be set up.
-        from bench.faults import agents, each_step, matrix, sleepers  # noqa: PLC0415
+        from bench.faults import agents, each_step, matrix, partitions, sleepers  # noqa: PLC0415
 
         if unknown := set(arguments.case or ()) - set(each_step.NAMES):
             parser.error(f"--case: {', '.join(unknown)}; there are {', '.join(each_step.NAMES)}")
@@ -76,7 +87,7 @@ def main() -> None:
                 Path(folder), rounds=arguments.rounds, seed=arguments.seed
             )
         elif arguments.kind == "partitions":
-            faults = agents.cut_off(Path(folder), rounds=arguments.rounds)
+            faults = partitions.cut_off(Path(folder), rounds=arguments.rounds)
         elif arguments.kind == "frozen":
             faults = sleepers.freeze_at_each_moment(Path(folder), every=arguments.every)
         else:

@@ -103,7 +103,7 @@ class Scene:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Scene]:
+def opened(folder: Path, *, address: str = "127.0.0.1") -> Iterator[Scene]:
     scene = Scene(folder=folder)
 
     class Handler(BaseHTTPRequestHandler):
@@ -143,8 +143,8 @@ def opened(folder: Path) -> Iterator[Scene]:
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        scene.base_url = f"http://127.0.0.1:{server.server_address[1]}"
+    with ThreadingHTTPServer((address, 0), Handler) as server:
+        scene.base_url = f"http://{address}:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
