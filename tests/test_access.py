@@ -199,12 +199,18 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/nodes/{}/approve": Access(scope="nodes:write"),
     "POST /api/v1/nodes/{}/revoke": Access(scope="nodes:write"),
     "POST /api/v1/nodes/{}/rotate": Access(scope="nodes:write"),
+    # Which services it names decides further: tests/updates/api/test_node_services.py.
+    "POST /api/v1/nodes/{}/services": Access(scope="nodes:write", body={"services": []}),
     # A join token is needed, and no scope replaces it.
     "POST /api/v1/agent/join": Access(scope=None, body={"any": "thing"}),
     **{
         f"POST /api/v1/agent/{place}": Access(scope="nodes:work", is_nodes=True)
-        for place in ("poll", "token", "orders/{}", "orders/{}/outcome")
+        for place in (
+            *("poll", "token", "orders/{}", "orders/{}/outcome"),
+            *("services/register", "services/{}/heartbeat"),
+        )
     },
+    "DELETE /api/v1/agent/services/{}": Access(scope="nodes:work", is_nodes=True),
     "GET /api/v1/artifacts": reads("artifacts:read"),
     "POST /api/v1/artifacts": changes(
         "artifacts:write", **NAMED, sha256="b" * 64, size=9, name="x.tar"

@@ -227,6 +227,20 @@ WRITES = [
     Call("POST /api/v1/nodes/{node}/approve", 8, has_token=True),
     Call("POST /api/v1/nodes/{node}/revoke", 12, has_token=True),
     Call("POST /api/v1/nodes/{node}/rotate", 8, has_token=True),
+    Call("POST /api/v1/nodes/{node}/services", 8, body={"services": []}, has_token=True),
+    Call(
+        "POST /api/v1/agent/services/register",
+        24,
+        body={"service_name": SHOP, "service_url": URL, "instance_id": "default"},
+        is_nodes=True,
+    ),
+    Call(
+        "POST /api/v1/agent/services/{name}/heartbeat",
+        7,
+        body={"instance_id": "default"},
+        is_nodes=True,
+    ),
+    Call("DELETE /api/v1/agent/services/{name}", 20, query="instance_id=default", is_nodes=True),
     Call("POST /api/v1/agent/join", 30, body={"join_token": JOIN_TOKEN}),
     Call("POST /api/v1/agent/poll", 6, is_nodes=True),
     Call("POST /api/v1/agent/token", 12, is_nodes=True),
@@ -506,6 +520,9 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         subscription_id=Subscription.objects.order_by("pk").values_list("pk", flat=True)[0],
     )
     is_scaicontrol = path.startswith("/api/v1/registry/")
+    if "/agent/services/" in call.route:
+        Node.objects.filter(name="web1").update(status=Node.Status.APPROVED)
+        Target.objects.filter(service__name=SHOP).update(node="web1", instance_id="default")
     if call.is_nodes:
         headers = _bearer("node.web1", ["nodes:work"])
     if call.is_admins:

@@ -48,7 +48,10 @@ class NodeAdmin(ReadOnly):
     list_filter = ("status",)
     search_fields = ("name",)
     actions = ("approve_nodes", "revoke_nodes")
-    fields = ("name", "status", "facts", "joined_at", "approved_at", "approved_by", "seen_at")
+    fields = (
+        *("name", "status", "services", "facts", "joined_at", "approved_at", "approved_by"),
+        "seen_at",
+    )
 
     def has_approve_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("updates.approve_node"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +17,7 @@ from saga_project.shared import api
 from saga_project.shared.api import fields
 from updates import errors
 from updates.models import Node
-from updates.operations import nodes
+from updates.operations import node_services, nodes
 
 READ, WRITE = "updates:read", "nodes:write"
 NAME = OpenApiParameter("name", str, OpenApiParameter.PATH)
@@ -26,10 +27,22 @@ class NodeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     status = serializers.ChoiceField(choices=Node.Status.choices)
     facts = serializers.DictField(help_text="What its agent last said of its host.")
+    services = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Its agent may register these, beside those of its targets.",
+    )
     joined_at = serializers.DateTimeField()
     approved_at = serializers.DateTimeField(allow_null=True)
     approved_by = serializers.CharField(allow_null=True)
     seen_at = serializers.DateTimeField(allow_null=True, help_text="Right to ten seconds.")
+
+
+class NodeServicesShape(serializers.Serializer[Any]):
+    services = serializers.ListField(
+        child=fields.NameField(),
+        max_length=node_services.MAX_SERVICES,
+        help_text="Replaces the list.",
+    )
 
 
 class NodeListSerializer(serializers.Serializer[Any]):
@@ -114,60 +127,71 @@ class JoinTokenView(api.SagaView):
         return Response({"name": given["name"], "join_token": text}, status=201)
 
 
+_of_node = functools.partial(
+    extend_schema,
+    tags=["nodes"],
+    parameters=[NAME],
+    request=None,
+    responses={200: NodeSerializer},
+)
+
+
 class _NodeVerbView(api.SagaView):
     required_scopes = {"POST": WRITE}
     requires_token = True
     operation: Callable[..., Node]
 
-    def act(self, request: Request, name: str) -> Response:
+    def post(self, request: Request, name: str) -> Response:
         caller = accounts.caller_of(request.user)
         node = type(self).operation(name.replace("\0", ""), by=caller, now=timezone.now())
         return Response(body(node))
 
 
+@extend_schema_view(
+    post=_of_node(
+        operation_id="approve_node",
+        summary="Approve a node that joined: it gets orders from now on",
+    )
+)
 class NodeApproveView(_NodeVerbView):
     operation = staticmethod(nodes.approve)
 
-    @extend_schema(
-        operation_id="approve_node",
-        summary="Approve a node that joined: it gets orders from now on",
-        tags=["nodes"],
-        parameters=[NAME],
-        request=None,
-        responses={200: NodeSerializer},
+
+@extend_schema_view(
+    post=_of_node(
+        operation_id="revoke_node", summary="Revoke a node: its tokens and orders end at once"
     )
-    def post(self, request: Request, name: str) -> Response:
-        return self.act(request, name)
-
-
+)
 class NodeRevokeView(_NodeVerbView):
     operation = staticmethod(nodes.revoke)
 
-    @extend_schema(
-        operation_id="revoke_node",
-        summary="Revoke a node: its tokens and orders end at once",
-        tags=["nodes"],
-        parameters=[NAME],
-        request=None,
-        responses={200: NodeSerializer},
-    )
-    def post(self, request: Request, name: str) -> Response:
-        return self.act(request, name)
 
-
+@extend_schema_view(
+    post=_of_node(operation_id="rotate_node", summary="Have a node's agent fetch another token")
+)
 class NodeRotateView(_NodeVerbView):
     operation = staticmethod(nodes.request_rotation)
 
-    @extend_schema(
-        operation_id="rotate_node",
-        summary="Have a node's agent fetch another token",
-        tags=["nodes"],
-        parameters=[NAME],
-        request=None,
-        responses={200: NodeSerializer},
+
+class NodeServicesView(api.SagaView):
+    required_scopes = {"POST": WRITE}
+    requires_token = True
+
+    @_of_node(
+        operation_id="set_services_of_node",
+        summary="Name the services that a node's agent may register beside those of its targets",
+        request=NodeServicesShape,
     )
     def post(self, request: Request, name: str) -> Response:
-        return self.act(request, name)
+        shape = NodeServicesShape(data=api.body_of(request))
+        shape.is_valid(raise_exception=True)
+        node = node_services.set_services(
+            name.replace("\0", ""),
+            shape.validated_data["services"],
+            by=accounts.caller_of(request.user),
+            now=timezone.now(),
+        )
+        return Response(body(node))
 
 
 def body(node: Node) -> dict[str, Any]:
@@ -175,6 +199,7 @@ def body(node: Node) -> dict[str, Any]:
         "name": node.name,
         "status": node.status,
         "facts": node.facts,
+        "services": node.services,
         "joined_at": api.zulu(node.joined_at),
         "approved_at": api.zulu(node.approved_at),
         "approved_by": node.approved_by or None,

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 
 from saga_project.shared.api import resources
 from updates.api import (
+    agent_services,
     agents,
     approvals,
     audit,
@@ -60,11 +61,15 @@ urlpatterns = [
     path("nodes/<str:name>/approve", nodes.NodeApproveView.as_view()),
     path("nodes/<str:name>/revoke", nodes.NodeRevokeView.as_view()),
     path("nodes/<str:name>/rotate", nodes.NodeRotateView.as_view()),
+    path("nodes/<str:name>/services", nodes.NodeServicesView.as_view()),
     path("agent/join", agents.JoinView.as_view()),
     path("agent/poll", agents.PollView.as_view()),
     path("agent/token", agents.AgentTokenView.as_view()),
     path("agent/orders/<str:order_id>", agents.OrderReportView.as_view()),
     path("agent/orders/<str:order_id>/outcome", agents.OrderOutcomeView.as_view()),
+    path("agent/services/register", agent_services.AgentRegisterView.as_view()),
+    path("agent/services/<str:name>", agent_services.AgentServiceView.as_view()),
+    path("agent/services/<str:name>/heartbeat", agent_services.AgentHeartbeatView.as_view()),
     path("artifacts", uploads.UploadListView.as_view()),
     path("artifacts/<str:upload_id>", uploads.UploadView.as_view()),
     path("artifacts/<str:upload_id>/content", uploads.UploadContentView.as_view()),

@@ -42,6 +42,13 @@ class Node(models.Model):
         default=False, help_text="Its agent fetches another token with its next poll."
     )
 
+    services: models.JSONField[Any, Any] = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Names that its agent may register, beside those of its targets.",
+    )
+
     class Meta:
         ordering = ["name"]
         permissions = [("approve_node", "Can approve and revoke nodes")]

@@ -80,6 +80,26 @@ def test_digest_is_the_one_that_the_other_nodes_know(known: dict[str, str]) -> N
         reported("fetch", {"sha256": OTHER, "is_on_disk": True}, **known)
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_said"),
+    [
+        ({}, True),
+        ({"checksum": MINE}, False),
+        ({"checksum": f"sha512:{'c' * 128}"}, False),
+        ({"artifact_sha256": MINE}, False),
+        ({"is_signature_required": True}, False),
+    ],
+)
+def test_job_says_that_a_node_decides_the_digest_where_nothing_else_does(
+    fields: dict[str, Any], is_said: bool
+) -> None:
+    answer = {"kind": "succeeded", "message": "3 bytes.", "result": {"sha256": MINE}}
+
+    outcome = results.outcome_of(answer, work(**fields), "fetch")
+
+    assert (results.UNCHECKED in outcome.message) is is_said
+
+
 def test_release_that_lies_on_one_node_says_nothing_to_the_others() -> None:
     found = reported(
         "fetch",

@@ -17,6 +17,10 @@ from updates.rollouts import actions, planning
 from updates.step_context import Outcome, StepFailed, Work
 
 MAX_PATH_LENGTH = 1024
+#: Said by the job, because only the first node was asked.
+UNCHECKED = (
+    "The release has no checksum and needs no signature: this node's digest counts for all others."
+)
 _SHA256 = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
 
 Check = Callable[[Any], bool]
@@ -52,11 +56,19 @@ _REPORTED: Mapping[str, Mapping[str, Check]] = {
 
 def outcome_of(answer: Mapping[str, Any], work: Work, action: str) -> Outcome:
     """Return the outcome that an agent reported for a step that ended well; raises StepFailed."""
+    result = _read(answer.get("result") or {}, work, action)
+    message = str(answer.get("message", ""))
     return Outcome(
-        message=str(answer.get("message", "")),
-        result=_read(answer.get("result") or {}, work, action),
+        message=f"{message} {UNCHECKED}".strip() if _is_decided(result, work) else message,
+        result=result,
         is_skipped=bool(answer.get("is_skipped")),
     )
+
+
+def _is_decided(result: Mapping[str, Any], work: Work) -> bool:
+    """Whether the node decides which digest all others must find: nothing else says what the artifact is."""
+    is_announced = work.artifact_sha256 or work.checksum or work.is_signature_required
+    return bool(result.get("sha256")) and not is_announced
 
 
 def _read(result: Mapping[str, Any], work: Work, action: str) -> dict[str, Any]:

@@ -69,3 +69,18 @@ def revoke(session: Session, name: str, yes: bool) -> None:
 def rotate(session: Session, name: str) -> None:
     """Have the agent of a node fetch another token."""
     session.show(session.saga.call("POST", f"/nodes/{transport.segment(name)}/rotate"))
+
+
+@nodes.command()
+@click.argument("name")
+@click.argument("services", nargs=-1)
+@click.option("--none", "is_empty", is_flag=True, help="Name no service to it any more.")
+def services(session: Session, name: str, services: tuple[str, ...], is_empty: bool) -> None:
+    """Name the SERVICES that the agent of node NAME registers, beside those of its targets.
+
+    They replace those that were named before.
+    """
+    if bool(services) == is_empty:
+        raise click.UsageError("Name the services, or say --none.")
+    path = f"/nodes/{transport.segment(name)}/services"
+    session.show(session.saga.call("POST", path, body={"services": list(services)}))
