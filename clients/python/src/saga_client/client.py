@@ -28,7 +28,8 @@ class Saga:
     """Calls of one Saga.
 
     Without arguments, address and token come from SAGA_URL and SAGA_TOKEN, then from the profile that
-    ``saga login`` wrote; a Saga on this machine with SAGA_AUTH=local-token needs neither.
+    ``saga login`` wrote; a Saga on this machine with SAGA_AUTH=local-token needs neither. ``proxy`` is an
+    outgoing proxy, empty for none; without it HTTPS_PROXY and NO_PROXY decide.
     """
 
     def __init__(
@@ -39,10 +40,13 @@ class Saga:
         profile: str | None = None,
         timeout: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         found = profiles.load(url=url, token=token, profile=profile)
         self.url = found.url
-        self.transport = transport.Transport(found.url, token=found.token, timeout=timeout, tls=tls)
+        self.transport = transport.Transport(
+            found.url, token=found.token, timeout=timeout, tls=tls, proxy=proxy
+        )
         self._discovery = discovery.Discovery(self.transport)
         #: ``discover(name, version=None, zone=None)`` returns an Instance; see discovery.Discovery.
         self.discover = self._discovery.discover

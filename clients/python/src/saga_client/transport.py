@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from saga_client import errors, profiles
+from saga_client import errors, profiles, proxies
 
 PREFIX = "/api/v1"
 USER_AGENT = "saga-client/0.9.0"
@@ -23,7 +23,11 @@ CONNECT_SECONDS = 5.0
 
 
 class Transport:
-    """Calls of one address with one token; ``tls`` presents a certificate or trusts another authority."""
+    """Calls of one address with one token; ``tls`` presents a certificate or trusts another authority.
+
+    ``proxy`` is the URL of an outgoing proxy, empty for none; without it HTTPS_PROXY and NO_PROXY of the
+    environment decide. ``prefix`` is where the routes are. Raises ValueError for an address that is none.
+    """
 
     def __init__(
         self,
@@ -32,14 +36,22 @@ class Transport:
         token: str | None = None,
         timeout: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        prefix: str = PREFIX,
     ) -> None:
         self.url = profiles.clean_url(url)
+        self._proxy = proxies.for_url(self.url, proxy)
+        self._prefix = prefix
         self.timeout = timeout
         self._token = token
         self._tls = tls
         self._may_ask_local = token is None
         self._pool: urllib3.PoolManager | None = None
         self._pid = 0
+
+    def use_token(self, token: str) -> None:
+        """Send another token from the next call on."""
+        self._token = token
 
     def call(
         self,
@@ -81,10 +93,10 @@ class Transport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
-        prefix: str = PREFIX,
+        prefix: str | None = None,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Return a successful answer, unread; errors are those of ``call``."""
-        path = prefix + path
+        path = (self._prefix if prefix is None else prefix) + path
         answer = self._send(method, path, query, body, headers, timeout)
         if answer.status == 401 and self._may_ask_local:
             self._may_ask_local = False
@@ -141,7 +153,12 @@ class Transport:
     def _connections(self) -> urllib3.PoolManager:
         """Return this process's pool: a connection that a fork shares would mix up answers."""
         if self._pool is None or self._pid != os.getpid():
-            self._pool = urllib3.PoolManager(maxsize=8, ssl_context=self._tls)
+            options: dict[str, Any] = {"maxsize": 8, "ssl_context": self._tls}
+            self._pool = (
+                proxies.manager(self._proxy, **options)
+                if self._proxy
+                else urllib3.PoolManager(**options)
+            )
             self._pid = os.getpid()
         return self._pool
 
@@ -173,6 +190,8 @@ def _parsed(text: bytes) -> Any:
 
 def _reason(exc: BaseException) -> str:
     inner = getattr(exc, "reason", None) or exc
+    if isinstance(inner, urllib3.exceptions.ProxyError):
+        return f"the outgoing proxy did not connect: {inner.original_error}"
     if isinstance(inner, urllib3.exceptions.NewConnectionError):
         return "the connection was refused or the host is unknown"
     if isinstance(inner, urllib3.exceptions.ConnectTimeoutError):
