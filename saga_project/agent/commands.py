@@ -15,7 +15,7 @@ import click
 import saga_client
 from saga_client import transport
 
-from saga_project.agent import configuration, services, units
+from saga_project.agent import configuration, units
 from saga_project.agent.state import AgentState, Identity
 from updates.rollouts.agents import envelopes
 
@@ -42,7 +42,15 @@ _key = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Options without a command are those of ``run``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_run = bool(args) and args[0].startswith("-") and args[0] not in ctx.help_option_names
+        return super().parse_args(ctx, ["run", *args] if is_run else args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def agent() -> None:
     """Make this host a node that installs what Saga orders."""
 
@@ -78,6 +86,13 @@ def _files(certificate: str | None, key: str | None) -> tuple[str, str]:
     return certificate or "", key or certificate or ""
 
 
+def _allowed(folder: Path) -> configuration.Allowed:
+    try:
+        return configuration.read(folder)
+    except configuration.ConfigurationInvalid as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
 def _join(
     state: AgentState,
     server: str,
@@ -95,7 +110,8 @@ def _join(
         server=server, node="", token="", public_key="", certificate=files[0], key=files[1]
     )
     try:
-        calls = transport.Transport(server, tls=unjoined.tls())
+        proxy = _allowed(state.folder).proxy_for(server)
+        calls = transport.Transport(server, tls=unjoined.tls(), proxy=proxy)
         answer = calls.call("POST", "/agent/join", body={"join_token": token})
     except (saga_client.SagaError, OSError, ValueError) as exc:
         raise click.ClickException(str(exc)) from exc
@@ -134,7 +150,7 @@ def run(
 ) -> None:
     """Work as this host's node until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    state = AgentState(folder)
+    state, allowed = AgentState(folder), _allowed(folder)
     if state.read_identity() is None:
         if not server or not token:
             raise click.UsageError("This host has not joined: use `saga agent join`.")
@@ -142,25 +158,22 @@ def run(
         _join(state, server.rstrip("/"), token, files, is_http_allowed=insecure_http)
     identity = state.read_identity()
     assert identity is not None  # noqa: S101 (it has just joined)
-    try:
-        allowed = configuration.read(folder)
-    except configuration.ConfigurationInvalid as exc:
-        raise click.ClickException(str(exc)) from exc
     configuration.begin(folder, allowed, node=identity.node)
     # The modules of steps need the settings that stand since the line above.
     module = importlib.import_module("saga_project.agent.worker")
     try:
-        tls, worker = identity.tls(), module.Agent(state, allowed)
+        worker = module.Agent(state, allowed)
     except OSError as exc:
         raise click.ClickException(f"{identity.certificate} cannot be used: {exc}.") from exc
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.is_stopping.set())
     click.echo(f"Node {identity.node} works for {identity.server}.")
-    services.keep(allowed.services, server=identity.server, tls=tls)
-    worker.run()
+    is_well = worker.run()
+    if not is_well:
+        click.echo("The token of this node has ended. To come back, join with another join token.")
     # Threads that are in a step end with the process: their orders come once more. Services stay registered.
     sys.stdout.flush()
-    os._exit(0)
+    os._exit(0 if is_well else units.TOKEN_ENDED)
 
 
 @agent.command()
@@ -175,7 +188,7 @@ def run(
 def install(to: Path, account: str | None, folder: Path) -> None:
     """Write the systemd unit of the agent, and say how to start it."""
     try:
-        file = units.write(to, account=account, folder=folder)
+        file = units.write(to, account=account, folder=folder, allowed=_allowed(folder))
     except OSError as exc:
         raise click.ClickException(f"{to} cannot be written: {exc.strerror}.") from exc
     click.echo(f"{file} is written. Start it with: systemctl enable --now {file.name}")

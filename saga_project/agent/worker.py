@@ -16,7 +16,8 @@ import psutil
 import saga_client
 from saga_client import transport
 
-from saga_project.agent import allowances, execution
+from saga_project import __version__
+from saga_project.agent import allowances, execution, services
 from saga_project.agent.configuration import Allowed
 from saga_project.agent.state import AgentState
 from saga_project.shared import http_client
@@ -32,7 +33,6 @@ LONGEST_PAUSE_SECONDS = 5.0
 FACTS_SECONDS = 300.0
 STOP_SECONDS = 10.0
 AWAY = (saga_client.Unreachable, saga_client.Unavailable, saga_client.TooManyRequests)
-REFUSED = (saga_client.NotAuthenticated, saga_client.NotAllowed)
 
 
 @dataclass
@@ -55,7 +55,8 @@ class Agent:
         identity = state.read_identity()
         assert identity is not None  # noqa: S101 (the command joined before)
         self._state, self._allowed, self._identity = state, allowed, identity
-        self._calls = self._transport()
+        self._calls = self.calls_with(identity.token)
+        self._service_calls = self.calls_with(identity.token, prefix=services.PREFIX)
         if identity.certificate:
             http_client.present_certificate(
                 identity.server, certificate=identity.certificate, key=identity.key
@@ -66,9 +67,19 @@ class Agent:
         self._contact_at = time.monotonic()
         self._facts_at = float("-inf")
         self.is_stopping = threading.Event()
+        self.has_ended = False
 
-    def run(self) -> None:
-        """Work until ``is_stopping`` is set; steps that are under way end without an outcome then."""
+    def run(self) -> bool:
+        """Work until ``is_stopping`` is set; steps that are under way end without an outcome then.
+
+        Returns False where the node's token has ended: it never comes back.
+        """
+        services.keep(
+            self._allowed.services,
+            node=self._identity.node,
+            calls=self._service_calls,
+            own_calls=self.calls_with,
+        )
         keeper = threading.Thread(target=self._keep_reporting, name="saga-reports", daemon=True)
         keeper.start()
         pause = 0.5
@@ -83,7 +94,11 @@ class Agent:
                 logger.warning("Saga is away: %s", exc)
                 self.is_stopping.wait(pause)
                 pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
-            except REFUSED as exc:
+            except saga_client.NotAuthenticated as exc:
+                logger.error("The token of this node has ended: %s", exc)
+                self.has_ended = True
+                self.is_stopping.set()
+            except saga_client.NotAllowed as exc:
                 logger.error("Saga refuses this node: %s", exc)
                 self._end_all()
                 self.is_stopping.wait(LONGEST_PAUSE_SECONDS)
@@ -91,6 +106,7 @@ class Agent:
         ends_at = time.monotonic() + STOP_SECONDS
         while self._running and time.monotonic() < ends_at:
             time.sleep(0.05)
+        return not self.has_ended
 
     def _poll(self) -> bool:
         """Begin the orders that are due; return whether there was anything to do."""
@@ -113,11 +129,20 @@ class Agent:
         text = self._calls.call("POST", "/agent/token", body={})["token"]
         self._identity = replace(self._identity, token=text)
         self._state.write_identity(self._identity)
-        self._calls = self._transport()
+        for calls in (self._calls, self._service_calls):
+            calls.use_token(text)
 
-    def _transport(self) -> transport.Transport:
+    def calls_with(self, token: str, *, prefix: str = transport.PREFIX) -> transport.Transport:
+        """Return calls of this node's Saga with a token, by its certificate and the host's proxy."""
         known = self._identity
-        return transport.Transport(known.server, token=known.token, timeout=10.0, tls=known.tls())
+        return transport.Transport(
+            known.server,
+            token=token,
+            timeout=10.0,
+            tls=known.tls(),
+            proxy=self._allowed.proxy_for(known.server),
+            prefix=prefix,
+        )
 
     def _begin(self, envelope: str) -> None:
         try:
@@ -162,8 +187,8 @@ class Agent:
     def _outcome_of(self, running: Running) -> dict[str, Any]:
         order = running.order
         self._checkpoint(running)
-        services = self._state.folder / "services"
-        if refusal := allowances.fault(order, self._allowed, services=services):
+        folder = self._state.folder / "services"
+        if refusal := allowances.fault(order, self._allowed, services=folder):
             logger.error("order refused: %s", refusal)
             outcome: dict[str, Any] = {"kind": "failed", "message": refusal}
         else:
@@ -233,6 +258,7 @@ def facts(state: AgentState) -> dict[str, Any]:
     """Return what the control plane shows of this host."""
     disk = shutil.disk_usage(state.folder)
     return {
+        "agent": __version__,
         "host": platform.node(),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -61,10 +61,10 @@ class FromClient(HTTPAdapter):
         super().init_poolmanager(*args, source_address=(CLIENT, 0), **options)
 
 
-def documented_block(proxy: str, replaced: dict[str, str]) -> str:
+def documented_block(proxy: str, replaced: dict[str, str], document: Path = DOCUMENT) -> str:
     """Return the proxy's block of the document, fitted to the test."""
-    match = re.search(rf"```{proxy}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    assert match, f"docs/running.md shows no {proxy} block"
+    match = re.search(rf"```{proxy}\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    assert match, f"{document} shows no {proxy} block"
     block = match[1]
     for old, new in replaced.items():
         assert old in block

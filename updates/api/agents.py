@@ -126,6 +126,7 @@ class PollView(AgentView):
     def post(self, request: Request) -> Response:
         node, given = self.node_of(request), _read(PollShape, request)
         caller = accounts.caller_of(request.user)
+        agent_work.check_newest(node, caller)
         nodes.note_facts(node, given["facts"])
         status, envelopes, cancelled = agent_work.poll(
             node, caller, running=given["running"], seconds=given["wait"]

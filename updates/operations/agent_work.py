@@ -77,7 +77,6 @@ def poll(
     Waits up to ``seconds`` until there is one of these. Raises NodeNotAllowed where the token was revoked
     meanwhile: the node may have joined again since, on another host.
     """
-    check_newest(node, caller)
     _note_life(node)
     if not _places.acquire(blocking=False):
         return _look(node, caller, running)

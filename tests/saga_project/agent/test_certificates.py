@@ -22,12 +22,12 @@ from saga_project.shared import http_client
 from saga_project.shared.http_client import sockets
 
 
-def write_certificate(folder: Path) -> Path:
-    """Write a certificate of 127.0.0.1 that signs itself, with its key, in one file."""
+def write_certificate(folder: Path, *, address: str = "127.0.0.1") -> Path:
+    """Write a certificate of an address that signs itself, with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "web1")])
     now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     built = (
         x509.CertificateBuilder()
         .subject_name(subject)

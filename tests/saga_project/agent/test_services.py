@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
-from saga_client import running
+from saga_client import running, transport
 from werkzeug import Request, Response
 
 from saga_project.agent import configuration, services
@@ -27,18 +27,32 @@ class Host:
         server.expect_request("/health").respond_with_handler(
             lambda _request: Response(status=self.health)
         )
-        server.expect_request("/api/v1/services/register").respond_with_handler(self._answer)
-        server.expect_request("/api/v1/services/shop/heartbeat").respond_with_handler(self._answer)
-        server.expect_request("/api/v1/services/shop").respond_with_handler(self._answer)
+        for place in ("services", "agent/services"):
+            for path in ("register", "shop/heartbeat", "shop"):
+                route = server.expect_request(f"/api/v1/{place}/{path}")
+                route.respond_with_handler(self._answer)
 
     def _answer(self, request: Request) -> Response:
         body = request.get_json(silent=True)
         token = request.headers.get("Authorization", "")
         self.calls.append((f"{request.method} {request.path}", token, body))
-        return Response(json.dumps({"ttl": 60}), content_type="application/json")
+        return Response(
+            json.dumps({"ttl": (body or {}).get("ttl", 60)}), content_type="application/json"
+        )
 
     def called(self, name: str) -> list[Any]:
         return [body for each, _, body in self.calls if each == name]
+
+    def keep(self, allowed: configuration.Allowed) -> transport.Transport:
+        """Keep the services registered; return the calls with the node's token."""
+        calls = transport.Transport(self.url, token="saga_of_node", prefix=services.PREFIX)
+        self.watchers = services.keep(
+            allowed.services,
+            node="web1",
+            calls=calls,
+            own_calls=lambda token: transport.Transport(self.url, token=token),
+        )
+        return calls
 
     def end(self) -> None:
         for watcher in self.watchers:
@@ -69,8 +83,7 @@ def described(folder: Path, url: str, *further: str) -> configuration.Allowed:
 def test_service_is_registered_once_it_is_well_and_critical_once_it_is_not(
     tmp_path: Path, host: Host
 ) -> None:
-    allowed = described(tmp_path, host.url)
-    host.watchers = services.keep(allowed.services, server=host.url)
+    host.keep(described(tmp_path, host.url))
 
     assert not host.called("POST /api/v1/services/register")
 
@@ -84,13 +97,32 @@ def test_service_is_registered_once_it_is_well_and_critical_once_it_is_not(
     assert {token for _, token, _ in host.calls} == {"Bearer saga_of_shop"}
 
 
+def test_service_without_a_token_of_its_own_is_registered_by_the_nodes(
+    tmp_path: Path, host: Host
+) -> None:
+    host.health = 204
+    text = f'[[services]]\nname = "shop"\nurl = "{host.url}"\nttl = 5'
+    (tmp_path / "agent.toml").write_text(text)
+    calls = host.keep(configuration.read(tmp_path))
+    waiting.until(lambda: bool(host.called("POST /api/v1/agent/services/register")))
+
+    calls.use_token("saga_rotated")
+    waiting.until(lambda: host.calls[-1][1] == "Bearer saga_rotated")
+
+    registered = host.called("POST /api/v1/agent/services/register")[0]
+    port = host.url.rpartition(":")[2]
+    assert (registered["instance_id"], registered["ttl"]) == (f"web1:{port}", 5)
+    assert {token for _, token, _ in host.calls} == {"Bearer saga_of_node", "Bearer saga_rotated"}
+    assert not host.called("POST /api/v1/services/register")
+
+
 @pytest.mark.parametrize(
     ("further", "fault"),
     [
         ("command = 'rm -rf /'", "a service has no key 'command'"),
         ("ttl = '60'", "ttl of a service is a number of seconds"),
         ("ttl = true", "ttl of a service is a number of seconds"),
-        ("[[services]]\nname = 'b'\nurl = 'http://b'", "a service lacks 'token_file'"),
+        ("[[services]]\nname = 'b'", "a service lacks 'url'"),
         (
             "[[services]]\nname = 'b'\nurl = 'http://b'\ntoken_file = '/nowhere/token'",
             "/nowhere/token cannot be read",

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import saga_client
+from click.testing import CliRunner
 
-from saga_project.agent import allowances, execution, worker
+from saga_project.agent import allowances, commands, execution, worker
 from saga_project.agent.configuration import Allowed, ConfigurationInvalid, read
 from saga_project.agent.state import AgentState, Identity
-from saga_project.agent.units import write
 from tests import waiting
 from updates.rollouts.agents import envelopes
 
@@ -299,15 +299,18 @@ def test_file_lists_what_the_host_allows(tmp_path: Path) -> None:
     assert allowed.installers == ("directory", "command")
 
 
+@pytest.mark.parametrize("words", [[], ["run"]])
+def test_options_without_a_command_are_those_of_run(tmp_path: Path, words: list[str]) -> None:
+    options = ["--server", "http://saga.example.com", "--token", "x", "--folder", str(tmp_path)]
+
+    done = CliRunner().invoke(commands.agent, [*words, *options])
+
+    assert done.exit_code == 2
+    assert "use an https address" in done.output
+
+
 def test_identity_is_readable_by_its_owner_only(agent: worker.Agent, tmp_path: Path) -> None:
     assert (tmp_path / "identity.json").stat().st_mode & 0o077 == 0
-
-
-def test_unit_starts_the_agent_of_this_environment(tmp_path: Path) -> None:
-    text = write(tmp_path, account="saga", folder=Path("/srv/agent")).read_text()
-
-    assert "-m saga_project.agent run --folder /srv/agent" in text
-    assert "User=saga" in text
 
 
 READ_SETTINGS = """

@@ -50,11 +50,12 @@ class AgentProcess:
             stdin=subprocess.DEVNULL,
         )
 
-    def join(self, *, is_approving: bool = True) -> int:
+    def join(self, *options: str, is_approving: bool = True) -> int:
         text = enrolment.make_join_token(
             "web1", hours=1, is_approving=is_approving, by=STAFF, now=timezone.now()
         )
-        return self.command("join", "--server", self.server, SAGA_JOIN_TOKEN=text).wait(60)
+        words = ("join", "--server", self.server, *options)
+        return self.command(*words, SAGA_JOIN_TOKEN=text).wait(60)
 
     def start(self) -> None:
         self.process = self.command("run")

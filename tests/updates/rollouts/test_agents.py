@@ -16,6 +16,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from registry.models import Service
+from saga_project import __version__
+from saga_project.agent import units
 from tests import faults, waiting
 from tests.updates.rollouts import dying_agent
 from tests.updates.rollouts.agent_hosts import (
@@ -87,6 +89,7 @@ def test_agent_deploys_and_rolls_back_on_its_own_disk(
     assert not NodeOrder.objects.exists()
     facts = Node.objects.get().facts
     assert facts["disk_bytes"] > 0
+    assert facts["agent"] == __version__
 
 
 def healthy_unless_bad(agent: AgentProcess, httpserver: HTTPServer) -> str:
@@ -276,3 +279,43 @@ def test_revoked_node_works_no_more(
     assert not nodes.has_worker("web1")
     assert not NodeOrder.objects.exists()
     assert job.status == Job.Status.RUNNING
+
+
+def test_revocation_ends_the_agent_in_the_middle_of_a_step(
+    agent: AgentProcess, service: Service, target: Target, publish: Announce, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    agent.allow(slow=["/bin/sh", "-c", f"touch {begun}; exec sleep 600"])
+    agent.start()
+    until_alive()
+    target.hooks = {"before_switch": {"command": "slow", "timeout_seconds": 600}}
+    target.save()
+    job = operations.deploy(service, publish("1.0.0"), by="ci")
+    worker = threading.Thread(target=in_thread, args=(lambda: runner.run(job.pk, node="local"),))
+    worker.start()
+    waiting.until(begun.exists, seconds=60)
+
+    enrolment.revoke("web1", by=STAFF, now=timezone.now())
+
+    assert agent.process is not None
+    assert agent.process.wait(60) == units.TOKEN_ENDED
+    worker.join(60)
+    assert not (agent.root / "current").exists()
+    assert not NodeOrder.objects.exists()
+
+
+def in_thread(act: Callable[[], object]) -> None:
+    try:
+        act()
+    finally:
+        connections.close_all()
+
+
+def test_revocation_ends_an_agent_that_waits(agent: AgentProcess) -> None:
+    agent.start()
+    until_alive()
+
+    enrolment.revoke("web1", by=STAFF, now=timezone.now())
+
+    assert agent.process is not None
+    assert agent.process.wait(60) == units.TOKEN_ENDED

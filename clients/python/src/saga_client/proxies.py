@@ -28,12 +28,22 @@ def _variable(name: str) -> str:
 
 
 def for_url(url: str, proxy: str | None, exceptions: Iterable[str] = ()) -> str:
-    """Return the proxy for an address, empty for none; ``proxy`` None stands for the environment's."""
+    """Return the proxy for an address, empty for none; ``proxy`` None stands for the environment's.
+
+    Raises ValueError for a proxy that speaks no HTTP, such as one of SOCKS.
+    """
     parts = urlsplit(url)
     if proxy is None:
         proxy, exceptions = of_environment(parts.scheme)
     host = (parts.hostname or "").lower()
-    return "" if not proxy or _is_excepted(host, exceptions) else proxy
+    if not proxy or _is_excepted(host, exceptions):
+        return ""
+    scheme, _, place = proxy.partition("://")
+    if scheme not in ("http", "https") or not place:
+        raise ValueError(
+            f"The outgoing proxy is of '{scheme}', which cannot be used; its address begins with http://."
+        )
+    return proxy
 
 
 def _is_excepted(host: str, exceptions: Iterable[str]) -> bool:
@@ -70,6 +80,7 @@ def manager(proxy: str, **options: object) -> urllib3.ProxyManager:
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
         headers = {"Proxy-Authorization": f"Basic {base64.b64encode(login).decode()}"}
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name
     address = f"{parts.scheme}://{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     return urllib3.ProxyManager(address, proxy_headers=headers, **options)  # type: ignore[arg-type]
