@@ -24,7 +24,7 @@ from unfold.widgets import (
 
 from registry import names
 from registry.admin.managed import MarksManaged
-from registry.identity import accounts
+from registry.identity import accounts, grants
 from registry.models import ServiceAccount, Token
 from registry.operations import configured, tokens
 from saga_project.shared import rules
@@ -66,11 +66,20 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ServiceAccount
-        fields = ("name", "description", "is_active", "is_internal", "scopes", "services")
+        fields = (
+            "name",
+            "description",
+            "is_active",
+            "is_internal",
+            "scopes",
+            "services",
+            "selector",
+        )
         labels = {"is_active": "Active", "is_internal": "Internal"}
         help_texts = {
             "is_active": "Without it none of its tokens is accepted.",
             "description": "Its operator and its purpose.",
+            "selector": "Services with these labels as well, such as env=test,team=pay; no != and !.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,6 +99,12 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             ]
         except rules.InvalidServiceName as exc:
             raise forms.ValidationError(exc.message) from exc
+
+    def clean_selector(self) -> str:
+        selector: str = self.cleaned_data["selector"]
+        if found := grants.fault(selector):
+            raise forms.ValidationError(found)
+        return selector
 
 
 class TokenForm(forms.Form):
@@ -131,7 +146,15 @@ class TokenInline(TabularInline):
 @admin.register(ServiceAccount)
 class ServiceAccountAdmin(MarksManaged, ModelAdmin):
     form = AccountForm
-    list_display = ("name", "is_active", "is_internal", "scopes", "token_count", "created_at")
+    list_display = (
+        "name",
+        "is_active",
+        "is_internal",
+        "scopes",
+        "selector",
+        "token_count",
+        "created_at",
+    )
     list_filter = ("is_active", "is_internal")
     list_per_page = 50
     search_fields = ("name", "description")

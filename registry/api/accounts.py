@@ -55,7 +55,11 @@ class AccountShape(resources.RowShape):
         child=fields.TextField(max_length=128),
         required=False,
         max_length=1000,
-        help_text="The only services that it may change; empty: its own and those without an owner.",
+        help_text="The only services that it may change, beside those that its selector selects; without"
+        " both: its own and those without an owner.",
+    )
+    selector = fields.SelectorField(
+        help_text="It may change services with these labels, too, such as env=test,team=pay; no != and !."
     )
 
     class Meta:
@@ -67,6 +71,7 @@ class AccountShape(resources.RowShape):
             "is_internal",
             "scopes",
             "services",
+            "selector",
             "created_at",
         )
         read_only_fields = ("created_at",)
@@ -198,8 +203,10 @@ class MeSerializer(serializers.Serializer[Any]):
     is_internal = serializers.BooleanField()
     scopes = serializers.ListField(child=serializers.CharField())
     services = serializers.ListField(
-        child=serializers.CharField(), help_text="The only services that it may change; empty: any."
+        child=serializers.CharField(),
+        help_text="The only services that it may change, beside the selected; without both: any.",
     )
+    selector = serializers.CharField(allow_null=True, help_text="What selects them by label.")
     expires_at = serializers.DateTimeField(allow_null=True, help_text="When the token ends.")
     token = OwnTokenSerializer(allow_null=True, help_text="Null for a JWT and the local token.")
 
@@ -225,6 +232,7 @@ class MeView(api.SagaView):
             "is_internal": caller.account.is_internal,
             "scopes": sorted(caller.scopes),
             "services": caller.account.services,
+            "selector": caller.account.selector or None,
             "expires_at": caller.expires_at,
             "token": caller.token,
         }

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import errors, names, operations
-from registry.identity import accounts
+from registry.identity import accounts, grants
 from registry.identity.accounts import Caller
 from registry.models import Service
 from saga_project.shared import api
@@ -80,7 +80,7 @@ def _check_may_decide(service: Service, caller: Caller) -> None:
         return
     if service.account_id is not None and service.account_id == caller.account.pk:
         raise errors.OwnService("The service is your own: another account decides about it.")
-    if caller.account.services and service.name not in caller.account.services:
+    if not grants.is_granted(caller.account, service.name, service_labels=service.labels):
         raise errors.ServiceNotGranted(f"Account '{caller}' may not decide about '{service.name}'.")
 
 

@@ -229,7 +229,12 @@ def _known(name: str, admission: Admission | None) -> ServiceEntry | None:
 def _check_may_change(admission: Admission | None, name: str, entry: ServiceEntry | None) -> None:
     caller = admission.caller if admission is not None else None
     try:
-        accounts.check_may_change(caller, name, owner_id=entry.account_id if entry else None)
+        accounts.check_may_change(
+            caller,
+            name,
+            owner_id=entry.account_id if entry else None,
+            labels=entry.labels if entry else {},  # Django asks PostgreSQL
+        )
     except errors.SagaError:
         raise PassToDjango from None
 

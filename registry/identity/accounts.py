@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from registry import errors, names
-from registry.identity import people
+from registry.identity import grants, people
 from registry.identity import scopes as known_scopes
 from registry.identity.token_cache import VerifiedTokens
 from registry.models import Service, ServiceAccount, Token
@@ -92,22 +92,22 @@ def staff(username: str) -> Caller:
 # --- Ownership of services ------------------------------------------------------------------------
 
 
-def check_may_change(caller: Caller | None, name: str, *, owner_id: int | None) -> None:
-    """Raise NotAllowed unless ``caller`` may change the service ``name``, which ``owner_id`` owns.
+def check_may_change(
+    by: Caller | None, name: str, *, owner_id: int | None, labels: Mapping[str, str] | None = None
+) -> None:
+    """Raise NotAllowed unless the caller may change the service ``name``.
 
-    ``owner_id`` is the primary key of the owning account, None for a service without owner or
-    it does not exist yet.
+    ``owner_id`` is its owner's primary key, None without one. ``labels`` save a query (``grants``).
     """
-    if caller is None:
+    if by is None:
         if owner_id is not None:
             raise errors.ServiceOwned(f"Service '{name}' belongs to an account: send its token.")
         return
-    if caller.is_admin or caller.person:
+    if by.is_admin or by.person:
         return  # as in the console, a person's role counts, and not whose the service is
-    allowed = caller.account.services
-    if allowed and name not in allowed:
-        raise errors.ServiceNotGranted(f"Account '{caller}' may not touch service '{name}'.")
-    if owner_id is not None and owner_id != caller.account.pk:
+    if not grants.is_granted(by.account, name, service_labels=labels):
+        raise errors.ServiceNotGranted(f"Account '{by}' may not touch service '{name}'.")
+    if owner_id is not None and owner_id != by.account.pk:
         raise errors.ServiceOwned(f"Service '{name}' belongs to another account.")
 
 

@@ -7,10 +7,14 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from registry.models.lengths import MAX_NAME_LENGTH
+from registry.models.selecting import Selecting
 
 
-class ServiceAccount(models.Model):
-    """A program that may call: it owns tokens, scopes and the services that it registers."""
+class ServiceAccount(Selecting):
+    """A program that may call: it owns tokens, scopes and the services that it registers.
+
+    ``services`` and ``selector`` limit it to the services that one of them names or selects.
+    """
 
     name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
     description = models.TextField(blank=True)
@@ -21,7 +25,8 @@ class ServiceAccount(models.Model):
         models.CharField(max_length=MAX_NAME_LENGTH),
         default=list,
         blank=True,
-        help_text="The only services that it may change; empty: its own and those without an owner.",
+        help_text="The only services that it may change, beside those that its selector selects; without"
+        " both: its own and those without an owner.",
     )
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL,

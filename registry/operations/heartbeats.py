@@ -74,7 +74,10 @@ def renew_many(beats: Sequence[Heartbeat], *, by: Caller | None, now: dt.datetim
 def _known(beat: Heartbeat, by: Caller | None) -> directory.InstanceEntry | None:
     service = directory.find(beat.service_name)
     accounts.check_may_change(
-        by, beat.service_name, owner_id=service.account_id if service else None
+        by,
+        beat.service_name,
+        owner_id=service.account_id if service else None,
+        labels=service.labels if service else None,
     )
     return service.instances.get(beat.instance_id) if service else None
 

@@ -167,7 +167,7 @@ def renew_profile(
     service_health, health = rows.HEALTH_OF_REPORT[report]
     known = directory.find(slug)
     if known is not None:
-        accounts.check_may_change(by, slug, owner_id=known.account_id)
+        accounts.check_may_change(by, slug, owner_id=known.account_id, labels=known.labels)
         entry = known.instances.get(instance_id) or known.instances.get(rows.DEFAULT_INSTANCE)
         beat = heartbeats.Heartbeat(
             service_name=slug,

@@ -63,7 +63,10 @@ def register(registration: Registration, *, by: Caller | None, now: dt.datetime)
     """
     known = directory.find(registration.service_name)
     accounts.check_may_change(
-        by, registration.service_name, owner_id=known.account_id if known else None
+        by,
+        registration.service_name,
+        owner_id=known.account_id if known else None,
+        labels=known.labels if known else None,
     )
     same = known and same_instance(known, registration, by=by)
     if known and same and presence.renew([presence.member_of(known.name, same.instance_id)]) != [0]:

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from registry import errors, names
-from registry.identity import accounts
+from registry.identity import accounts, grants
 from registry.identity.accounts import Caller
 from registry.models import ServiceAccount, Token
 from registry.operations import configured
 from registry.operations.configured import Faults, Kind, actor_of
-from saga_project.shared import auditing, rules
+from saga_project.shared import auditing, labels, rules
 
 #: How long a person's token is good at most, and where no end is asked for.
 PERSONAL_LONGEST, PERSONAL_USUAL = dt.timedelta(days=366), dt.timedelta(days=90)
@@ -30,7 +30,8 @@ def _account_faults(account: ServiceAccount) -> Faults:
             names.check_service_name(name)
     except rules.InvalidServiceName as exc:
         return {"services": exc.message}
-    return {}
+    found = grants.fault(account.selector)
+    return {"selector": found} if found else {}
 
 
 ACCOUNT = Kind(model=ServiceAccount, name="account", find_faults=_account_faults)
@@ -42,16 +43,25 @@ def ensure_account(
     scopes: Iterable[str],
     is_internal: bool,
     services: Iterable[str] | None,
+    selector: str | None = None,
     by: Caller,
     now: dt.datetime,
 ) -> ServiceAccount:
-    """Return the account as ``accounts.ensure_account`` does, and record what that changed."""
+    """Return the account as ``accounts.ensure_account`` does, and record what that changed.
+
+    ``selector`` replaces what selects services by label, None leaves it as it is.
+    """
+    if selector is not None and (found := grants.fault(selector)):
+        raise labels.InvalidSelector(found, field="selector")
     with transaction.atomic():
         known = ServiceAccount.objects.select_for_update().filter(name=name).first()
         before = configured.describe(known) if known else None
         account = accounts.ensure_account(
             name, scopes=scopes, is_internal=is_internal, services=services
         )
+        if selector is not None:
+            account.selector = selector
+            ServiceAccount.objects.filter(pk=account.pk).update(selector=selector)
         configured.record(ACCOUNT, account, actor=actor_of(by), before=before, now=now)
     return account
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import names
-from registry.identity import accounts
+from registry.identity import accounts, grants
 from registry.identity.accounts import Caller
 from saga_project.shared import api, rules
 from saga_project.shared.api import fields, resources
@@ -189,9 +189,9 @@ def _decider(caller: Caller | None) -> dict[str, Any]:
 def _visible(caller: Caller | None) -> QuerySet[Approval]:
     """Return the approvals of services that the caller may touch; an account may be limited to some."""
     rows = Approval.objects.select_related("release", "service").prefetch_related("decisions")
-    if caller is None or caller.is_admin or not caller.account.services:
+    if caller is None or caller.is_admin:
         return rows
-    return rows.filter(service__name__in=caller.account.services)
+    return rows.filter(grants.granted(caller.account, prefix="service__"))
 
 
 def _find(approval_id: str, *, by: Caller | None) -> Approval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 
-from registry.identity import accounts
+from registry.identity import accounts, grants
 from registry.models import Service, ServiceAccount
 from webhooks import errors
 
@@ -28,5 +28,6 @@ def check(name: str, *, service: Service | None = None) -> ServiceAccount | None
 
 def _may_decide(account: ServiceAccount, service: Service | None) -> bool:
     has_scope = not {SCOPE, accounts.ADMIN_SCOPE}.isdisjoint(account.scopes)
-    is_limited = bool(account.services) and accounts.ADMIN_SCOPE not in account.scopes
-    return has_scope and (not is_limited or service is None or service.name in account.services)
+    if not has_scope or service is None or accounts.ADMIN_SCOPE in account.scopes:
+        return has_scope
+    return grants.is_granted(account, service.name, service_labels=service.labels)

@@ -34,6 +34,12 @@ def _lifetime(text: str) -> dt.timedelta:
     return lifetime
 
 
+def _selector(text: str) -> str:
+    if not text:
+        raise ArgumentTypeError("An empty selector selects nothing: leave --selector out.")
+    return text
+
+
 class Command(BaseCommand):
     help = "Make a token for a service account (made if need be) and print it."
 
@@ -53,6 +59,11 @@ class Command(BaseCommand):
             type=_comma_separated,
             help="Comma-separated: the only services that the account may touch.",
         )
+        parser.add_argument(
+            "--selector",
+            type=_selector,
+            help="Labels, such as env=test,team=pay: it may touch services that have them, too.",
+        )
         parser.add_argument("--expires", type=_lifetime, help="For instance 90d, 12h, 30m.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -66,6 +77,7 @@ class Command(BaseCommand):
                 scopes=options["scopes"],
                 is_internal=options["internal"],
                 services=options["services"],
+                selector=options["selector"],
                 by=by,
                 now=now,
             )

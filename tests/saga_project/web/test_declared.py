@@ -40,7 +40,12 @@ INSTALLATION: dict[str, Any] = {
     "managed_by": "saga.yaml",
     "accounts": [
         {"name": "chief", "scopes": ["admin:registry"]},
-        {"name": "pay-team", "scopes": ["registry:manage"], "description": "Payments"},
+        {
+            "name": "pay-team",
+            "scopes": ["registry:manage"],
+            "description": "Payments",
+            "selector": "team=pay",
+        },
     ],
     "services": [
         {"name": "mail"},
@@ -199,6 +204,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     assert "hunter2" not in json.dumps([made.json(), exported])
     rule = NotificationRule.objects.get(name="failures")
     assert (rule.quiet_until, rule.time_zone) == (dt.time(6), "Europe/Amsterdam")
+    assert ServiceAccount.objects.get(name="pay-team").selector == "team=pay"
     assert Freeze.objects.get().selector == "env=prod"
     assert exported["windows"][0]["selector"] == "!night"
     policy = Policy.objects.get()
