@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from saga_project.shared import labels as label_rules
+
 MAX_PAUSE_SECONDS = 30 * 86_400
 #: What a pause without an end does once it has expired.
 ROLLBACK, PROMOTE = "rollback", "promote"
@@ -32,13 +34,14 @@ class CanaryStep:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutWave:
-    """Targets that have all of the labels, updated together before the next wave begins.
+    """Targets that have all of the labels and fit the selector, updated together before the next wave.
 
     The thresholds are numbers of targets or shares of the wave. More failed targets than
     ``error_threshold`` roll the job back; with fewer good ones than ``success_threshold`` the job pauses.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
+    selector: str = ""
     error_threshold: int | str = 0
     success_threshold: int | str = 0
     pause_seconds: int | None = 0
@@ -207,12 +210,18 @@ def _read_wave(item: Any) -> RolloutWave:
     labels = item.get("labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
         raise InvalidOptions('labels of a wave are an object of texts, such as {"ring": "early"}.')
+    selector = item.get("selector")
+    if selector is not None and (
+        not isinstance(selector, str) or label_rules.SELECTOR.fault(selector)
+    ):
+        raise InvalidOptions(f"selector of a wave: {label_rules.SELECTOR.message}")
     pause = item.get("pause_seconds", 0)
     if pause is not None:
         pause = _read_number("pause_seconds", pause, 0, MAX_PAUSE_SECONDS)
     expires_after, on_expiry = _read_expiry(item)
     return RolloutWave(
         labels=labels,
+        selector=selector or "",
         error_threshold=_read_threshold(item, "error_threshold"),
         success_threshold=_read_threshold(item, "success_threshold"),
         pause_seconds=pause,
@@ -223,6 +232,7 @@ def _read_wave(item: Any) -> RolloutWave:
 
 _KEYS_OF_WAVE = {
     "labels",
+    "selector",
     "error_threshold",
     "success_threshold",
     "pause_seconds",

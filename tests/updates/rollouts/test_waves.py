@@ -139,6 +139,25 @@ def test_a_rollout_whose_targets_all_fail_does_not_succeed(
     assert (job.status, versions(shop)) == ("rolled_back", ["1.0.0"] * 3)
 
 
+def test_a_wave_selects_targets_by_a_selector_and_by_labels() -> None:
+    options = strategy_options.read(
+        {
+            "waves": [
+                {"selector": "wake=early,!slow"},
+                {"labels": {"zone": "a"}, "selector": "wake!=early"},
+            ]
+        }
+    )
+    own = {
+        "one": {"wake": "early"},
+        "two": {"wake": "early", "slow": "yes"},
+        "three": {"wake": "late", "zone": "a"},
+        "four": {"wake": "early", "zone": "a", "slow": "yes"},
+    }
+
+    assert waves.group(own, options) == {1: ["one"], 2: ["three"], 3: ["two", "four"]}
+
+
 def test_waves_belong_to_the_rolling_strategy(scene: scenes.Scene, shop: Service) -> None:
     with pytest.raises(errors.InvalidStrategy, match="'rolling'"):
         operations.deploy(
@@ -153,6 +172,9 @@ def test_waves_belong_to_the_rolling_strategy(scene: scenes.Scene, shop: Service
         {"waves": ["early"]},
         {"waves": [{"label": {}}]},
         {"waves": [{"labels": {"wake": 1}}]},
+        {"waves": [{"selector": ""}]},
+        {"waves": [{"selector": "wake in (early)"}]},
+        {"waves": [{"selector": ["wake"]}]},
         {"waves": [{"error_threshold": "101%"}]},
         {"waves": [{"success_threshold": -1}]},
         {"waves": [{"pause_seconds": "long"}]},
