@@ -34,6 +34,7 @@ from updates.models import (
     Job,
     MaintenanceWindow,
     Node,
+    SelectorPolicy,
     Source,
     Target,
 )
@@ -233,6 +234,20 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/history-entries/{}": reads("updates:read"),
     "POST /api/v1/history-entries/{}/correct": Access(
         scope="admin:registry", others=FORBIDDEN, body={"status": "failed", "reason": "it did"}
+    ),
+    "GET /api/v1/selector-policies": reads("updates:read"),
+    "GET /api/v1/selector-policies/{}": reads("updates:read"),
+    "POST /api/v1/selector-policies": Access(
+        scope="policies:write",
+        others=FORBIDDEN,
+        objects=(GLOBAL,),
+        body={"name": "new", "selector": "env=test"},
+    ),
+    "PATCH /api/v1/selector-policies/{}": Access(
+        scope="policies:write", others=FORBIDDEN, objects=(GLOBAL,), body={"kind": "auto"}
+    ),
+    "DELETE /api/v1/selector-policies/{}": Access(
+        scope="policies:write", others=FORBIDDEN, objects=(GLOBAL,)
     ),
     "GET /api/v1/github-hooks": reads("webhooks:manage"),
     "GET /api/v1/github-hooks/{}": reads("webhooks:manage"),
@@ -454,6 +469,7 @@ class World:
             "/from/": "github",
             "/from/github/": self.service.name,
             "/policies/": self.service.name,
+            "/selector-policies/": "by-label",
             "/accounts/": "owner",
             "/deliveries/": self.delivery.pk,
             "/inbound-calls/": self.call.pk,
@@ -518,6 +534,7 @@ def _configured(service: Service, *, is_global: bool) -> dict[str, Any]:
     """Return rows that are configured, of the service or of all services, by the name of their route."""
     of = None if is_global else service
     factories.PolicyFactory.create(service=service)
+    SelectorPolicy.objects.get_or_create(name="by-label", selector="env=prod")
     check, target, hold, window, freeze = (
         HealthCheck.objects.create(service=service, url="/up"),
         Target.objects.create(service=service, name="first"),

@@ -244,7 +244,7 @@ MODELS: dict[str, Table] = {
     **dict.fromkeys(
         (
             *("updates.credential", "updates.freeze", "updates.maintenancewindow"),
-            *("updates.policy", "updates.target"),
+            *("updates.policy", "updates.selectorpolicy", "updates.target"),
             *("webhooks.configuration", "webhooks.githubhook", "webhooks.notificationrule"),
             "registry.healthcheck",
         ),

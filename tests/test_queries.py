@@ -38,6 +38,7 @@ from updates.models import (
     Node,
     NodeOrder,
     Release,
+    SelectorPolicy,
     Source,
     Target,
     Upload,
@@ -130,6 +131,8 @@ READS = [
     Call("GET /api/v1/approvals/{approval_id}", 5, has_token=True),
     Call("GET /api/v1/policies", 1),
     Call("GET /api/v1/policies/{name}", 1),
+    Call("GET /api/v1/selector-policies", 1),
+    Call("GET /api/v1/selector-policies/{policy}", 1),
     Call("GET /api/v1/nodes", 2),
     Call("GET /api/v1/nodes/{node}", 1),
     Call("GET /api/v1/artifacts", 2),
@@ -181,9 +184,9 @@ WRITES = [
     Call("POST /api/v1/channels", 30, body={"service_name": SHOP, "channel": "n", "url": URL}),
     Call("PATCH /api/v1/channels/{channel_id}", 25, body={"url": URL}),
     Call("DELETE /api/v1/channels/{channel_id}", 25),
-    Call("POST /api/v1/apply", 40, body={"services": [{"name": "new"}]}, is_admins=True),
+    Call("POST /api/v1/apply", 42, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
-    Call("GET /api/v1/export", 33, is_admins=True),
+    Call("GET /api/v1/export", 35, is_admins=True),
     Call("POST /api/v1/github-hooks", 13, body={"repository": "x/y", "hook_id": 9}, is_admins=True),
     Call("PATCH /api/v1/github-hooks/{hook_id}", 13, body={"is_enabled": False}, is_admins=True),
     Call("DELETE /api/v1/github-hooks/{hook_id}", 13, is_admins=True),
@@ -223,6 +226,14 @@ WRITES = [
     Call("POST /api/v1/policies", 12, body={"service_name": "slug-0"}, has_token=True),
     Call("PATCH /api/v1/policies/{name}", 9, body={"kind": "auto"}),
     Call("DELETE /api/v1/policies/{name}", 8),
+    Call(
+        "POST /api/v1/selector-policies",
+        9,
+        body={"name": "new", "selector": "env=test"},
+        is_admins=True,
+    ),
+    Call("PATCH /api/v1/selector-policies/{policy}", 10, body={"priority": 1}, is_admins=True),
+    Call("DELETE /api/v1/selector-policies/{policy}", 8, is_admins=True),
     Call("POST /api/v1/nodes/join-tokens", 12, body={"name": "web2"}, has_token=True),
     Call("POST /api/v1/nodes/{node}/approve", 8, has_token=True),
     Call("POST /api/v1/nodes/{node}/revoke", 12, has_token=True),
@@ -401,6 +412,7 @@ def _add_configured(service: Service) -> None:
     if service.name != SHOP:
         factories.SourceFactory.create(service=service)
     factories.PolicyFactory.create(service=service, kind="manual")
+    SelectorPolicy.objects.create(name=f"by-label-{service.pk}", selector="env=prod")
     factories.DeliveryFactory.create(service_name=service.name, status=Delivery.Status.DEAD)
     factories.InboundCallFactory.create(service_name=service.name)
     rule = factories.NotificationRuleFactory.create(service=service)
@@ -510,6 +522,7 @@ def _queries(api: APIClient, call: Call, headers: dict[str, str]) -> list[str]:
         node="web1",
         order_id=NodeOrder.objects.values_list("pk", flat=True).first(),
         account="ci",
+        policy=SelectorPolicy.objects.order_by("pk").values_list("name", flat=True).first(),
         username=User.objects.get_or_create(username="guest")[0].username,
         sequence=1,
         delivery_id=Delivery.objects.filter(status="dead").values_list("pk", flat=True).first(),

@@ -51,6 +51,7 @@ FORMS = {
     "updates.freeze": "/freezes",
     "updates.credential": "/credentials",
     "updates.policy": "/policies",
+    "updates.selectorpolicy": "/selector-policies",
     "updates.hold": "/skips",
     "updates.source": "/sources",
     "updates.target": "/targets",

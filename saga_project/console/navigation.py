@@ -29,6 +29,7 @@ GROUPS = (
             ("updates.release", "Releases", "inventory_2"),
             ("updates.historyentry", "History", "history"),
             ("updates.policy", "Policies", "policy"),
+            ("updates.selectorpolicy", "Policies by label", "label"),
             ("updates.source", "Sources", "cloud_download"),
             ("updates.node", "Nodes", "dns"),
             ("updates.credential", "Credentials", "key"),

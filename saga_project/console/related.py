@@ -12,7 +12,7 @@ from django.utils.http import urlencode
 
 from registry.models import Service, Token
 from saga_project.shared.admin import verbs
-from updates.models import Freeze, MaintenanceWindow, Policy, Source, Target
+from updates.models import Freeze, MaintenanceWindow, Policy, SelectorPolicy, Source, Target
 from updates.policies import coverage
 from updates.policies.preview import Plan
 from webhooks.models import Configuration, Delivery
@@ -27,23 +27,29 @@ class Related:
     link: str
 
 
-def of(service: Service, *, user: AbstractUser) -> list[Related]:
+def of(
+    service: Service, plan: Plan, configuration: Configuration | None, *, user: AbstractUser
+) -> list[Related]:
     """Return the links that the reader's role opens."""
     found = [
         _many("Targets", Target, Target.objects.filter(service=service).count(), service.name),
-        _one("Policy", Policy.objects.filter(service=service).order_by("pk").first(), Policy),
+        _policy(plan.policy),
         _one("Source", Source.objects.filter(service=service).order_by("pk").first(), Source),
-        _one(
-            "Configuration",
-            Configuration.objects.filter(service=service).first(),
-            Configuration,
-        ),
+        _one("Configuration", configuration, Configuration),
         _many("Deliveries", Delivery, None, service.name),
     ]
     if service.account is not None:
         count = Token.objects.filter(account=service.account, revoked_at=None).count()
         found.append(_many("Tokens", Token, count, service.account.name))
     return [related for model, related in found if _may_view(user, model)]
+
+
+def _policy(policy: Policy | SelectorPolicy) -> tuple[type[Model], Related]:
+    """Return the link to the policy that applies, with the reason."""
+    if policy.pk is None:
+        return Policy, Related(label="Policy", text="none", link=verbs.list_url(Policy))
+    text = f"{policy}, {coverage.reason_of_policy(policy)}"
+    return type(policy), Related(label="Policy", text=text, link=_page_of(policy))
 
 
 def calendar_of(plan: Plan) -> list[Related]:

@@ -13,11 +13,9 @@ import registry.operations
 import updates.operations
 from registry.identity import accounts
 from registry.models import Service, Subscription
-from registry.operations import labelling
-from saga_project.console import obstacles, overrides, roles, service_maintenance
-from saga_project.shared import labels
+from saga_project.console import obstacles, overrides, roles, service_labels, service_maintenance
 from saga_project.shared.admin.verbs import ButtonVerb, Choice, Form, Verb
-from updates.models import Approval, Job, Policy, Release
+from updates.models import Approval, Job, PolicyRules, Release
 from updates.policies import comparison, preview
 from updates.policies.calendar import Verdict
 from updates.rollouts import strategies
@@ -26,20 +24,27 @@ RELEASES_OFFERED = 20
 Done = tuple[str, str | None]
 
 
-def of(service: Service, *, user: AbstractUser, now: dt.datetime) -> list[ButtonVerb]:
-    """Return every button that the service's state offers, before permissions are checked."""
+def of(
+    service: Service, *, user: AbstractUser, now: dt.datetime, plan: preview.Plan | None = None
+) -> list[ButtonVerb]:
+    """Return every button that the service's state offers, before permissions are checked.
+
+    A ``plan`` that is at hand saves its queries.
+    """
     by = user.get_username()
     status = Service.Status(service.status)
     verbs = []
     if status in (Service.Status.PENDING_APPROVAL, Service.Status.REJECTED):
         verbs.append(_approve(service, by, now))
     blocking = Job.objects.filter(service=service).locking().order_by("-id").first()
-    verbs += [_blocked(verb, obstacles.of_job(blocking)) for verb in _updates(service, user, now)]
+    verbs += [
+        _blocked(verb, obstacles.of_job(blocking)) for verb in _updates(service, user, now, plan)
+    ]
     verbs.append(_check(service))
     if status in (*Service.APPROVED, Service.Status.PENDING_APPROVAL):
         verbs.append(_reject(service, by, now))
     verbs += service_maintenance.verbs_of(service, by=by, now=now)
-    verbs.append(_label(service, user, now))
+    verbs.append(service_labels.verb_of(service, user=user, now=now))
     if status != Service.Status.DEREGISTERED:
         verbs.append(_deregister(service, by, now))
     return verbs
@@ -90,7 +95,9 @@ def _reject(service: Service, by: str, now: dt.datetime) -> ButtonVerb:
     )
 
 
-def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[ButtonVerb]:
+def _updates(
+    service: Service, user: AbstractUser, now: dt.datetime, plan: preview.Plan | None
+) -> list[ButtonVerb]:
     releases = list(
         Release.objects.filter(service=service)
         .available()
@@ -100,8 +107,9 @@ def _updates(service: Service, user: AbstractUser, now: dt.datetime) -> list[But
     has_jobs = service.jobs.exists()
     if not releases and not has_jobs:
         return []
-    policy = comparison.policy_of(service)
-    verdict = preview.calendar_of(service).evaluate(now)
+    policy = plan.policy if plan is not None else comparison.policy_of(service)
+    calendar = plan.calendar if plan is not None else preview.calendar_of(service)
+    verdict = calendar.evaluate(now)
     no_deployment, no_rollback = obstacles.of_targets(service, releases)
     verbs = []
     if releases:
@@ -116,7 +124,7 @@ def _blocked(verb: ButtonVerb, reason: str) -> ButtonVerb:
     return dataclasses.replace(verb, blocked_by=reason or verb.blocked_by)
 
 
-def _closed(user: AbstractUser, policy: Policy, verdict: Verdict) -> str:
+def _closed(user: AbstractUser, policy: PolicyRules, verdict: Verdict) -> str:
     """Return why the calendar lets this person begin nothing; what others approve is judged then."""
     is_closed = not verdict.is_open and not policy.requires_second_person
     told = f"The service may not be changed now: {verdict.reason}"
@@ -127,7 +135,7 @@ def _deploy(
     service: Service,
     releases: list[Release],
     user: AbstractUser,
-    policy: Policy,
+    policy: PolicyRules,
     verdict: Verdict,
 ) -> ButtonVerb:
     is_for_two = policy.requires_second_person
@@ -190,7 +198,7 @@ def _told(asked: Job | Approval) -> Done:
 
 
 def _roll_back(
-    service: Service, user: AbstractUser, policy: Policy, verdict: Verdict
+    service: Service, user: AbstractUser, policy: PolicyRules, verdict: Verdict
 ) -> ButtonVerb:
     is_for_two = policy.requires_second_person
 
@@ -251,31 +259,6 @@ def _check(service: Service) -> ButtonVerb:
         consequences=[
             "The service's source is asked now; what it offers is put on record.",
             "Nothing is deployed by this, unless the service's policy says so.",
-        ],
-        does=does,
-    )
-
-
-def _label(service: Service, user: AbstractUser, now: dt.datetime) -> ButtonVerb:
-    def does(form: Form) -> Done:
-        given = labels.read_text(form["labels"])
-        labelling.set_labels(service.name, lambda _: given, by=roles.caller(user), now=now)
-        return f"{service.name} has {len(given)} labels.", None
-
-    return Verb(
-        name="labels",
-        label="Set labels",
-        icon="label",
-        permission=roles.CHANGE_SERVICE,
-        link=_link(service, "labels"),
-        consequences=["What selects services by label applies to the new labels at once."],
-        choices=[
-            Choice(
-                name="labels",
-                label="Labels",
-                hint="Such as env=prod team=pay; empty takes all away.",
-                value=labels.show(service.labels),
-            )
         ],
         does=does,
     )

@@ -33,7 +33,7 @@ from saga_project.shared import timestamps
 from saga_project.shared.errors import RedisUnavailable
 from updates.history import records
 from updates.models import HistoryEntry, Job, Release
-from updates.policies import preview
+from updates.policies import coverage, preview
 from webhooks.models import Configuration
 
 INSTANCES_SHOWN = 100
@@ -58,9 +58,11 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
     roles.demand(request, "registry.view_service")
     service = _find(name)
     now = timezone.now()
-    context = _live_context(request, service, now=now)
-    if not request.headers.get(fragments.FRAGMENT_HEADER):
-        context.update(_slow_context(request, service))
+    is_whole = not request.headers.get(fragments.FRAGMENT_HEADER)
+    plan = preview.plan(service, now=now) if is_whole else None
+    context = _live_context(request, service, plan, now=now)
+    if plan is not None:
+        context.update(_slow_context(request, service, plan))
     return fragments.answer(
         request,
         page="console/service.html",
@@ -81,10 +83,12 @@ def _find(name: str) -> Service:
     return service
 
 
-def _live_context(request: HttpRequest, service: Service, *, now: dt.datetime) -> dict[str, Any]:
+def _live_context(
+    request: HttpRequest, service: Service, plan: preview.Plan | None, *, now: dt.datetime
+) -> dict[str, Any]:
     rows = list(_instances(service))
     seen, is_known = _presences(service, rows)
-    verbs = service_verbs.of(service, user=roles.person(request), now=now)
+    verbs = service_verbs.of(service, user=roles.person(request), now=now, plan=plan)
     jobs = list(Job.objects.filter(service=service).locking()[:1])
     return {
         "service": service,
@@ -148,17 +152,18 @@ def _as_it_lives(row: Instance, entry: directory.ServiceEntry | None) -> Presenc
     )
 
 
-def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
+def _slow_context(request: HttpRequest, service: Service, plan: preview.Plan) -> dict[str, Any]:
     """The parts that staff or a deployment change."""
-    plan = preview.plan(service, now=timezone.now())
+    configuration = Configuration.objects.filter(service=service).first()
     live_url = service.instances.live().order_by("instance_id").values_list("url", flat=True)
     return {
         "uptime": _uptime(service),
         "plan": plan,
         "calendar": related.calendar_of(plan),
+        "policy_reason": coverage.reason_of_policy(plan.policy),
         "offer": plan.offer,
         "drift": _drift(service),
-        "related": related.of(service, user=roles.person(request)),
+        "related": related.of(service, plan, configuration, user=roles.person(request)),
         "manager": manager_of(service),
         "releases": Release.objects.filter(service=service).order_by("-recorded_at", "-id")[
             :RELEASES_SHOWN
@@ -167,7 +172,7 @@ def _slow_context(request: HttpRequest, service: Service) -> dict[str, Any]:
         "history": HistoryEntry.objects.filter(service_name=service.name)
         .standing()
         .newest_first()[:HISTORY_SHOWN],
-        "configuration": Configuration.objects.filter(service=service).first(),
+        "configuration": configuration,
         "snippets": snippets.of(
             service.name,
             version=service.version,

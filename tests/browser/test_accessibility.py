@@ -10,7 +10,7 @@ from tests.browser import chromium, stage
 from tests.browser.conftest import LogIn
 from tests.saga_project.console import rows
 
-FORMS = ("policy", "target", "source", "freeze", "maintenancewindow", "hold")
+FORMS = ("policy", "selectorpolicy", "target", "source", "freeze", "maintenancewindow", "hold")
 
 
 def _pages(made: rows.Rows, theme: str) -> list[str]:

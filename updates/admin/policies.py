@@ -9,8 +9,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
+from registry.models import Service
+from saga_project.shared import labels
 from updates.admin.audited import AuditedAdmin, ConfiguredForm
-from updates.models import Hold, Policy
+from updates.models import Hold, Policy, PolicyRules, SelectorPolicy
 from updates.operations import settings
 from updates.policies import preview
 
@@ -42,8 +44,48 @@ class HoldForm(ConfiguredForm):
     kind = settings.HOLD
 
 
+#: The fields of what a policy says, whichever services it is for.
+RULES: Any = (
+    (
+        "Approvals",
+        {
+            "fields": (
+                "requires_second_person",
+                ("required_approvals", "approval_expires_after_hours"),
+            )
+        },
+    ),
+    (
+        "Which releases",
+        {
+            "fields": (
+                "version_range",
+                ("version_scheme", "version_pattern"),
+                "channel",
+                "allows_prereleases",
+                "minimum_age_seconds",
+            )
+        },
+    ),
+    ("How", {"fields": ("strategy", "strategy_options", "metrics")}),
+    ("Proofs", {"fields": ("requires_checksum", "requires_signature", "signing_keys")}),
+)
+
+
+class PolicyLook(AuditedAdmin):
+    """What lists of policies of both kinds show."""
+
+    @display(
+        description="Kind",
+        ordering="kind",
+        label={"Auto": "success", "Approve": "info", "Manual": "default", "Pinned": "warning"},
+    )
+    def kind_label(self, policy: PolicyRules) -> str:
+        return Policy.Kind(policy.kind).label
+
+
 @admin.register(Policy)
-class PolicyAdmin(AuditedAdmin):
+class PolicyAdmin(PolicyLook):
     kind = settings.POLICY
     form = PolicyForm
     list_display = (
@@ -62,38 +104,8 @@ class PolicyAdmin(AuditedAdmin):
     readonly_fields = ("next_step",)
     fieldsets = (
         (None, {"fields": ("service", "kind", "next_step")}),
-        (
-            "Approvals",
-            {
-                "fields": (
-                    "requires_second_person",
-                    ("required_approvals", "approval_expires_after_hours"),
-                )
-            },
-        ),
-        (
-            "Which releases",
-            {
-                "fields": (
-                    "version_range",
-                    ("version_scheme", "version_pattern"),
-                    "channel",
-                    "allows_prereleases",
-                    "minimum_age_seconds",
-                )
-            },
-        ),
-        ("How", {"fields": ("strategy", "strategy_options", "metrics")}),
-        ("Proofs", {"fields": ("requires_checksum", "requires_signature", "signing_keys")}),
+        *RULES,
     )
-
-    @display(
-        description="Kind",
-        ordering="kind",
-        label={"Auto": "success", "Approve": "info", "Manual": "default", "Pinned": "warning"},
-    )
-    def kind_label(self, policy: Policy) -> str:
-        return Policy.Kind(policy.kind).label
 
     @display(description="What would happen now")
     def next_step(self, policy: Policy) -> str:
@@ -101,6 +113,33 @@ class PolicyAdmin(AuditedAdmin):
             return "Save it to see."
         decision = preview.plan(policy.service, now=timezone.now()).decision
         return f"{decision.action}: {decision.reason}"
+
+
+class SelectorPolicyForm(PolicyForm):
+    kind = settings.SELECTOR_POLICY
+
+
+@admin.register(SelectorPolicy)
+class SelectorPolicyAdmin(PolicyLook):
+    kind = settings.SELECTOR_POLICY
+    form = SelectorPolicyForm
+    list_select_related = False
+    list_display = ("name", "selector", "priority", "kind_label", "version_range", "strategy")
+    list_filter = ("kind", "strategy")
+    search_fields = ("name", "selector")
+    readonly_fields = ("applies_to",)
+    fieldsets = (
+        (None, {"fields": ("name", "selector", "priority", "kind", "applies_to")}),
+        *RULES,
+    )
+
+    @display(description="Services that it selects")
+    def applies_to(self, policy: SelectorPolicy) -> str:
+        if policy.pk is None:
+            return "Save it to see."
+        selected = Service.objects.filter(labels.parse(policy.selector).condition())
+        own = selected.exclude(policy=None).count()
+        return f"{selected.count()}, of which {own} have a policy of their own"
 
 
 @admin.register(Hold)

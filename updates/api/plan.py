@@ -15,7 +15,7 @@ from registry.errors import ServiceNotFound
 from registry.models import Service
 from saga_project.shared import api, rules
 from saga_project.shared.api import fields
-from updates.models import Freeze, MaintenanceWindow, Policy
+from updates.models import Freeze, MaintenanceWindow, Policy, SelectorPolicy
 from updates.policies import coverage, preview
 from updates.policies.decision import Evaluation
 
@@ -40,6 +40,14 @@ class ApplyingSerializer(serializers.Serializer[Any]):
 class PlanSerializer(serializers.Serializer[Any]):
     service_name = serializers.CharField()
     policy = serializers.ChoiceField(choices=Policy.Kind.choices)
+    policy_origin = serializers.ChoiceField(
+        choices=["own", "selector", "default"],
+        help_text="Why it applies: it is the service's own, selects its labels, or is the default.",
+    )
+    policy_name = serializers.CharField(
+        allow_null=True, help_text="Of the selector policy that applies."
+    )
+    policy_selector = serializers.CharField(allow_null=True)
     current_version = serializers.CharField(allow_null=True)
     latest_version = serializers.CharField(
         allow_null=True, help_text="Of those that the policy lets in."
@@ -78,10 +86,14 @@ class PlanView(api.SagaView):
 
 
 def _document(plan: preview.Plan) -> dict[str, Any]:
-    decision = plan.decision
+    decision, reason = plan.decision, coverage.reason_of_policy(plan.policy)
+    is_selected = isinstance(plan.policy, SelectorPolicy)
     return {
         "service_name": plan.service.name,
         "policy": plan.policy.kind,
+        "policy_origin": reason.origin,
+        "policy_name": str(plan.policy) if is_selected else None,
+        "policy_selector": reason.selector or None,
         "current_version": plan.current_version,
         "latest_version": plan.latest_version,
         "action": decision.action,

@@ -9,10 +9,30 @@ from rest_framework import serializers
 
 from registry.api.configured import ConfiguredViewSet, ServiceFilter, ServiceNameField
 from saga_project.shared.api import fields, resources
-from updates.models import Hold, Policy
+from updates.models import Hold, Policy, SelectorPolicy
 from updates.operations import settings
 
 READ, WRITE = "updates:read", "policies:write"
+#: What a policy says, whichever services it is for.
+RULES = (
+    "kind",
+    "version_range",
+    "version_scheme",
+    "version_pattern",
+    "channel",
+    "allows_prereleases",
+    "minimum_age_seconds",
+    "strategy",
+    "strategy_options",
+    "metrics",
+    "requires_checksum",
+    "requires_second_person",
+    "required_approvals",
+    "approval_expires_after_hours",
+    "requires_signature",
+    "signing_keys",
+    "updated_at",
+)
 
 
 class PolicyShape(resources.RowShape):
@@ -25,23 +45,7 @@ class PolicyShape(resources.RowShape):
         model = Policy
         fields = (
             "service_name",
-            "kind",
-            "version_range",
-            "version_scheme",
-            "version_pattern",
-            "channel",
-            "allows_prereleases",
-            "minimum_age_seconds",
-            "strategy",
-            "strategy_options",
-            "metrics",
-            "requires_checksum",
-            "requires_second_person",
-            "required_approvals",
-            "approval_expires_after_hours",
-            "requires_signature",
-            "signing_keys",
-            "updated_at",
+            *RULES,
         )
         read_only_fields = ("updated_at",)
 
@@ -52,7 +56,7 @@ class PolicyFilters(django_filters.FilterSet):
 
 
 class PolicyViewSet(ConfiguredViewSet):
-    """What becomes of a new release of a service; a service without a policy has the defaults."""
+    """What becomes of a new release of a service; one without has one by label, or the defaults."""
 
     required_scopes = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
     kind = settings.POLICY
@@ -62,6 +66,44 @@ class PolicyViewSet(ConfiguredViewSet):
     queryset = Policy.objects.select_related("service")
     lookup_field = "service__name"
     lookup_url_kwarg = "service_name"
+
+
+class SelectorPolicyShape(resources.RowShape):
+    fixed = ("name",)
+    name = fields.TextField(max_length=128)
+    selector = fields.SelectorField(
+        required=True, allow_null=False, help_text="Of services with such labels, such as env=prod."
+    )
+    priority = fields.WholeField(
+        required=False,
+        min_value=-32768,
+        max_value=32767,
+        help_text="Of several that select a service, the highest applies; then the one with the most"
+        " conditions, then the oldest. Default: 0.",
+    )
+    strategy_options = serializers.DictField(required=False)
+    metrics = serializers.ListField(child=serializers.DictField(), required=False, max_length=100)
+
+    class Meta:
+        model = SelectorPolicy
+        fields = ("name", "selector", "priority", *RULES)
+        read_only_fields = ("updated_at",)
+
+
+class SelectorPolicyFilters(django_filters.FilterSet):
+    kind = resources.ChoiceParameter(choices=Policy.Kind.choices)
+
+
+class SelectorPolicyViewSet(ConfiguredViewSet):
+    """A policy for services by label, which applies to those that have none of their own."""
+
+    required_scopes = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
+    kind = settings.SELECTOR_POLICY
+    serializer_class = SelectorPolicyShape
+    pagination_class = resources.pages("selector_policies")
+    filterset_class = SelectorPolicyFilters
+    queryset = SelectorPolicy.objects.all()
+    lookup_field = "name"
 
 
 class SkipShape(resources.RowShape):

@@ -26,6 +26,7 @@ from updates.api import (
 
 router = resources.ResourceRouter()
 router.register("policies", policies.PolicyViewSet, basename="policy")
+router.register("selector-policies", policies.SelectorPolicyViewSet, basename="selector-policy")
 router.register("skips", policies.SkipViewSet, basename="skip")
 router.register("targets", targets.TargetViewSet, basename="target")
 router.register("credentials", credentials.CredentialViewSet, basename="credential")

@@ -8,7 +8,7 @@ from updates.models.history import HistoryEntry, HistoryTally
 from updates.models.jobs import DeployedEnvironment, Job, JobTally, Step
 from updates.models.measurement import Measurement
 from updates.models.node import JoinToken, Node, NodeOrder, OrderKey
-from updates.models.policy import Hold, Policy
+from updates.models.policy import Hold, Policy, PolicyRules, SelectorPolicy, policy_of
 from updates.models.release import Release
 from updates.models.source import Source
 from updates.models.targets import Target
@@ -35,11 +35,14 @@ __all__ = [
     "NodeOrder",
     "OrderKey",
     "Policy",
+    "PolicyRules",
     "Release",
+    "SelectorPolicy",
     "Source",
     "Step",
     "Target",
     "Upload",
     "UploadChunk",
     "Watch",
+    "policy_of",
 ]

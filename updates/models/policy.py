@@ -1,4 +1,4 @@
-"""A service's policy for new releases, and the exceptions that staff made."""
+"""Policies for new releases, of one service or of services by label, and the exceptions that staff made."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from registry.models import MAX_NAME_LENGTH, Service
-from saga_project.shared import versions
+from registry.models import MAX_NAME_LENGTH, Selecting, Service
+from saga_project.shared import labels, versions
 
 MAX_APPROVALS = 10
 
 
-class Policy(models.Model):
-    """A service without a row has the defaults."""
+class PolicyRules(models.Model):
+    """What a policy says, whichever services it is for."""
 
     class Kind(models.TextChoices):
         MANUAL = "manual"
@@ -29,7 +29,6 @@ class Policy(models.Model):
         BLUE_GREEN = "blue-green"
         CANARY = "canary"
 
-    service = models.OneToOneField(Service, on_delete=models.CASCADE, related_name="policy")
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.MANUAL)
     version_range = models.CharField(
         max_length=255, blank=True, help_text="Such as >=1.4,<2; empty means any."
@@ -91,6 +90,15 @@ class Policy(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        abstract = True
+
+
+class Policy(PolicyRules):
+    """The policy of one service; ``policy_of`` says which one a service without a row has."""
+
+    service = models.OneToOneField(Service, on_delete=models.CASCADE, related_name="policy")
+
+    class Meta:
         verbose_name_plural = "policies"
         permissions = [
             ("override_calendar", "Can deploy in a freeze or outside maintenance windows"),
@@ -98,6 +106,43 @@ class Policy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service.name}: {self.kind}"
+
+
+class SelectorPolicy(PolicyRules, Selecting):
+    """A policy for the services that its selector selects and that have none of their own."""
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    priority = models.SmallIntegerField(
+        default=0,
+        help_text="Of several that select a service, the highest applies; then the one with the most"
+        " conditions, then the oldest.",
+    )
+
+    class Meta:
+        verbose_name_plural = "policies by label"
+        ordering = ["-priority", "name"]
+        constraints = [
+            models.CheckConstraint(name="selector_policy_selects", condition=~Q(selector="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def policy_of(service: Service) -> Policy | SelectorPolicy:
+    """Return the service's own policy, else the first by label that selects it, else the defaults."""
+    own = Policy.objects.filter(service=service).order_by("pk").first()
+    return own or _by_label(service) or Policy(service=service)
+
+
+def _by_label(service: Service) -> SelectorPolicy | None:
+    found = [row for row in SelectorPolicy.objects.all() if row.selects(service.labels)]
+    return min(found, key=_rank, default=None)
+
+
+def _rank(row: SelectorPolicy) -> tuple[int, int, int]:
+    """Return what sorts the policy that applies first: by priority, conditions and age."""
+    return (-row.priority, -len(labels.parse(row.selector).requirements), row.pk)
 
 
 class Hold(models.Model):

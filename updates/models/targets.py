@@ -9,6 +9,7 @@ from django.db.models import F, Q
 
 from registry.models import MAX_NAME_LENGTH, MAX_URL_LENGTH, Service
 from saga_project.shared import crypto
+from updates.models.policy import policy_of
 
 
 class Target(models.Model):
@@ -212,8 +213,7 @@ class Target(models.Model):
 
     @property
     def needs_signature(self) -> bool:
-        policy = getattr(self.service, "policy", None)
-        return bool(policy and policy.requires_signature)
+        return policy_of(self.service).requires_signature
 
     def describe(self) -> dict[str, Any]:
         """Return the target's fields that a job shows."""

@@ -15,7 +15,7 @@ from registry.models import Service, ServiceAccount
 from saga_project.shared import transitions, wakeups
 from updates import errors, event_constructors
 from updates.history import audit
-from updates.models import Approval, ApprovalDecision, Job, Policy, Release
+from updates.models import Approval, ApprovalDecision, Job, PolicyRules, Release
 from updates.operations import jobs, selections
 from updates.policies import change_freeze, comparison
 from updates.releases import recording
@@ -35,7 +35,7 @@ class Decider:
     way: str = Way.CONSOLE
 
 
-def terms_of(policy: Policy, *, now: dt.datetime) -> dict[str, Any]:
+def terms_of(policy: PolicyRules, *, now: dt.datetime) -> dict[str, Any]:
     """Return how many must approve a request that is made now, and when it expires."""
     hours = policy.approval_expires_after_hours
     return {

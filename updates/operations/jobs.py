@@ -14,9 +14,9 @@ from registry.models import Service
 from saga_project.shared import strict_json
 from updates import errors, event_constructors
 from updates.history import audit, records
-from updates.models import Job, Policy, Release, Step, Target
+from updates.models import Job, Release, Step, Target
 from updates.operations import rollback_targets, selections
-from updates.policies import change_freeze
+from updates.policies import change_freeze, comparison
 from updates.releases import recording
 from updates.rollouts import (
     planning,
@@ -45,7 +45,7 @@ def deploy(
     JobInProgress, ReleaseDiffers, and what the gates raise that ``exemptions`` does not open.
     """
     recording.evaluate(announcement)
-    policy = Policy.objects.filter(service=service).order_by("pk").first() or Policy()
+    policy = comparison.policy_of(service)
     if options is None:
         options = policy.strategy_options if policy.strategy == strategy else {}
     _check_strategy(strategy, options)

@@ -6,12 +6,13 @@ import datetime as dt
 import logging
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from registry import events
 from registry.models import Service
-from saga_project.shared import transitions
+from saga_project.shared import labels, transitions
 from updates import event_constructors
-from updates.models import Approval, Policy, Release
+from updates.models import Approval, Policy, Release, SelectorPolicy
 from updates.operations import decisions, jobs
 from updates.policies import change_freeze, preview
 from updates.policies.decision import Decision
@@ -80,10 +81,19 @@ def apply_policies(*, now: dt.datetime) -> None:
     Windows open, releases come of age, doorbells get lost.
     """
     decisions.expire(now=now)
-    acting = Policy.objects.filter(kind__in=[Policy.Kind.AUTO, Policy.Kind.APPROVE])
-    for each in acting.select_related("service").order_by("service__name").iterator():
+    for service in _with_acting_policy().order_by("name").iterator():
         try:
-            apply_policy(each.service, now=now)
+            apply_policy(service, now=now)
         except Exception:
             # One service must not keep the others from their updates.
-            logger.exception("policy not applied", extra={"service": each.service.name})
+            logger.exception("policy not applied", extra={"service": service.name})
+
+
+def _with_acting_policy() -> QuerySet[Service]:
+    """Return the services whose own policy acts by itself, or, without one, some that selects them."""
+    acting = [Policy.Kind.AUTO, Policy.Kind.APPROVE]
+    found = Q(policy__kind__in=acting)
+    for row in SelectorPolicy.objects.filter(kind__in=acting):
+        if labels.SELECTOR.fault(row.selector) is None:
+            found |= Q(policy=None) & labels.parse(row.selector).condition()
+    return Service.objects.filter(found)

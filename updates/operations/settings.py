@@ -6,15 +6,26 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
+from registry import names
 from registry.operations.configured import Faults, Kind, selector_faults
-from saga_project.shared import versions, wakeups
-from updates.models import Credential, Freeze, Hold, MaintenanceWindow, Policy, Source, Target
+from saga_project.shared import labels, versions, wakeups
+from updates.models import (
+    Credential,
+    Freeze,
+    Hold,
+    MaintenanceWindow,
+    Policy,
+    PolicyRules,
+    SelectorPolicy,
+    Source,
+    Target,
+)
 from updates.operations import target_faults
 from updates.releases import credentials
 from updates.rollouts import measuring, strategy_options
 
 
-def _policy_faults(policy: Policy) -> Faults:
+def _policy_faults(policy: PolicyRules) -> Faults:
     try:
         versions.parse_range(policy.version_range)
     except versions.RangeError as exc:
@@ -36,6 +47,14 @@ def _policy_faults(policy: Policy) -> Faults:
     except measuring.InvalidMetrics as exc:
         return {"metrics": str(exc)}
     return {}
+
+
+def _selector_policy_faults(policy: SelectorPolicy) -> Faults:
+    if policy.pk is None and not names.is_name(policy.name):
+        return {"name": "Use A-Z a-z 0-9 . _ - and begin with a letter or digit."}
+    if fault := labels.SELECTOR.fault(policy.selector):
+        return {"selector": fault}
+    return _policy_faults(policy)
 
 
 def _hold_faults(hold: Hold) -> Faults:
@@ -68,6 +87,9 @@ def _apply_policy(row: Any) -> None:
 
 
 POLICY = Kind(model=Policy, name="policy", find_faults=_policy_faults, wake_up=_apply_policy)
+SELECTOR_POLICY = Kind(
+    model=SelectorPolicy, name="selector_policy", find_faults=_selector_policy_faults
+)
 HOLD = Kind(model=Hold, name="hold", find_faults=_hold_faults, wake_up=_apply_policy)
 WINDOW = Kind(
     model=MaintenanceWindow, name="window", find_faults=_window_faults, wake_up=_apply_policy

@@ -16,7 +16,7 @@ from saga_project.shared import api
 from updates import errors, event_constructors
 from updates.artifacts import signatures, store
 from updates.history import audit
-from updates.models import Job, Release
+from updates.models import Job, PolicyRules, Release
 from updates.policies import comparison, preview
 
 MAX_REASON_LENGTH = 1000
@@ -64,11 +64,11 @@ class _Overridden:
 
 def require(job: Job, exemptions: GateExemptions, *, now: dt.datetime) -> None:
     """Raise what stops the job; an override that is used goes on record, in the caller's transaction."""
-    overridden = _Overridden()
+    overridden, policy = _Overridden(), comparison.policy_of(job.service)
     _check_release(job, exemptions, now=now, overridden=overridden)
-    _check_checksum(job)
-    _check_statement(job, exemptions, now=now, overridden=overridden)
-    _check_second_person(job, exemptions, overridden=overridden)
+    _check_checksum(job, policy)
+    _check_statement(job, policy, exemptions, now=now, overridden=overridden)
+    _check_second_person(job, policy, exemptions, overridden=overridden)
     _check_calendar(job.service, exemptions, now=now, overridden=overridden)
     if exemptions.override is not None and overridden.obstacles:
         _record_override(job, exemptions.override, overridden.obstacles, now=now)
@@ -110,10 +110,10 @@ def _check_release(
         overridden.obstacles["quarantine"] = f"Release {release.version} is quarantined{why}"
 
 
-def _check_checksum(job: Job) -> None:
+def _check_checksum(job: Job, policy: PolicyRules) -> None:
     if job.kind != Job.Kind.DEPLOY or store.is_digest(job.checksum):
         return
-    if comparison.policy_of(job.service).requires_checksum:
+    if policy.requires_checksum:
         raise errors.ChecksumMissing(
             f"The policy of '{job.service.name}' asks for a checksum, and release {job.version} has none:"
             " send 'checksum' as sha256: and 64 hexadecimal digits."
@@ -121,9 +121,14 @@ def _check_checksum(job: Job) -> None:
 
 
 def _check_statement(
-    job: Job, exemptions: GateExemptions, *, now: dt.datetime, overridden: _Overridden
+    job: Job,
+    policy: PolicyRules,
+    exemptions: GateExemptions,
+    *,
+    now: dt.datetime,
+    overridden: _Overridden,
 ) -> None:
-    if job.release is None or not comparison.policy_of(job.service).requires_signature:
+    if job.release is None or not policy.requires_signature:
         return
     expired_at = signatures.expiry_of(job.release.signature)
     if expired_at is None or expired_at > now:
@@ -134,8 +139,10 @@ def _check_statement(
     overridden.obstacles["statement"] = obstacle
 
 
-def _check_second_person(job: Job, exemptions: GateExemptions, *, overridden: _Overridden) -> None:
-    if exemptions.is_approved or not comparison.policy_of(job.service).requires_second_person:
+def _check_second_person(
+    job: Job, policy: PolicyRules, exemptions: GateExemptions, *, overridden: _Overridden
+) -> None:
+    if exemptions.is_approved or not policy.requires_second_person:
         return
     obstacle = f"The policy of '{job.service.name}' asks for the approval of a second person."
     if exemptions.override is None:

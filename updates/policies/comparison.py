@@ -6,9 +6,10 @@ import dataclasses
 import datetime as dt
 
 from registry.models import Service
+from updates import models
 from updates.artifacts import store
 from updates.history import records
-from updates.models import Policy, Release, Source
+from updates.models import Policy, PolicyRules, Release, SelectorPolicy, Source
 from updates.policies import decision
 
 #: What reads the versions of a source best where neither policy nor source names a scheme.
@@ -40,12 +41,12 @@ def current_version(service: Service) -> str | None:
     return records.deployed_version(service.name) or service.version or None
 
 
-def policy_of(service: Service) -> Policy:
-    """Return the service's policy; a service without one has the defaults."""
-    return Policy.objects.filter(service=service).order_by("pk").first() or Policy(service=service)
+def policy_of(service: Service) -> Policy | SelectorPolicy:
+    """Return the policy that applies to the service: its own, one by label, or the defaults."""
+    return models.policy_of(service)
 
 
-def rules_of(service: Service, row: Policy | None = None) -> decision.Rules:
+def rules_of(service: Service, row: PolicyRules | None = None) -> decision.Rules:
     """Return the rules for which releases fit; a policy's scheme and pattern outrank its source's."""
     row = row or policy_of(service)
     source = Source.objects.filter(service=service).order_by("pk").first()

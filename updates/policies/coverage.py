@@ -10,7 +10,7 @@ from typing import TypeVar
 from django.db.models import Q
 
 from registry.models import Service
-from updates.models import Freeze, MaintenanceWindow
+from updates.models import Freeze, MaintenanceWindow, Policy, SelectorPolicy
 
 RowT = TypeVar("RowT", MaintenanceWindow, Freeze)
 
@@ -39,6 +39,13 @@ class Reason:
             Coverage.DEFAULT: "the default",
         }
         return texts[self.origin]
+
+
+def reason_of_policy(row: Policy | SelectorPolicy) -> Reason:
+    """Return why a policy that applies to a service does so."""
+    if isinstance(row, SelectorPolicy):
+        return Reason(origin=Coverage.SELECTOR, selector=row.selector)
+    return Reason(origin=Coverage.OWN if row.pk is not None else Coverage.DEFAULT)
 
 
 def reason_of(row: MaintenanceWindow | Freeze) -> Reason:

@@ -18,7 +18,9 @@ from updates.models import (
     Job,
     MaintenanceWindow,
     Policy,
+    PolicyRules,
     Release,
+    SelectorPolicy,
     Target,
 )
 from updates.policies import calendar, comparison, coverage
@@ -28,11 +30,12 @@ from updates.policies import decision as policies
 @dataclass(frozen=True)
 class Plan:
     service: Service
-    policy: Policy
+    policy: Policy | SelectorPolicy
     current_version: str | None
     latest_version: str | None
     decision: policies.Decision
     is_update_available: bool = False
+    calendar: calendar.Calendar = dataclasses.field(default_factory=calendar.Calendar)
     windows: tuple[MaintenanceWindow, ...] = ()
     #: Those that are not over.
     freezes: tuple[Freeze, ...] = ()
@@ -49,7 +52,8 @@ def plan(service: Service, *, now: dt.datetime) -> Plan:
     row = comparison.policy_of(service)
     inputs, rules = _inputs(service, row, now=now), comparison.rules_of(service, row)
     windows, freezes = coverage.windows_of(service), coverage.freezes_of(service)
-    decision = policies.decide(rules, inputs, _calendar(windows, freezes), now=now)
+    applying = _calendar(windows, freezes)
+    decision = policies.decide(rules, inputs, applying, now=now)
     latest = policies.latest(inputs.candidates, rules, current=inputs.current)
     current = inputs.current
     is_newer = bool(current and latest and rules.is_newer(latest, than=current))
@@ -61,6 +65,7 @@ def plan(service: Service, *, now: dt.datetime) -> Plan:
         latest,
         decision,
         is_newer,
+        calendar=applying,
         windows=tuple(windows),
         freezes=tuple(standing),
     )
@@ -96,7 +101,7 @@ def _freeze(row: Freeze) -> calendar.FreezePeriod:
     )
 
 
-def _inputs(service: Service, policy: Policy, *, now: dt.datetime) -> policies.DecisionInputs:
+def _inputs(service: Service, policy: PolicyRules, *, now: dt.datetime) -> policies.DecisionInputs:
     covers = list(Hold.objects.filter(service=service).filter(_is_in_force(now)))
     snoozes = [hold.expires_at for hold in covers if not hold.version and hold.expires_at]
     releases = list(Release.objects.filter(service=service).order_by("-recorded_at", "-pk"))
@@ -113,7 +118,7 @@ def _inputs(service: Service, policy: Policy, *, now: dt.datetime) -> policies.D
 
 
 def _candidates(
-    service: Service, releases: list[Release], policy: Policy
+    service: Service, releases: list[Release], policy: PolicyRules
 ) -> list[policies.Candidate]:
     """Return the releases, each with what keeps a target of the service from installing it."""
     rows = service.targets.filter(is_automatic=False, parent=None, is_enabled=True).order_by(
@@ -130,13 +135,13 @@ def _candidates(
     ]
 
 
-def _missing_proof(row: Release, policy: Policy) -> str:
+def _missing_proof(row: Release, policy: PolicyRules) -> str:
     if policy.requires_checksum and not row.checksum:
         return "checksum"
     return "signature" if policy.requires_signature and not row.signature else ""
 
 
-def verification(policy: Policy) -> str:
+def verification(policy: PolicyRules) -> str:
     """Return the sentence on what the policy demands of an artifact before it is installed."""
     if policy.requires_signature:
         return "The policy demands a signature by one of its keys."

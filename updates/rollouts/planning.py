@@ -145,7 +145,7 @@ def _staging(target: Target) -> Sequence[str]:
         return (FETCH, VERIFY, UNPACK, BACK_UP)
     if target.installer == Target.Installer.CONTAINER:
         return (FETCH, BACK_UP)
-    if target.needs_signature or target.installer == Target.Installer.COMMAND:
+    if target.installer == Target.Installer.COMMAND or target.needs_signature:
         return (FETCH, VERIFY, BACK_UP)
     return (BACK_UP,)
 

@@ -18,7 +18,7 @@ from saga_project.shared import errors
 from updates.artifacts import uploads
 from updates.artifacts.installers import container, hooks, places
 from updates.artifacts.installers.hooks import Hook
-from updates.models import Job, Release, Step, Target
+from updates.models import Job, Release, Step, Target, policy_of
 from updates.releases import credentials
 from updates.rollouts import (
     actions,
@@ -96,7 +96,7 @@ def _do(work: Work, action: str, *, node: str) -> Outcome:
 
 
 def _work(task: Task, target: Target) -> Work:
-    job, is_signed = task.job, target.needs_signature
+    job, policy = task.job, policy_of(task.job.service)
     previous = outcomes.previous_of_targets(job).get(target.name)
     started = previous if task.step.is_way_back else None
     deadline_seconds = float(task.options.progress_deadline_seconds)
@@ -117,8 +117,8 @@ def _work(task: Task, target: Target) -> Work:
         artifact_sha256=job.artifact_sha256,
         signature=job.release.signature if job.release else "",
         is_way_back=task.step.is_way_back,
-        is_signature_required=is_signed,
-        signing_keys=tuple(job.service.policy.signing_keys) if is_signed else (),
+        is_signature_required=policy.requires_signature,
+        signing_keys=tuple(policy.signing_keys) if policy.requires_signature else (),
         previous=previous,
         previous_reference=_previous_reference(job, target, previous),
         root=places.install_root(target, job.service.name),

@@ -23,7 +23,7 @@ from saga_project.web.declared.section import Author, Columns, Section
 from saga_project.web.declared.subscriptions import SubscriptionSection
 from updates.api import targets
 from updates.api.calendar import FreezeShape, WindowShape
-from updates.api.policies import PolicyShape, SkipShape
+from updates.api.policies import PolicyShape, SelectorPolicyShape, SkipShape
 from updates.operations import settings
 from updates.releases import setup
 from updates.rollouts import environments
@@ -169,6 +169,12 @@ SECTIONS: tuple[Section, ...] = (
         key=("service", "name"),
     ),
     Section(name="policies", kind=settings.POLICY, shape=PolicyShape, key=("service",)),
+    Section(
+        name="selector_policies",
+        kind=settings.SELECTOR_POLICY,
+        shape=SelectorPolicyShape,
+        key=("name",),
+    ),
     Section(
         name="sources",
         kind=_SOURCE,

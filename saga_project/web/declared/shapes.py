@@ -17,7 +17,7 @@ from saga_project.shared import labels, rules
 from saga_project.shared.api import fields, resources
 from updates.api.calendar import FreezeShape, WindowShape
 from updates.api.credentials import CredentialShape
-from updates.api.policies import PolicyShape, SkipShape
+from updates.api.policies import PolicyShape, SelectorPolicyShape, SkipShape
 from updates.api.sources import SourceFields
 from updates.api.targets import TargetShape
 from updates.models import Source
@@ -200,6 +200,7 @@ class DocumentShape(resources.StrictShape):
     subscriptions = DeclaredSubscriptionShape(many=True, required=False)
     checks = HealthCheckShape(many=True, required=False)
     policies = PolicyShape(many=True, required=False)
+    selector_policies = SelectorPolicyShape(many=True, required=False)
     sources = DeclaredSourceShape(many=True, required=False)
     targets = TargetShape(many=True, required=False)
     windows = WindowShape(many=True, required=False)

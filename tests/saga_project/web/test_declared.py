@@ -29,6 +29,7 @@ from updates.models import (
     Hold,
     MaintenanceWindow,
     Policy,
+    SelectorPolicy,
     Source,
     Target,
 )
@@ -65,6 +66,9 @@ INSTALLATION: dict[str, Any] = {
     ],
     "policies": [
         {"service_name": "shop", "kind": "auto", "version_range": ">=1,<3", "channel": "beta"}
+    ],
+    "selector_policies": [
+        {"name": "production", "selector": "env=prod", "priority": 5, "kind": "approve"}
     ],
     "sources": [
         {
@@ -150,6 +154,7 @@ DESCRIBED = (
     Target,
     Source,
     Policy,
+    SelectorPolicy,
     Service,
 )
 
@@ -195,7 +200,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     state = api.get("/api/v1/export", headers=chief).json()
 
     assert made.status_code == 200, made.content
-    assert (made.json()["created"], made.json()["updated"]) == (21, 0)
+    assert (made.json()["created"], made.json()["updated"]) == (22, 0)
     assert made.json()["unchanged"] == 1  # the administrator itself
     assert again.status_code == 200, again.content
     assert state == exported
@@ -205,6 +210,7 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     rule = NotificationRule.objects.get(name="failures")
     assert (rule.quiet_until, rule.time_zone) == (dt.time(6), "Europe/Amsterdam")
     assert ServiceAccount.objects.get(name="pay-team").selector == "team=pay"
+    assert SelectorPolicy.objects.get().priority == 5
     assert Freeze.objects.get().selector == "env=prod"
     assert exported["windows"][0]["selector"] == "!night"
     policy = Policy.objects.get()
@@ -294,7 +300,7 @@ def test_the_same_file_again_changes_nothing(api: APIClient, chief: dict[str, st
 
     again = _apply(api, INSTALLATION, chief).json()
 
-    assert (again["changes"], again["unchanged"]) == ([], 22)
+    assert (again["changes"], again["unchanged"]) == ([], 23)
     assert AuditEntry.objects.count() == before
 
 
@@ -328,7 +334,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     elsewhere = _apply(api, {"managed_by": "other.yaml"}, chief).json()
     emptied = _apply(api, {"managed_by": "saga.yaml", "accounts": kept}, chief).json()
 
-    assert emptied["deleted"] == 21
+    assert emptied["deleted"] == 22
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()
@@ -391,6 +397,8 @@ def test_a_row_of_another_file_is_left_alone(api: APIClient, chief: dict[str, st
         ),
         ({"webhooks": [{"service_name": "shop", "secret": "${file:gone}"}]}, "webhooks[0]"),
         ({"freezes": [{**_FREEZE, "selector": ""}]}, "freezes[0]"),
+        ({"selector_policies": [{"name": "all", "selector": ""}]}, "selector_policies[0]"),
+        ({"selector_policies": [{"name": "all"}]}, "selector_policies[0]"),
         ({"freezes": [{**_FREEZE, "selector": "env in (a)"}]}, "freezes[0]"),
         ({"freezes": [{**_FREEZE, "selector": "env=a", "service_name": "shop"}]}, "freezes[0]"),
     ],

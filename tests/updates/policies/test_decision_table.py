@@ -222,6 +222,9 @@ def test_a_service_without_a_policy_is_manual(api: APIClient) -> None:
     assert plan == {
         "service_name": service.name,
         "policy": "manual",
+        "policy_origin": "default",
+        "policy_name": None,
+        "policy_selector": None,
         "current_version": "1.0.0",
         "latest_version": "1.1.0",
         "action": "none",

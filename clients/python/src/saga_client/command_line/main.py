@@ -30,6 +30,7 @@ COMMANDS = {
     "releases": ("releases", "List releases; withdraw, quarantine, release them."),
     "updates": ("updates", "Check for updates; history, statistics, exports."),
     "policies": ("resources", "What becomes of new releases of a service."),
+    "selector-policies": ("resources", "Policies for services by label."),
     "sources": ("resources", "Where new releases are looked for."),
     "targets": ("resources", "Where and how services are installed."),
     "checks": ("resources", "Health checks that Saga makes of instances."),

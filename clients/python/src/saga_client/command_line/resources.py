@@ -115,6 +115,12 @@ policies = group(
     "What becomes of new releases of a service; KEY is the service.",
     columns="service_name kind version_range channel strategy requires_second_person",
 )
+selector_policies = group(
+    "selector-policies",
+    "Policies for services by label; KEY is the name.",
+    columns="name selector priority kind version_range strategy",
+    filter_by="kind",
+)
 sources = group(
     "sources",
     "Where new releases are looked for.",
@@ -150,7 +156,7 @@ rules = group(
 accounts = group(
     "accounts",
     "Accounts of programs; KEY is the name.",
-    columns="name scopes services is_internal is_active created_at",
+    columns="name scopes services selector is_internal is_active created_at",
     filter_by="is_active",
     verbs="set",
 )
