@@ -34,7 +34,7 @@ class AgentRegisterView(agents.AgentView):
         responses={200: registrations.RegisteredSerializer},
     )
     def post(self, request: Request) -> Response:
-        node = self.node_of(request)
+        node = self.node_of_newest(request)
         body = fields.read(NodeRegistrationShape, request.data)
         registered = node_services.register(
             node, registrations.registration_of(body), now=timezone.now()
@@ -52,7 +52,7 @@ class AgentHeartbeatView(agents.AgentView):
         responses={200: heartbeats.RefreshedSerializer},
     )
     def post(self, request: Request, name: str) -> Response:
-        node = self.node_of(request)
+        node = self.node_of_newest(request)
         names.check_service_name(name)
         body = fields.read(NodeHeartbeatShape, request.data)
         ttl = node_services.renew(node, heartbeats.beat_of(name, body), now=timezone.now())
@@ -76,7 +76,7 @@ class AgentServiceView(agents.AgentView):
         responses={200: services.UnregisteredSerializer},
     )
     def delete(self, request: Request, name: str) -> Response:
-        node = self.node_of(request)
+        node = self.node_of_newest(request)
         names.check_service_name(name)
         instance_id = request.query_params.get("instance_id", "")
         names.check_instance_id(instance_id)

@@ -114,6 +114,13 @@ class AgentView(api.SagaView):
         """Return the calling node; raises NodeNotAllowed for any other caller."""
         return agent_work.node_of(accounts.caller_of(request.user))
 
+    def node_of_newest(self, request: Request) -> Node:
+        """The same, for a token that was not replaced by one in use."""
+        caller = accounts.caller_of(request.user)
+        node = agent_work.node_of(caller)
+        agent_work.check_newest(node, caller)
+        return node
+
 
 class PollView(AgentView):
     @extend_schema(
@@ -124,9 +131,8 @@ class PollView(AgentView):
         responses={200: PollSerializer},
     )
     def post(self, request: Request) -> Response:
-        node, given = self.node_of(request), _read(PollShape, request)
+        node, given = self.node_of_newest(request), _read(PollShape, request)
         caller = accounts.caller_of(request.user)
-        agent_work.check_newest(node, caller)
         nodes.note_facts(node, given["facts"])
         status, envelopes, cancelled = agent_work.poll(
             node, caller, running=given["running"], seconds=given["wait"]

@@ -158,6 +158,18 @@ def test_staff_name_a_service_without_a_target_to_a_node(
     assert [entry.data["services"] for entry in entries] == [["postgres"], []]
 
 
+def test_token_that_was_replaced_by_one_in_use_registers_nothing(
+    api: APIClient, agent: Headers
+) -> None:
+    add_target()
+    text = post(api, "/agent/token", agent).json()["token"]
+    post(api, "/agent/poll", {"Authorization": f"Bearer {text}"})
+
+    statuses = [act(api, agent).status_code for act in (register, beat, deregister)]
+
+    assert statuses == [403, 403, 403]
+
+
 def test_service_of_another_account_is_not_named_to_a_node(
     api: APIClient,
     staff: Headers,  # noqa: F811
