@@ -86,7 +86,7 @@ def run(saga: str, artifacts: str, number: int) -> bool:
     show("before", alone)
     show("meanwhile", meanwhile)
     print(
-        f"live services that expired: {len(expired)}; beats that found nobody: {len(meanwhile.missing)}"
+        f"live services that expired: {len(expired)}; heartbeats without one: {len(meanwhile.missing)}"
     )
     return statuses == {"succeeded": number} and not expired and not meanwhile.missing
 

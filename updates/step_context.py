@@ -44,7 +44,7 @@ class TransientFailure(StepFailed):
 
 
 class Inconclusive(Exception):
-    """A gate has too little to judge by: the job pauses, it does not fail."""
+    """A gate has too few samples to decide: the job pauses, it does not fail."""
 
 
 class Interrupted(Exception):
@@ -52,7 +52,7 @@ class Interrupted(Exception):
 
 
 class NodeAway(Interrupted):
-    """The agent that does the step is not heard of; the step did not take it along."""
+    """The agent that does the step has not reported; the step itself did not end it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How long a deployment stands still when its worker is killed with -9, in the whole stack.
+"""How long a deployment stops when its worker is killed with -9, in the whole stack.
 
     python -m bench.faults.recovery --kills 10
 

@@ -1,4 +1,4 @@
-"""How long sweeps and deliveries stand still after a stall of Redis, and whether one of them stops.
+"""How long sweeps and deliveries stop after a stall of Redis, and whether one of them stops.
 
     python -m bench.faults.stalls --number 50
 

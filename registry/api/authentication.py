@@ -76,7 +76,7 @@ def authorise(request: HttpRequest | Request, view: Any, *, caller: Caller | Non
     """Raise NotAllowed unless ``caller`` may use this method of ``view``.
 
     A view may say ``requires_service_account`` or ``requires_token``, and ``accepts_signature`` where it
-    judges a request without a token by its signature (and calls ``demand`` if there is none).
+    checks the signature of a request without a token (and calls ``demand`` if there is none).
     """
     if request.method not in view.allowed_methods:
         return

@@ -70,7 +70,7 @@ def _tell_protection(seen: presence.Overdue, held: Sequence[str]) -> None:
 
 
 def _hold(seen: presence.Overdue, held: Sequence[str]) -> None:
-    """Keep suspects listed, tell of new ones, and release those that were heard again."""
+    """Keep suspects listed, report new ones, and release those that sent a heartbeat again."""
     until = seen.now_us + int(protection.HOLD_SECONDS * 1_000_000)
     released = [member for member in seen.holds if member not in held]
     presence.hold(dict.fromkeys(held, until) | dict.fromkeys(released, 0))

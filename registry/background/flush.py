@@ -36,7 +36,7 @@ _flushed = _Flushed()
 def flush_heartbeats() -> int:
     """Write heartbeats since the last flush to PostgreSQL in bulk; return how many instances had a newer one.
 
-    A service that had missed some and was heard again is whole again.
+    A service that had missed some and sent one again counts no misses any more.
     """
     beats, now_us = presence.heartbeats(since_us=_flushed.until_us)
     if now_us < _flushed.until_us:  # another Redis with a clock that is behind

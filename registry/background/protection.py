@@ -1,7 +1,7 @@
 """Protection against mass expiry: which overdue instances a sweep holds back, and what staff decided.
 
 Many instances that are overdue at once look like a fault of the network. They become suspects, stay
-listed and expire a few at a time, until they are heard again or staff confirm that they are gone.
+listed and expire a few at a time, until they send a heartbeat again or staff confirm that they are gone.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class _Follower:
     async def _keep_up(self, wire: presence.RedisProtocol) -> None:
         next_tick = 0.0
         while self._reason is None:
-            # Pings, not seconds: a process that was halted has much to read before it may judge.
+            # Pings, not seconds: a process that was halted has much to read before it may decide.
             if self._unanswered >= SILENT_PINGS:
                 raise changes.OutOfSync("the channel is silent")
             self._unanswered += 1

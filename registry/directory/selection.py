@@ -53,7 +53,7 @@ def serving(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> 
 
 
 def chosen(entry: ServiceEntry, *, live: list[InstanceEntry] | None = None) -> InstanceEntry | None:
-    """Return the instance that a lookup tells of: the newest, or during a rollout one at random by weight."""
+    """Return the instance of a lookup's answer: the newest, or during a rollout one at random by weight."""
     if entry.canary is None:
         return newest(entry, live=live)
     return pick(entry, live=live)

@@ -45,7 +45,7 @@ def publish(*facts: EventDraft) -> list[Event]:
         return []
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(
-            "A fact is published in the transaction it tells of."
+            "An event is published in the transaction of its change."
         )
     return _publish(facts, now=timezone.now())
 

@@ -99,7 +99,7 @@ def _tag_of(
 
 
 def _shown(entry: ServiceEntry, now_us: int) -> tuple[InstanceEntry, int] | None:
-    """Return the instance that a lookup tells of, and until when at least; None for a service in none."""
+    """Return the instance that a lookup answers with, and how long at least; None where there is none."""
     if not entry.is_visible:
         return None
     if len(entry.instances) > 1:

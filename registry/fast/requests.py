@@ -66,7 +66,7 @@ class Admission:
 
 
 def admit(head: Head, scope: str) -> Admission | None:
-    """Return the caller, None for anonymous in open mode; doubtful callers are handed on.
+    """Return the caller, None for anonymous in open mode; Django answers doubtful callers.
 
     The protocol has checked that an anonymous caller's connection is local.
     """
@@ -153,7 +153,7 @@ def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> PendingRe
 
 
 def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
-    """The same for many; missing ones are named, so that the rest need not be handed on."""
+    """The same for many; the answer names missing ones, so that Django is not needed for them."""
     items = _object(body).get("services")
     if not isinstance(items, list) or not 1 <= len(items) <= heartbeats.MAX_BULK:
         raise PassToDjango
@@ -208,7 +208,7 @@ def _bulk_item(item: Any) -> tuple[str, operations.Heartbeat | None]:
 
 
 def _heartbeat(name: str, data: dict[str, Any]) -> operations.Heartbeat:
-    """Return the heartbeat that ``data`` is; one that says more than a health is handed on."""
+    """Return the heartbeat that ``data`` is; Django takes one that says more than a health."""
     body = _read_heartbeat(data)
     if body is None or "version" in body or "note" in body:
         raise PassToDjango

@@ -18,7 +18,7 @@ RESOLVE = b"/resolve"
 MAX_QUERIES = 1000
 _USUAL_QUERY = re.compile(rb"[!-\"$-~]{1,1024}")
 _PARAMETERS = frozenset(parameter.name for parameter in criteria.PARAMETERS)
-#: What query strings ask for; None for those that Django is to judge.
+#: What query strings ask for; None for those that Django must check.
 _criteria: dict[bytes, Criteria | None] = {b"": directory.ANY}
 
 

@@ -177,7 +177,7 @@ class VerifiedTokens(Generic[CallerT]):
             if note_use is not None and (used := self.take_used()):
                 note_use(used)
         except (OperationalError, InterfaceError):
-            return LOOK_SECONDS  # the watch over the database tells of it
+            return LOOK_SECONDS  # the database watch reports it
         except DatabaseError:
             logger.exception("revision of the callers not read")
             return FAILED_SECONDS

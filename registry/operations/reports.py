@@ -115,7 +115,7 @@ def begin_rollout(name: str, *, version: str) -> None:
 
 
 def end_rollout(name: str) -> None:
-    """Have lookups tell of the newest instance again; nothing is written where they do."""
+    """Have lookups answer with the newest instance again; nothing is written where they do."""
     if Service.objects.filter(name=name).exclude(canary_version="").exists():
         _write_canary(name, version="", percent=None, is_robust=True)
 

@@ -34,7 +34,7 @@ def save_change(service: Service, *, now: dt.datetime) -> None:
 
 
 def note_version(service: Service, version: str, *, instance_id: str | None = None) -> None:
-    """Record a new version on the locked service, and tell of it where an old one was known."""
+    """Record a new version on the locked service, and publish the change where an old one was known."""
     if service.version == version:
         return
     if service.version:
@@ -58,7 +58,7 @@ def set_version(service: Service, instance: Instance, version: str) -> None:
 
 
 def set_health(service: Service, instance: Instance, health: str, *, note: str) -> None:
-    """Set what the instance says of itself, and tell of it where its health is another one now."""
+    """Set what the instance reports, and publish a change of its health."""
     before, instance.health = instance.combined_health, health
     events.publish(*told_health(service, instance, before=before, note=note))
 

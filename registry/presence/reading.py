@@ -60,7 +60,7 @@ def _ask_grace_floor(pipeline: Any) -> None:
 
 
 def _grace_floor_of(meta: list[Any], clock: tuple[int, int]) -> tuple[int, bytes | None, int]:
-    """Return the floor as the scripts judge it, when Redis was filled, and its time in µs."""
+    """Return the grace floor as the scripts compute it, when Redis was filled, and its time in µs."""
     floor, filled_at, tick = meta
     now_us = clock[0] * 1_000_000 + clock[1]
     is_away = tick is not None and now_us - int(tick) > AWAY_SECONDS * 1_000_000
@@ -128,7 +128,7 @@ def sequence() -> int:
 
 
 def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
-    """Return when a live instance was last heard of; None for one that is not there."""
+    """Return the time of a live instance's last heartbeat; None for one that is not live."""
     member = keys.member_of(service_name, instance_id)
     with redis.breaker.guard():
         pipeline = redis.connection().pipeline(transaction=False)
@@ -139,7 +139,7 @@ def last_heartbeat(service_name: str, instance_id: str) -> dt.datetime | None:
 
 
 def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
-    """Return the last heartbeat in µs of every member that was heard since then, and Redis' time in µs.
+    """Return the last heartbeat in µs of every member that sent one since then, and Redis' time in µs.
 
     Page by page, since Redis serves no other client while it builds an answer. A member that is renewed
     meanwhile moves ahead and is read again there.

@@ -1,4 +1,4 @@
-"""What an agent keeps on its disk: who it is, which fences it has seen, and what came of its orders."""
+"""What an agent keeps on its disk: its identity, which fences it has seen, and what came of its orders."""
 
 from __future__ import annotations
 

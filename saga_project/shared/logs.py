@@ -78,7 +78,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
 
 
 class Unexpected(logging.Filter):
-    """Keeps answers of 500: what else Django would tell of an answer was told where it was decided."""
+    """Keeps answers of 500: whatever else Django would log was logged where it was decided."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return getattr(record, "status_code", 500) == 500

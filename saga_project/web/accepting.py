@@ -15,7 +15,7 @@ DRAIN_SECONDS = 2.0
 class SharingProtocol(LimitedProtocol):
     """The server's own HTTP protocol; of connections that come at once, another process may take the next.
 
-    A server accepts all waiting connections in one turn of its loop while the clock stands still. As libuv
+    A server accepts all waiting connections in one turn of its loop. As libuv
     did under UV_TCP_SINGLE_ACCEPT, the shortest possible sleep leaves some to the others.
     """
 

@@ -221,7 +221,7 @@ class ProtectionSerializer(serializers.Serializer[Any]):
 class ProblemSerializer(serializers.Serializer[Any]):
     check = serializers.ChoiceField(choices=["sweeps", "queues", "deliveries", "database"])
     status = serializers.ChoiceField(choices=["degraded", "unhealthy"])
-    message = serializers.CharField(help_text="What stands still, and what to do.")
+    message = serializers.CharField(help_text="What does not work, and what to do.")
 
 
 class HealthSerializer(serializers.Serializer[Any]):

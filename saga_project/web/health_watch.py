@@ -1,7 +1,7 @@
-"""Tell what /health says: events when Saga degrades and recovers, and messages that need no other process.
+"""Publish what /health says: events when Saga degrades and recovers, and messages that need no other process.
 
-One web process of all hosts does it. It runs the alerts itself and sends their messages, so that a sweep
-process, a broker or workers that stand still can be told of.
+One web process of all hosts does it. It runs the alerts itself and sends their messages, so that a stopped
+sweep process, broker or worker can be reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands still although everything answers: sweeps, queues, deliveries, a PostgreSQL that only reads.
+"""What does not work although everything answers: sweeps, queues, deliveries, a PostgreSQL that only reads.
 
 Pure: figures in, problems out. Thresholds are in seconds of standstill.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 DEGRADED_AFTER_SECONDS = 5.0
 UNHEALTHY_AFTER_SECONDS = 30.0
-#: A worker reports every two or three seconds, and is heard of through a Redis that may stall.
+#: A worker reports every two or three seconds, through a Redis that may stall.
 UNCONSUMED_AFTER_SECONDS = 10.0
 #: A delivery is woken within five seconds, and a worker may have to start.
 UNDELIVERED_AFTER_SECONDS = 15.0

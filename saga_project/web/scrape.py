@@ -96,7 +96,7 @@ def read_health() -> Iterable[Metric]:
 
 
 def read_queues() -> Iterable[Metric]:
-    """How many tasks wait, and when each worker was last heard of."""
+    """How many tasks wait, and when each worker last reported."""
     with redis.breaker.guard():
         pipeline = redis.connection().pipeline(transaction=False)
         for queue in queues.local():
@@ -113,7 +113,7 @@ def read_queues() -> Iterable[Metric]:
     )
     yield metrics.gauge(
         "saga_worker_silent_seconds",
-        "Since a worker was last heard of.",
+        "Since the worker last reported.",
         {name: age for name, age in silent.items() if age < WORKER_FORGOTTEN_SECONDS},
         label="worker",
     )

@@ -38,7 +38,7 @@ def record(
     """Append an entry inside the transaction of what it tells; writers go one after the other."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
-            "An audit entry belongs to the change it tells of."
+            "An audit entry belongs to the transaction of its change."
         )
     locks.acquire(locks.Lock.AUDIT_CHAIN)
     last = AuditEntry.objects.order_by("-sequence").first()

@@ -118,7 +118,7 @@ def measure(target: Target) -> str:
         samples = _query(target, target.metric_samples_query)
         if samples < target.metric_min_samples:
             raise Inconclusive(
-                f"Too few samples to judge by: {samples:g} of {target.metric_min_samples}."
+                f"Too few samples to decide: {samples:g} of {target.metric_min_samples}."
             )
     value = _query(target, target.metric_query)
     if target.metric_maximum is not None and value > target.metric_maximum:

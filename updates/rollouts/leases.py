@@ -159,7 +159,7 @@ def _watch(lease: Lease) -> None:
             status = lease.job_status if renewed else None
             lease.renewed_at = asked_at if renewed else lease.renewed_at
     except db.Error:
-        # The database may be back before the lease is over; checkpoint() judges by the clock.
+        # The database may be back before the lease is over; checkpoint() decides by the clock.
         db.connections.close_all()
         logger.warning("lease not renewed", extra={"job_id": lease.job_id}, exc_info=True)
         return

@@ -60,7 +60,7 @@ def keep_answer(row: InboundCall, answer: CallAnswer) -> None:
 
 
 def repeat(call: Call, *, now: dt.datetime) -> CallAnswer:
-    """CallAnswer a message that was here before with its first answer; raises MessageDiffers."""
+    """Answer a repeated message with its first answer; raises MessageDiffers."""
     first = first_of(call)
     if first is None or first.request_digest != call.digest:
         raise errors.MessageDiffers(

@@ -13,7 +13,7 @@ MAX_SUBJECT_LENGTH = 255
 
 
 class Alert(models.Model):
-    """One problem that a rule tells of, from its first event to its end."""
+    """One problem that a rule reports, from its first event to its end."""
 
     class State(models.TextChoices):
         OPEN = "open"

@@ -1,6 +1,6 @@
 """Calls to the provider: what allauth expects of a session of requests, over the guarded client.
 
-The address guard judges each call, so a provider in a private network needs ``SAGA_ALLOWED_NETWORKS``.
+The address guard checks each call, so a provider in a private network needs ``SAGA_ALLOWED_NETWORKS``.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def _chunks(
     while True:
         try:
             with translated(purpose):
-                # What has come is given at once, so that the reader can judge the pace.
+                # What has come is given at once, so that the reader can measure the rate.
                 chunk = answer.read1(size)
         except TookTooLong:
             raise TookTooLong(f"The {purpose} URL's answer did not end in time.") from None

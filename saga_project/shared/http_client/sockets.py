@@ -126,7 +126,7 @@ class Line:
 
 
 def dial(url: Url, deadline: Deadline) -> Line:
-    """Resolve once, judge every answer, and connect to the first judged one that takes the call."""
+    """Resolve once, check every address, and connect to the first allowed one that accepts."""
     if url.port in addresses.own_ports():
         raise AddressRefused(f"The {deadline.purpose} URL names a port that is never called.")
     answers = resolve(url, deadline)

@@ -113,8 +113,8 @@ def ask(
 ) -> dict[str, Any]:
     """Return what the agent reports: ``kind`` (succeeded, failed, transient), ``message``, ``result``.
 
-    Raises what ``checkpoint`` raises, NodeAway once the agent is not heard of, and Interrupted where the
-    order was cancelled.
+    Raises what ``checkpoint`` raises, NodeAway once the agent has not reported for too long, and
+    Interrupted where the order was cancelled.
     """
     order = _place(node, subject, fence, action, document)
     if order is None:

@@ -1,1 +1,1 @@
-"""Alerts: problems that begin and end in the events, and what rules tell of them."""
+"""Alerts: problems that begin and end in the events, and the messages that rules send about them."""

@@ -19,7 +19,7 @@ _PREFIXES = {BEGAN: "", STILL: "Still: ", ENDED: "Resolved: ", ACKNOWLEDGED: "Ac
 
 
 def state_of(alert: Alert) -> str:
-    """Return what there is to tell of an alert that is due."""
+    """Return the state that a due alert's message reports: begun, going on, acknowledged or ended."""
     if alert.told_at is None:
         return BEGAN
     if alert.state == Alert.State.RESOLVED:

@@ -113,7 +113,7 @@ def covers(
     severity: str,
     known: Mapping[str, str],
 ) -> bool:
-    """Return whether the rule tells of such an event."""
+    """Return whether the rule covers such an event."""
     if Severity(severity).rank < Severity(rule.min_severity).rank:
         return False
     if rule.service is not None:

@@ -20,7 +20,7 @@ class Notification:
     link: str = ""
     #: Names the problem: messages with the same key are about the same one. Empty: this is about several.
     key: str = ""
-    #: What programs read beside the text, such as the alerts that it tells of.
+    #: What programs read beside the text, such as the alerts that it reports.
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     #: Links beside the one to the console: a label and an address each.
