@@ -300,6 +300,8 @@ REFUSED_ALL_THE_SAME = {
     "/api/v1/freezes",
     # Of a document each item has rules of its own.
     "/api/v1/apply",
+    # A policy's metrics and versions have rules of their own, and its name a pattern.
+    "/api/v1/selector-policies",
     # An account's name has a pattern, and a token ends in the future.
     "/api/v1/accounts",
     # A join token is one that was made, and a node's name has a pattern.
