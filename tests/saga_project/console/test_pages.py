@@ -35,7 +35,7 @@ LISTS = [navigation.list_of(label) for _, entries in navigation.GROUPS for label
 QUERIES = {
     "dashboard": 25,
     "start": 10,
-    "service": 54,
+    "service": 42,
     "deployment": 15,
     "approval": 20,
     "inbound call": 12,
