@@ -17,7 +17,7 @@ from registry.api.configured import ConfiguredViewSet, ServiceFilter, ServiceNam
 from registry.identity import accounts
 from saga_project.shared import api
 from saga_project.shared.api import fields, resources
-from updates.api.calendar import WallTimeField
+from updates.api.calendar import SELECTOR_HELP, WallTimeField
 from webhooks import errors
 from webhooks.models import Alert, NotificationRule, Severity
 from webhooks.operations import alerts, rules
@@ -34,6 +34,7 @@ class NotificationRuleShape(resources.RowShape):
         allow_null=True,
         help_text="Null: of every service whose name fits service_glob.",
     )
+    selector = fields.SelectorField(help_text=SELECTOR_HELP)
     event_types = serializers.ListField(
         child=fields.TextField(max_length=64),
         min_length=1,

@@ -60,6 +60,7 @@ def test_a_rule_is_made_changed_and_deleted(api: APIClient) -> None:
         ({"service_glob": "💥"}, "service_glob"),
         ({"service_name": "shop", "service_glob": "sh*"}, "service_glob"),
         ({"selector": "env=prod;drop"}, "selector"),
+        ({"selector": ""}, "selector"),
         ({"service_name": "shop", "selector": "env=prod"}, "selector"),
         ({"default_key": "x"}, "default_key"),
         ({"surprise": 1}, "surprise"),
