@@ -281,6 +281,20 @@ def test_revoked_node_works_no_more(
     assert job.status == Job.Status.RUNNING
 
 
+def test_agent_registers_a_service_of_its_targets_by_the_nodes_token(
+    agent: AgentProcess, service: Service, target: Target
+) -> None:
+    named = f'[[services]]\nname = "{service.name}"\nurl = "http://10.0.0.5:9000"\nttl = 5\n'
+    (agent.folder / "agent.toml").write_text(named)
+
+    agent.start()
+
+    live = service.instances.live()
+    waiting.until(live.exists, seconds=60)
+    instance = live.get()
+    assert (instance.instance_id, instance.url) == ("web1:9000", "http://10.0.0.5:9000")
+
+
 def test_revocation_ends_the_agent_in_the_middle_of_a_step(
     agent: AgentProcess, service: Service, target: Target, publish: Announce, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The outgoing proxy of a call: that of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, but for NO_PROXY.
 
-The variables mean what they mean to curl; loopback addresses are never asked of a proxy.
+The variables mean what they mean to curl; loopback addresses are never asked of a proxy. urllib.request reads
+them as well, but knows no networks in NO_PROXY.
 """
 
 from __future__ import annotations
