@@ -27,8 +27,9 @@ def write(document: Json, folder: Path) -> int:
     for tag, found in tags.items():
         (folder / f"{slug(tag)}.md").write_text(_page(tag, found))
     (folder / "objects.md").write_text(_objects(document["components"]["schemas"]))
+    (folder / "calls.md").write_text(_calls(document))
     (folder / "index.md").write_text(_index(document, sorted(tags)))
-    return len(tags) + 2
+    return len(tags) + 3
 
 
 def slug(text: str) -> str:
@@ -43,12 +44,14 @@ def _index(document: Json, tags: list[str]) -> str:
         "A token goes into `Authorization: Bearer <token>`; [access](../access.md) says when one is needed.",
         "",
         *(f"- [{tag}]({slug(tag)}.md)" for tag in tags),
+        "- [calls to receivers](calls.md)",
         "- [objects](objects.md)",
         "",
         "```{toctree}",
         ":hidden:",
         "",
         *(slug(tag) for tag in tags),
+        "calls",
         "objects",
         "```",
     ]
@@ -86,6 +89,31 @@ def _operation(method: str, path: str, operation: Json) -> list[str]:
     return [*lines, ""]
 
 
+def _calls(document: Json) -> str:
+    """Return the page on the calls that Saga makes."""
+    parts = document["components"]
+    lines = [
+        "# Calls to receivers",
+        "",
+        "What Saga sends to subscriptions and channels, by type.",
+        "",
+    ]
+    lines += ["| type | body | means |", "|---|---|---|"]
+    for name, methods in document["webhooks"].items():
+        body = methods["post"]["requestBody"]["content"]["application/json"]["schema"]
+        lines.append(f"| `{name}` | {_type(body)} | {_cell(_prose(methods['post']['summary']))} |")
+    lines += ["", "## Headers", "", "| header | value | means |", "|---|---|---|"]
+    for header in parts["parameters"].values():
+        means = _cell(_prose(header["description"]))
+        lines.append(f"| `{header['name']}` | {_type(header['schema'])} | {means} |")
+    lines += ["", "## Answers", "", "| status | means |", "|---|---|"]
+    for name, answer in parts["responses"].items():
+        lines.append(
+            f"| {name.removeprefix('Receiver')} | {_cell(_prose(answer['description']))} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def _objects(schemas: dict[str, Json]) -> str:
     lines = ["# Objects", "", "What requests and answers consist of.", ""]
     for name, schema in sorted(schemas.items()):
@@ -114,17 +142,31 @@ def _type(schema: Json) -> str:
     for key, word in (("allOf", " and "), ("oneOf", " or "), ("anyOf", " or ")):
         if key in schema:
             return word.join(_type(each) for each in schema[key])
-    if schema.get("type") == "array":
-        return f"list of {_type(schema.get('items', {}))}"
-    text = ", ".join(_words(schema)) + (" or null" if schema.get("nullable") else "")
+    kinds = _kinds(schema)
+    if kinds == ["array"]:
+        return f"list of {_type(schema.get('items', {}))}" + _or_null(schema)
+    text = ", ".join(_words(schema)) + _or_null(schema)
     extra = schema.get("additionalProperties")
     return _cell(f"{text} of {_type(extra)}" if isinstance(extra, dict) and extra else text)
 
 
+def _kinds(schema: Json) -> list[str]:
+    """Return the types of a value, without null."""
+    kinds = schema.get("type", [])
+    return [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
+
+
+def _or_null(schema: Json) -> str:
+    return " or null" if "null" in schema.get("type", "") else ""
+
+
 def _words(schema: Json) -> list[str]:
-    words = [str(schema.get("type", "any JSON"))]
+    words = [" or ".join(_kinds(schema)) or "any JSON"]
     if "enum" in schema:
-        words = ["one of " + ", ".join(_code(each) for each in schema["enum"])]
+        values = [_code(each) for each in schema["enum"] if each is not None]
+        words = ["one of " + ", ".join(values)]
+    if "const" in schema:
+        words = [_code(schema["const"])]
     words += [_code(schema[key]) for key in ("format", "pattern") if key in schema]
     for low, high, unit in (("minimum", "maximum", ""), ("minLength", "maxLength", " characters")):
         if low in schema or high in schema:

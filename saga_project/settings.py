@@ -298,6 +298,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": SAGA_VERSION,
     "POSTPROCESSING_HOOKS": ["saga_project.web.openapi.complete"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "OAS_VERSION": "3.1.0",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 

@@ -189,7 +189,7 @@ class TokenViewSet(ConfiguredViewSet):
 # --- The caller -----------------------------------------------------------------------------------
 
 
-class OwnTokenSerializer(serializers.Serializer[Any]):
+class PresentedTokenSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     prefix = serializers.CharField()
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -208,7 +208,9 @@ class MeSerializer(serializers.Serializer[Any]):
     )
     selector = serializers.CharField(allow_null=True, help_text="What selects them by label.")
     expires_at = serializers.DateTimeField(allow_null=True, help_text="When the token ends.")
-    token = OwnTokenSerializer(allow_null=True, help_text="Null for a JWT and the local token.")
+    token = PresentedTokenSerializer(
+        allow_null=True, help_text="Null for a JWT and the local token."
+    )
 
 
 class MeView(api.SagaView):

@@ -90,6 +90,8 @@ SELECTION = [
 
 
 class EventSerializer(serializers.Serializer[Any]):
+    """What happened; `data` is of the shape of its `type`."""
+
     id = serializers.CharField(help_text="Also the cursor that continues after this event.")
     type = serializers.CharField()
     service_name = serializers.CharField(allow_null=True)

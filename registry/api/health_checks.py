@@ -21,7 +21,7 @@ from saga_project.shared.api import fields, resources
 READ, WRITE = "services:read", "checks:write"
 
 
-@extend_schema_field({"nullable": True, "description": "What must stand there; null: any value."})
+@extend_schema_field({"type": ["object", "array", "string", "number", "boolean"], "items": {}})
 class AnyJsonField(serializers.JSONField):
     """Any JSON value."""
 
@@ -42,7 +42,9 @@ class HealthCheckShape(resources.RowShape):
     successes_before_passing = fields.WholeField(required=False, min_value=1, max_value=100)
     port = fields.WholeField(required=False, allow_null=True, min_value=1, max_value=65_535)
     certificate_warning_days = fields.WholeField(required=False, min_value=0, max_value=3650)
-    json_value = AnyJsonField(required=False, allow_null=True)
+    json_value = AnyJsonField(
+        required=False, allow_null=True, help_text="What must stand there; null: any value."
+    )
 
     class Meta:
         model = HealthCheck
@@ -115,7 +117,7 @@ class CheckTransitionSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
-class UptimeSerializer(serializers.Serializer[Any]):
+class ServiceUptimeSerializer(serializers.Serializer[Any]):
     service_name = serializers.CharField()
     uptime = serializers.DictField(
         child=ShareSerializer(), help_text=f"By window: {', '.join(uptime.WINDOWS)}."
@@ -133,7 +135,7 @@ class UptimeView(api.SagaView):
         summary="See how much of the time a service was up, by its health checks",
         tags=["services"],
         parameters=[fields.limit_parameter()],
-        responses={200: UptimeSerializer},
+        responses={200: ServiceUptimeSerializer},
     )
     def get(self, request: Request, name: str) -> Response:
         limit = api.read_limit(request) or 100
@@ -147,4 +149,4 @@ class UptimeView(api.SagaView):
             "checks": found.results,
             "transitions": found.transitions,
         }
-        return Response(UptimeSerializer(body).data)
+        return Response(ServiceUptimeSerializer(body).data)

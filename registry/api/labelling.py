@@ -19,7 +19,7 @@ from saga_project.shared import api, labels
 from saga_project.shared.api import fields, resources
 
 
-class LabelsSerializer(serializers.Serializer[Any]):
+class ServiceLabelsSerializer(serializers.Serializer[Any]):
     service_name = serializers.CharField()
     labels = serializers.DictField(child=serializers.CharField())
 
@@ -52,7 +52,7 @@ class ServiceLabelsView(api.SagaView):
         operation_id="get_service_labels",
         summary="See the labels of a service",
         tags=["services"],
-        responses={200: LabelsSerializer},
+        responses={200: ServiceLabelsSerializer},
     )
     def get(self, request: Request, name: str) -> Response:
         service = Service.objects.filter(name=names.check_service_name(name)).first()
@@ -65,7 +65,7 @@ class ServiceLabelsView(api.SagaView):
         summary="Replace the labels of a service",
         tags=["services"],
         request=LabelsShape,
-        responses={200: LabelsSerializer},
+        responses={200: ServiceLabelsSerializer},
     )
     def put(self, request: Request, name: str) -> Response:
         given = _read(LabelsShape, request)
@@ -76,7 +76,7 @@ class ServiceLabelsView(api.SagaView):
         summary="Set and take away single labels of a service",
         tags=["services"],
         request=LabelChangesShape,
-        responses={200: LabelsSerializer},
+        responses={200: ServiceLabelsSerializer},
     )
     def patch(self, request: Request, name: str) -> Response:
         given = _read(LabelChangesShape, request)

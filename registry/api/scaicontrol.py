@@ -27,17 +27,25 @@ class ScaiControlRegistrationSerializer(serializers.Serializer[Any]):
     name = fields.TextField(max_length=255)
     version = fields.VersionField()
     base_url = fields.UrlField()
-    description = fields.TextField(required=False, allow_blank=True, max_length=10_000)
-    app_id = fields.TextField(required=False, allow_blank=True, max_length=255)
-    health_check_url = fields.UrlField(required=False, or_empty=True)
-    capabilities = serializers.ListField(child=fields.TextField(max_length=128), required=False)
-    endpoints = serializers.DictField(child=fields.TextField(max_length=2048), required=False)
-    metadata = serializers.DictField(required=False)
-    heartbeat_interval_seconds = fields.WholeField(
-        required=False, default=30, min_value=5, max_value=3600
+    description = fields.TextField(
+        required=False, allow_null=True, allow_blank=True, max_length=10_000
     )
-    category = fields.TextField(required=False, allow_blank=True, max_length=255)
-    contact_email = fields.TextField(required=False, or_empty=True, max_length=320, rule=EMAIL)
+    app_id = fields.TextField(required=False, allow_null=True, allow_blank=True, max_length=255)
+    health_check_url = fields.UrlField(required=False, allow_null=True, or_empty=True)
+    capabilities = serializers.ListField(
+        child=fields.TextField(max_length=128), required=False, allow_null=True
+    )
+    endpoints = serializers.DictField(
+        child=fields.TextField(max_length=2048), required=False, allow_null=True
+    )
+    metadata = serializers.DictField(required=False, allow_null=True)
+    heartbeat_interval_seconds = fields.WholeField(
+        required=False, allow_null=True, default=30, min_value=5, max_value=3600
+    )
+    category = fields.TextField(required=False, allow_null=True, allow_blank=True, max_length=255)
+    contact_email = fields.TextField(
+        required=False, allow_null=True, or_empty=True, max_length=320, rule=EMAIL
+    )
 
     def validate_contact_email(self, value: str) -> str:
         if value and not EMAIL.allows(value):
@@ -47,19 +55,21 @@ class ScaiControlRegistrationSerializer(serializers.Serializer[Any]):
 
 class ScaiControlHeartbeatSerializer(serializers.Serializer[Any]):
     slug = fields.NameField()
-    status = serializers.ChoiceField(choices=REPORTS, required=False, default="healthy")
-    version = fields.TextField(required=False, allow_blank=True)
-    uptime_seconds = fields.NumberField(required=False, min_value=0)
-    timestamp = fields.TimeField(required=False)
-    instance_id = fields.InstanceIdField(required=False)
-    checks = serializers.DictField(required=False)
-    metrics = serializers.DictField(child=fields.NumberField(), required=False)
-    message = fields.TextField(required=False, allow_blank=True, max_length=10_000)
+    status = serializers.ChoiceField(
+        choices=REPORTS, required=False, allow_null=True, default="healthy"
+    )
+    version = fields.TextField(required=False, allow_null=True, allow_blank=True)
+    uptime_seconds = fields.NumberField(required=False, allow_null=True, min_value=0)
+    timestamp = fields.TimeField(required=False, allow_null=True)
+    instance_id = fields.InstanceIdField(required=False, allow_null=True)
+    checks = serializers.DictField(required=False, allow_null=True)
+    metrics = serializers.DictField(child=fields.NumberField(), required=False, allow_null=True)
+    message = fields.TextField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
 
 
 class ScaiControlDeregistrationSerializer(serializers.Serializer[Any]):
     slug = fields.NameField()
-    reason = fields.TextField(required=False, allow_blank=True, max_length=10_000)
+    reason = fields.TextField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
 
 
 class MetaSerializer(serializers.Serializer[Any]):

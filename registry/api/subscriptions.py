@@ -51,9 +51,13 @@ class SubscriptionRequestSerializer(serializers.Serializer[Any]):
         help_text="A service, or `*` and patterns such as `pay*` for many.",
     )
     subscriber = fields.TextField(max_length=128)
-    callback_url = fields.UrlField(required=False, or_empty=True)
-    topics = serializers.ListField(child=TopicField(), required=False, max_length=MAX_TOPICS)
-    state = serializers.ChoiceField(choices=_STATES_TO_BEGIN_WITH, required=False, default="active")
+    callback_url = fields.UrlField(required=False, allow_null=True, or_empty=True)
+    topics = serializers.ListField(
+        child=TopicField(), required=False, allow_null=True, max_length=MAX_TOPICS
+    )
+    state = serializers.ChoiceField(
+        choices=_STATES_TO_BEGIN_WITH, required=False, allow_null=True, default="active"
+    )
 
     def validate_topics(self, value: list[str]) -> list[str]:
         return check_topics(value)
@@ -76,11 +80,14 @@ class SubscriptionChangeSerializer(serializers.Serializer[Any]):
     accepted = fields.FlagField(
         help_text="The owner of the service sets it: the subscription keeps the service registered."
     )
-    callback_url = fields.UrlField(required=False, or_empty=True)
-    topics = serializers.ListField(child=TopicField(), required=False, max_length=MAX_TOPICS)
+    callback_url = fields.UrlField(required=False, allow_null=True, or_empty=True)
+    topics = serializers.ListField(
+        child=TopicField(), required=False, allow_null=True, max_length=MAX_TOPICS
+    )
     state = serializers.ChoiceField(
         choices=["active", "suspended", "cancelled"],
         required=False,
+        allow_null=True,
         help_text="A cancelled subscription has ended for good.",
     )
 

@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
 from registry import presence
+from registry.events import event_types
 from registry.models import Event
 from saga_project.shared.database import bulk
 
@@ -31,11 +31,11 @@ service_leaving = Signal()
 
 @dataclass(frozen=True, kw_only=True)
 class EventDraft:
-    """One thing that happened; ``data`` is JSON and holds no secret."""
+    """One thing that happened; ``data`` is JSON of the shape of its type and holds no secret."""
 
     type: str
     service_name: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
     occurred_at: dt.datetime | None = None
 
 
@@ -81,7 +81,7 @@ def rows_of(facts: Iterable[EventDraft], *, now: dt.datetime) -> list[Event]:
 def service_registered(
     name: str, *, instance_id: str, url: str, version: str, capabilities: list[str]
 ) -> EventDraft:
-    data = {
+    data: event_types.RegisteredData = {
         "instance_id": instance_id,
         "service_url": url,
         "version": version or None,
@@ -91,59 +91,73 @@ def service_registered(
 
 
 def service_deregistered(name: str, *, instance_ids: list[str], reason: str = "") -> EventDraft:
-    data: dict[str, Any] = {"instances": instance_ids, "reason": reason or None}
+    data: event_types.DeregisteredData = {"instances": instance_ids, "reason": reason or None}
     return EventDraft(type="service.deregistered", service_name=name, data=data)
 
 
 def service_expired(name: str, *, instance_id: str, last_heartbeat_at: str) -> EventDraft:
-    data = {"instance_id": instance_id, "last_heartbeat": last_heartbeat_at}
+    data: event_types.ExpiredData = {
+        "instance_id": instance_id,
+        "last_heartbeat": last_heartbeat_at,
+    }
     return EventDraft(type="service.expired", service_name=name, data=data)
 
 
 def service_taken_over(name: str, *, account: str, subscriptions: list[str]) -> EventDraft:
     """An account owns a service that had no owner; what others left there was dropped."""
-    data = {"account": account, "dropped_subscriptions": subscriptions}
+    data: event_types.TakenOverData = {"account": account, "dropped_subscriptions": subscriptions}
     return EventDraft(type="service.taken_over", service_name=name, data=data)
 
 
 def service_suspect(name: str, *, instance_id: str) -> EventDraft:
-    return EventDraft(type="service.suspect", service_name=name, data={"instance_id": instance_id})
+    data: event_types.SuspectData = {"instance_id": instance_id}
+    return EventDraft(type="service.suspect", service_name=name, data=data)
 
 
 def service_degraded(name: str, *, misses: int) -> EventDraft:
-    data = {"consecutive_misses": misses}
+    data: event_types.MissedHeartbeatsData = {"consecutive_misses": misses}
     return EventDraft(type="service.degraded", service_name=name, data=data)
 
 
 def service_unreachable(name: str, *, misses: int) -> EventDraft:
-    data = {"consecutive_misses": misses}
+    data: event_types.MissedHeartbeatsData = {"consecutive_misses": misses}
     return EventDraft(type="service.unreachable", service_name=name, data=data)
 
 
 def service_recovered(name: str, *, instance_id: str | None = None) -> EventDraft:
-    data = {"instance_id": instance_id}
+    data: event_types.RecoveredData = {"instance_id": instance_id}
     return EventDraft(type="service.recovered", service_name=name, data=data)
 
 
 def service_version_changed(
     name: str, *, old: str, new: str, instance_id: str | None = None
 ) -> EventDraft:
-    data = {"old_version": old or None, "new_version": new, "instance_id": instance_id}
+    data: event_types.VersionChangedData = {
+        "old_version": old or None,
+        "new_version": new,
+        "instance_id": instance_id,
+    }
     return EventDraft(type="service.version_changed", service_name=name, data=data)
 
 
 def service_approved(name: str, *, by: str) -> EventDraft:
-    return EventDraft(type="service.approved", service_name=name, data={"by": by})
+    data: event_types.ServiceApprovedData = {"by": by}
+    return EventDraft(type="service.approved", service_name=name, data=data)
 
 
 def service_rejected(name: str, *, by: str, reason: str) -> EventDraft:
-    return EventDraft(type="service.rejected", service_name=name, data={"by": by, "reason": reason})
+    data: event_types.ServiceRejectedData = {"by": by, "reason": reason}
+    return EventDraft(type="service.rejected", service_name=name, data=data)
 
 
 def maintenance_changed(
     name: str, *, instance_id: str | None, has_begun: bool, by: str, reason: str
 ) -> EventDraft:
-    data = {"instance_id": instance_id, "by": by, "reason": reason or None}
+    data: event_types.MaintenanceData = {
+        "instance_id": instance_id,
+        "by": by,
+        "reason": reason or None,
+    }
     word = "began" if has_begun else "ended"
     return EventDraft(type=f"service.maintenance_{word}", service_name=name, data=data)
 
@@ -151,7 +165,12 @@ def maintenance_changed(
 def health_changed(
     name: str, *, instance_id: str | None, old: str, new: str, note: str = ""
 ) -> EventDraft:
-    data = {"instance_id": instance_id, "old": old, "new": new, "note": note or None}
+    data: event_types.HealthChangedData = {
+        "instance_id": instance_id,
+        "old": old,
+        "new": new,
+        "note": note or None,
+    }
     return EventDraft(type="health.changed", service_name=name, data=data)
 
 
@@ -159,7 +178,7 @@ def check_changed(
     name: str, *, check: str, instance_id: str, old: str, new: str, reason: str
 ) -> EventDraft:
     """A check found an instance critical, or passing again."""
-    data = {
+    data: event_types.CheckChangedData = {
         "check": check,
         "instance_id": instance_id,
         "old": old,
@@ -171,7 +190,11 @@ def check_changed(
 
 
 def certificate_expires(name: str, *, check: str, instance_id: str, expires_at: str) -> EventDraft:
-    data = {"check": check, "instance_id": instance_id, "expires_at": expires_at}
+    data: event_types.CertificateExpiresData = {
+        "check": check,
+        "instance_id": instance_id,
+        "expires_at": expires_at,
+    }
     return EventDraft(type="check.certificate_expires", service_name=name, data=data)
 
 
@@ -180,26 +203,32 @@ def certificate_expires(name: str, *, check: str, instance_id: str, expires_at: 
 
 def protection_began(*, suspects: int, instances: int) -> EventDraft:
     """Too many instances are overdue at once: they are held back from expiring."""
-    data = {"suspects": suspects, "instances": instances}
+    data: event_types.ProtectionBeganData = {"suspects": suspects, "instances": instances}
     return EventDraft(type="protection.began", service_name="", data=data)
 
 
 def protection_ended(*, instances: int) -> EventDraft:
-    data = {"instances": instances}
+    data: event_types.ProtectionEndedData = {"instances": instances}
     return EventDraft(type="protection.ended", service_name="", data=data)
 
 
 def token_expires(*, account: str, name: str, prefix: str, expires_at: str) -> EventDraft:
     """A token ends soon; its text is not part of it."""
-    data = {"account": account, "name": name or None, "prefix": prefix, "expires_at": expires_at}
+    data: event_types.TokenExpiresData = {
+        "account": account,
+        "name": name or None,
+        "prefix": prefix,
+        "expires_at": expires_at,
+    }
     return EventDraft(type="token.expires", service_name="", data=data)
 
 
 def saga_problem(*, check: str, status: str, message: str) -> EventDraft:
     """``saga.degraded`` or ``saga.unhealthy``: what /health says of one check."""
-    data = {"check": check, "message": message}
+    data: event_types.SagaProblemData = {"check": check, "message": message}
     return EventDraft(type=f"saga.{status}", service_name="", data=data)
 
 
 def saga_recovered(*, check: str) -> EventDraft:
-    return EventDraft(type="saga.recovered", service_name="", data={"check": check})
+    data: event_types.SagaRecoveredData = {"check": check}
+    return EventDraft(type="saga.recovered", service_name="", data=data)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from saga_project.web import openapi
+from saga_project.web.openapi import completion
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / ".ci" / "documentation.py"
@@ -104,9 +105,10 @@ def test_the_reference_shows_every_operation_and_object(building: Any, tmp_path:
     headings = {line[3:].lower() for line in pages["objects"].splitlines() if line[:3] == "## "}
     assert linked <= headings
     assert headings == {name.lower() for name in document["components"]["schemas"]}
+    assert all(f"| `{name}` |" in pages["calls"] for name in document["webhooks"])
 
 
 def test_operations_do_not_repeat_the_words_of_base_classes() -> None:
     document = openapi.document("required").decode()
 
-    assert [words for words in openapi.OF_BASES if json.dumps(words)[1:-1] in document] == []
+    assert [words for words in completion.OF_BASES if json.dumps(words)[1:-1] in document] == []

@@ -69,9 +69,10 @@ class ApprovalListSerializer(serializers.Serializer[Any]):
 
 
 class ApproveSerializer(serializers.Serializer[Any]):
-    reason = fields.TextField(required=False, allow_blank=True, max_length=1000)
+    reason = fields.TextField(required=False, allow_null=True, allow_blank=True, max_length=1000)
     override_reason = fields.TextField(
         required=False,
+        allow_null=True,
         max_length=1000,
         help_text="Deploy despite freezes, windows and quarantine; takes admin:registry.",
     )

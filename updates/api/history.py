@@ -11,7 +11,7 @@ from typing import Any
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,12 +47,12 @@ class EntrySerializer(serializers.Serializer[Any]):
     trigger = serializers.ChoiceField(choices=["deploy", "policy", "rollback", "reported"])
 
 
-class HistorySerializer(serializers.Serializer[Any]):
+class HistoryListSerializer(serializers.Serializer[Any]):
     history = EntrySerializer(many=True)
     total = serializers.IntegerField(help_text="Of all matches, not only those on this page.")
 
 
-class ServiceHistorySerializer(HistorySerializer):
+class ServiceHistorySerializer(HistoryListSerializer):
     service_name = serializers.CharField()
     is_mixed = serializers.BooleanField(
         required=False, help_text="Present and true where live instances run different versions."
@@ -107,18 +107,26 @@ WINDOW = OpenApiParameter(
 class HistoryView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(parameters=[*SELECTION, *fields.PAGE], responses=HistorySerializer)
+    @extend_schema(
+        operation_id="list_history",
+        summary="What happened to all services, newest first",
+        parameters=[*SELECTION, *fields.PAGE],
+        responses=HistoryListSerializer,
+    )
     def get(self, request: Request) -> Response:
-        """What happened to all services, newest first."""
         return Response(_page(request, None))
 
 
 class ServiceHistoryView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(parameters=[*SELECTION, *fields.PAGE], responses=ServiceHistorySerializer)
+    @extend_schema(
+        operation_id="list_service_history",
+        summary="What happened to one service, newest first",
+        parameters=[*SELECTION, *fields.PAGE],
+        responses=ServiceHistorySerializer,
+    )
     def get(self, request: Request, name: str) -> Response:
-        """What happened to one service, newest first."""
         page = _page(request, name)
         running = fleets.running_versions(name)
         fleet = {"is_mixed": True, "running_versions": running} if len(running) > 1 else {}
@@ -156,11 +164,14 @@ def _selection(request: Request, name: str | None) -> records.HistorySelection:
 
 
 class ExportView(api.SagaView):
-    """The history of one service, or of all, as an attachment; all of it unless ``limit`` is given."""
+    """The history as an attachment."""
 
     required_scopes = {"GET": "updates:read"}
 
     @extend_schema(
+        operation_id="export_history",
+        summary="Export the history of all services, newest first",
+        description="JSON as the list has it, or CSV by RFC 4180; all rows unless `limit` is given.",
         parameters=[
             *SELECTION,
             OpenApiParameter(
@@ -171,12 +182,11 @@ class ExportView(api.SagaView):
             OpenApiParameter("format", str, OpenApiParameter.PATH, enum=["json", "csv"]),
         ],
         responses={
-            (200, "application/json"): HistorySerializer,
+            (200, "application/json"): HistoryListSerializer,
             (200, "text/csv"): OpenApiTypes.STR,
         },
     )
     def get(self, request: Request, format: str, name: str | None = None) -> StreamingHttpResponse:  # noqa: A002 - the documented name
-        """History to keep, newest first: JSON as the history endpoint has it, or CSV by RFC 4180."""
         if name is not None:
             names.check_service_name(name)
         if format not in ("json", "csv"):
@@ -193,6 +203,16 @@ class ExportView(api.SagaView):
         return _attachment(body, name, "json", "application/json")
 
 
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="export_service_history",
+        summary="Export the history of one service, newest first",
+    )
+)
+class ServiceExportView(ExportView):
+    """The history of one service."""
+
+
 def _attachment(
     body: Iterator[bytes], name: str | None, ending: str, content_type: str
 ) -> StreamingHttpResponse:
@@ -206,9 +226,13 @@ def _attachment(
 class StatisticsView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(parameters=[WINDOW], responses=StatisticsSerializer)
+    @extend_schema(
+        operation_id="get_statistics",
+        summary="What the history adds up to",
+        parameters=[WINDOW],
+        responses=StatisticsSerializer,
+    )
     def get(self, request: Request) -> Response:
-        """What history adds up to."""
         text = api.read_text(request, "window")
         since = timezone.now() - _window(text) if text is not None else None
         found = dataclasses.asdict(statistics.statistics(since=since))
@@ -222,9 +246,14 @@ class StatisticsView(api.SagaView):
 class DoraView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
-    @extend_schema(parameters=[WINDOW], responses=DoraSerializer)
+    @extend_schema(
+        operation_id="get_dora_metrics",
+        summary="Deployment frequency, lead time, change failure rate, time to restore",
+        description="By default of the last 30 days.",
+        parameters=[WINDOW],
+        responses=DoraSerializer,
+    )
     def get(self, request: Request) -> Response:
-        """Deployment frequency, lead time, change failure rate, time to restore (default: of 30 days)."""
         text = api.read_text(request, "window") or DEFAULT_DORA_WINDOW
         figures = dora.figures(window=_window(text), now=timezone.now())
         return Response({"window": text, **dataclasses.asdict(figures)})

@@ -184,6 +184,8 @@ class JobListView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
     @extend_schema(
+        operation_id="list_jobs",
+        summary="List deployments and rollbacks, newest first",
         parameters=[
             fields.text_parameter("service", rule=rules.SERVICE_NAME, or_empty=True),
             OpenApiParameter("status", str, enum=STATUSES),
@@ -192,7 +194,6 @@ class JobListView(api.SagaView):
         responses=JobListSerializer,
     )
     def get(self, request: Request) -> Response:
-        """Deployments and rollbacks, newest first."""
         limit, offset = api.read_limit(request) or 0, api.read_offset(request)
         selection = _read_selection(request)
         page = Job.objects.filter(**selection).order_by("-created_at", "-id")
@@ -222,6 +223,9 @@ class JobView(api.SagaView):
     required_scopes = {"GET": "updates:read"}
 
     @extend_schema(
+        operation_id="get_job",
+        summary="See a deployment with the journal of its steps",
+        description="With `wait`, the answer comes once the job has changed.",
         parameters=[
             OpenApiParameter(
                 "wait",
@@ -232,7 +236,6 @@ class JobView(api.SagaView):
         responses=JobSerializer,
     )
     def get(self, request: Request, job_id: str) -> Response:
-        """One deployment with the journal of its steps; with `wait`, once it has changed."""
         seconds = read_wait(request)
         if seconds:
             live = _find(job_id).live().values_list("pk", flat=True)
@@ -272,6 +275,9 @@ class JobVerbView(api.SagaView):
     }
 
     @extend_schema(
+        operation_id="control_job",
+        summary="Pause, resume, promote, abort, retry or acknowledge a deployment",
+        description="409 where its state does not allow that.",
         request=VerbSerializer,
         responses={202: JobSerializer},
         parameters=[
@@ -284,7 +290,6 @@ class JobVerbView(api.SagaView):
         ],
     )
     def post(self, request: Request, job_id: str, verb: str) -> Response:
-        """Apply a verb to a deployment; 409 where its state does not allow that."""
         shape = VerbSerializer(data=api.body_of(request))
         shape.is_valid(raise_exception=True)
         job = _find(job_id).select_related("service").order_by("pk").first()

@@ -73,11 +73,13 @@ class PlanView(api.SagaView):
     further_statuses = {"GET": (404,)}
 
     @extend_schema(
+        operation_id="get_plan",
+        summary="What policy, releases and calendar would do to a service now",
+        description="The scheduler does just that.",
         parameters=[fields.text_parameter("service", rule=rules.SERVICE_NAME, required=True)],
         responses=PlanSerializer,
     )
     def get(self, request: Request) -> Response:
-        """What policy, releases and calendar would do to a service now; the scheduler does just that."""
         name = names.check_service_name(api.read_text(request, "service") or "", field="service")
         service = Service.objects.filter(name=name).order_by("pk").first()
         if service is None:

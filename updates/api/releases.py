@@ -57,7 +57,7 @@ class ReasonShape(serializers.Serializer[Any]):
 
 
 class OptionalReasonShape(serializers.Serializer[Any]):
-    reason = fields.TextField(required=False, allow_blank=True, max_length=1000)
+    reason = fields.TextField(required=False, allow_null=True, allow_blank=True, max_length=1000)
 
 
 class ReleaseListView(api.SagaView):

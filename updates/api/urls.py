@@ -46,7 +46,7 @@ urlpatterns = [
     path("updates/history", history.HistoryView.as_view()),
     path("updates/history/export/<str:format>", history.ExportView.as_view()),
     path("updates/history/<str:name>", history.ServiceHistoryView.as_view()),
-    path("updates/history/<str:name>/export/<str:format>", history.ExportView.as_view()),
+    path("updates/history/<str:name>/export/<str:format>", history.ServiceExportView.as_view()),
     path("updates/jobs", jobs.JobListView.as_view()),
     path("updates/jobs/<str:job_id>", jobs.JobView.as_view()),
     re_path(

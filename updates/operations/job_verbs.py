@@ -59,7 +59,7 @@ def promote(job_id: str, *, by: str, is_fully: bool = False) -> Job:
             job.save(update_fields=["is_promoted_fully"])
         if job.status == Status.PAUSED:
             transitions.resume(job, now=timezone.now())
-        events.publish(event_constructors.deployment("promoted", job, is_fully=is_fully))
+        events.publish(event_constructors.deployment_promoted(job, is_fully=is_fully))
         return _audited(job, "promoted", by)
 
 

@@ -159,7 +159,7 @@ def queue(job: Job, exemptions: change_freeze.GateExemptions) -> Job:
             return blocking
         raise
     Step.objects.bulk_create(steps)
-    events.publish(event_constructors.deployment("queued", job))
+    events.publish(event_constructors.deployment_moved("queued", job))
     audit.record(
         f"job.{job.kind}",
         actor=job.requested_by,

@@ -179,8 +179,8 @@ def _record_override(
             at=now,
         )
     events.publish(
-        event_constructors.deployment(
-            "overridden", job, by=override.by, reason=override.reason, obstacles=obstacles
+        event_constructors.deployment_overridden(
+            job, by=override.by, reason=override.reason, obstacles=obstacles
         )
     )
 

@@ -48,10 +48,11 @@ def pause(
         resume_at=resume_at,
         on_expiry=on_expiry,
     )
-    waits: dict[str, object] = {"reason": reason, "resumes_after_seconds": seconds}
-    if on_expiry:
-        waits = {"reason": reason, "expires_after_seconds": seconds, "on_expiry": on_expiry}
-    events.publish(event_constructors.deployment("paused", job, **waits))
+    events.publish(
+        event_constructors.deployment_paused(
+            job, reason=reason, seconds=seconds, on_expiry=on_expiry
+        )
+    )
 
 
 def end_pause(job: Job, *, now: dt.datetime) -> None:
@@ -86,7 +87,7 @@ def wake(job: Job) -> None:
 def begin(job: Job, *, now: dt.datetime) -> None:
     transitions.require_move(job, Status.RUNNING, started_at=now)
     registry.begin_rollout(job.service.name, version=job.version)
-    events.publish(event_constructors.deployment("started", job))
+    events.publish(event_constructors.deployment_moved("started", job))
 
 
 def fail_step(
@@ -257,7 +258,7 @@ def _end(job: Job, to: Job.Status, *, now: dt.datetime) -> None:
         job, to, finished_at=now, lease_owner="", lease_expires_at=None, waiting_since=None
     )
     registry.end_rollout(job.service.name)
-    events.publish(event_constructors.deployment(to, job, needs_attention=job.needs_attention))
+    events.publish(event_constructors.deployment_ended(to, job))
     # Robust: figures are kept in files, and a full disk must not keep the job from its end.
     transaction.on_commit(lambda: metrics.note_end(job.kind, to), robust=True)
     if to != Status.CANCELLED:

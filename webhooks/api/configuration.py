@@ -11,7 +11,8 @@ from rest_framework.response import Response
 
 from registry import names
 from registry.identity import accounts
-from saga_project.shared import api, http_client
+from saga_project.shared import api, http_client, rules
+from saga_project.shared.api import fields
 from webhooks import operations
 from webhooks.api.routes import WebhookView
 from webhooks.errors import ConfigurationNotFound
@@ -34,6 +35,11 @@ class ConfigurationView(WebhookView):
         operation_id="webhook_configuration",
         summary="Read a service's configuration, or the global one; others see masked URLs",
         tags=["webhooks"],
+        parameters=[
+            fields.text_parameter(
+                "service_name", "Default: the global configuration.", rule=rules.SERVICE_NAME
+            )
+        ],
         responses={200: ConfigurationSerializer},
     )
     def get(self, request: Request) -> Response:

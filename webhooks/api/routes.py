@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from registry.api import authentication
 from registry.identity import accounts
 from saga_project.shared import api, strict_json
+from webhooks.api import signature_headers
 from webhooks.inbound import journal, verification
 from webhooks.inbound.calls import Call, CallAnswer, Route
 from webhooks.inbound.senders import cloudevents, forms
@@ -112,6 +113,7 @@ def view_of(route: Route, base: type[WebhookView] = WebhookView) -> type[Webhook
         operation_id=route.operation_id,
         summary=route.summary,
         tags=["webhooks"],
+        parameters=signature_headers.OWN if route.accepts_signature else None,
         request={"application/json": route.body},
         responses=dict(route.answers),
     )

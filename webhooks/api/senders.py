@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from registry.api.authentication import BearerAuthentication
 from registry.identity import accounts, local_token, oidc
 from registry.identity.accounts import Caller
+from webhooks.api import signature_headers
 from webhooks.api.routes import CallView
 from webhooks.inbound import from_sender
 from webhooks.inbound.calls import Call
@@ -56,7 +57,7 @@ class SenderView(CallView):
         operation_id="webhook_from_sender",
         summary="Take a webhook of GitHub, GitLab, Gitea, a registry, or a CloudEvent",
         tags=["webhooks"],
-        parameters=[_SENDER],
+        parameters=[_SENDER, *signature_headers.OWN, *signature_headers.FOREIGN],
         request={"application/json": {"type": "object"}},
         responses={202: from_sender.FollowedSerializer},
     )

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from saga_project.shared import api
+from webhooks.api import signature_headers
 from webhooks.api.routes import GitHubFormParser
 from webhooks.inbound import slack
 from webhooks.inbound.senders import forms
@@ -42,6 +43,7 @@ class SlackActionView(api.SagaView):
         summary="Take a click on a button in Slack",
         description="Only Slack calls this, with its own signature and format.",
         tags=["webhooks"],
+        parameters=signature_headers.SLACK,
         request={forms.MEDIA_TYPE: SlackActionShape},
         responses={200: SlackActionAnswerSerializer},
     )

@@ -12,7 +12,7 @@ from rest_framework import serializers
 import updates.operations
 from registry import names
 from saga_project.shared import api, rules
-from saga_project.shared.api.fields import NameField, TextField, VersionField
+from saga_project.shared.api.fields import NameField, TextField, VersionField, WholeField
 from saga_project.shared.errors import InvalidRequest
 from updates.models import Release
 
@@ -74,15 +74,10 @@ class TimestampField(OptionalTextField):
     """The text of an RFC 3339 time, which the route reads."""
 
 
-class SizeField(serializers.IntegerField):
+class SizeField(WholeField):
     def __init__(self, **kwargs: Any) -> None:
         optional: dict[str, Any] = {"required": False, "allow_null": True}
         super().__init__(**{**optional, "min_value": 0, "max_value": 2**62, **kwargs})
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("invalid")
-        return int(super().to_internal_value(data))
 
 
 class ReleaseShape(SecretShape):

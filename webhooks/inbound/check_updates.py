@@ -13,7 +13,7 @@ from webhooks.inbound import bodies, journal, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 
 
-class CheckShape(bodies.NamedShape):
+class CheckUpdatesShape(bodies.NamedShape):
     pass
 
 
@@ -32,7 +32,7 @@ class CheckedSerializer(serializers.Serializer[Any]):
 
 def _act(call: Call, now: dt.datetime) -> CallAnswer:
     """Ask the source, which is a call over the network, and only then open the transaction."""
-    bodies.read(CheckShape, call.document)
+    bodies.read(CheckUpdatesShape, call.document)
     if journal.first_of(call) is not None:
         return journal.repeat(call, now=now)
     result = updates.operations.check(services.known(call.service_name))
@@ -57,7 +57,7 @@ ROUTE = Route(
     name="check-updates",
     operation_id="webhook_check_updates",
     summary="Ask the service's source for updates now",
-    body=CheckShape,
+    body=CheckUpdatesShape,
     answers={200: CheckedSerializer},
     scope="updates:deploy",
     permission="updates.add_job",

@@ -14,21 +14,11 @@ from webhooks import event_constructors
 from webhooks.inbound import answers, bodies, journal, reports, services
 from webhooks.inbound.calls import Call, CallAnswer, Route
 
-LIFECYCLE_EVENTS = (
-    "starting",
-    "started",
-    "stopping",
-    "stopped",
-    "restarting",
-    "restarted",
-    "crashed",
-    "deployed",
-)
 REPORTS_ITS_VERSION = frozenset({"started", "restarted", "deployed"})
 
 
 class LifecycleShape(bodies.SecretShape):
-    event = serializers.ChoiceField(choices=LIFECYCLE_EVENTS)
+    event = serializers.ChoiceField(choices=event_constructors.LIFECYCLE_EVENTS)
     timestamp = bodies.TimestampField()
     details = bodies.DetailsField()
 

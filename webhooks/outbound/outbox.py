@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db.models import Q
@@ -16,6 +16,14 @@ from registry.models import Event, Subscription
 from saga_project.shared import wakeups
 from webhooks.models import Delivery, receiver_of
 from webhooks.outbound.channels import standard
+
+
+class EventReference(TypedDict):
+    """Stands in each message beside the data of its event."""
+
+    event_id: int
+    service_name: str
+
 
 READ_SCOPES = frozenset({"services:read", "admin:registry"})
 
@@ -59,7 +67,7 @@ def matches(subscription: Subscription, kind: str) -> bool:
 
 def _delivery(event: Event, subscription: Subscription) -> Delivery:
     now = timezone.now()
-    data = {**event.data, "event_id": event.pk, "service_name": event.service_name}
+    reference: EventReference = {"event_id": event.pk, "service_name": event.service_name}
     return Delivery(
         kind=Delivery.Kind.EVENT,
         event_id=event.pk,
@@ -68,7 +76,9 @@ def _delivery(event: Event, subscription: Subscription) -> Delivery:
         topic=event.type,
         url=subscription.callback_url,
         receiver=receiver_of(subscription.callback_url),
-        payload=standard.envelope(event.type, at=event.occurred_at, data=data),
+        payload=standard.envelope(
+            event.type, at=event.occurred_at, data={**event.data, **reference}
+        ),
         next_attempt_at=now,
         created_at=now,
     )

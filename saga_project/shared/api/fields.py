@@ -99,7 +99,7 @@ class TextFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
             plain: dict[str, Any] = auto_schema._map_serializer_field(  # noqa: SLF001 - as its documentation does
                 field, direction, bypass_extensions=True
             )
-            return plain
+            return {**plain, "type": "string"}  # null is added to what an extension returns
         schema = schema_of(field.rule, or_empty=field.or_empty)
         if field.max_length is not None:
             schema.setdefault("maxLength", field.max_length)
@@ -121,10 +121,13 @@ def schema_of(rule: rules.TextRule, *, or_empty: bool = False) -> dict[str, Any]
 
 
 class WholeField(serializers.IntegerField):
+    """A whole number, which JSON may write as ``44.0``, too."""
+
     def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
+        is_number = isinstance(data, int | float) and not isinstance(data, bool)
+        if not is_number or data != data // 1:
             self.fail("invalid")
-        return int(super().to_internal_value(data))
+        return int(super().to_internal_value(int(data)))
 
 
 class NumberField(serializers.FloatField):

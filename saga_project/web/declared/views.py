@@ -133,7 +133,7 @@ class DocumentSchemaView(api.SagaView):
 def _schema(auth: str) -> bytes:
     """Return the schema of the request out of the OpenAPI document."""
     known = orjson.loads(openapi.document(auth))["components"]["schemas"]
-    root = "DocumentShapeRequest"
+    root = "DocumentRequest"
     needed, found = [root], {}
     while needed:
         name = needed.pop()
@@ -150,7 +150,7 @@ def _schema(auth: str) -> bytes:
 
 
 def _converted(part: Any, needed: list[str]) -> Any:
-    """Return a part of OpenAPI 3.0 as JSON Schema, and note the schemas that it refers to."""
+    """Return a part with its references as JSON Schema has them, and note the schemas that it refers to."""
     if isinstance(part, list):
         return [_converted(each, needed) for each in part]
     if not isinstance(part, dict):
@@ -159,5 +159,4 @@ def _converted(part: Any, needed: list[str]) -> Any:
         name = str(part["$ref"]).rpartition("/")[2]
         needed.append(name)
         return {"$ref": f"#/$defs/{name}"}
-    shown = {key: _converted(inner, needed) for key, inner in part.items() if key != "nullable"}
-    return {"anyOf": [shown, {"type": "null"}]} if part.get("nullable") is True else shown
+    return {key: _converted(inner, needed) for key, inner in part.items()}

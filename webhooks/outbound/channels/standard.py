@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, TypedDict
 
 from webhooks.outbound.channels.notification import Notification
 
+TYPE = "notification"
+
+
+class _AlwaysTold(TypedDict):
+    service_name: str
+    message: str
+    severity: str
+
+
+class NotificationData(_AlwaysTold, total=False):
+    """What is told; the details of what it is about stand beside it."""
+
+    link: str
+
 
 def render(notification: Notification) -> dict[str, Any]:
-    data: dict[str, Any] = {
+    data: NotificationData = {
         "service_name": notification.service_name,
         "message": notification.message,
         "severity": notification.severity,
     }
     if notification.link:
         data["link"] = notification.link
-    data |= notification.details
-    return envelope("notification", at=notification.created_at, data=data)
+    return envelope(TYPE, at=notification.created_at, data={**data, **notification.details})
 
 
 def envelope(kind: str, *, at: dt.datetime, data: dict[str, Any]) -> dict[str, Any]:

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from registry import events
+from updates.event_constructors import event_types
 from updates.models import Job, Target
 
 
 def release_announced(name: str, *, version: str, origin: str, channel: str) -> events.EventDraft:
-    data = {"version": version, "origin": origin, "channel": channel or None}
+    data: event_types.ReleaseAnnouncedData = {
+        "version": version,
+        "origin": origin,
+        "channel": channel or None,
+    }
     return events.EventDraft(type="release.announced", service_name=name, data=data)
 
 
 def release_moved(name: str, *, version: str, state: str, reason: str) -> events.EventDraft:
     """``release.quarantined``, ``.withdrawn`` or ``.available``."""
-    data = {"version": version, "reason": reason or None}
+    data: event_types.ReleaseMovedData = {"version": version, "reason": reason or None}
     return events.EventDraft(type=f"release.{state}", service_name=name, data=data)
 
 
 def update_available(name: str, *, current: str | None, latest: str) -> events.EventDraft:
-    data = {"current_version": current, "latest_version": latest}
+    data: event_types.UpdateAvailableData = {"current_version": current, "latest_version": latest}
     return events.EventDraft(type="update.available", service_name=name, data=data)
 
 
 def update_waits(name: str, *, version: str) -> events.EventDraft:
     """Policy asks for an approval, and none was given yet."""
-    return events.EventDraft(
-        type="update.awaiting_approval", service_name=name, data={"version": version}
-    )
+    data: event_types.AwaitingApprovalData = {"version": version}
+    return events.EventDraft(type="update.awaiting_approval", service_name=name, data=data)
 
 
 def approval_decided(name: str, *, version: str, state: str, by: str) -> events.EventDraft:
     """``update.approved`` or ``.rejected``: the answer to ``update.awaiting_approval``."""
-    data = {"version": version, "by": by}
+    data: event_types.ApprovalDecidedData = {"version": version, "by": by}
     return events.EventDraft(type=f"update.{state}", service_name=name, data=data)
 
 
@@ -42,18 +45,27 @@ def approval_given(
     name: str, *, version: str, by: str, approvals: int, required: int
 ) -> events.EventDraft:
     """One of several approvals that are needed was given."""
-    data = {"version": version, "by": by, "approvals": approvals, "required": required}
+    data: event_types.ApprovalGivenData = {
+        "version": version,
+        "by": by,
+        "approvals": approvals,
+        "required": required,
+    }
     return events.EventDraft(type="update.approval_given", service_name=name, data=data)
 
 
 def approval_expired(name: str, *, version: str, requested_by: str) -> events.EventDraft:
     """A request was not decided in its time."""
-    data = {"version": version, "requested_by": requested_by or None}
+    data: event_types.ApprovalExpiredData = {
+        "version": version,
+        "requested_by": requested_by or None,
+    }
     return events.EventDraft(type="update.approval_expired", service_name=name, data=data)
 
 
 def check_failed(name: str, *, reason: str) -> events.EventDraft:
-    return events.EventDraft(type="update.check_failed", service_name=name, data={"reason": reason})
+    data: event_types.SourceFailedData = {"reason": reason}
+    return events.EventDraft(type="update.check_failed", service_name=name, data=data)
 
 
 def check_recovered(name: str) -> events.EventDraft:
@@ -62,7 +74,7 @@ def check_recovered(name: str) -> events.EventDraft:
 
 def service_drifted(name: str, *, deployed: str, reported: str) -> events.EventDraft:
     """A service runs another version than the one that Saga deployed last."""
-    data = {"deployed_version": deployed, "reported_version": reported}
+    data: event_types.DriftedData = {"deployed_version": deployed, "reported_version": reported}
     return events.EventDraft(type="service.drifted", service_name=name, data=data)
 
 
@@ -77,7 +89,7 @@ def handed_over(
 
     Of each kind at most a hundred names are told.
     """
-    data = {
+    data: event_types.HandedOverData = {
         "account": account,
         "dropped": {kind: names[:100] for kind, names in dropped.items()},
         "handed_over": {kind: names[:100] for kind, names in handed_over.items()},
@@ -86,7 +98,7 @@ def handed_over(
 
 
 def target_stopped(target: Target, *, message: str, may_still_run: bool) -> events.EventDraft:
-    data = {
+    data: event_types.TargetStoppedData = {
         "target": target.name,
         "node": target.node,
         "version": target.current_version or None,
@@ -96,23 +108,67 @@ def target_stopped(target: Target, *, message: str, may_still_run: bool) -> even
     return events.EventDraft(type="target.stopped", service_name=target.service.name, data=data)
 
 
-def deployment(moment: str, job: Job, **more: Any) -> events.EventDraft:
-    """``deployment.queued``, ``.started``, ``.paused``, ``.promoted``, or how it ended: its status."""
-    data = {
+def deployment_moved(moment: str, job: Job) -> events.EventDraft:
+    """``deployment.queued`` or ``.started``."""
+    return _deployment(moment, job, _of(job))
+
+
+def deployment_paused(
+    job: Job, *, reason: str, seconds: int | None, on_expiry: str = ""
+) -> events.EventDraft:
+    """It waits for so many seconds, or until staff decide; with ``on_expiry`` it is over then."""
+    waits: event_types.PauseData = {"reason": reason, "resumes_after_seconds": seconds}
+    if on_expiry:
+        waits = {"reason": reason, "expires_after_seconds": seconds, "on_expiry": on_expiry}
+    data: event_types.DeploymentPausedData = {**_of(job), **waits}
+    return _deployment("paused", job, data)
+
+
+def deployment_promoted(job: Job, *, is_fully: bool) -> events.EventDraft:
+    data: event_types.DeploymentPromotedData = {**_of(job), "is_fully": is_fully}
+    return _deployment("promoted", job, data)
+
+
+def deployment_overridden(
+    job: Job, *, by: str, reason: str, obstacles: dict[str, str]
+) -> events.EventDraft:
+    """Staff overrode what the calendar says; ``obstacles`` are its words."""
+    data: event_types.DeploymentOverriddenData = {
+        **_of(job),
+        "by": by,
+        "reason": reason,
+        "obstacles": obstacles,
+    }
+    return _deployment("overridden", job, data)
+
+
+def deployment_ended(status: str, job: Job) -> events.EventDraft:
+    """How it ended: ``deployment.succeeded``, ``.failed``, ``.rolled_back`` or ``.cancelled``."""
+    data: event_types.DeploymentEndedData = {
+        **_of(job),
+        "needs_attention": job.needs_attention,
+    }
+    return _deployment(status, job, data)
+
+
+def _of(job: Job) -> event_types.DeploymentData:
+    return {
         "job_id": job.job_id,
         "kind": job.kind,
         "version": job.version,
         "previous_version": job.previous_version or None,
         "strategy": job.strategy,
         "error": job.error or None,
-        **more,
     }
+
+
+def _deployment(moment: str, job: Job, data: Mapping[str, object]) -> events.EventDraft:
     return events.EventDraft(type=f"deployment.{moment}", service_name=job.service.name, data=data)
 
 
 def acknowledged(job: Job, *, by: str) -> events.EventDraft:
     """Staff acknowledged a failed rollback: the service can be deployed again."""
-    data = {"job_id": job.job_id, "by": by}
+    data: event_types.AcknowledgedData = {"job_id": job.job_id, "by": by}
     return events.EventDraft(
         type="deployment.acknowledged", service_name=job.service.name, data=data
     )

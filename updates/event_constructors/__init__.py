@@ -1,0 +1,43 @@
+"""Event constructors for releases and updates (``registry.events`` publishes them)."""
+
+from updates.event_constructors.constructors import (
+    acknowledged,
+    approval_decided,
+    approval_expired,
+    approval_given,
+    check_failed,
+    check_recovered,
+    deployment_ended,
+    deployment_moved,
+    deployment_overridden,
+    deployment_paused,
+    deployment_promoted,
+    handed_over,
+    release_announced,
+    release_moved,
+    service_drifted,
+    target_stopped,
+    update_available,
+    update_waits,
+)
+
+__all__ = [
+    "acknowledged",
+    "approval_decided",
+    "approval_expired",
+    "approval_given",
+    "check_failed",
+    "check_recovered",
+    "deployment_ended",
+    "deployment_moved",
+    "deployment_overridden",
+    "deployment_paused",
+    "deployment_promoted",
+    "handed_over",
+    "release_announced",
+    "release_moved",
+    "service_drifted",
+    "target_stopped",
+    "update_available",
+    "update_waits",
+]
