@@ -6,7 +6,7 @@ BIN := .venv/bin
 # One more than there are cores: some tests wait for processes that they started.
 WORKERS ?= $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-.PHONY: help run demo test check audit docs dist image-dry-run bench chaos screenshots format lock
+.PHONY: help run demo test check audit docs openapi dist image-dry-run bench chaos screenshots format lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -48,6 +48,9 @@ var/docs/venv/stamp: requirements-docs.lock | $(BIN)/pip
 	@$(PYTHON) -m venv var/docs/venv
 	@var/docs/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
+
+openapi: .venv/development.stamp ## Lint the OpenAPI document with Redocly and Spectral (needs npm)
+	@exec $(BIN)/python .ci/openapi_tools.py
 
 image-dry-run: var/image/venv/stamp .venv/runtime.stamp ## Lint the container files, and run the Dockerfile's steps without an engine (root)
 	@exec $(BIN)/python .ci/image.py
