@@ -13,6 +13,8 @@ from saga_project import celery  # noqa: F401 - makes Saga's the current app, to
 from saga_project.local import workers
 
 TAG = "saga"
+#: What Saga makes itself has 44.
+SECRET_KEY_LENGTH, SECRET_KEY_CHARACTERS = 32, 10
 
 
 class SagaProjectConfig(AppConfig):
@@ -97,3 +99,18 @@ def encryption_keys_are_keys(**_: Any) -> list[checks.CheckMessage]:
                 )
             ]
     return []
+
+
+@checks.register(checks.Tags.security, TAG)
+def secret_key_cannot_be_guessed(**_: Any) -> list[checks.CheckMessage]:
+    key = settings.SECRET_KEY
+    if len(key) >= SECRET_KEY_LENGTH and len(set(key)) >= SECRET_KEY_CHARACTERS:
+        return []
+    return [
+        checks.Warning(
+            f"SAGA_SECRET_KEY has fewer than {SECRET_KEY_LENGTH} characters, or repeats a few:"
+            " what Saga signs with it could be forged.",
+            hint="python3 -c 'import secrets; print(secrets.token_urlsafe(48))' makes one.",
+            id="saga.W006",
+        )
+    ]

@@ -87,12 +87,17 @@ def _look_at_port() -> Iterator[Symptom]:
         listening.listen(settings.HOST, settings.PORT).close()
     except OSError as exc:
         text = (
-            f"{address} cannot be listened on ({exc.strerror or exc}); where this is not Saga itself,"
+            f"{address} cannot be listened on ({_reason(exc)}); where this is not Saga itself,"
             " stop what listens there, or set PORT to another number."
         )
         yield Symptom("warning", "port", text)
     else:
         yield Symptom("ok", "port", f"{address} is free")
+
+
+def _reason(exc: OSError) -> str | None:
+    """Return the system's words; asyncio and socket add the address to theirs."""
+    return exc.strerror if isinstance(exc, socket.gaierror) else os.strerror(exc.errno or 0)
 
 
 def _look_at_open_files() -> Iterator[Symptom]:

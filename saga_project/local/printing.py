@@ -6,7 +6,9 @@ import datetime as dt
 import json
 import os
 import sys
+import traceback
 from contextlib import suppress
+from typing import Any
 
 SAGA = "saga"
 
@@ -20,6 +22,12 @@ def show(program: str, text: str) -> None:
 def end_with(complaint: str) -> None:
     """Print to standard error why nothing starts."""
     sys.stderr.write(f"{render(SAGA, complaint, level='error') if _is_json() else complaint}\n")
+
+
+def end_with_traceback(kind: type[BaseException], exc: BaseException, trace: Any) -> None:
+    """Print to standard error what nothing caught; an object where lines are JSON (``sys.excepthook``)."""
+    text = "".join(traceback.format_exception(kind, exc, trace)).rstrip()
+    end_with(text)
 
 
 def render(program: str, text: str, *, level: str = "info") -> str:

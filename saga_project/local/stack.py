@@ -47,6 +47,7 @@ class CannotStart(Exception):
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "saga_project.settings")
+    sys.excepthook = printing.end_with_traceback
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         run(is_browser_wanted="--open" in sys.argv[1:])

@@ -35,6 +35,8 @@ def test_the_defaults_are_in_order():
         ({"SAGA_OIDC_AUDIENCE": "saga"}, "saga.E003"),
         ({"SAGA_OIDC_ISSUER": "https://id.example"}, "saga.W004"),
         ({"SAGA_ENCRYPTION_KEYS": ["short"]}, "saga.E005"),
+        ({"SECRET_KEY": "changeme"}, "saga.W006"),
+        ({"SECRET_KEY": "ab" * 40}, "saga.W006"),
     ],
 )
 def test_combinations_that_cannot_work_are_told(settings, changes, expected):

@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import secrets
+from contextlib import suppress
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,19 @@ def secret(data_dir: Path, name: str) -> str:
     """
     path = data_dir / "secrets" / name
     try:
+        return _read_or_make(path)
+    except OSError as exc:
+        raise env.ConfigurationError(
+            f"SAGA_DATA_DIR: {path} cannot be read or made ({os.strerror(exc.errno or 0)}); run Saga"
+            " as the account that owns the folder, or set SAGA_DATA_DIR to another one."
+        ) from exc
+
+
+def _read_or_make(path: Path) -> str:
+    with suppress(FileNotFoundError):
         return path.read_text(encoding="ascii")
-    except FileNotFoundError:
-        pass
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{name}.{secrets.token_hex(8)}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     draft.touch(mode=0o600)
     with draft.open("w", encoding="ascii") as file:
         file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())

@@ -75,7 +75,9 @@ def test_a_taken_port_is_named(settings: Settings) -> None:
         [finding] = found("port")
 
     assert finding.level == "warning"
-    assert f"127.0.0.1:{settings.PORT}" in finding.text
+    assert (
+        f"127.0.0.1:{settings.PORT} cannot be listened on (Address already in use)" in finding.text
+    )
 
 
 def test_secrets_that_others_can_read_are_a_problem(tmp_path: Path) -> None:

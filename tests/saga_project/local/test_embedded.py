@@ -32,6 +32,18 @@ def store(data_dir: Path) -> Iterator[processes.Server]:
     server.stop()
 
 
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(env.ConfigurationError) as refused:
+        embedded.secret(tmp_path / "file", "secret_key")
+
+    assert str(refused.value).startswith(
+        f"SAGA_DATA_DIR: {tmp_path}/file/secrets/secret_key cannot"
+    )
+    assert "(Not a directory)" in str(refused.value)
+
+
 def test_a_secret_stays_the_same_and_is_for_its_owner_only(tmp_path: Path) -> None:
     first = embedded.secret(tmp_path, "secret_key")
 

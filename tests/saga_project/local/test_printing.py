@@ -37,6 +37,16 @@ def test_an_object_keeps_its_keys_and_names_its_program() -> None:
 
 
 @pytest.mark.usefixtures("as_json")
+def test_an_exception_that_nothing_caught_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    fault = ZeroDivisionError("a fault of Saga")
+
+    printing.end_with_traceback(ZeroDivisionError, fault, None)
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert "ZeroDivisionError: a fault of Saga" in json.loads(line)["event"]
+
+
+@pytest.mark.usefixtures("as_json")
 def test_what_stops_a_start_is_an_object_too(capsys: pytest.CaptureFixture[str]) -> None:
     printing.end_with("PORT is taken.\nChoose another.")
 
