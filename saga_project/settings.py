@@ -92,9 +92,9 @@ SAGA_LOCAL_TOKEN = (
 )
 SENTINELS = embedded.sentinels_of(REDIS_URL)
 SECRET_KEY = env.str("SAGA_SECRET_KEY", None) or embedded.secret(SAGA_DATA_DIR, "secret_key")
-SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or [
-    embedded.secret(SAGA_DATA_DIR, "encryption_key")
-]
+SAGA_ENCRYPTION_KEYS = env.list("SAGA_ENCRYPTION_KEYS", None) or embedded.encryption_keys(
+    SAGA_DATA_DIR
+)
 
 SAGA_LOCAL_LOGIN = env.bool("SAGA_LOCAL_LOGIN", True)
 SAGA_OIDC_CLIENT_ID = env.str("SAGA_OIDC_CLIENT_ID", None)

@@ -17,6 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from registry import presence
 from registry.events import log
 from registry.models import Event, Service
+from saga_project.local import embedded
 from saga_project.local.backup import archive, tables
 from saga_project.local.backup.archive import BackupFailed, Contents
 from saga_project.shared import errors
@@ -29,10 +30,14 @@ def restore(path: Path, *, is_replacing: bool = False) -> Contents:
     ``is_replacing`` allows a database that holds something, which is deleted.
     """
     with archive.reading(path) as (tar, contents):
-        _check_keys(tar)
+        missing = _missing_keys(tar)
         _check_migrations(path, contents)
         if not is_replacing:
             _check_empty()
+        if missing:
+            settings.SAGA_ENCRYPTION_KEYS[:] = embedded.add_encryption_keys(
+                settings.SAGA_DATA_DIR, missing
+            )
         _migrate_to(contents)
         with transaction.atomic(durable=True):
             _load(tar, contents)
@@ -51,17 +56,24 @@ def _open(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     return source
 
 
-def _check_keys(tar: tarfile.TarFile) -> None:
-    """The stored secrets are worthless without the keys that encrypted them."""
+def _missing_keys(tar: tarfile.TarFile) -> list[str]:
+    """Return the keys that the data folder lacks; the stored secrets are worthless without them.
+
+    Raises BackupFailed where a variable names the keys: it would be without them at the next start.
+    """
     secrets = json.loads(_open(tar, "secrets.json").read())
     missing = [
         key for key in secrets["encryption_keys"] if key not in settings.SAGA_ENCRYPTION_KEYS
     ]
-    if missing:
+    is_of_folder = embedded.are_keys_of_folder(
+        settings.SAGA_DATA_DIR, settings.SAGA_ENCRYPTION_KEYS
+    )
+    if missing and not is_of_folder:
         raise BackupFailed(
             "SAGA_ENCRYPTION_KEYS: the backup's secrets were encrypted with another key. Add the keys in"
             " its secrets.json (tar -xzO -f FILE secrets.json) after your own, then restore again."
         )
+    return missing
 
 
 def _check_migrations(path: Path, contents: Contents) -> None:

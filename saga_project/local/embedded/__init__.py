@@ -41,6 +41,7 @@ SERVER_KEEPALIVES = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": str(TCP_USER_TIMEOUT_MS),
 }
+ENCRYPTION_KEYS = "encryption_key"  # the name of the file
 _SERVER_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SERVER_KEEPALIVES.items())
 
 
@@ -84,11 +85,7 @@ def _read_or_make(path: Path) -> str:
         return path.read_text(encoding="ascii")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    draft.touch(mode=0o600)
-    with draft.open("w", encoding="ascii") as file:
-        file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-        file.flush()
-        os.fsync(file.fileno())  # what it encrypts could not be read without it
+    _write(draft, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -96,6 +93,34 @@ def _read_or_make(path: Path) -> str:
     finally:
         draft.unlink()
     return path.read_text(encoding="ascii")
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    with path.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # what it encrypts could not be read without it
+
+
+def encryption_keys(data_dir: Path) -> list[str]:
+    """Return the keys of the data folder, newest first; the first one is made on first use."""
+    return [key.strip() for key in secret(data_dir, ENCRYPTION_KEYS).split(",")]
+
+
+def are_keys_of_folder(data_dir: Path, keys: list[str]) -> bool:
+    """Whether these are the keys of the data folder, and of no variable."""
+    return (data_dir / "secrets" / ENCRYPTION_KEYS).is_file() and encryption_keys(data_dir) == keys
+
+
+def add_encryption_keys(data_dir: Path, keys: list[str]) -> list[str]:
+    """Put further keys after those of the data folder, and return all."""
+    every = [*encryption_keys(data_dir), *keys]
+    path = data_dir / "secrets" / ENCRYPTION_KEYS
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _write(draft, ",".join(every))
+    draft.replace(path)
+    return every
 
 
 def port(data_dir: Path, server: str) -> int:

@@ -25,7 +25,7 @@ from pytest_django import Settings
 from registry import operations, presence
 from registry.identity import accounts
 from registry.models import Event, Service
-from saga_project.local import holding
+from saga_project.local import embedded, holding
 from saga_project.local.backup import tables
 from tests import webserver
 from tests.factories import HistoryEntryFactory, ServiceFactory
@@ -126,7 +126,7 @@ def test_a_backup_comes_back_in_another_database(
 
 
 def test_a_backup_comes_back_where_saga_never_ran(file: Path, tmp_path: Path) -> None:
-    """The embedded servers of the data folder are started for it, and stopped again."""
+    """The embedded servers of the data folder are started for it, and its keys get those of the backup."""
     with tempfile.TemporaryDirectory(prefix="saga-restored-") as name:
         Path(name).chmod(0o711)  # PostgreSQL of a root user runs as another account
 
@@ -137,12 +137,16 @@ def test_a_backup_comes_back_where_saga_never_ran(file: Path, tmp_path: Path) ->
                 artifacts=tmp_path / "there",
                 SAGA_DATA_DIR=name,
                 REDIS_URL="",
+                SAGA_ENCRYPTION_KEYS="",
             )
 
         first, second = into_the_folder(), into_the_folder()
 
         assert first.returncode == 0, first.stderr
         assert "rows and 1 artifacts" in first.stdout
+        own, *restored = embedded.encryption_keys(Path(name))
+        assert restored == django_settings.SAGA_ENCRYPTION_KEYS
+        assert own not in restored
         assert (second.returncode, "the database is not empty" in second.stderr) == (1, True)
         assert not (Path(name) / "postgresql" / "postmaster.pid").exists()
         assert not (Path(name) / "valkey" / "valkey.pid").exists()
