@@ -14,6 +14,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "monitoring"
+METRIC = re.compile(
+    r'\b(gauge|counter|Counter|Histogram|Gauge|GaugeMetricFamily|CounterMetricFamily)\(\s*"(saga_\w+)"'
+)
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool (apt: prometheus) is missing"
@@ -41,12 +44,28 @@ def _promtool(*arguments: str | Path) -> str:
 
 def _defined() -> set[str]:
     """Return the names in the source: a scrape shows a counter only once it has counted."""
-    texts = [
+    return set(re.findall(r'"(saga_\w+)"', " ".join(_sources())))
+
+
+def _sources() -> list[str]:
+    return [
         file.read_text()
         for package in ("saga_project", "registry", "updates", "webhooks")
         for file in (ROOT / package).rglob("*.py")
     ]
-    return set(re.findall(r'"(saga_\w+)"', " ".join(texts)))
+
+
+def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
+    page = (ROOT / "docs" / "production.md").read_text()
+    table = page.split("\n## Metrics\n")[1].split("\n## ")[0]
+    documented = re.findall(r"`(saga_\w+)`", table)
+    exposed = {
+        name + ("_total" if kind.lower().startswith("counter") else "")
+        for kind, name in METRIC.findall("\n".join(_sources()))
+    }
+
+    assert len(exposed) > 25
+    assert sorted(documented) == sorted(exposed)
 
 
 def test_every_metric_that_alerts_and_dashboard_name_is_defined() -> None:
