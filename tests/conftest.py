@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ids = Counter(item.nodeid for item in session.items)
     if twice := [name for name, count in ids.items() if count > 1]:
         raise pytest.UsageError(f"More than one test is called {twice[0]}.")
+    # What was imported and collected stays: the garbage collector need not look through it again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
