@@ -38,7 +38,7 @@ def read(kind: str, data: Any) -> Meaning:
     known = KINDS.get(kind)
     if known is None:
         return _plain(INFO, f"{kind}.")
-    subject = _subject(fields, known.subject)
+    subject = _subject(fields, known.subject, known.part)
     ends = [(problem, subject) for problem in known.ends]
     ends += [(problem, ANY) for problem in known.ends_all]
     if kind == "service.deregistered":
@@ -58,7 +58,7 @@ def _health(fields: Mapping[str, Any]) -> Meaning:
     text = _sentence("Instance {instance_id} is {new}, before it was {old}. {note}", fields)
     if new in ("passing", "healthy"):
         meaning = _plain(INFO, text)
-        return dataclasses.replace(meaning, ends=(("health", subject),))
+        return dataclasses.replace(meaning, ends=(("health", subject), ("check", subject)))
     severity = ERROR if new in ("critical", "unhealthy") else WARNING
     return Meaning(
         severity=severity, text=text, problem="health", subject=subject, is_momentary=False
@@ -70,7 +70,7 @@ def _attention(fields: Mapping[str, Any]) -> Meaning:
         severity=CRITICAL,
         text=_sentence("{job_id} needs attention: {error}", fields),
         problem="attention",
-        subject="",
+        subject=_subject(fields, "job_id"),
         is_momentary=False,
         ends=(("paused", ANY),),
     )
@@ -86,9 +86,16 @@ def _left(fields: Mapping[str, Any]) -> list[str]:
     return [str(each)[:MAX_SUBJECT_LENGTH] for each in named] if named else [ANY]
 
 
-def _subject(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name) if name else None
-    return "" if value is None else str(value)[:MAX_SUBJECT_LENGTH]
+def _subject(fields: Mapping[str, Any], *names: str) -> str:
+    """Return what the fields say, separated by blanks, which identifiers do not hold."""
+    values = [fields.get(name) for name in names if name]
+    return " ".join(str(each) for each in values if each is not None)[:MAX_SUBJECT_LENGTH]
+
+
+def whole_of(subject: str) -> str:
+    """Return what a subject is a part of: of a check the instance, else the subject itself."""
+    whole, _, _ = subject.partition(" ")
+    return whole
 
 
 class _Fields(dict[str, Any]):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
+from django.db.models import Q
+
 from registry import events
 from webhooks import event_constructors
 from webhooks.models import Alert, Flapping
@@ -68,10 +70,11 @@ def settle(*, now: dt.datetime) -> None:
         if row.began_at is None:
             continue
         events.publish(event_constructors.steady(row.service_name, instance_id=row.subject))
+        is_of_it = Q(subject=row.subject) | Q(subject__startswith=f"{row.subject} ")
         open_ones = Alert.objects.filter(
+            is_of_it,
             state=Alert.State.OPEN,
             service_name=row.service_name,
-            subject=row.subject,
             problem__in=PROBLEMS,
             told_at=None,
         )

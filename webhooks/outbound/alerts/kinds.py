@@ -18,13 +18,15 @@ class EventKind:
     #: The problem that begins; without one the event is told and has no end.
     problem: str = ""
     subject: str = ""
+    #: A second field, where one subject has several such problems at once.
+    part: str = ""
     #: Problems that end, of the same subject.
     ends: tuple[str, ...] = ()
     #: Problems that end, of any subject.
     ends_all: tuple[str, ...] = ()
 
 
-_OF_SERVICE = ("expired", "silent", "health", "crashed", "suspect", "flapping")
+_OF_SERVICE = ("expired", "silent", "health", "crashed", "suspect", "flapping", "check")
 KINDS: dict[str, EventKind] = {
     "service.expired": EventKind(
         severity=ERROR,
@@ -160,19 +162,24 @@ KINDS: dict[str, EventKind] = {
         severity=ERROR,
         text="{job_id} failed: {error}",
         problem="deployment",
+        subject="job_id",
         ends_all=("paused",),
     ),
     "deployment.rolled_back": EventKind(
         severity=ERROR,
         text="{job_id} was rolled back, {previous_version} runs again: {error}",
         problem="deployment",
+        subject="job_id",
         ends_all=("paused", "attention"),
     ),
     "deployment.cancelled": EventKind(
         severity=INFO, text="{job_id} was cancelled.", ends_all=("paused",)
     ),
     "deployment.acknowledged": EventKind(
-        severity=INFO, text="{by} acknowledged {job_id}.", ends_all=("attention",)
+        severity=INFO,
+        text="{by} acknowledged {job_id}.",
+        subject="job_id",
+        ends=("attention",),
     ),
     "target.stopped": EventKind(severity=INFO, text="Target {target} was stopped: {message}"),
     "webhook.configured": EventKind(severity=INFO, text="Its webhooks were configured."),
@@ -196,11 +203,13 @@ KINDS: dict[str, EventKind] = {
         text="Check {check} of instance {instance_id} fails: {reason}",
         problem="check",
         subject="instance_id",
+        part="check",
     ),
     "check.recovered": EventKind(
         severity=INFO,
         text="Check {check} of instance {instance_id} passes.",
         subject="instance_id",
+        part="check",
         ends=("check",),
     ),
     "saga.degraded": EventKind(

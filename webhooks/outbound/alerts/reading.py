@@ -71,7 +71,7 @@ def apply(entries: Sequence[log.Entry], *, now: dt.datetime) -> None:
     for entry in entries:
         meaning = catalogue.read(entry.type, entry.data)
         if meaning.problem in flapping.PROBLEMS:
-            flaps.note(entry.service_name, meaning.subject, at=now)
+            flaps.note(entry.service_name, catalogue.whole_of(meaning.subject), at=now)
         ends = meaning.ends
         if entry.service_name in gone and entry.type == "service.deregistered":
             ends = tuple((problem, catalogue.ANY) for problem, _ in ends)
@@ -161,7 +161,8 @@ class AlertBook:
         """End the open alerts of a problem, but for the subject that goes on."""
         for key, row in list(self._open.items()):
             _, name, kind, about = key
-            is_meant = subject in (about, catalogue.ANY) and about != goes_on
+            named = (about, catalogue.whole_of(about), catalogue.ANY)
+            is_meant = subject in named and about != goes_on
             if (name, kind) == (service_name, problem) and is_meant:
                 del self._open[key]
                 _resolve(row, at=at)
@@ -171,7 +172,8 @@ class AlertBook:
         """Tell nothing of what flaps: neither that it is ill again nor that it is well again."""
         for row in (*self._new, *self._changed.values()):
             is_damped = row.problem in flapping.PROBLEMS
-            if is_damped and flaps.is_flapping(row.service_name, row.subject):
+            subject = catalogue.whole_of(row.subject)
+            if is_damped and flaps.is_flapping(row.service_name, subject):
                 row.due_at = None
 
     def _note_change(self, row: Alert) -> None:

@@ -151,6 +151,63 @@ def test_without_resolved_messages_the_end_is_silent() -> None:
 
 
 @pytest.mark.usefixtures("pager")
+def test_each_deployment_that_fails_is_told_and_one_success_ends_them() -> None:
+    NotificationRuleFactory.create(event_types=["deployment.failed", "deployment.rolled_back"])
+    happen("deployment.failed", job_id="deploy-1", error="x")
+    told = [tell()]
+    happen("deployment.rolled_back", seconds=60, job_id="deploy-2", error="y", previous_version="1")
+    told += [tell(60)]
+    happen("deployment.succeeded", seconds=120, job_id="deploy-3", version="2")
+
+    [resolved] = tell(120)
+    assert told == [["deploy-1 failed: x"], ["deploy-2 was rolled back, 1 runs again: y"]]
+    assert "2 × deployment (deploy-1, deploy-2)" in resolved
+
+
+@pytest.mark.usefixtures("pager")
+def test_an_acknowledgement_ends_the_need_for_attention_of_its_deployment_only() -> None:
+    NotificationRuleFactory.create(event_types=["deployment.failed"])
+    for job_id in ("deploy-1", "deploy-2"):
+        happen("deployment.failed", job_id=job_id, error="x", needs_attention=True)
+    happen("deployment.acknowledged", job_id="deploy-1", by="sam")
+
+    left = Alert.objects.filter(state=Alert.State.OPEN)
+    assert list(left.values_list("subject", flat=True)) == ["deploy-2"]
+
+
+@pytest.mark.usefixtures("pager")
+def test_each_check_of_an_instance_is_told_and_ends_by_itself() -> None:
+    NotificationRuleFactory.create(event_types=["check.failed"])
+    for seconds, check in ((0, "live"), (60, "disk")):
+        happen("check.failed", seconds=seconds, check=check, instance_id="i-1", reason="500")
+    begun = tell(60)
+    happen("check.recovered", seconds=120, check="live", instance_id="i-1")
+    ended = tell(120)
+
+    assert "2 × check (i-1 live, i-1 disk)" in begun[0]
+    assert ended == ["Resolved: Check live of instance i-1 fails: 500"]
+    assert Alert.objects.get(state=Alert.State.OPEN).subject == "i-1 disk"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("service.deregistered", {"instances": ["i-1"]}),
+        ("health.changed", {"instance_id": "i-1", "old": "critical", "new": "passing"}),
+    ],
+)
+def test_problems_of_checks_end_with_the_instance_or_its_last_check(
+    kind: str, data: dict[str, Any]
+) -> None:
+    NotificationRuleFactory.create(event_types=["check.failed"])
+    for instance_id in ("i-1", "i-10"):
+        happen("check.failed", check="live", instance_id=instance_id, reason="500")
+    happen(kind, **data)
+
+    assert Alert.objects.get(state=Alert.State.OPEN).subject == "i-10 live"
+
+
+@pytest.mark.usefixtures("pager")
 def test_quiet_hours_hold_back_all_but_what_is_critical() -> None:
     NotificationRuleFactory.create(quiet_from=dt.time(12), quiet_until=dt.time(13))
     happen("deployment.failed", job_id="deploy-1", error="x")

@@ -32,7 +32,7 @@ def test_health_is_a_problem_until_it_passes(new: str, severity: str, problem: s
     meaning = catalogue.read("health.changed", data)
 
     assert (meaning.severity, meaning.problem) == (severity, problem)
-    assert meaning.ends == ((("health", "i-1"),) if new == "passing" else ())
+    assert meaning.ends == ((("health", "i-1"), ("check", "i-1")) if new == "passing" else ())
 
 
 def test_a_failed_rollback_is_critical() -> None:
@@ -41,6 +41,7 @@ def test_a_failed_rollback_is_critical() -> None:
     meaning = catalogue.read("deployment.failed", data)
 
     assert (meaning.severity, meaning.problem) == (Severity.CRITICAL, "attention")
+    assert meaning.subject == "deploy-1"
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"instance_id": None}, {"instance_id": {}}])
