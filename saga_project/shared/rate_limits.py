@@ -17,6 +17,8 @@ BURST_SECONDS = 10
 GUESSES_PER_SECOND = 10
 GUESSES_BURST = 200
 MAX_CALLERS = 50_000
+#: Sums of moments are rounded: a call that comes just in time is not refused for that.
+ROUNDING_SECONDS = 1e-6
 
 
 class TooManyRequests(SagaError):
@@ -52,7 +54,7 @@ class Buckets:
 
     def __init__(self, *, per_second: float, burst: float) -> None:
         self._interval = 1 / per_second
-        self._capacity = burst / per_second
+        self._capacity = burst / per_second + ROUNDING_SECONDS
         self._buckets: dict[str, Bucket] = {}
         self._latest = 0.0
 
