@@ -109,7 +109,7 @@ def test_an_answer_that_is_known_costs_few_queries(httpserver: HTTPServer) -> No
     with CaptureQueriesContext(connection) as queries:
         operations.check(service)
 
-    assert len(queries) < 20
+    assert len(queries) < 25
 
 
 def test_a_source_that_moved_is_asked_in_full(httpserver: HTTPServer) -> None:
