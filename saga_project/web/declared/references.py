@@ -18,6 +18,8 @@ PREFIX = "SAGA_SECRET_"
 FOLDER = "references"
 MAX_BYTES = 64 * 1024
 _REFERENCE = re.compile(r"\$\{(env|file):([A-Za-z0-9_][A-Za-z0-9._-]{0,127})\}", re.ASCII)
+#: A text that contains this is meant as a reference, and is no secret by itself.
+_INTENDED = re.compile(r"\$\{(env|file):")
 
 
 class InvalidReference(errors.InvalidRequest):
@@ -35,8 +37,15 @@ def resolve(value: Any) -> Any:
     """Return the value with the secrets that it refers to. Raises InvalidReference."""
     if isinstance(value, dict):
         return {name: resolve(inner) for name, inner in value.items()}
-    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return value
+    match = _REFERENCE.fullmatch(value)
     if match is None:
+        if _INTENDED.search(value):
+            raise InvalidReference(
+                f"A reference is ${{env:NAME}} or ${{file:NAME}}, and nothing beside it;"
+                f" a file is named without its folder, which is {FOLDER}/ of the data directory."
+            )
         return value
     return _from_environment(match[2]) if match[1] == "env" else _from_file(match[2])
 

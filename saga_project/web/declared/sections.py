@@ -16,7 +16,7 @@ from registry.directory import projection
 from registry.models import Service, Subscription
 from registry.operations import health_checks, rows, tokens
 from registry.operations.configured import Kind
-from saga_project.shared import crypto
+from saga_project.shared import auditing, crypto
 from saga_project.web.declared import shapes
 from saga_project.web.declared.channels import ChannelSection
 from saga_project.web.declared.section import Author, Columns, Section
@@ -42,6 +42,13 @@ class ServiceSection(Section):
         is_new = row is None
         if is_new:
             row = registry.operations.ensure_service(values["name"])
+            auditing.record(
+                "service.added",
+                actor=author.name,
+                service_name=row.name,
+                data={"what": row.name},
+                at=author.now,
+            )
         row, is_changed = super().write(row, values, author)
         if is_changed and not is_new:
             rows.save_change(row, now=author.now)

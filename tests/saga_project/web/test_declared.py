@@ -230,6 +230,37 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     assert exported["subscriptions"][1]["secret"] == "${env:SAGA_SECRET_BILLING}"
 
 
+def test_services_that_a_file_makes_are_in_the_audit_trail(
+    api: APIClient, chief: dict[str, str]
+) -> None:
+    for _ in range(2):
+        _apply(api, {"services": [{"name": "mail"}]}, chief)
+
+    entry = AuditEntry.objects.get(action="service.added")
+    assert (entry.actor, entry.service_name) == ("chief", "mail")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "${file:/run/secrets/token}",
+        "${file:../secrets/local_token}",
+        "${file:..}",
+        "${env:}",
+        "Bearer ${env:SAGA_SECRET_HOST}",
+    ],
+)
+def test_what_is_meant_as_a_reference_is_not_stored_as_the_secret(
+    api: APIClient, chief: dict[str, str], secret: str
+) -> None:
+    item = {"host": "packages.example", "kind": "bearer", "secret": secret}
+
+    answer = _apply(api, {"credentials": [item]}, chief)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid reference")
+    assert not Credential.objects.exists()
+
+
 def test_the_installation_has_every_section_that_a_file_can_have() -> None:
     assert set(INSTALLATION) - {"managed_by"} == {section.name for section in SECTIONS}
 
