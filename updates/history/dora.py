@@ -49,6 +49,7 @@ WITH corrected AS (
         ORDER BY timestamp DESC, id DESC LIMIT 1
     ) AS undone
     WHERE rollback.kind = 'rollback' AND undone.kind <> 'rollback' AND undone.has_reached_target
+      AND NOT (undone.status = 'success' AND undone.old_version IS NOT DISTINCT FROM undone.new_version)
       AND rollback.timestamp >= %(since)s AND rollback.id NOT IN (SELECT id FROM corrected)
 ), restored AS (
     SELECT CASE WHEN status = 'rolled_back' THEN timestamp - started_at ELSE (

@@ -25,7 +25,7 @@ def visible_receivers(*, by: Caller | None) -> QuerySet[Receiver]:
 
 
 def resume_receiver(pk: int, *, by: str, now: dt.datetime) -> int:
-    """Call the receiver again at once, send the newest 1,000 that died meanwhile, and return how many.
+    """Send the receiver at once what waits for it and the newest 1,000 that died, and return how many died.
 
     Raises ReceiverNotFound.
     """
@@ -44,6 +44,6 @@ def resume_receiver(pk: int, *, by: str, now: dt.datetime) -> int:
             data={"receiver": row.digest, "missed": len(missed)},
             at=now,
         )
-        breaker.resume(row)
+        breaker.resume(row, now=now)
         wakeups.wake("webhooks.deliver")
     return replay_deliveries(missed, by=by, now=now)

@@ -97,6 +97,11 @@ def _tell(moment: str, row: Receiver) -> None:
     )
 
 
-def resume(row: Receiver) -> None:
-    """Forget the failures of a locked receiver, and tell so; what waits for it is due again."""
+def resume(row: Receiver, *, now: dt.datetime) -> None:
+    """Forget the failures of a locked receiver, and tell so; what waits for it is due at once.
+
+    Its next attempts were put off further with each failure, by up to a day.
+    """
+    waiting = Delivery.objects.filter(receiver=row.digest, status=Delivery.Status.PENDING)
+    waiting.filter(next_attempt_at__gt=now).update(next_attempt_at=now)
     _recover(row)

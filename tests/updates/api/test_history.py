@@ -360,6 +360,17 @@ def test_dora_takes_its_figures_from_what_happened(api: APIClient) -> None:
     }
 
 
+def test_a_rollback_makes_no_failure_of_a_deployment_that_changed_nothing(api: APIClient) -> None:
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    _add(timestamp=now - dt.timedelta(hours=3))
+    _add(timestamp=now - dt.timedelta(hours=2), old_version="1.3.0", new_version="1.3.0")
+    _add(timestamp=now - dt.timedelta(hours=1), kind="rollback", status="rolled_back")
+
+    found = _get(api, "statistics/dora", window="10d")
+
+    assert (found["deployments"], found["change_failure_rate"]) == (1, 0.0)
+
+
 MINUTES = st.integers(0, 20)
 HAPPENED = st.lists(
     st.fixed_dictionaries(

@@ -100,6 +100,23 @@ def test_one_delivery_is_the_probe() -> None:
 
 
 @pytest.mark.usefixtures("redis")
+def test_what_waits_for_its_next_attempt_is_due_once_the_receiver_is_resumed(
+    api: APIClient,
+) -> None:
+    row = ReceiverFactory.create()
+    tomorrow = timezone.now() + dt.timedelta(days=1)
+    waiting = DeliveryFactory.create(next_attempt_at=tomorrow)
+    elsewhere = DeliveryFactory.create(url="http://127.0.0.1:1/other", next_attempt_at=tomorrow)
+
+    api.post(f"/api/v1/receivers/{row.pk}/resume")
+
+    claimed = claims.claim(lanes={}, room=10)
+    assert [each.delivery_id for _, batch in claimed for each in batch] == [waiting.pk]
+    elsewhere.refresh_from_db()
+    assert elsewhere.next_attempt_at == tomorrow
+
+
+@pytest.mark.usefixtures("redis")
 def test_what_a_disabled_receiver_missed_is_sent_once_it_is_resumed(api: APIClient) -> None:
     row = ReceiverFactory.create(disabled_at=timezone.now())
     missed = DeliveryFactory.create()
