@@ -73,7 +73,10 @@ def ensure_filled(refill: Callable[[], int]) -> None:
             raise errors.RedisUnavailable("Redis is being refilled.")
         count = refill()
         mark_filled()
-        logger.warning("presence refilled", extra={"services": count})
+        level = (
+            logging.WARNING if count else logging.INFO
+        )  # of a first start there is nothing to say
+        logger.log(level, "presence refilled", extra={"services": count})
 
 
 @contextmanager
