@@ -116,12 +116,16 @@ def _apply_section(section: Section, items: list[dict[str, Any]], run: _Run) -> 
 
 
 def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> Any:
-    given = {name: references.resolve(item[name]) for name in section.secrets if name in item}
+    given = {
+        name: references.resolve(item[name])
+        for name in (*section.secrets, *section.referable)
+        if name in item
+    }
     shape = section.shape(data={**item, **given})
     shape.is_valid(raise_exception=True)
     values = section.complete(dict(shape.validated_data))
     row = section.find(values)
-    before = section.describe(row) if row is not None else {}
+    before = _described(section, row) if row is not None else {}
     action = "create" if row is None else "update"
     if row is not None:
         _check_manager(section, row.pk, run)
@@ -135,11 +139,22 @@ def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> Any:
     if not is_changed:
         run.applied.unchanged += 1
         return row.pk
-    after = {**section.describe(row), **dict.fromkeys(given, MASK)}
+    hidden = [name for name in given if name in named or name in section.secrets]
+    after = {**section.describe(row), **dict.fromkeys(hidden, MASK)}
     run.applied.differences.append(
         Difference(action, section.name, section.known_as(row), before, after)
     )
     return row.pk
+
+
+def _described(section: Section, row: Any) -> dict[str, Any]:
+    """Return the row's item, with what its file gave by reference masked."""
+    shown = section.describe(row)
+    if not section.referable:
+        return shown
+    mark = _marks(section).filter(**_key(section, row.pk)).first()
+    named = mark.references if mark is not None else {}
+    return {name: MASK if name in named else value for name, value in shown.items()}
 
 
 def _key(section: Section, pk: Any) -> dict[str, Any]:
@@ -164,7 +179,7 @@ def _prune(section: Section, kept: set[Any], run: _Run) -> None:
     left = _marks(section).filter(managed_by=run.manager).exclude(**{f"{column}__in": kept})
     keys = list(left.values_list(column, flat=True))
     for row in section.rows().filter(pk__in=keys).select_for_update(of=("self",)):
-        before, item = section.describe(row), section.known_as(row)
+        before, item = _described(section, row), section.known_as(row)
         action = section.prune(row, run.author)
         run.applied.differences.append(Difference(action, section.name, item, before, {}))
     left.delete()

@@ -46,6 +46,8 @@ class Section:
     key: tuple[str, ...]
     #: Fields that are written and never shown; an item without them keeps what is stored.
     secrets: tuple[str, ...] = ()
+    #: Fields that are shown, and that a file may give by reference as well.
+    referable: tuple[str, ...] = ()
     columns: Columns = _as_given
     #: Rows that no file describes.
     left_out: Q = dataclasses.field(default_factory=lambda: Q(pk__in=[]))

@@ -238,6 +238,7 @@ SECTIONS: tuple[Section, ...] = (
         shape=shapes.DeclaredChannelShape,
         key=("service", "channel"),
         secrets=("secret", "signing_secret"),
+        referable=("url",),
     ),
     Section(
         name="notification_rules", kind=RULE, shape=NotificationRuleShape, key=("service", "name")

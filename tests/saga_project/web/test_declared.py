@@ -230,6 +230,30 @@ def test_an_installation_is_made_exported_wiped_and_made_again(
     assert exported["subscriptions"][1]["secret"] == "${env:SAGA_SECRET_BILLING}"
 
 
+def test_the_address_of_a_channel_is_given_by_reference(
+    api: APIClient, chief: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "https://hooks.slack.example/services/T0/B0/s3cret"
+    monkeypatch.setenv("SAGA_SECRET_SLACK", address)
+    document = {"channels": [{"channel": "slack", "url": "${env:SAGA_SECRET_SLACK}"}]}
+
+    made, again = (_apply(api, document, chief) for _ in range(2))
+    stored = Endpoint.objects.get().url
+    exported = api.get("/api/v1/export?managed_by=apply", headers=chief).json()
+    changed = _apply(api, {"channels": [{**document["channels"][0], "format": "teams"}]}, chief)
+    dropped = _apply(api, {}, chief)
+
+    answers = [each.json() for each in (made, again, changed, dropped)]
+    assert stored == address
+    assert exported["channels"][0]["url"] == "${env:SAGA_SECRET_SLACK}"
+    assert [each["changes"] and each["changes"][0]["action"] for each in answers] == [
+        *("create", []),
+        *("update", "delete"),
+    ]
+    trail = [entry.data for entry in AuditEntry.objects.all()]
+    assert "s3cret" not in json.dumps([*answers, exported, *trail])
+
+
 def test_services_that_a_file_makes_are_in_the_audit_trail(
     api: APIClient, chief: dict[str, str]
 ) -> None:
