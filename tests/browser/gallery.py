@@ -10,6 +10,7 @@ from saga_project import wsgi  # noqa: F401 - sets Django up, before anything im
 
 # isort: split
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import RequestFactory
@@ -19,6 +20,7 @@ from pytest_httpserver import HTTPServer
 from registry.background import expiry
 from saga_project import celery  # noqa: F401 - it knows the broker's address
 from saga_project.console import navigation
+from saga_project.local import queues
 from tests import webserver
 from tests.browser import chromium, stage
 from tests.browser.screenshots import DESKTOP, FOLDER, PHONE
@@ -109,7 +111,7 @@ def photograph(browser: Browser, url: str, wanted: set[str]) -> Iterator[str]:
         _log_in(page, "adam")
         for name, address in addresses().items():
             if not wanted or name in wanted:
-                expiry.sweep()
+                _stand_in_for_programs()
                 page.goto(address)
                 yield from _shoot(page, name, theme, device)
         yield from complaints
@@ -128,10 +130,16 @@ def photograph_roles(browser: Browser, url: str, wanted: set[str]) -> Iterator[s
         _log_in(page, person)
         for name in BY_ROLE:
             if not wanted or name in wanted:
-                expiry.sweep()
+                _stand_in_for_programs()
                 page.goto(addresses()[name])
                 yield from _shoot(page, f"{name}-as-{role}", "light", "desktop")
         context.close()
+
+
+def _stand_in_for_programs() -> None:
+    """Do what sweeps and workers would, which do not run here: pages would complain that they are silent."""
+    expiry.sweep()
+    queues.note_consumer(["updates", "webhooks", f"node.{settings.SAGA_NODE_NAME}"])
 
 
 def _log_in(page: Page, person: str) -> None:
