@@ -43,19 +43,28 @@ def after_quiet(rule: NotificationRule, moment: dt.datetime, *, severity: str) -
     """Return the moment, or the end of the quiet hours that hold it; what is critical does not wait."""
     if severity == Severity.CRITICAL or rule.quiet_from is None or rule.quiet_until is None:
         return moment
-    if rule.quiet_from == rule.quiet_until:
-        return moment
     zone = zoneinfo.ZoneInfo(rule.time_zone)
-    today = moment.astimezone(zone).date()
-    for offset in (-1, 0):
-        day = today + dt.timedelta(days=offset)
-        begin = calendar.instant(day, rule.quiet_from, zone)
-        crosses_midnight = rule.quiet_until < rule.quiet_from
-        last_day = day + dt.timedelta(days=int(crosses_midnight))
-        end = calendar.instant(last_day, rule.quiet_until, zone)
-        if begin <= moment < end:
-            return end
-    return moment
+    local = moment.astimezone(zone)
+    clock, begin, end = local.time(), rule.quiet_from, rule.quiet_until
+    crosses_midnight = end < begin
+    is_late = clock >= begin
+    is_quiet = (is_late or clock < end) if crosses_midnight else (is_late and clock < end)
+    if not is_quiet:
+        return moment
+    day = local.date() + dt.timedelta(days=int(crosses_midnight and is_late))
+    return _next_instant(day, end, zone, after=moment)
+
+
+def _next_instant(
+    day: dt.date, time: dt.time, zone: zoneinfo.ZoneInfo, *, after: dt.datetime
+) -> dt.datetime:
+    """Return when the wall clock shows ``time``: of two moments the first later than ``after``.
+
+    A time that the clock skips is as late as without the change of the clock.
+    """
+    twice = [calendar.instant(day, time, zone, is_second=is_second) for is_second in (False, True)]
+    shown = [each for each in twice if each.astimezone(zone).time() == time and each > after]
+    return min(shown, default=max(twice))
 
 
 def next_digest(rule: NotificationRule, *, after: dt.datetime) -> dt.datetime:

@@ -50,6 +50,26 @@ def test_quiet_hours_end_on_the_wall_clock(moment: str, told: str) -> None:
     assert schedule.after_quiet(quiet, at(moment), severity="error") == at(told)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "moment", "told"),
+    [
+        # 02:15 comes twice in the night of 25 October, and each time is quiet; 02:40 is not.
+        ("22:00", "02:30", "2026-10-25T00:15:00Z", "2026-10-25T00:30:00Z"),
+        ("22:00", "02:30", "2026-10-25T00:40:00Z", "2026-10-25T00:40:00Z"),
+        ("22:00", "02:30", "2026-10-25T01:15:00Z", "2026-10-25T01:30:00Z"),
+        # 02:30 does not come in the night of 29 March: 03:10 is quiet all the same.
+        ("02:30", "03:15", "2026-03-29T01:10:00Z", "2026-03-29T01:15:00Z"),
+        ("01:00", "02:30", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),
+    ],
+)
+def test_quiet_hours_that_begin_or_end_while_clocks_change(
+    begin: str, end: str, moment: str, told: str
+) -> None:
+    quiet = rule(quiet_from=begin, quiet_until=end)
+
+    assert schedule.after_quiet(quiet, at(moment), severity="error") == at(told)
+
+
 def test_what_is_critical_does_not_wait_for_the_morning() -> None:
     night = at("2026-03-03T02:00:00Z")
     quiet = rule(quiet_from="22:00", quiet_until="06:00")
