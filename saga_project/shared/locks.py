@@ -5,7 +5,7 @@ one longer than PostgreSQL keeps its transaction.
 
 Order of row locks, parent before child, in primary-key order where several rows of one table are locked:
 
-1. ``Service``, then ``Instance`` and ``Subscription``
+1. ``Service``, then ``Instance`` and ``Subscription``; ``Node``, where an account takes a service over
 2. ``Release``, then ``Approval``
 3. ``Job``, then ``Step``, then ``Target``
 4. ``InboundCall``, then ``Delivery``, then ``Attempt``

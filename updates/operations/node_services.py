@@ -11,16 +11,18 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from registry import names, operations
+from registry import operations
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import ServiceAccount
+from registry.models import Service, ServiceAccount
 from updates import errors
 from updates.history import audit
-from updates.models import Node, Target
+from updates.models import AuditEntry, Node, Target
 from updates.operations import nodes
 
 MAX_SERVICES = 100
+#: The entry of the audit trail about the list of a node.
+SERVICES_SET = "node.services_set"
 
 
 def check_may_act(node: Node, service: str, instance_id: str) -> None:
@@ -73,17 +75,46 @@ def set_services(
 ) -> Node:
     """Name the services that the agent may register beside those of its targets; this replaces the list.
 
+    One that does not exist yet is made without an owner: an account that takes it over learns of the name.
     Raises NodeNotFound, and what ``accounts.check_may_change`` raises for a service that is new in the list.
     """
     chosen = list(dict.fromkeys(services))
     with transaction.atomic():
+        _make_missing(chosen)
         node = nodes.locked(name)
         for service in chosen:
-            names.check_service_name(service)
             if service not in node.services:
                 accounts.check_may_change_named(by, service)
         node.services = chosen
         node.save(update_fields=["services"])
         data = {"node": name, "services": chosen}
-        audit.record("node.services_set", actor=nodes.name_of(by), data=data, at=now)
+        audit.record(SERVICES_SET, actor=nodes.name_of(by), data=data, at=now)
     return node
+
+
+def _make_missing(services: Sequence[str]) -> None:
+    known = set(Service.objects.filter(name__in=services).values_list("name", flat=True))
+    for service in sorted({*services} - known):
+        operations.ensure_service(service)
+
+
+def named_to(service: str) -> list[Node]:
+    """Return the locked nodes to which the service was named."""
+    rows = Node.objects.filter(services__contains=[service]).order_by("pk")
+    return list(rows.select_for_update(of=("self",), no_key=True))
+
+
+def actors_of(node: Node, service: str) -> set[str]:
+    """Return which actors of the audit trail named the service to the node, or left its name there."""
+    entries = AuditEntry.objects.filter(
+        action=SERVICES_SET, data__node=node.name, data__services__contains=[service]
+    )
+    return set(entries.values_list("actor", flat=True))
+
+
+def take_away(node: Node, service: str, *, actor: str, now: dt.datetime) -> None:
+    """Take the service off the list of a locked node."""
+    node.services = [name for name in node.services if name != service]
+    node.save(update_fields=["services"])
+    data = {"node": node.name}
+    audit.record("node.service_dropped", actor=actor, service_name=service, data=data, at=now)

@@ -22,7 +22,7 @@ from registry.operations import configured
 from saga_project.shared import transitions
 from updates import event_constructors
 from updates.models import Approval, AuditEntry, Job, Release
-from updates.operations import decisions, settings
+from updates.operations import decisions, node_services, settings
 from updates.releases import recording
 from updates.rollouts import transitions as job_transitions
 
@@ -62,6 +62,7 @@ class _Takeover:
         self._supersede_approvals()
         self._drop_releases()
         self._drop_rows()
+        self._drop_names_at_nodes()
         if self.dropped or self.kept:
             registry_events.publish(
                 event_constructors.handed_over(
@@ -121,6 +122,15 @@ class _Takeover:
                     continue
                 self._note(kind.name, self.dropped, [str(row)])
                 configured.delete(kind, row, actor=self.account, now=self.now)
+
+    def _drop_names_at_nodes(self) -> None:
+        name = self.service.name
+        for node in node_services.named_to(name):
+            if all(map(self._trusts, node_services.actors_of(node, name))):
+                self._note("node", self.kept, [node.name])
+                continue
+            self._note("node", self.dropped, [node.name])
+            node_services.take_away(node, name, actor=self.account, now=self.now)
 
     def _rows(self, kind: configured.Kind) -> Iterator[Any]:
         rows: Any = kind.model._meta.default_manager

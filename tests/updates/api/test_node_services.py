@@ -9,7 +9,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from registry.identity import accounts
-from registry.models import Instance, Service
+from registry.models import Event, Instance, Service
 from registry.operations import ensure_service
 from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
 from tests.updates.api.test_nodes import joined, post, staff  # noqa: F401  (fixtures)
@@ -193,3 +193,32 @@ def test_tokens_of_other_accounts_use_no_route_of_nodes(
     for headers in (bearer("registry:manage", "nodes:work"), bearer("admin:registry", account="a")):
         for act in (register, beat, deregister):
             assert act(api, headers).status_code == 403
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(("namer", "status"), [("staff", 403), ("boss", 200)])
+@pytest.mark.django_db(transaction=True)
+def test_account_that_takes_a_service_over_keeps_names_at_nodes_from_administrators_only(
+    api: APIClient,
+    bearer: Bearer,  # noqa: F811
+    staff: Headers,  # noqa: F811
+    agent: Headers,
+    is_known: bool,
+    namer: str,
+    status: int,
+) -> None:
+    if is_known:
+        ensure_service("shop")
+    names = staff if namer == "staff" else bearer("admin:registry", account="boss")
+    named = post(api, "/nodes/web1/services", names, services=["cache", "shop"])
+    owner = bearer("registry:manage", account="shop-team")
+    body = {"service_name": "shop", "service_url": "http://10.0.0.9:80", "instance_id": "shop-1"}
+
+    taken = post(api, "/services/register", owner, **body)
+
+    assert [named.status_code, taken.status_code] == [200, 200]
+    assert register(api, agent).status_code == status
+    assert register(api, agent, "cache").status_code == 200
+    told = Event.objects.get(type="service.handed_over").data
+    assert told["dropped" if namer == "staff" else "handed_over"] == {"node": ["web1"]}
+    assert Service.objects.get(name="shop").account.name == "shop-team"  # type: ignore[union-attr]
