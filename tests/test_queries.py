@@ -184,7 +184,7 @@ WRITES = [
     Call("POST /api/v1/channels", 30, body={"service_name": SHOP, "channel": "n", "url": URL}),
     Call("PATCH /api/v1/channels/{channel_id}", 25, body={"url": URL}),
     Call("DELETE /api/v1/channels/{channel_id}", 25),
-    Call("POST /api/v1/apply", 42, body={"services": [{"name": "new"}]}, is_admins=True),
+    Call("POST /api/v1/apply", 45, body={"services": [{"name": "new"}]}, is_admins=True),
     # Endpoints are read for each configuration: an export is no hot path.
     Call("GET /api/v1/export", 35, is_admins=True),
     Call("POST /api/v1/github-hooks", 13, body={"repository": "x/y", "hook_id": 9}, is_admins=True),
