@@ -75,6 +75,21 @@ function markTimes() {
   }
 }
 
+// Messages name moments as the API does.
+function markMessages() {
+  for (const place of document.querySelectorAll("li > .errornote, li > .rounded-default")) {
+    const parts = place.textContent.trim().split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)/);
+    if (place.childElementCount > 0 || parts.length === 1) continue;
+    const shown = parts.map((part, index) => {
+      if (index % 2 === 0) return part;
+      const time = document.createElement("time");
+      time.dateTime = part;
+      return time;
+    });
+    place.replaceChildren(...shown);
+  }
+}
+
 setInterval(() => {
   if (!document.hidden) showTimes(document);
 }, 5000);
@@ -192,6 +207,7 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("DOMContentLoaded", () => {
   markTimes();
+  markMessages();
   showTimes(document);
   for (const region of document.querySelectorAll("[data-live]")) keepFresh(region);
 });

@@ -22,6 +22,7 @@ WORD = (
 )
 AXE = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
 CUT_OFF = "net::ERR_INTERNET_DISCONNECTED"  # what a test does to a page, not what the page does
+CONFLICT = "status of 409 (Conflict)"
 SERIOUS = {"serious", "critical"}
 
 
@@ -39,11 +40,15 @@ def launch(playwright: Playwright) -> Browser:
 
 
 def complaints_of(page: Page) -> list[str]:
-    """Return a list that fills with whatever the page complains of: errors, and what the CSP refused."""
+    """Return a list that fills with the page's errors, and with what the CSP refused.
+
+    A conflict is the answer of a form that Saga refuses, and no error of the page.
+    """
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and CUT_OFF not in message.text:
+        is_expected = CUT_OFF in message.text or CONFLICT in message.text
+        if message.type in ("error", "warning") and not is_expected:
             found.append(f"{message.type}: {message.text} at {page.url}")
 
     page.on("console", note)

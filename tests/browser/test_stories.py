@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from tests.browser.conftest import LogIn
 from tests.browser.stage import Artifacts
 from tests.saga_project.console import rows
 from tests.webserver import WebServer
-from updates.models import Approval, Job, Policy
+from updates.models import Approval, Freeze, Job, Policy
 from webhooks.models import Configuration, Delivery
 
 
@@ -130,6 +131,30 @@ def test_an_operator_watches_a_canary_and_promotes_it(log_in: LogIn, artifacts: 
     stage.work(job)
     expect(page.locator(".sg-head .sg-badge", has_text="succeeded")).to_be_visible()
     expect(page.get_by_role("link", name="Promote")).to_have_count(0)
+
+
+def test_a_refusal_keeps_what_was_entered_and_shows_times_of_the_reader(
+    log_in: LogIn, artifacts: Artifacts
+) -> None:
+    shop = stage.service("shop")
+    stage.targets("shop", 1)
+    artifacts.announce("shop", "1.0.0")
+    today = timezone.now().date()
+    Freeze.objects.create(
+        service=shop,
+        name="holidays",
+        starts_on=today,
+        ends_on=today + dt.timedelta(days=3),
+    )
+    page = log_in("adam")
+    page.goto("/admin/services/shop/do/deploy/")
+    page.get_by_label("Strategy").select_option("canary")
+    page.get_by_role("button", name="Deploy").click()
+
+    refusal = page.locator(".errornote", has_text="may not be changed until")
+    expect(refusal.locator("time")).to_have_attribute("title", re.compile("00:00:00 UTC$"))
+    expect(refusal).not_to_contain_text("T00:00:00Z")
+    expect(page.get_by_label("Strategy")).to_have_value("canary")
 
 
 def test_a_bad_release_is_seen_to_roll_back(log_in: LogIn, artifacts: Artifacts) -> None:
