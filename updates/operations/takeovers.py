@@ -21,7 +21,7 @@ from registry.models import Event, Service, ServiceAccount
 from registry.operations import configured
 from saga_project.shared import transitions
 from updates import event_constructors
-from updates.models import Approval, AuditEntry, Job, Release
+from updates.models import Approval, AuditEntry, Job, Node, Release
 from updates.operations import decisions, node_services, settings
 from updates.releases import recording
 from updates.rollouts import transitions as job_transitions
@@ -58,11 +58,13 @@ class _Takeover:
     kept: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self) -> None:
+        # All locks come before the one of the audit trail, as everywhere.
+        nodes = node_services.named_to(self.service.name)
         self._end_jobs()
         self._supersede_approvals()
         self._drop_releases()
         self._drop_rows()
-        self._drop_names_at_nodes()
+        self._drop_names_at(nodes)
         if self.dropped or self.kept:
             registry_events.publish(
                 event_constructors.handed_over(
@@ -123,9 +125,9 @@ class _Takeover:
                 self._note(kind.name, self.dropped, [str(row)])
                 configured.delete(kind, row, actor=self.account, now=self.now)
 
-    def _drop_names_at_nodes(self) -> None:
+    def _drop_names_at(self, nodes: Sequence[Node]) -> None:
         name = self.service.name
-        for node in node_services.named_to(name):
+        for node in nodes:
             if all(map(self._trusts, node_services.actors_of(node, name))):
                 self._note("node", self.kept, [node.name])
                 continue
