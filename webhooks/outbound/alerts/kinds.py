@@ -43,7 +43,7 @@ KINDS: dict[str, EventKind] = {
     ),
     "service.registered": EventKind(
         severity=INFO,
-        text="Instance {instance_id} registered with version {version}.",
+        text="Registered: instance {instance_id} {version}",
         subject="instance_id",
         ends=("expired", "suspect", "health"),
         ends_all=("silent",),

@@ -35,6 +35,15 @@ def test_health_is_a_problem_until_it_passes(new: str, severity: str, problem: s
     assert meaning.ends == ((("health", "i-1"), ("check", "i-1")) if new == "passing" else ())
 
 
+@pytest.mark.parametrize(("version", "ending"), [("2.0", "i-1 2.0"), ("", "i-1"), (None, "i-1")])
+def test_a_registration_names_the_version_where_there_is_one(
+    version: str | None, ending: str
+) -> None:
+    meaning = catalogue.read("service.registered", {"instance_id": "i-1", "version": version})
+
+    assert meaning.text == f"Registered: instance {ending}"
+
+
 def test_a_failed_rollback_is_critical() -> None:
     data = {"job_id": "deploy-1", "error": "no", "needs_attention": True}
 
