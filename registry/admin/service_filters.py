@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from registry.models import Instance, Service
 from saga_project.shared import labels, versions
 
-STATES = ("up", "degraded", "gone", "pending", "rejected", "left")
+STATES = ("up", "degraded", "expired", "pending", "rejected", "left")
 CAPABILITIES = ("rest", "graphql", "grpc", "mcp")
 #: A list offers so many zones, and reads so many versions.
 MAX_ZONES = 50

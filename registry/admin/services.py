@@ -129,7 +129,7 @@ class ServiceAdmin(readonly.ReadOnly):
     @display(
         description="State",
         ordering="state",
-        label={"up": "success", "degraded": "warning", "gone": "danger", "pending": "warning"},
+        label={"up": "success", "degraded": "warning", "expired": "danger", "pending": "warning"},
     )
     def state_label(self, service: Any) -> str:
         return str(service.state)

@@ -35,7 +35,7 @@ def _state() -> Case:
         When(status=Service.Status.PENDING_APPROVAL, then=Value("pending")),
         When(status=Service.Status.REJECTED, then=Value("rejected")),
         When(status=Service.Status.DEREGISTERED, then=Value("left")),
-        When(~is_live | Q(health_status=Service.Health.UNREACHABLE), then=Value("gone")),
+        When(~is_live | Q(health_status=Service.Health.UNREACHABLE), then=Value("expired")),
         When(is_ill, then=Value("degraded")),
         default=Value("up"),
     )

@@ -29,7 +29,7 @@ CHART_DAYS = 14
 EVENTS_SHOWN = 16
 EVENTS_READ = 200
 JOBS_SHOWN = 10
-STATES = ("up", "degraded", "gone", "pending")
+STATES = ("up", "degraded", "expired", "pending")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,11 +134,11 @@ def _needs(states: dict[str, int]) -> list[PendingItem]:
             link=f"{job_list}?needs_attention__exact=1",
         ),
         PendingItem(
-            count=states.get("gone", 0),
-            text=_counted(states.get("gone", 0), "service is expired", "services are expired"),
+            count=states.get("expired", 0),
+            text=_counted(states.get("expired", 0), "service is expired", "services are expired"),
             icon="cancel",
             tone="bad",
-            link=_services("gone"),
+            link=_services("expired"),
         ),
         PendingItem(
             count=dead,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-UP, DEGRADED, GONE = "up", "degraded", "gone"
+UP, DEGRADED, EXPIRED = "up", "degraded", "expired"
 ABSENT = "absent"  # it had not registered yet
-_WORST_FIRST = (GONE, DEGRADED, UP, ABSENT)
-_HEIGHTS = {UP: 40, DEGRADED: 26, GONE: 10, ABSENT: 2}
+_WORST_FIRST = (EXPIRED, DEGRADED, UP, ABSENT)
+_HEIGHTS = {UP: 40, DEGRADED: 26, EXPIRED: 10, ABSENT: 2}
 WINDOW = dt.timedelta(hours=24)
 CELLS = 96
 
@@ -80,7 +80,7 @@ class _Service:
         if not self.was_seen:
             return ABSENT
         if self.is_unreachable or not self.live:
-            return GONE
+            return EXPIRED
         if self.is_degraded or not all(self.live.values()):
             return DEGRADED
         return UP
@@ -144,7 +144,7 @@ def cells(found: Sequence[Span], *, start: dt.datetime) -> list[Cell]:
     for position in range(CELLS):
         begin = start + position * size
         states = {span.state for span in found if span.start < begin + size and span.end > begin}
-        worst = next((state for state in _WORST_FIRST if state in states), GONE)
+        worst = next((state for state in _WORST_FIRST if state in states), EXPIRED)
         drawn.append(Cell(worst, begin, begin + size, position))
     return drawn
 
@@ -154,6 +154,6 @@ def shares(found: Sequence[Span]) -> dict[str, float]:
     seconds = dict.fromkeys(_WORST_FIRST, 0.0)
     for span in found:
         seconds[span.state] += (span.end - span.start).total_seconds()
-    known = {state: seconds[state] for state in (UP, DEGRADED, GONE)}
+    known = {state: seconds[state] for state in (UP, DEGRADED, EXPIRED)}
     total = sum(known.values()) or 1
     return {state: 100 * spent / total for state, spent in known.items()}

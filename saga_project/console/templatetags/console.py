@@ -41,7 +41,6 @@ STATES = {
     "quarantined": ("gpp_maybe", "bad", "quarantined"),
     "rolling_back": ("undo", "warn", "rolling back"),
     "rolled_back": ("undo", "warn", "rolled back"),
-    "gone": ("cancel", "bad", "expired"),
     "expired": ("cancel", "bad", "expired"),
     "unreachable": ("cancel", "bad", "unreachable"),
     "critical": ("error", "bad", "critical"),
@@ -61,7 +60,7 @@ STATES = {
 }
 _NEUTRAL = ("radio_button_unchecked", "mute", "")
 _EVENT_TONES = {
-    "expired": "gone",
+    "expired": "expired",
     "unreachable": "unreachable",
     "suspect": "warning",
     "failed": "failed",

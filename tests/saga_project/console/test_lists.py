@@ -85,7 +85,7 @@ def test_a_state_is_a_word_with_a_sign_and_a_time_knows_its_zone(
     assert f'<time datetime="{NOW:%Y-%m-%dT%H:%M:%SZ}"' in page
 
 
-@pytest.mark.parametrize("word", ["pending", "gone"])
+@pytest.mark.parametrize("word", ["pending", "expired"])
 def test_services_are_found_by_their_state(word: str, member: Member, redis: object) -> None:
     rows.make()
     factories.ServiceFactory.create(name="lost")
@@ -93,7 +93,7 @@ def test_services_are_found_by_their_state(word: str, member: Member, redis: obj
     page = member("viewers").get(f"{SERVICES}?state={word}").content.decode()
 
     found = {name for name in ("shop", "lost") if f"<bdi>{name}</bdi></a></th>" in page}
-    assert found == {"pending": {"shop"}, "gone": {"lost"}}[word]
+    assert found == {"pending": {"shop"}, "expired": {"lost"}}[word]
 
 
 def test_empty_result_offers_a_link_back(member: Member, redis: object) -> None:

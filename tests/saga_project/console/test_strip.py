@@ -41,7 +41,7 @@ def test_service_is_down_once_its_last_instance_expired() -> None:
         happening("service.expired", hours=10, instance_id="a"),
         happening("service.expired", hours=4, instance_id="b"),
         live_before=("a", "b"),
-    ) == [("up", 20), ("gone", 4)]
+    ) == [("up", 20), ("expired", 4)]
 
 
 def test_is_degraded_while_one_instance_does_not_pass() -> None:
@@ -58,14 +58,14 @@ def test_missed_heartbeats_degrade_a_service_until_the_next_heartbeat() -> None:
         happening("service.unreachable", hours=6),
         happening("service.recovered", hours=2),
         live_before=("a",),
-    ) == [("up", 16), ("degraded", 2), ("gone", 4), ("up", 2)]
+    ) == [("up", 16), ("degraded", 2), ("expired", 4), ("up", 2)]
 
 
 def test_what_happened_before_the_day_decides_how_it_begins() -> None:
     assert states(
         happening("service.registered", hours=30, instance_id="a"),
         happening("service.deregistered", hours=25, instances=["a"]),
-    ) == [("gone", 24)]
+    ) == [("expired", 24)]
 
 
 def test_a_cell_shows_the_worst_of_its_quarter_of_an_hour() -> None:
