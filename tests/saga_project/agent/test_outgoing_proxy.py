@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from pytest_httpserver import HTTPServer
 from saga_client import proxies, transport
 
 from saga_project.agent import configuration
-from saga_project.local.embedded import processes
-from tests import proxy_servers, waiting
+from tests import proxy_servers, real_proxies
 from tests.saga_project.agent.test_certificates import write_certificate
-from tests.saga_project.shared.http_client import test_real_proxies
 from tests.updates.rollouts.agent_hosts import AgentProcess, until_alive
 from updates.models import Node
 
@@ -43,23 +40,14 @@ shutdown_lifetime 0 seconds
 
 @pytest.fixture(params=CHAINED)
 def proxy(request: pytest.FixtureRequest, live_server: Any, tmp_path: Path) -> Iterator[str]:
-    command, port = test_real_proxies.program(request.param), processes.any_free_port()
-    tmp_path.chmod(0o777)  # squid as root becomes another user
     routes = {f"{ADDRESS}:8030": int(live_server.url.rpartition(":")[2])}
-    with proxy_servers.running(routes) as parent:
-        text = CHAINED[request.param].format(port=port, parent=parent.port, folder=tmp_path)
-        file = tmp_path / "proxy.conf"
-        file.write_text(text)
-        with subprocess.Popen(
-            [command, *test_real_proxies.COMMANDS[request.param], str(file)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                waiting.until(lambda: test_real_proxies.listens(port, process))
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                process.kill()
+    name, folder = request.param, tmp_path / "proxy"
+    folder.mkdir()
+    with (
+        proxy_servers.running(routes) as parent,
+        real_proxies.running(name, CHAINED[name], folder, parent=parent.port) as port,
+    ):
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_agent_joins_and_works_through_a_proxy(

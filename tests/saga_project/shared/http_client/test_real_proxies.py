@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from pytest_httpserver import HTTPServer
 from saga_project.local.embedded import processes
 from saga_project.shared import http_client
 from saga_project.shared.http_client import probing, proxies, urls
-from tests import waiting
+from tests import real_proxies
 
 NAME = "releases.example"
 CONFIGURATIONS = {
@@ -45,7 +42,6 @@ coredump_dir {folder}
 shutdown_lifetime 0 seconds
 """,
 }
-COMMANDS = {"tinyproxy": ["-d", "-c"], "squid": ["-N", "-f"]}
 
 
 @pytest.fixture(scope="module")
@@ -60,47 +56,17 @@ def plain() -> Iterator[HTTPServer]:
         yield server
 
 
-def program(name: str) -> str:
-    """Return where an installed proxy is: those of Debian are in /usr/sbin."""
-    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = shutil.which(name, path=places)
-    if found is None:
-        pytest.skip(f"{name} is not installed (apt: {name})")
-    return found
-
-
 @pytest.fixture(params=CONFIGURATIONS)
 def proxy(
     request: pytest.FixtureRequest, plain: HTTPServer, tmp_path: Path, settings: Any
 ) -> Iterator[None]:
     """A proxy that allows tunnels to the server's port only."""
-    command, port = program(request.param), processes.any_free_port()
-    tmp_path.chmod(0o777)  # squid as root becomes another user
-    text = CONFIGURATIONS[request.param].format(port=port, allowed=plain.port, folder=tmp_path)
-    configuration = tmp_path / "proxy.conf"
-    configuration.write_text(text)
-    with subprocess.Popen(
-        [command, *COMMANDS[request.param], str(configuration)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            waiting.until(lambda: listens(port, process))
-            settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{port}"
-            settings.SAGA_NO_PROXY = []
-            settings.SAGA_ALLOWED_NETWORKS = ["127.0.0.0/8"]
-            yield
-        finally:
-            process.kill()
-
-
-def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, "the proxy did not start"
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=10).close()
-    except OSError:
-        return False
-    return True
+    text = CONFIGURATIONS[request.param]
+    with real_proxies.running(request.param, text, tmp_path, allowed=plain.port) as port:
+        settings.SAGA_HTTP_PROXY = f"http://127.0.0.1:{port}"
+        settings.SAGA_NO_PROXY = []
+        settings.SAGA_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+        yield
 
 
 @pytest.fixture(autouse=True)
