@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ci import openapi_tools
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "monitoring"
 METRIC = re.compile(
@@ -28,9 +30,13 @@ def _alerts() -> list[str]:
     return [rule["expr"] for group in document["groups"] for rule in group["rules"]]
 
 
+def _dashboard() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
+    return document
+
+
 def _queries() -> list[str]:
-    dashboard: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
-    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [target["expr"] for panel in _dashboard()["panels"] for target in panel["targets"]]
 
 
 def _promtool(*arguments: str | Path) -> str:
@@ -91,3 +97,29 @@ def test_every_query_of_the_dashboard_can_be_parsed(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
 
     assert f"{len(rules)} rules found" in _promtool("check", "rules", file)
+
+
+@pytest.mark.parametrize(
+    "fault", [{}, {"refresh": 5}, {"pannels": []}], ids=["as it is", "type", "name"]
+)
+def test_dashboard_is_one_by_the_schema_of_grafana(fault: dict[str, Any], tmp_path: Path) -> None:
+    tools = openapi_tools.with_npm()
+    (tmp_path / "node_modules").symlink_to(tools.WORK / "node_modules")
+    schema = "@grafana/schema/dist/esm/raw/dashboard/x/Dashboard_types.gen"
+    text = json.dumps({**_dashboard(), **fault})
+    program = (
+        f'import type {{ Dashboard }} from "{schema}";\nexport const it: Dashboard = {text};\n'
+    )
+    (tmp_path / "dashboard.ts").write_text(program)
+    compiler = [str(tools.BINARIES / "tsc"), "--noEmit", "--strict", "--skipLibCheck"]
+    modules = ["--module", "esnext", "--moduleResolution", "bundler"]
+
+    def check() -> str:
+        said: str = tools.run([*compiler, *modules, "dashboard.ts"], folder=tmp_path)
+        return said
+
+    if fault:
+        with pytest.raises(tools.ToolFailed, match="error TS"):
+            check()
+    else:
+        check()
