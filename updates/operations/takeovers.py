@@ -117,13 +117,14 @@ class _Takeover:
             recording.move(release, to=withdrawn, reason=REASON, at=self.now)
 
     def _drop_rows(self) -> None:
-        for kind in KINDS:
-            for row in self._rows(kind):
-                if self._keeps(kind, row):
-                    self._note(kind.name, self.kept, [str(row)])
-                    continue
-                self._note(kind.name, self.dropped, [str(row)])
-                configured.delete(kind, row, actor=self.account, now=self.now)
+        # All are locked before the first entry: the lock of the audit trail is the last one.
+        found = [(kind, row) for kind in KINDS for row in self._rows(kind)]
+        for kind, row in found:
+            if self._keeps(kind, row):
+                self._note(kind.name, self.kept, [str(row)])
+                continue
+            self._note(kind.name, self.dropped, [str(row)])
+            configured.delete(kind, row, actor=self.account, now=self.now)
 
     def _drop_names_at(self, nodes: Sequence[Node]) -> None:
         name = self.service.name
@@ -136,7 +137,8 @@ class _Takeover:
 
     def _rows(self, kind: configured.Kind) -> Iterator[Any]:
         rows: Any = kind.model._meta.default_manager
-        for row in rows.filter(service=self.service).order_by("pk"):
+        found = rows.filter(service=self.service).order_by("pk")
+        for row in found.select_for_update(of=("self",)):
             if not (getattr(row, "is_automatic", False) or getattr(row, "parent_id", None)):
                 yield row
 

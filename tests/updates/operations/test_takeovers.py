@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from registry.models import Event, Service
-from tests import factories
+from saga_project.shared import locks
+from tests import factories, waiting
 from tests.registry.api.conftest import Bearer, Headers, api, bearer  # noqa: F401  (fixtures)
+from tests.updates.api.test_nodes import is_a_lock_awaited, joined, post
 from updates.history import audit
 from updates.models import (
     Approval,
@@ -20,6 +24,7 @@ from updates.models import (
     Hold,
     Job,
     MaintenanceWindow,
+    Node,
     Policy,
     Release,
     Source,
@@ -195,3 +200,40 @@ def test_an_approval_that_strangers_got_deploys_nothing_later(
 
     approved.refresh_from_db()
     assert approved.state == Approval.State.SUPERSEDED
+
+
+@pytest.mark.parametrize("locked", ["policy", "node"])
+@pytest.mark.django_db(transaction=True)
+def test_a_takeover_waits_for_rows_without_the_lock_of_the_audit_trail(
+    api: APIClient,  # noqa: F811
+    bearer: Bearer,  # noqa: F811
+    owner: Headers,
+    stranger: Headers,
+    locked: str,
+) -> None:
+    """What changes such a row has locked it, and waits for the audit trail next."""
+    factories.ServiceFactory.create(name=NAME)
+    _set_up(api, stranger)
+    nodes = bearer("nodes:write", account="nodes")
+    joined(api, nodes)
+    post(api, "/nodes/web1/services", nodes, services=[NAME])
+    rows: Any = {"policy": Policy, "node": Node}[locked]._default_manager
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        with transaction.atomic():
+            rows.select_for_update().get()
+            taken = pool.submit(_take_over_apart, owner)
+            waiting.until(is_a_lock_awaited)
+            is_free = locks.try_acquire(locks.Lock.AUDIT_CHAIN)
+        data = taken.result(timeout=60)
+
+    assert is_free
+    assert data["dropped"]["node"] == ["web1"]
+
+
+def _take_over_apart(headers: Headers) -> dict[str, Any]:
+    """Take it over in a thread, on a connection of its own."""
+    try:
+        return _take_over(APIClient(SERVER_NAME="localhost"), headers)
+    finally:
+        connection.close()
