@@ -107,7 +107,10 @@ def named_to(service: str) -> list[Node]:
 def actors_of(node: Node, service: str) -> set[str]:
     """Return which actors of the audit trail named the service to the node, or left its name there."""
     entries = AuditEntry.objects.filter(
-        action=SERVICES_SET, data__node=node.name, data__services__contains=[service]
+        service_name="",  # which has an index
+        action=SERVICES_SET,
+        data__node=node.name,
+        data__services__contains=[service],
     )
     return set(entries.values_list("actor", flat=True))
 

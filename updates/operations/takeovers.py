@@ -129,7 +129,8 @@ class _Takeover:
     def _drop_names_at(self, nodes: Sequence[Node]) -> None:
         name = self.service.name
         for node in nodes:
-            if all(map(self._trusts, node_services.actors_of(node, name))):
+            actors = node_services.actors_of(node, name)
+            if actors and all(map(self._trusts, actors)):
                 self._note("node", self.kept, [node.name])
                 continue
             self._note("node", self.dropped, [node.name])

@@ -13,7 +13,7 @@ from registry.models import Event, Instance, Service
 from registry.operations import ensure_service
 from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
 from tests.updates.api.test_nodes import joined, post, staff  # noqa: F401  (fixtures)
-from updates.models import AuditEntry, Target
+from updates.models import AuditEntry, Node, Target
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 URL = "http://10.0.0.5:9000"
@@ -222,3 +222,18 @@ def test_account_that_takes_a_service_over_keeps_names_at_nodes_from_administrat
     told = Event.objects.get(type="service.handed_over").data
     assert told["dropped" if namer == "staff" else "handed_over"] == {"node": ["web1"]}
     assert Service.objects.get(name="shop").account.name == "shop-team"  # type: ignore[union-attr]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_name_at_a_node_without_an_audit_entry_does_not_outlive_a_takeover(
+    api: APIClient,
+    bearer: Bearer,  # noqa: F811
+    agent: Headers,
+) -> None:
+    ensure_service("shop")
+    Node.objects.update(services=["shop"])
+    owner = bearer("registry:manage", account="shop-team")
+
+    post(api, "/services/register", owner, service_name="shop", service_url="http://10.0.0.9:80")
+
+    assert register(api, agent).status_code == 403
