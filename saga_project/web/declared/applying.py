@@ -125,12 +125,15 @@ def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> Any:
     shape.is_valid(raise_exception=True)
     values = section.complete(dict(shape.validated_data))
     row = section.find(values)
-    before = _described(section, row) if row is not None else {}
+    known = _references(section, row) if row is not None else {}
+    before = _masked(section, row, known) if row is not None else {}
     action = "create" if row is None else "update"
     if row is not None:
         _check_manager(section, row.pk, run)
     row, is_changed = section.write(row, values, run.author)
-    named = {name: item[name] for name in given if references.is_reference(item[name])}
+    # What the item leaves out stays as it was stored, by reference as well.
+    named = {name: text for name, text in known.items() if name not in item}
+    named |= {name: item[name] for name in given if references.is_reference(item[name])}
     ManagedObject.objects.update_or_create(
         model=section.kind.model._meta.label_lower,
         **_key(section, row.pk),
@@ -139,21 +142,25 @@ def _apply_item(section: Section, item: dict[str, Any], run: _Run) -> Any:
     if not is_changed:
         run.applied.unchanged += 1
         return row.pk
-    hidden = [name for name in given if name in named or name in section.secrets]
-    after = {**section.describe(row), **dict.fromkeys(hidden, MASK)}
+    secrets = {name: MASK for name in given if name in section.secrets}
+    after = {**_masked(section, row, named), **secrets}
     run.applied.differences.append(
         Difference(action, section.name, section.known_as(row), before, after)
     )
     return row.pk
 
 
-def _described(section: Section, row: Any) -> dict[str, Any]:
+def _references(section: Section, row: Any) -> dict[str, Any]:
+    """Return the references by which a file gave fields of the row."""
+    if not (section.secrets or section.referable):
+        return {}
+    mark = _marks(section).filter(**_key(section, row.pk)).first()
+    return dict(mark.references) if mark is not None else {}
+
+
+def _masked(section: Section, row: Any, named: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row's item, with what its file gave by reference masked."""
     shown = section.describe(row)
-    if not section.referable:
-        return shown
-    mark = _marks(section).filter(**_key(section, row.pk)).first()
-    named = mark.references if mark is not None else {}
     return {name: MASK if name in named else value for name, value in shown.items()}
 
 
@@ -179,7 +186,8 @@ def _prune(section: Section, kept: set[Any], run: _Run) -> None:
     left = _marks(section).filter(managed_by=run.manager).exclude(**{f"{column}__in": kept})
     keys = list(left.values_list(column, flat=True))
     for row in section.rows().filter(pk__in=keys).select_for_update(of=("self",)):
-        before, item = _described(section, row), section.known_as(row)
+        before = _masked(section, row, _references(section, row))
+        item = section.known_as(row)
         action = section.prune(row, run.author)
         run.applied.differences.append(Difference(action, section.name, item, before, {}))
     left.delete()

@@ -241,17 +241,20 @@ def test_the_address_of_a_channel_is_given_by_reference(
     stored = Endpoint.objects.get().url
     exported = api.get("/api/v1/export?managed_by=apply", headers=chief).json()
     changed = _apply(api, {"channels": [{**document["channels"][0], "format": "teams"}]}, chief)
+    left_out = _apply(api, {"channels": [{"channel": "slack", "format": "discord"}]}, chief)
+    then = api.get("/api/v1/export", headers=chief).json()
     dropped = _apply(api, {}, chief)
 
-    answers = [each.json() for each in (made, again, changed, dropped)]
+    answers = [each.json() for each in (made, again, changed, left_out, dropped)]
     assert stored == address
-    assert exported["channels"][0]["url"] == "${env:SAGA_SECRET_SLACK}"
+    references = [each["channels"][0]["url"] for each in (exported, then)]
+    assert references == ["${env:SAGA_SECRET_SLACK}"] * 2
     assert [each["changes"] and each["changes"][0]["action"] for each in answers] == [
         *("create", []),
-        *("update", "delete"),
+        *("update", "update", "delete"),
     ]
     trail = [entry.data for entry in AuditEntry.objects.all()]
-    assert "s3cret" not in json.dumps([*answers, exported, *trail])
+    assert "s3cret" not in json.dumps([*answers, exported, then, *trail])
 
 
 def test_services_that_a_file_makes_are_in_the_audit_trail(
