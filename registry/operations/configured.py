@@ -217,7 +217,7 @@ def _locked(kind: Kind, pk: Any) -> Any:
     rows: Any = kind.model._meta.default_manager
     names = {field.name for field in kind.model._meta.concrete_fields}
     rows = rows.select_related("service") if "service" in names else rows
-    row = rows.select_for_update(of=("self",)).filter(pk=pk).first()
+    row = rows.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if row is None:
         raise NotFound(f"There is no such {kind.name}.")
     return row

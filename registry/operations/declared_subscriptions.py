@@ -103,7 +103,7 @@ _COLUMNS = ("callback_url", "topics", "is_accepted", "account", "sealed_secret")
 def _add(wanted: DeclaredSubscription, *, by: Caller, now: dt.datetime) -> Subscription:
     if wanted.service is not None:
         # No deregistration passes that did not count this subscription.
-        Service.objects.select_for_update().get(pk=wanted.service.pk)
+        Service.objects.select_for_update(no_key=True).get(pk=wanted.service.pk)
     row = Subscription(
         id=wanted.id or uuid.uuid4(),
         service=wanted.service,

@@ -37,7 +37,7 @@ def set_labels(
     and what ``accounts.check_may_change`` raises. The same labels again change nothing.
     """
     with transaction.atomic(durable=True):
-        service = Service.objects.select_for_update().filter(name=name).first()
+        service = Service.objects.select_for_update(no_key=True).filter(name=name).first()
         if service is None:
             raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
         accounts.check_may_change(by, name, owner_id=service.account_id)

@@ -46,7 +46,7 @@ def _set(
     now: dt.datetime,
 ) -> Service:
     with transaction.atomic(durable=True):
-        service = Service.objects.select_for_update().filter(name=name).first()
+        service = Service.objects.select_for_update(no_key=True).filter(name=name).first()
         if service is None:
             raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
         accounts.check_may_change(by, name, owner_id=service.account_id)

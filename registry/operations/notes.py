@@ -30,7 +30,7 @@ def set_notes(
     Raises ServiceNotFound, ServiceOwned, ServiceNotGranted.
     """
     with transaction.atomic(durable=True):
-        service = Service.objects.select_for_update().filter(name=name).first()
+        service = Service.objects.select_for_update(no_key=True).filter(name=name).first()
         if service is None:
             raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
         accounts.check_may_change(by, name, owner_id=service.account_id)

@@ -143,7 +143,7 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
         ],
         ignore_conflicts=True,
     )
-    service = Service.objects.select_for_update().get(name=name)
+    service = Service.objects.select_for_update(no_key=True).get(name=name)
     accounts.check_may_change(by, name, owner_id=service.account_id)
     if by is not None and _may_own(by) and service.account_id is None and service.revision:
         _take_over(service, by=by, now=now)

@@ -20,7 +20,8 @@ HEALTH_OF_REPORT = {
 
 def locked(name: str) -> Service:
     """Return the locked row of a registered service; raises ServiceNotFound."""
-    service = Service.objects.registered().select_for_update().filter(name=name).first()
+    rows = Service.objects.registered().select_for_update(no_key=True)
+    service = rows.filter(name=name).first()
     if service is None:
         raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
     return service

@@ -61,7 +61,7 @@ def subscribe(
 
 def _registered(name: str) -> Service:
     """Return the locked service: no deregistration passes that did not count this subscription."""
-    services = Service.objects.registered().select_for_update().filter(name=name)
+    services = Service.objects.registered().select_for_update(no_key=True).filter(name=name)
     service = next(iter(services), None)
     if service is None:
         raise errors.ServiceNotFound(f"Service '{name}' not found in registry")

@@ -13,7 +13,9 @@ Order of row locks, parent before child, in primary-key order where several rows
 6. ``JoinToken``, then ``ServiceAccount``, then ``Node``, then ``NodeOrder`` and ``Token``
 7. ``HISTORY_OF_SERVICE``, then ``AUDIT_CHAIN``
 
-An advisory lock of a periodic task comes before all row locks.
+An advisory lock of a periodic task comes before all row locks. A row to which others refer is locked without
+its key (``no_key``) where an audit entry follows: a transaction checks the rows to which it refers as it
+commits, and has the lock of the audit trail by then.
 """
 
 from __future__ import annotations

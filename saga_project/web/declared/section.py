@@ -70,7 +70,7 @@ class Section:
     def find(self, values: Mapping[str, Any]) -> Any:
         """Return the locked row that ``values`` are about, None where there is none."""
         known = {name: values.get(name) for name in self.key}
-        return self.rows().filter(**known).select_for_update(of=("self",)).first()
+        return self.rows().filter(**known).select_for_update(of=("self",), no_key=True).first()
 
     def complete(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return ``values`` with the defaults of all fields that an item leaves out."""
