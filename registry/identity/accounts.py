@@ -145,7 +145,7 @@ def ensure_account(
         raise errors.InvalidAccountName(f"'{name}' is no account name.")
     wanted = check_scopes(scopes)
     with transaction.atomic():
-        account, _ = ServiceAccount.objects.select_for_update().get_or_create(name=name)
+        account, _ = ServiceAccount.objects.select_for_update(no_key=True).get_or_create(name=name)
         account.scopes = list(dict.fromkeys([*account.scopes, *wanted]))
         account.is_internal = account.is_internal or is_internal
         if services is not None:

@@ -38,7 +38,7 @@ class DeclaredSubscription:
 def find(wanted: DeclaredSubscription) -> Subscription | None:
     """Return the locked row. Raises SubscriptionEnded, SubscriptionDiffers, SubscriptionAmbiguous."""
     rows = Subscription.objects.select_related("service", "account")
-    rows = rows.select_for_update(of=("self",))
+    rows = rows.select_for_update(of=("self",), no_key=True)
     if wanted.id is not None:
         row = rows.filter(pk=wanted.id).first()
         if row is not None:

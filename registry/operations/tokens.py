@@ -54,7 +54,7 @@ def ensure_account(
     if selector is not None and (found := grants.fault(selector)):
         raise labels.InvalidSelector(found, field="selector")
     with transaction.atomic():
-        known = ServiceAccount.objects.select_for_update().filter(name=name).first()
+        known = ServiceAccount.objects.select_for_update(no_key=True).filter(name=name).first()
         before = configured.describe(known) if known else None
         account = accounts.ensure_account(
             name, scopes=scopes, is_internal=is_internal, services=services

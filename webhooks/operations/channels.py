@@ -134,7 +134,9 @@ def drop_channel(
 
 
 def _locked(pk: int) -> Configuration:
-    rows = Configuration.objects.select_related("service").select_for_update(of=("self",))
+    rows = Configuration.objects.select_related("service").select_for_update(
+        of=("self",), no_key=True
+    )
     return rows.get(pk=pk)
 
 
@@ -146,7 +148,7 @@ def _to_change(
         raise errors.ChannelNotFound("There is no such channel.")
     owner = _locked(found.configuration_id)
     configurations.check_may_configure(owner, by=by)
-    endpoint = Endpoint.objects.select_for_update().filter(pk=pk).first()
+    endpoint = Endpoint.objects.select_for_update(no_key=True).filter(pk=pk).first()
     if endpoint is None:
         raise errors.ChannelNotFound("There is no such channel.")
     endpoint.configuration = owner

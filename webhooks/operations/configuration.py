@@ -133,9 +133,9 @@ def put(
     if service is not None:
         # The lock orders this after a registration that takes the service over.
         service = Service.objects.select_for_update(no_key=True).get(pk=service.pk)
-    configuration, _ = Configuration.objects.select_for_update(of=("self",)).get_or_create(
-        service=service, defaults={"configured_at": now}
-    )
+    configuration, _ = Configuration.objects.select_for_update(
+        of=("self",), no_key=True
+    ).get_or_create(service=service, defaults={"configured_at": now})
     configuration.service = service
     _check_may_change(configuration, change, by)
     before = describe(configuration)

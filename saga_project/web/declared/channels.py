@@ -28,7 +28,7 @@ class ChannelSection(Section):
         found = Endpoint.objects.select_related("configuration__service").filter(
             configuration__service=values.get("service"), channel=values["channel"]
         )
-        return found.select_for_update(of=("self",)).first()
+        return found.select_for_update(of=("self",), no_key=True).first()
 
     def complete(self, values: dict[str, Any]) -> dict[str, Any]:
         return {"service": None, "format": "", "options": {}, **values}
