@@ -20,12 +20,12 @@ from tests.clients.conftest import SOURCE
 
 pytestmark = pytest.mark.xdist_group("clients")
 
-#: Says which signal ended it, and exits with 7.
+#: Says which signal ended it, and exits with 7. A signal may come within the handler of another one.
 SOFTWARE = """
-import signal, sys
-signal.signal(signal.SIGUSR1, lambda *_: print("SIGUSR1", flush=True))
-signal.signal(signal.SIGTERM, lambda *_: (print("SIGTERM", flush=True), sys.exit(7)))
-print("started", flush=True)
+import os, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"SIGUSR1\\n"))
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"SIGTERM\\n"), sys.exit(7)))
+os.write(1, b"started\\n")
 while True:
     signal.pause()
 """

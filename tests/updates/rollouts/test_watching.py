@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,19 +22,23 @@ from tests.updates.artifacts.archives import hostile
 from tests.updates.rollouts import crashing, scenes
 from tests.updates.rollouts.conftest import run
 from updates import operations
-from updates.models import Job, Target, Watch
+from updates.models import Job, Step, Target, Watch
 from updates.releases import recording
 from updates.rollouts import watching
 
 pytestmark = pytest.mark.usefixtures("redis")
 
-#: Serves its health; a release with LIFE exits after so many seconds.
+#: Serves its health; a release with END exits once that file with the process's port behind is there.
 PROGRAM = b"""
-import http.server, os, pathlib, sys, threading
+import http.server, os, pathlib, sys, threading, time
 here = pathlib.Path(sys.argv[0]).parent
-life = (here / "LIFE").read_text()
-if life:
-    threading.Timer(float(life), os._exit, [1]).start()
+end = (here / "END").read_text()
+def wait():
+    while not os.path.exists(end + sys.argv[1]):
+        time.sleep(0.05)
+    os._exit(1)
+if end:
+    threading.Thread(target=wait, daemon=True).start()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if not (here / "SICK").exists() else 500)
@@ -71,6 +75,16 @@ class Fleet:
             process.kill()
             process.wait()
 
+    def end_gated(self) -> None:
+        """End the first target's process of a release with END, once its health was found good."""
+        health = Step.objects.filter(name="health", target_name="target-0", status="succeeded")
+        if health.filter(job__version="2.0.0").exists():
+            Path(f"{self.end}{self.ports[0]}").touch()
+
+    @property
+    def end(self) -> str:
+        return str(self.scene.folder / "end-")
+
     def versions(self) -> list[str | None]:
         return [crashing.current(self.root(number)) for number in range(len(self.ports))]
 
@@ -97,22 +111,26 @@ def shop(transactional_db: None, fleet: Fleet, settings: Settings) -> Service:
     return shop
 
 
-def announce(scene: scenes.Scene, version: str, *, life: str = "") -> recording.Announcement:
-    files = {"VERSION": version.encode(), "serve.py": PROGRAM, "LIFE": life.encode()}
+def announce(scene: scenes.Scene, version: str, *, end: str = "") -> recording.Announcement:
+    files = {"VERSION": version.encode(), "serve.py": PROGRAM, "END": end.encode()}
     scene.artifacts[f"/artifacts/{version}.tar.gz"] = hostile.good_tar_gz(files)
     return recording.Announcement(
         version=version, artifact_url=f"{scene.base_url}/artifacts/{version}.tar.gz"
     )
 
 
-@contextmanager
-def rounds() -> Iterator[None]:
+def rounds() -> AbstractContextManager[None]:
     """Make a round every half second, as the beat has a worker do."""
+    return meanwhile(round_of_each_job, every_seconds=0.5)
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None], *, every_seconds: float) -> Iterator[None]:
     is_over = threading.Event()
 
     def work() -> None:
-        while not is_over.wait(0.5):
-            crashing.in_a_transaction_of_its_own(round_of_each_job)
+        while not is_over.wait(every_seconds):
+            crashing.in_a_transaction_of_its_own(act)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -138,9 +156,9 @@ def test_a_release_that_exits_after_its_gate_is_rolled_back_on_all_targets(
     fleet: Fleet, shop: Service
 ) -> None:
     """The first target's process is dead before the last one is drained, or dies in the bake."""
-    bad = announce(fleet.scene, "2.0.0", life="1")
+    bad = announce(fleet.scene, "2.0.0", end=fleet.end)
 
-    with rounds():
+    with rounds(), meanwhile(fleet.end_gated, every_seconds=0.1):
         job = run(operations.deploy(shop, bad, by="ci", options={"bake_seconds": 30}))
 
     assert job.status == "rolled_back", job.error
@@ -151,9 +169,10 @@ def test_a_release_that_exits_after_its_gate_is_rolled_back_on_all_targets(
 
 def test_one_target_is_watched_while_the_rollout_bakes(fleet: Fleet, shop: Service) -> None:
     Target.objects.exclude(name="target-0").delete()
-    bad = announce(fleet.scene, "2.0.0", life="2")
+    bad = announce(fleet.scene, "2.0.0", end=fleet.end)
 
-    job = run(operations.deploy(shop, bad, by="ci", options={"bake_seconds": 30}))
+    with meanwhile(fleet.end_gated, every_seconds=0.1):
+        job = run(operations.deploy(shop, bad, by="ci", options={"bake_seconds": 30}))
 
     assert job.status == "rolled_back", job.error
     assert fleet.versions()[0] == "1.0.0"
