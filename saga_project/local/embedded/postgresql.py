@@ -63,7 +63,7 @@ def server_of(
         pid_file=folder / "postmaster.pid",
         # SIGTERM would wait for idle pooled connections, for ever.
         stop_with=[(signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0)],
-        is_answering=lambda: _is_answering(data_dir),
+        is_answering=lambda: _is_answering(data_dir, folder),
         account=account,
     )
 
@@ -99,12 +99,14 @@ def _connect(data_dir: Path) -> psycopg.Connection:
     )
 
 
-def _is_answering(data_dir: Path) -> bool:
+def _is_answering(data_dir: Path, folder: Path) -> bool:
+    """Return whether the server over this cluster answers, and not one that took the port before it."""
     try:
-        _connect(data_dir).close()
+        with _connect(data_dir) as connection:
+            [served] = connection.execute("SHOW data_directory").fetchone() or ("",)
     except psycopg.OperationalError:  # refused, or still replaying its log
         return False
-    return True
+    return Path(served) == folder
 
 
 def place(data_dir: Path, account: Account | None) -> Path:

@@ -19,7 +19,7 @@ from django.db import connection
 
 from saga_project import env
 from saga_project.local import embedded
-from saga_project.local.embedded import postgresql, processes, valkey
+from saga_project.local.embedded import postgresql, processes, throwaway, valkey
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -223,6 +223,33 @@ def test_a_port_that_is_taken_at_the_last_moment_is_replaced(
         second.stop()
 
     assert embedded.port(other, "valkey") != taken
+
+
+def test_a_copy_that_took_the_port_is_not_taken_for_the_own_cluster(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies know the same passwords, so that the other one lets this one in."""
+    tmp_path.chmod(0o711)
+    original, copy = data_dir, tmp_path / "copy"
+    copy.mkdir(mode=0o711)
+    postgresql.server(original)  # makes the cluster
+    embedded.secret(original, "database_password")
+    throwaway.begin_with(original, copy)
+    port = processes.any_free_port()
+    for folder in (original, copy):
+        embedded.remember_port(folder, "postgresql", port)
+    first, second = postgresql.server(original), postgresql.server(copy)
+    first.start()
+    look, first_looks = processes._is_free, iter([True])
+    monkeypatch.setattr(processes, "_is_free", lambda port: next(first_looks, False) or look(port))
+    try:
+        second.start()
+
+        assert embedded.port(copy, "postgresql") != port
+        assert second.is_answering()
+    finally:
+        second.stop()
+        first.stop()
 
 
 def test_what_valkey_acknowledged_survives_a_kill(data_dir: Path, store: processes.Server) -> None:
