@@ -84,8 +84,7 @@ def _read_or_make(path: Path) -> str:
     with suppress(FileNotFoundError):
         return path.read_text(encoding="ascii")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    _write(draft, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    draft = _draft_beside(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -95,12 +94,15 @@ def _read_or_make(path: Path) -> str:
     return path.read_text(encoding="ascii")
 
 
-def _write(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    with path.open("w", encoding="ascii") as file:
+def _draft_beside(path: Path, text: str) -> Path:
+    """Write the text to a new file beside the path, for the owner only, and return that file."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    draft.touch(mode=0o600)
+    with draft.open("w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())  # what it encrypts could not be read without it
+    return draft
 
 
 def encryption_keys(data_dir: Path) -> list[str]:
@@ -117,9 +119,7 @@ def add_encryption_keys(data_dir: Path, keys: list[str]) -> list[str]:
     """Put further keys after those of the data folder, and return all."""
     every = [*encryption_keys(data_dir), *keys]
     path = data_dir / "secrets" / ENCRYPTION_KEYS
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    _write(draft, ",".join(every))
-    draft.replace(path)
+    _draft_beside(path, ",".join(every)).replace(path)
     return every
 
 
