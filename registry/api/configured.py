@@ -60,6 +60,12 @@ def owned_or_unowned(by: Caller | None) -> Q:
     return is_unowned if by is None else is_unowned | Q(service__account_id=by.account.pk)
 
 
+def managed_warning(manager: str) -> dict[str, str]:
+    """Return the header that names the file whose next apply overwrites a change; none without a file."""
+    sentence = f"Managed by the file {manager}: its next apply overwrites this."
+    return api.warning_header([sentence]) if manager else {}
+
+
 class ConfiguredViewSet(resources.ChangeableViewSet):
     """Rows of one kind, which the admin shows and changes as well."""
 
@@ -71,9 +77,8 @@ class ConfiguredViewSet(resources.ChangeableViewSet):
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
-        if self._managed_by and answer.status_code < 400:
-            sentence = f"Managed by the file {self._managed_by}: its next apply overwrites this."
-            for name, value in api.warning_header([sentence]).items():
+        if answer.status_code < 400:
+            for name, value in managed_warning(self._managed_by).items():
                 answer[name] = value
         return answer
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from registry import errors, names, operations
+from registry.api.configured import managed_warning
 from registry.identity import accounts
 from registry.identity.accounts import Caller
 from registry.models import Subscription, manager_of
@@ -223,7 +224,7 @@ class SubscriptionView(api.SagaView):
             now=timezone.now(),
         )
         body = {**subscription_body(subscription, by=caller), "secret": secret}
-        return Response(body, headers=_warning(subscription))
+        return Response(body, headers=managed_warning(manager_of(subscription)))
 
     @extend_schema(
         operation_id="cancel_subscription",
@@ -237,14 +238,7 @@ class SubscriptionView(api.SagaView):
             _read_id(subscription_id), by=caller, now=timezone.now()
         )
         body = subscription_body(subscription, by=caller)
-        return Response(body, headers=_warning(subscription))
-
-
-def _warning(subscription: Subscription) -> dict[str, str]:
-    """Return the header that names the file whose next apply overwrites a change."""
-    name = manager_of(subscription)
-    sentence = f"Managed by the file {name}: its next apply overwrites this."
-    return api.warning_header([sentence]) if name else {}
+        return Response(body, headers=managed_warning(manager_of(subscription)))
 
 
 def _check_name(text: str, *, field: str = "service_name") -> str:
