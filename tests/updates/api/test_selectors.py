@@ -9,9 +9,9 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from rest_framework.test import APIClient
 
-from registry.identity import accounts
 from registry.models import Service, ServiceAccount
 from tests import factories
+from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
 from updates.models import AuditEntry, Freeze, MaintenanceWindow
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -20,21 +20,15 @@ FREEZE = {"name": "year end", "starts_on": "2020-01-01", "ends_on": "2999-01-01"
 WINDOW = {"opens_at": "00:00", "duration_minutes": 1, "weekdays": [0]}
 
 
-def _bearer(name: str, *scopes: str) -> dict[str, str]:
-    account = accounts.ensure_account(name, scopes=scopes)
-    _, text = accounts.issue_token(account, scopes=scopes)
-    return {"Authorization": f"Bearer {text}"}
+@pytest.fixture
+def chief(bearer: Bearer) -> Headers:  # noqa: F811
+    return bearer("admin:registry", account="chief")
 
 
 @pytest.fixture
-def chief() -> dict[str, str]:
-    return _bearer("chief", "admin:registry")
-
-
-@pytest.fixture
-def own() -> dict[str, str]:
+def own(bearer: Bearer) -> dict[str, str]:  # noqa: F811
     """The token of the account that owns the service ``pay``; it may do all but administrate."""
-    headers = _bearer("pay-team", "labels:write", "calendar:write", "updates:read")
+    headers = bearer("labels:write", "calendar:write", "updates:read", account="pay-team")
     account = ServiceAccount.objects.get(name="pay-team")
     factories.ServiceFactory.create(name="pay", account=account, labels={"env": "prod"})
     return headers
@@ -167,10 +161,13 @@ def test_no_service_leaves_a_row_by_its_labels(
 
 
 def test_no_service_leaves_a_row_by_registering_again(
-    api: APIClient, chief: dict[str, str], own: dict[str, str]
+    bearer: Bearer,  # noqa: F811
+    api: APIClient,
+    chief: dict[str, str],
+    own: dict[str, str],
 ) -> None:
     _post(api, "freezes", {**FREEZE, "selector": "env=prod"}, chief)
-    own = _bearer("pay-team", "registry:manage", "updates:read", "services:read")
+    own = bearer("registry:manage", "updates:read", "services:read", account="pay-team")
     body = {"service_name": "pay", "service_url": "http://127.0.0.1:9/pay"}
 
     _post(api, "services/register", body, own)

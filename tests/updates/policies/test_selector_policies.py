@@ -9,9 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry.identity import accounts
 from registry.models import Service, ServiceAccount
 from tests import factories
+from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
 from updates.models import Approval, AuditEntry, Policy, SelectorPolicy, Target, policy_of
 from updates.operations import policies
 
@@ -20,15 +20,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 PATH = "/api/v1/selector-policies"
 
 
-def _bearer(name: str, *scopes: str) -> dict[str, str]:
-    account = accounts.ensure_account(name, scopes=scopes)
-    _, text = accounts.issue_token(account, scopes=scopes)
-    return {"Authorization": f"Bearer {text}"}
-
-
 @pytest.fixture
-def chief() -> dict[str, str]:
-    return _bearer("chief", "admin:registry")
+def chief(bearer: Bearer) -> Headers:  # noqa: F811
+    return bearer("admin:registry", account="chief")
 
 
 @pytest.fixture
@@ -122,9 +116,11 @@ def test_the_plan_and_the_page_say_which_policy_applies_and_why(
 
 
 def test_one_is_made_changed_and_deleted_by_administrators_only(
-    api: APIClient, chief: dict[str, str]
+    bearer: Bearer,  # noqa: F811
+    api: APIClient,
+    chief: dict[str, str],
 ) -> None:
-    writer = _bearer("ci", "policies:write", "updates:read")
+    writer = bearer("policies:write", "updates:read", account="ci")
     body = {"name": "prod", "selector": "env=prod", "kind": "approve"}
 
     made = api.post(PATH, body, format="json", headers=chief)
@@ -169,8 +165,12 @@ def test_what_is_malformed_is_refused(
     assert not SelectorPolicy.objects.exists()
 
 
-def test_no_service_leaves_a_policy_by_its_labels(api: APIClient, shop: Service) -> None:
-    owner = _bearer("pay-team", "labels:write", "registry:manage")
+def test_no_service_leaves_a_policy_by_its_labels(
+    bearer: Bearer,  # noqa: F811
+    api: APIClient,
+    shop: Service,
+) -> None:
+    owner = bearer("labels:write", "registry:manage", account="pay-team")
     Service.objects.update(account=ServiceAccount.objects.get(name="pay-team"))
     _by_label("prod", "env=prod", requires_signature=True)
 
