@@ -11,13 +11,13 @@ from updates.admin.audited import AuditedAdmin, ConfiguredForm
 from updates.models import Freeze, MaintenanceWindow
 from updates.operations import settings
 
-EVERYBODY = "every service"
+EVERY_SERVICE = "every service"
 
 
 def applies_to(row: Freeze | MaintenanceWindow) -> str:
     if row.service is not None:
         return row.service.name
-    return f"labels {row.selector}" if row.selector else EVERYBODY
+    return f"labels {row.selector}" if row.selector else EVERY_SERVICE
 
 
 class WindowForm(ConfiguredForm):

@@ -19,11 +19,11 @@ OF_BASES = frozenset(
 #: Groups of operations, in the order of the page.
 TAGS = {
     "registry": "Services register, renew, and are found.",
-    "services": "What people set for a service: approval, labels, maintenance, notes.",
+    "services": "What staff set for a service: approval, labels, maintenance, notes.",
     "service registry": "The registry in the dialect of ScaiControl.",
     "discovery": "Service discovery of other systems.",
     "events": "What happened, as pages and as a stream.",
-    "subscriptions": "Who depends on a service and is called with its events.",
+    "subscriptions": "Programs that depend on a service and are called with its events.",
     "checks": "Health checks that Saga calls.",
     "updates": "History, statistics, plans, deployments and rollbacks.",
     "releases": "Releases on record.",
