@@ -11,6 +11,8 @@ from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from saga_project.shared.redis_tls import TlsConnection
+
 SENTINEL_SCHEME = "redis+sentinel"
 SENTINEL_PORT = 26379
 TIMEOUT_SECONDS = 0.4
@@ -98,6 +100,7 @@ def cache(url: str, sentinels: SentinelUrl | None) -> dict[str, Any]:
                 # Nothing is sent before the first command: each exchange costs a timeout with Redis frozen.
                 "protocol": 2,
                 "driver_info": None,
+                **({"connection_class": TlsConnection} if url.startswith("rediss://") else {}),
             },
         },
         "KEY_PREFIX": "saga",

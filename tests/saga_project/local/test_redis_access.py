@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import redis as redis_library
 
 from saga_project.local import embedded
 from saga_project.local.embedded import processes
+from saga_project.shared import redis_urls
 from tests import redis_servers, waiting, webserver
 from tests.webserver import WebServer
 
@@ -84,16 +87,38 @@ def test_services_register_send_heartbeats_and_are_served_from_memory(url: str) 
             seconds=120,
         )
 
-        heartbeat = server.post("/api/v1/services/pay/heartbeat", json={})
+        waiting.until(
+            lambda: server.post("/api/v1/services/pay/heartbeat", json={}).status_code == 200
+        )
         waiting.until(lambda: cache_hits(server) > 0)
-
-    assert heartbeat.status_code == 200
 
 
 def cache_hits(server: WebServer) -> int:
     """Look the service up, and return how many lookups were served from memory so far."""
-    assert server.get("/api/v1/services/pay").status_code == 200
+    server.get("/api/v1/services/pay")
     return int(server.get("/api/v1/health").json()["cache"]["hits"])
+
+
+def test_certificates_are_read_once_for_all_connections_until_their_file_changes(
+    tls_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reads, read = [], ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: reads.append(1) or read())  # type: ignore[func-returns-value]
+    address, _, known = tls_url.partition("ssl_ca_certs=")
+    trusted = Path(shutil.copy(known, tmp_path / "trusted.pem"))
+    options = redis_urls.cache(tls_url, None)["OPTIONS"]["CONNECTION_POOL_KWARGS"]
+    pool = redis_library.ConnectionPool.from_url(f"{address}ssl_ca_certs={trusted}", **options)
+
+    for _ in range(3):
+        pool.make_connection().connect()
+    assert len(reads) == 1
+
+    os.utime(trusted, (1, 1))
+    pool.make_connection().connect()
+    assert len(reads) == 2
+    trusted.write_text("")
+    with pytest.raises(redis_library.ConnectionError):
+        pool.make_connection().connect()
 
 
 def test_celery_sends_and_receives(url: str) -> None:
