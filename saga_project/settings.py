@@ -1,4 +1,4 @@
-"""Every setting, top to bottom; environments differ by variables only (see README, "Configuration")."""
+"""Every setting, top to bottom; environments differ by variables only (see docs/configuration.md)."""
 
 from __future__ import annotations
 
@@ -147,8 +147,8 @@ SAGA_ARTIFACTS_DIR = Path(env.str("SAGA_ARTIFACTS_DIR", str(SAGA_DATA_DIR / "art
 SAGA_BACKUPS_DIR = Path(env.str("SAGA_BACKUPS_DIR", str(SAGA_DATA_DIR / "backups")))
 SAGA_INSTALL_ROOT = Path(env.str("SAGA_INSTALL_ROOT", str(SAGA_DATA_DIR / "services")))
 SAGA_NODE_NAME = env.str("SAGA_NODE_NAME", "local")
-# How long a deployment keeps watch over its instances before it ends; a strategy's bake_seconds wins.
 SAGA_RETRY_DELAY_SECONDS = env.int("SAGA_RETRY_DELAY_SECONDS", 1, validate=validate.Range(0, 300))
+# How long a deployment keeps watch over its instances before it ends; a strategy's bake_seconds wins.
 SAGA_BAKE_SECONDS = env.int("SAGA_BAKE_SECONDS", 10, validate=validate.Range(0, 3600))
 # Commands that targets may name to restart a service: {"shop": ["/usr/bin/supervisorctl", "restart", "shop"]}
 SAGA_RESTART_COMMANDS: dict[str, list[str]] = dict(env.json("SAGA_RESTART_COMMANDS", {}) or {})
