@@ -3,8 +3,8 @@
     python -m bench.deployments --number 100
 
 Starts the whole stack as ``make run`` does. Each service gets a small archive in a folder of its own.
-Meanwhile 200 other services beat, and the age of the last sweep is looked at twice a second: it should stay
-near one second, and none of them may expire.
+Meanwhile 200 other services send heartbeats, and the age of the last sweep is read twice a second: it should
+stay near one second, and none of them may expire.
 """
 
 from __future__ import annotations

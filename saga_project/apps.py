@@ -61,7 +61,7 @@ def interval_below_ttl(**_: Any) -> list[checks.CheckMessage]:
     return [
         checks.Warning(
             f"HEARTBEAT_INTERVAL ({settings.HEARTBEAT_INTERVAL}) must be below REGISTRATION_TTL"
-            f" ({settings.REGISTRATION_TTL}): at that pace services expire between two beats.",
+            f" ({settings.REGISTRATION_TTL}): at that pace services expire between two heartbeats.",
             id="saga.W002",
         )
     ]

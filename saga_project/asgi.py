@@ -200,7 +200,7 @@ def _ignore_interrupt() -> None:
 
 
 def _on_signal(end: Callable[[], None]) -> None:
-    """Call ``end`` as soon as the server is told to stop, before what it does itself.
+    """Call ``end`` as soon as the server is asked to stop, before its own shutdown.
 
     The server waits for open requests before it ends the lifespan; streams would never end by themselves.
     """

@@ -156,7 +156,7 @@ def check_audit_receiver(url: str) -> None:
 
 
 def check_proxy(url: str) -> None:
-    """Raise ValidationError unless the text is the URL of an HTTP proxy; the error tells no login."""
+    """Raise ValidationError unless the text is the URL of an HTTP proxy; the error shows no login."""
     try:
         parts = urlsplit(url)
         is_one = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0

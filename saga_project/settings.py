@@ -65,7 +65,7 @@ SAGA_LOG_LEVEL = env.str(
     "SAGA_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
 SAGA_WEB_PROCESSES = env.int("SAGA_WEB_PROCESSES", 2, validate=validate.Range(1, 64))
-# How long a process that is told to stop may finish or hand over what it does.
+# How long a process that is asked to stop may finish or hand over its work.
 SAGA_SHUTDOWN_SECONDS = env.int("SAGA_SHUTDOWN_SECONDS", 15, validate=validate.Range(1, 600))
 SAGA_FAST_PATH = env.bool("SAGA_FAST_PATH", True)
 # Connections of one web process.
@@ -274,7 +274,7 @@ CACHES = {"default": redis_urls.cache(REDIS_URL, SENTINELS)}
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": content_policy.DIRECTIVES}
 SESSION_COOKIE_NAME = "saga_session"
 CSRF_TRUSTED_ORIGINS = [SAGA_PUBLIC_URL] if SAGA_PUBLIC_URL else []
-# Over plain HTTP the cookies get Secure where a trusted proxy says that its client spoke HTTPS.
+# Over plain HTTP the cookies get Secure where a trusted proxy says that its client uses HTTPS.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PUBLIC_OVER_TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_PUBLIC_OVER_TLS else 0
 globals().update(sign_in.SETTINGS)

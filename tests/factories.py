@@ -193,7 +193,7 @@ class AlertFactory(factory.django.DjangoModelFactory[webhooks.Alert]):
     severity = webhooks.Severity.ERROR
     text = "Instance default expired."
     opened_at = NOW
-    told_at = NOW
+    sent_at = NOW
 
 
 class ReceiverFactory(factory.django.DjangoModelFactory[webhooks.Receiver]):

@@ -369,8 +369,8 @@ def test_every_route_keeps_what_the_document_promises(
     case: Any, administrator: dict[str, str]
 ) -> None:
     # A cursor comes out of another page or event, and labels are selected by an expression.
-    told = {"cursor", "after", "label"}
-    is_refused = case.path in REFUSED_ALL_THE_SAME or told & {*(case.query or {})}
+    reported = {"cursor", "after", "label"}
+    is_refused = case.path in REFUSED_ALL_THE_SAME or reported & {*(case.query or {})}
     excluded = [positive_data_acceptance] if is_refused else []
 
     case.call_and_validate(headers=administrator, excluded_checks=excluded)

@@ -56,7 +56,7 @@ class NodeAway(Interrupted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class StepContext:
     """One step for one target. ``step`` is its place in the job's journal.
 
     ``previous`` is the release to go back to, None if there was none.
@@ -89,7 +89,7 @@ class Work:
     previous_reference: str | None = None
     root: Path = Path()
     environment: Environment = field(default_factory=Environment)
-    is_way_back: bool = False
+    is_rollback: bool = False
     artifact_headers: Callable[[], dict[str, str]] = dict
     stored_artifact: Callable[[], StoredArtifact | None] = lambda: None
     registry_login: Callable[[], RegistryLogin | None] = lambda: None
@@ -99,12 +99,12 @@ class Work:
     @property
     def wanted_version(self) -> str:
         """The version that the instance runs after this step; empty where nothing ran before."""
-        return (self.previous or "") if self.is_way_back else self.version
+        return (self.previous or "") if self.is_rollback else self.version
 
     @property
     def replaced_version(self) -> str:
         """The version that ran before this step; empty where none did."""
-        return self.version if self.is_way_back else (self.previous or "")
+        return self.version if self.is_rollback else (self.previous or "")
 
 
 @dataclass(frozen=True, kw_only=True)

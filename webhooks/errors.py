@@ -13,7 +13,7 @@ from saga_project.shared.errors import (
 
 
 class InvalidSignature(NotAuthenticated):
-    """The same words for every way to fail: they must not tell which it was."""
+    """The same words for every way to fail: they must not reveal which it was."""
 
     error = "Invalid signature"
 

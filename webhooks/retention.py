@@ -1,4 +1,4 @@
-"""Work: nothing is kept for ever."""
+"""Purge calls, deliveries and alerts past their retention."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def purge(*, now: dt.datetime) -> int:
     """Delete calls and settled deliveries past their time, and refused calls beyond a number."""
     before = now - dt.timedelta(days=settings.SAGA_EVENT_RETENTION_DAYS)
     settled = Delivery.objects.filter(created_at__lt=before, finished_at__isnull=False)
-    told = Alert.objects.filter(opened_at__lt=before, due_at=None)
+    sent = Alert.objects.filter(opened_at__lt=before, due_at=None)
     return (
-        _delete(told)
+        _delete(sent)
         + _delete(InboundCall.objects.filter(received_at__lt=before))
         + _delete(settled)
         + _purge_refused()

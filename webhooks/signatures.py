@@ -108,7 +108,7 @@ def evaluate(
         return Proof.SIGNATURE
     if shown_secret is None:
         return Proof.NOTHING
-    # No early end: how long this takes must not tell which of the secrets it was.
+    # No early end: how long this takes must not reveal which of the secrets it was.
     matches = [_is_same(shown_secret, secret) for secret in secrets]
     return Proof.SECRET if any(matches) else Proof.WRONG
 

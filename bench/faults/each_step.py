@@ -78,7 +78,7 @@ def _run_case(folder: Path, kind: type[CrashCase], rounds: int, seed: int) -> De
                     for step in case.kill_in_each_step(
                         job, before=before, start=start, chance=chance
                     ):
-                        tally.kills[f"{step.name}{' (back)' if step.is_way_back else ''}"] += 1
+                        tally.kills[f"{step.name}{' (back)' if step.is_rollback else ''}"] += 1
                 before = case.check(job, before=before, is_good=quality == "good")
             except AssertionError as exc:
                 tally.faults.append(f"{kind.name} {job.job_id} ({start}): {exc}")

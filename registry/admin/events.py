@@ -1,4 +1,4 @@
-"""Events in the admin: read-only facts."""
+"""Events in the admin, read-only."""
 
 from __future__ import annotations
 

@@ -37,14 +37,14 @@ def _cancel(request: HttpRequest, subscription: Subscription, _reason: str) -> N
 ACTIVATE = verbs.Verb(
     name="activate_subscriptions",
     label="Activate",
-    consequences=["These subscribers are told of events from now on."],
+    consequences=["Events are sent to these subscribers from now on."],
     done="Activated",
     does=_activate,
 )
 SUSPEND = verbs.Verb(
     name="suspend_subscriptions",
     label="Suspend",
-    consequences=["These subscribers are told of nothing until they are activated again."],
+    consequences=["No events are sent to these subscribers until they are activated again."],
     done="Suspended",
     does=_suspend,
 )

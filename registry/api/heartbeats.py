@@ -56,9 +56,9 @@ class BulkItemExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-unt
     target_class = BulkItemField
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        beat = auto_schema._map_serializer(NamedHeartbeatSerializer, direction)  # noqa: SLF001 - as its documentation does
-        beat["properties"]["status"].pop("x-spec-enum-id")  # a mark for components' names
-        return {"anyOf": [fields.schema_of(rules.SERVICE_NAME), beat]}
+        heartbeat = auto_schema._map_serializer(NamedHeartbeatSerializer, direction)  # noqa: SLF001 - as its documentation does
+        heartbeat["properties"]["status"].pop("x-spec-enum-id")  # a mark for components' names
+        return {"anyOf": [fields.schema_of(rules.SERVICE_NAME), heartbeat]}
 
 
 class BulkSerializer(serializers.Serializer[Any]):
@@ -84,7 +84,7 @@ def bulk_refreshed_body(answer: operations.Renewed) -> dict[str, Any]:
     return {"refreshed": answer.refreshed, "ttl": answer.ttl_seconds, "missing": answer.missing}
 
 
-def beat_of(name: str, body: dict[str, Any]) -> operations.Heartbeat:
+def heartbeat_of(name: str, body: dict[str, Any]) -> operations.Heartbeat:
     """Return the heartbeat that a checked body, without null, is; an unusable version is left out."""
     version = body.get("version")
     return operations.Heartbeat(
@@ -123,7 +123,7 @@ class HeartbeatView(api.SagaView):
         names.check_service_name(name)
         body = fields.read(HeartbeatSerializer, request.data)
         ttl = operations.renew(
-            beat_of(name, body), by=accounts.caller_of(request.user), now=timezone.now()
+            heartbeat_of(name, body), by=accounts.caller_of(request.user), now=timezone.now()
         )
         warnings = _warnings([(name, body)])
         return Response({**refreshed_body(name, ttl_seconds=ttl), **warnings})
@@ -141,9 +141,9 @@ class BulkHeartbeatView(api.SagaView):
     )
     def post(self, request: Request) -> Response:
         items = _read_bulk(api.body_of(request).get("services"))
-        beats = [beat_of(name, data) for name, data in items]
+        heartbeats = [heartbeat_of(name, data) for name, data in items]
         answer = operations.renew_many(
-            beats, by=accounts.caller_of(request.user), now=timezone.now()
+            heartbeats, by=accounts.caller_of(request.user), now=timezone.now()
         )
         return Response({**bulk_refreshed_body(answer), **_warnings(items)})
 

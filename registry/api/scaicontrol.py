@@ -1,4 +1,4 @@
-"""The registry in the ScaiControl dialect: a service account registers, updates, beats and leaves."""
+"""The registry in the ScaiControl dialect: how a service account keeps its service there."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class SubscriptionListView(api.SagaView):
 
     @extend_schema(
         operation_id="subscribe",
-        summary="Depend on a service, and be told of its events",
+        summary="Depend on a service, and receive its events",
         tags=["subscriptions"],
         request=SubscriptionRequestSerializer,
         responses={201: NewSubscriptionSerializer},

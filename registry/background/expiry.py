@@ -52,7 +52,7 @@ def sweep() -> Sweep:
         _hold(seen, held)
         presence.take_overdue(protection.choose(seen, held))
         taken = presence.expiring()
-        _write_expired(taken, floor=timestamps.at(seen.floor_us))
+        _write_expired(taken, grace_floor=timestamps.at(seen.floor_us))
         _tell_protection(seen, held)
         protection.note(seen, held)
     presence.forget_expiring(list(taken))
@@ -84,8 +84,8 @@ def _hold(seen: presence.Overdue, held: Sequence[str]) -> None:
         events.publish(*(publish(name, instance_id=instance_id) for name, instance_id in pairs))
 
 
-def _write_expired(taken: dict[str, int], *, floor: dt.datetime) -> None:
-    """Move the instances' rows, and publish one fact for each row that moved."""
+def _write_expired(taken: dict[str, int], *, grace_floor: dt.datetime) -> None:
+    """Move the instances' rows, and publish one event for each row that changed."""
     by_service: dict[str, dict[str, int]] = {}
     for member, heartbeat_us in taken.items():
         name, instance_id = presence.split_member(member)
@@ -94,17 +94,17 @@ def _write_expired(taken: dict[str, int], *, floor: dt.datetime) -> None:
         Service.objects.filter(name__in=by_service).order_by("pk").values_list("pk", flat=True)
     )
     for start in range(0, len(keys), CHUNK):
-        _write_expired_of(keys[start : start + CHUNK], by_service, floor=floor)
+        _write_expired_of(keys[start : start + CHUNK], by_service, grace_floor=grace_floor)
 
 
 def _write_expired_of(
-    keys: list[int], by_service: dict[str, dict[str, int]], *, floor: dt.datetime
+    keys: list[int], by_service: dict[str, dict[str, int]], *, grace_floor: dt.datetime
 ) -> None:
     """Expire instances of services, which are locked in primary-key order over all chunks."""
     services = Service.objects.select_for_update().filter(pk__in=keys).order_by("pk")
     known = {service.pk: service for service in services.only(*projection.SERVICE_FIELDS)}
-    beats = {pk: by_service[service.name] for pk, service in known.items()}
-    moved = _expire_rows(beats, floor=floor, now=timezone.now())
+    times = {pk: by_service[service.name] for pk, service in known.items()}
+    moved = _expire_rows(times, grace_floor=grace_floor, now=timezone.now())
     gone: dict[int, list[str]] = {}
     for pk, instance_id, _ in moved:
         gone.setdefault(pk, []).append(instance_id)
@@ -120,14 +120,14 @@ def _write_expired_of(
 
 
 def _expire_rows(
-    beats: dict[int, dict[str, int]], *, floor: dt.datetime, now: dt.datetime
+    times: dict[int, dict[str, int]], *, grace_floor: dt.datetime, now: dt.datetime
 ) -> list[tuple[int, str, dt.datetime]]:
     """Return service, instance id and last heartbeat of each live row that is expired now.
 
     An instance that was registered again after its last heartbeat ran out stays. One that was registered
     before the grace floor has been silent since; where Redis' clock was set, its last heartbeat is misdated.
     """
-    members = [(pk, each, at_us) for pk, those in beats.items() for each, at_us in those.items()]
+    members = [(pk, each, at_us) for pk, those in times.items() for each, at_us in those.items()]
     with connection.cursor() as cursor:
         cursor.execute(
             _EXPIRE,
@@ -138,7 +138,7 @@ def _expire_rows(
                 [instance_id for _, instance_id, _ in members],
                 [timestamps.at(heartbeat_us) for _, _, heartbeat_us in members],
                 transitions.sources(Instance, Instance.State.EXPIRED),
-                floor,
+                grace_floor,
             ],
         )
         return list(cursor.fetchall())
@@ -146,14 +146,14 @@ def _expire_rows(
 
 _EXPIRE = """
 UPDATE registry_instance AS instance
-   SET state = %s, gone_at = %s, last_heartbeat_at = beat.at
-  FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS beat (service_id, instance_id, at)
- WHERE instance.service_id = beat.service_id
-   AND instance.instance_id = beat.instance_id
+   SET state = %s, gone_at = %s, last_heartbeat_at = heartbeat.at
+  FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS heartbeat (service_id, instance_id, at)
+ WHERE instance.service_id = heartbeat.service_id
+   AND instance.instance_id = heartbeat.instance_id
    AND instance.state = ANY(%s)
    AND instance.registered_at
-       <= greatest(beat.at + instance.ttl_seconds * interval '1 second', %s::timestamptz)
-RETURNING instance.service_id, instance.instance_id, beat.at
+       <= greatest(heartbeat.at + instance.ttl_seconds * interval '1 second', %s::timestamptz)
+RETURNING instance.service_id, instance.instance_id, heartbeat.at
 """
 
 

@@ -38,13 +38,13 @@ def flush_heartbeats() -> int:
 
     A service that had missed some and sent one again counts no misses any more.
     """
-    beats, now_us = presence.heartbeats(since_us=_flushed.until_us)
+    times, now_us = presence.heartbeats(since_us=_flushed.until_us)
     if now_us < _flushed.until_us:  # another Redis with a clock that is behind
-        beats, now_us = presence.heartbeats()
+        times, now_us = presence.heartbeats()
     count = 0
-    if beats:
+    if times:
         skew_us = presence.skew_us(now_us)
-        count = _flush({member: heartbeat_us + skew_us for member, heartbeat_us in beats.items()})
+        count = _flush({member: heartbeat_us + skew_us for member, heartbeat_us in times.items()})
     transaction.on_commit(functools.partial(_flushed.note, now_us))
     if _is_any_heard_again():
         _recover()
@@ -52,9 +52,9 @@ def flush_heartbeats() -> int:
 
 
 @faults.retry_conflict
-def _flush(beats: dict[str, int]) -> int:
+def _flush(times: dict[str, int]) -> int:
     """Write the heartbeats in one transaction: the services are locked before their instances."""
-    members = [presence.split_member(member) for member in beats]
+    members = [presence.split_member(member) for member in times]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOCK, [sorted({name for name, _ in members})])
         cursor.execute(
@@ -62,7 +62,7 @@ def _flush(beats: dict[str, int]) -> int:
             [
                 [name for name, _ in members],
                 [instance_id for _, instance_id in members],
-                [timestamps.at(heartbeat_us) for heartbeat_us in beats.values()],
+                [timestamps.at(heartbeat_us) for heartbeat_us in times.values()],
             ],
         )
         row = cursor.fetchone()
@@ -73,16 +73,16 @@ _LOCK = """
 SELECT 1 FROM registry_service WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 _FLUSH = """
-WITH beat AS (
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS beat (name, instance_id, at)
+WITH heartbeat AS (
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS heartbeat (name, instance_id, at)
 ), moved AS (
     UPDATE registry_instance AS instance
-       SET last_heartbeat_at = beat.at
-      FROM beat JOIN registry_service AS service ON service.name = beat.name
+       SET last_heartbeat_at = heartbeat.at
+      FROM heartbeat JOIN registry_service AS service ON service.name = heartbeat.name
      WHERE instance.service_id = service.id
-       AND instance.instance_id = beat.instance_id
-       AND instance.last_heartbeat_at < beat.at
- RETURNING instance.service_id, beat.at
+       AND instance.instance_id = heartbeat.instance_id
+       AND instance.last_heartbeat_at < heartbeat.at
+ RETURNING instance.service_id, heartbeat.at
 ), newest AS (
     UPDATE registry_service AS service
        SET last_heartbeat_at = heard.at
@@ -124,10 +124,10 @@ def _recover() -> None:
         .select_for_update()
     )
     while some := list(received[:CHUNK]):
-        facts: list[events.EventDraft] = []
+        drafts: list[events.EventDraft] = []
         for service in some:
             if lifecycle.recover(service, health=Service.Health.HEALTHY):
-                facts.append(events.service_recovered(service.name))
+                drafts.append(events.service_recovered(service.name))
             service.consecutive_misses = 0
         service_health.save(some, now=now)
-        events.publish(*facts)
+        events.publish(*drafts)

@@ -50,12 +50,12 @@ def _silent(now: dt.datetime) -> ServiceQuerySet:
 
 def _add_miss(services: Sequence[Service], *, now: dt.datetime) -> None:
     """Count one miss for services with locked rows, and publish the resulting changes."""
-    facts: list[events.EventDraft] = []
+    drafts: list[events.EventDraft] = []
     for service in services:
         service.consecutive_misses += 1
-        facts += _evaluate_misses(service)
+        drafts += _evaluate_misses(service)
     service_health.save(services, now=now)
-    events.publish(*facts)
+    events.publish(*drafts)
 
 
 def _evaluate_misses(service: Service) -> Iterator[events.EventDraft]:

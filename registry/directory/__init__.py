@@ -1,6 +1,6 @@
 """The in-process read cache: a replica of presence, so that lookups need no round trip.
 
-A process that runs ``follow`` hears Redis' change channel: it subscribes, takes a snapshot, and applies
+A process that runs ``follow`` follows Redis' change channel: it subscribes, takes a snapshot, and applies
 each change in the order of its sequence number. A gap, or a channel that stays silent for longer than
 ``LEASE_SECONDS``, ends serving from memory until it is whole again. Elsewhere (workers, commands), and while
 it is not whole, reads go to Redis.

@@ -72,7 +72,7 @@ class InstanceEntry:
         return timestamps.at(self.last_heartbeat_us)
 
     def renew(self, at_us: int) -> None:
-        """Move its deadline, but never back: what is told late may be older than what is known."""
+        """Extend its deadline, and never shorten it: a late message may be older than what is known."""
         score_us = at_us + self.ttl_seconds * 1_000_000
         if score_us > self.score_us:
             self.score_us = score_us

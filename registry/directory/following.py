@@ -56,11 +56,11 @@ async def _follow_once(refill: Callable[[], int], thread: ThreadPoolExecutor) ->
 
 
 class _Follower:
-    """One subscription, from the snapshot that it begins with to the first thing that is wrong."""
+    """One subscription, from the snapshot that it begins with to the first error."""
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
         self._thread = thread
-        self._early: list[bytes] | None = []  # what is told while the snapshot is taken
+        self._early: list[bytes] | None = []  # messages that arrive while the snapshot is taken
         self._unanswered = 0
         self._reason: Exception | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -92,7 +92,7 @@ class _Follower:
         else:
             try:
                 changes.apply(message[2])
-            except Exception as exc:  # noqa: BLE001 - told to ``run``, which begins again
+            except Exception as exc:  # noqa: BLE001 - ``run`` raises it and begins again
                 self._lose(exc)
             else:
                 memory.note_channel()
@@ -131,5 +131,5 @@ def _tick() -> None:
         # Perhaps another process has refilled it already: its sequence numbers began again.
         raise changes.OutOfSync("Redis lost its data")
     if memory.set_clock(tick.now_us) > memory.CLOCK_STEP_US:
-        # What ends now on the new clock may have been given more time, of which memory was not told yet.
+        # A deadline that has passed on the new clock may have been extended by a message still to come.
         raise changes.OutOfSync("Redis' clock was set")

@@ -71,7 +71,7 @@ def schedule(
 ) -> None:
     """Show the service to readers as it stands now, once the surrounding transaction commits.
 
-    ``renewed`` are (instance id, TTL in seconds) that just spoke; ``dropped`` have left.
+    ``renewed`` are (instance id, TTL in seconds) that just sent a heartbeat; ``dropped`` have deregistered.
     ``is_robust``: without Redis nothing is raised, and readers see the change once it is back.
     """
     instances = list(service.instances.live())

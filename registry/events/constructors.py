@@ -1,4 +1,4 @@
-"""Facts: what happened, told once, in the transaction that made it true.
+"""Event constructors of the registry, and how events are published with their change.
 
 ``publish`` writes the rows and sends the one Signal. Its receivers add rows to the same transaction
 (deliveries, history); after the commit a message wakes waiting readers.
@@ -25,7 +25,7 @@ published = Signal()
 #: Sent with ``service_name`` and ``at`` once the row of a live instance holds another version than before,
 #: inside the transaction.
 instance_replaced = Signal()
-#: Sent in the transaction that deregisters a service; receivers return sentences of what goes on.
+#: Sent in the transaction that deregisters a service; receivers return sentences about work that continues.
 service_leaving = Signal()
 
 
@@ -39,19 +39,19 @@ class EventDraft:
     occurred_at: dt.datetime | None = None
 
 
-def publish(*facts: EventDraft) -> list[Event]:
-    """Write the facts as events and tell the receivers; must run inside the operation's transaction."""
-    if not facts:
+def publish(*drafts: EventDraft) -> list[Event]:
+    """Write the drafts as events and send the signal; must run inside the operation's transaction."""
+    if not drafts:
         return []
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(
             "An event is published in the transaction of its change."
         )
-    return _publish(facts, now=timezone.now())
+    return _publish(drafts, now=timezone.now())
 
 
-def _publish(facts: Sequence[EventDraft], *, now: dt.datetime) -> list[Event]:
-    rows = rows_of(facts, now=now)
+def _publish(drafts: Sequence[EventDraft], *, now: dt.datetime) -> list[Event]:
+    rows = rows_of(drafts, now=now)
     for row, (key, number) in zip(
         rows, bulk.insert(rows, returning=["id", "transaction"]), strict=True
     ):
@@ -61,8 +61,8 @@ def _publish(facts: Sequence[EventDraft], *, now: dt.datetime) -> list[Event]:
     return rows
 
 
-def rows_of(facts: Iterable[EventDraft], *, now: dt.datetime) -> list[Event]:
-    """Return the facts as unsaved Event rows."""
+def rows_of(drafts: Iterable[EventDraft], *, now: dt.datetime) -> list[Event]:
+    """Return the drafts as unsaved Event rows."""
     return [
         bulk.make(
             Event,
@@ -71,11 +71,11 @@ def rows_of(facts: Iterable[EventDraft], *, now: dt.datetime) -> list[Event]:
             data=draft.data,
             occurred_at=draft.occurred_at or now,
         )
-        for draft in facts
+        for draft in drafts
     ]
 
 
-# --- The registry's facts -------------------------------------------------------------------------
+# --- The registry's events -------------------------------------------------------------------------
 
 
 def service_registered(

@@ -1,7 +1,7 @@
-"""Heartbeats of a web process, gathered: whatever comes while one call is under way goes with the next.
+"""Batched heartbeats of a web process: those that arrive while one call is under way share the next one.
 
-So Redis is asked once for many, the busier the more, and an idle process answers at once. Each heartbeat is
-answered after Redis took it.
+A busy process calls Redis once for many heartbeats, and an idle one answers at once. Each heartbeat is
+answered after Redis has recorded it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class HeartbeatBatcher:
     def __init__(self) -> None:
         self._renewal = presence.Renewal()
         self._waiting: _Batch = []
-        self._is_beating = False
+        self._is_running = False
         self._idle: asyncio.Event | None = None
 
-    def beat(self, members: Sequence[str], told: Callback) -> None:
-        """Renew the members and pass on the result; the receiver updates its entries in memory."""
-        self._waiting.append((members, told))
-        if not self._is_beating:
-            self._is_beating = True
+    def renew(self, members: Sequence[str], callback: Callback) -> None:
+        """Renew the members and call back with the times; the caller updates its entries in memory."""
+        self._waiting.append((members, callback))
+        if not self._is_running:
+            self._is_running = True
             asyncio.get_running_loop().call_soon(self._gather, 0)
 
     async def close(self) -> None:
-        if self._is_beating:
+        if self._is_running:
             self._idle = asyncio.Event()
             await self._idle.wait()
         self._renewal.close()
@@ -62,27 +62,27 @@ class HeartbeatBatcher:
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
-    def _answer_all(self, batch: _Batch, beats: list[int] | errors.Unavailable) -> None:
-        if isinstance(beats, errors.Unavailable):
-            for _, told in batch:
-                _tell(told, beats)
+    def _answer_all(self, batch: _Batch, times: list[int] | errors.Unavailable) -> None:
+        if isinstance(times, errors.Unavailable):
+            for _, callback in batch:
+                _answer(callback, times)
         else:
             start = 0
-            for members, told in batch:
-                _tell(told, beats[start : start + len(members)])
+            for members, callback in batch:
+                _answer(callback, times[start : start + len(members)])
                 start += len(members)
             directory.note_version()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._gather, 0)
             return
-        self._is_beating = False
+        self._is_running = False
         if self._idle is not None:
             self._idle.set()
 
 
-def _tell(told: Callback, beats: list[int] | errors.Unavailable) -> None:
-    """Answer one; what goes wrong there is not the others' concern."""
+def _answer(callback: Callback, times: list[int] | errors.Unavailable) -> None:
+    """Answer one request; an error there does not affect the others."""
     try:
-        told(beats)
+        callback(times)
     except Exception:
         logger.exception("a heartbeat could not be answered")

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 MAX_BATCH = 200
 KEEP_SECONDS = 1.0
 
-#: Called with what to answer, or None where the ordinary way must be gone.
+#: Called with the answer, or None where Django must handle the request.
 Answer = Registered | errors.Unavailable | None
 Callback = Callable[[Answer], None]
 
@@ -34,8 +34,8 @@ class RegistrationBatcher:
         self._keeping: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registrations")
 
-    def register(self, new_registration: NewRegistration, told: Callback) -> None:
-        self._waiting.append((new_registration, told))
+    def register(self, new_registration: NewRegistration, callback: Callback) -> None:
+        self._waiting.append((new_registration, callback))
         if self._running is None or self._running.done():
             self._running = asyncio.get_running_loop().create_task(self._run())
 
@@ -55,8 +55,8 @@ class RegistrationBatcher:
             self._waiting = self._waiting[MAX_BATCH:]
             new_registrations = [new_registration for new_registration, _ in batch]
             answers = await loop.run_in_executor(self._thread, _register, new_registrations)
-            for (_, told), answer in zip(batch, answers, strict=True):
-                _tell(told, answer)
+            for (_, callback), answer in zip(batch, answers, strict=True):
+                _answer(callback, answer)
             self._keep_connection()
 
     def _keep_connection(self) -> None:
@@ -74,10 +74,10 @@ class RegistrationBatcher:
             await asyncio.sleep(0)
 
 
-def _tell(told: Callback, answer: Answer) -> None:
-    """Answer one; what goes wrong there is not the others' concern."""
+def _answer(callback: Callback, answer: Answer) -> None:
+    """Answer one request; an error there does not affect the others."""
     try:
-        told(answer)
+        callback(answer)
     except Exception:
         logger.exception("a registration could not be answered")
 
@@ -91,11 +91,13 @@ def _register(new_registrations: list[NewRegistration]) -> list[Answer]:
     try:
         return list(operations.register_new(new_registrations, now=timezone.now()))
     except (db.OperationalError, db.InterfaceError):
-        # Asking once more would only take as long again.
+        # Another attempt would only take as long again.
         _give_back()
-        gone = errors.DatabaseUnavailable("The database is not available. Try again in a moment.")
-        return [gone] * len(new_registrations)
+        refusal = errors.DatabaseUnavailable(
+            "The database is not available. Try again in a moment."
+        )
+        return [refusal] * len(new_registrations)
     except (db.Error, errors.SagaError) as exc:
-        # Each of them is tried once more by itself, the ordinary way, which has words for what is wrong.
-        logger.warning("newcomers are registered one by one", extra={"reason": str(exc)})
+        # Django handles each of them by itself, and describes what is wrong.
+        logger.warning("new services are registered one by one", extra={"reason": str(exc)})
         return [None] * len(new_registrations)

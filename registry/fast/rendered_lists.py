@@ -41,7 +41,7 @@ _listing = _Listing(version=-1, until_us=0, shown=[], answer=(b"", b""))
 
 
 def service(name: str) -> Answer | None:
-    """Return tag and body of ``GET /services/{name}``, or None where memory alone cannot tell."""
+    """Return tag and body of ``GET /services/{name}``, or None where memory is not enough."""
     if not directory.is_whole():
         return None
     entry = directory.peek(name)
@@ -57,7 +57,7 @@ def service(name: str) -> Answer | None:
 
 
 def listing() -> Answer | None:
-    """Return tag and body of ``GET /services``, or None where memory alone cannot tell, or it is long."""
+    """Return tag and body of ``GET /services``, or None where memory is not enough, or the list is long."""
     global _listing  # noqa: PLW0603 - one list a process
     if not directory.is_whole() or directory.size() > MAX_LISTED:
         return None

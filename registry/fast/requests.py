@@ -124,14 +124,14 @@ def count(admission: Admission | None) -> None:
 
 def heartbeat(name: str, head: Head, body: bytes) -> PendingRenewal:
     """Most say nothing but that they are alive; whether they are known still is Redis' to say."""
-    beat = _heartbeat(name, _object(body)) if body else None
+    heartbeat = _heartbeat(name, _object(body)) if body else None
     admission = admit(head, "registry:manage")
-    instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
+    instance_id = heartbeat.instance_id if heartbeat is not None else operations.DEFAULT_INSTANCE
     entry = directory.peek(name) if directory.is_whole() else None
     instance = entry.instances.get(instance_id) if entry is not None else None
     if entry is None or instance is None:
         raise PassToDjango
-    if beat is not None and operations.is_news(beat, instance):
+    if heartbeat is not None and operations.is_news(heartbeat, instance):
         raise PassToDjango
     _check_may_change(admission, name, entry)
     count(admission)
@@ -142,8 +142,8 @@ def heartbeat(name: str, head: Head, body: bytes) -> PendingRenewal:
 def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> PendingRenewal:
     """Renew one, answer ``content``, and let memory see at once what the change channel will say."""
 
-    def answer(beats: Sequence[int]) -> bytes | None:
-        at_us = beats[0]
+    def answer(times: Sequence[int]) -> bytes | None:
+        at_us = times[0]
         if not at_us:
             return None
         instance.renew(at_us)
@@ -161,20 +161,26 @@ def bulk_heartbeat(head: Head, body: bytes) -> PendingRenewal:
     members: list[str] = []
     instances: list[InstanceEntry | None] = []
     for item in items:
-        name, beat = _bulk_item(item)
+        name, heartbeat = _bulk_item(item)
         entry = _known(name, admission)
-        instance_id = beat.instance_id if beat is not None else operations.DEFAULT_INSTANCE
+        instance_id = (
+            heartbeat.instance_id if heartbeat is not None else operations.DEFAULT_INSTANCE
+        )
         instance = entry.instances.get(instance_id) if entry is not None else None
-        if beat is not None and instance is not None and operations.is_news(beat, instance):
+        if (
+            heartbeat is not None
+            and instance is not None
+            and operations.is_news(heartbeat, instance)
+        ):
             raise PassToDjango
         members.append(presence.member_of(name, instance_id))
         instances.append(instance)
     count(admission)
 
-    def answer(beats: Sequence[int]) -> bytes | None:
+    def answer(times: Sequence[int]) -> bytes | None:
         refreshed: list[int] = []
         missing: list[str] = []
-        for member, instance, at_us in zip(members, instances, beats, strict=True):
+        for member, instance, at_us in zip(members, instances, times, strict=True):
             if not at_us:
                 missing.append(presence.split_member(member)[0])
             elif instance is not None:
@@ -212,7 +218,7 @@ def _heartbeat(name: str, data: dict[str, Any]) -> operations.Heartbeat:
     body = _read_heartbeat(data)
     if body is None or "version" in body or "note" in body:
         raise PassToDjango
-    return heartbeats.beat_of(name, body)
+    return heartbeats.heartbeat_of(name, body)
 
 
 def _known(name: str, admission: Admission | None) -> ServiceEntry | None:

@@ -18,7 +18,7 @@ Marks = frozenset[str]
 
 
 def marks_of(names: Iterable[str]) -> dict[str, Marks]:
-    """Return what tells each person or account from others; those that share a mark are one person.
+    """Return the marks by which persons and accounts differ; those that share a mark are one person.
 
     Costs three queries, however many names there are.
     """

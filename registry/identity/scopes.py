@@ -24,7 +24,7 @@ SCOPES: Mapping[str, str] = {
     "approvals:decide": "See, approve and reject what awaits approval",
     "webhooks:send": "Send health, lifecycle and notifications",
     "webhooks:manage": "See and change webhook configuration; see and replay deliveries and calls",
-    "rules:write": "Set which events are told to which channels",
+    "rules:write": "Set which events are sent to which channels",
     "admin:registry": "All of this, for the services of any account",
 }
 ADMIN_SCOPE = "admin:registry"

@@ -51,7 +51,7 @@ class _Entry(Generic[CallerT]):
     """``at`` is when it was good for certain; while its ``revision`` stays, it is good whenever that is seen.
 
     ``asked_at`` is when a request last verified it again. ``revision`` is None where PostgreSQL alone
-    cannot tell whether it is still good.
+    cannot know whether it is still good.
     """
 
     caller: CallerT

@@ -59,7 +59,10 @@ class Token(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     warned_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When an event told that it ends soon."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When an event announced that it ends soon.",
     )
 
     class Meta:

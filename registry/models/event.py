@@ -12,7 +12,7 @@ from registry.models.lengths import MAX_NAME_LENGTH
 
 
 class Event(models.Model):
-    """A fact, written in the transaction that made it true, never changed.
+    """Something that happened, written in the transaction of the change and never changed afterwards.
 
     Readers order by (``transaction``, ``id``) and read only below the oldest transaction that is still
     open, so that none is skipped when transactions commit out of order.

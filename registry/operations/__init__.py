@@ -1,7 +1,7 @@
-"""Everything that changes the registry: register, beat, leave, approve, reject, report, drain.
+"""Everything that changes the registry: register, renew, deregister, approve, reject, report, drain.
 
-Each operation owns its transaction, writes its facts in it, and shows the result to readers when it
-commits. A heartbeat that tells nothing new touches Redis only. This is the registry's whole command
+Each operation owns its transaction, writes its events in it, and shows the result to readers when it
+commits. A heartbeat without news touches Redis only. This is the registry's whole command
 surface: the apps above, the API and the admin call ``operations.<verb>``.
 """
 

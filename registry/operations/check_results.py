@@ -223,7 +223,7 @@ def _write(results: Sequence[CheckedInstance]) -> None:
 
 
 def _settle(services: Sequence[Service], *, now: dt.datetime) -> list[events.EventDraft]:
-    """Bring the instances of services with locked rows in line; return what is to be told of it."""
+    """Bring the instances of services with locked rows in line; return the events of that."""
     by_key = {service.pk: service for service in services}
     failing = {
         (service_id, instance_id): reason

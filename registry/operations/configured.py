@@ -153,7 +153,7 @@ def record(
 
 
 def describe(row: models.Model) -> dict[str, Any]:
-    """Return the row's fields as the audit trail shows them; of a secret it tells that there is one.
+    """Return the row's fields as the audit trail shows them; of a secret only that there is one.
 
     A model's ``BOOKKEEPING`` names columns that programs keep, which are no settings.
     """

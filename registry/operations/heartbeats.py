@@ -38,31 +38,34 @@ class Renewed:
     missing: list[str]
 
 
-def renew(beat: Heartbeat, *, by: Caller | None, now: dt.datetime) -> int:
+def renew(heartbeat: Heartbeat, *, by: Caller | None, now: dt.datetime) -> int:
     """Keep an instance alive and return its TTL in seconds; raises ServiceNotLive."""
-    answer = renew_many([beat], by=by, now=now)
+    answer = renew_many([heartbeat], by=by, now=now)
     if answer.missing:
         raise errors.ServiceNotLive(
-            f"Service '{beat.service_name}' not found in registry or expired; register it again."
+            f"Service '{heartbeat.service_name}' not found in registry or expired; register it again."
         )
     return answer.ttl_seconds
 
 
-def renew_many(beats: Sequence[Heartbeat], *, by: Caller | None, now: dt.datetime) -> Renewed:
-    """Keep many instances alive in one round trip; only what tells something new is written down."""
-    known = [_known(beat, by) for beat in beats]
-    members = [presence.member_of(beat.service_name, beat.instance_id) for beat in beats]
+def renew_many(heartbeats: Sequence[Heartbeat], *, by: Caller | None, now: dt.datetime) -> Renewed:
+    """Keep many instances alive in one round trip; only news is written to PostgreSQL."""
+    known = [_known(heartbeat, by) for heartbeat in heartbeats]
+    members = [
+        presence.member_of(heartbeat.service_name, heartbeat.instance_id)
+        for heartbeat in heartbeats
+    ]
     renewed = presence.renew(members)
     missing: list[str] = []
     ttls: list[int] = []
-    for beat, entry, heartbeat_us in zip(beats, known, renewed, strict=True):
+    for heartbeat, entry, heartbeat_us in zip(heartbeats, known, renewed, strict=True):
         if not heartbeat_us or entry is None:
-            missing.append(beat.service_name)
+            missing.append(heartbeat.service_name)
             continue
         entry.renew(heartbeat_us)
         ttls.append(entry.ttl_seconds)
-        if is_news(beat, entry):
-            _write_heartbeat(beat, now=now)
+        if is_news(heartbeat, entry):
+            _write_heartbeat(heartbeat, now=now)
     directory.note_version()
     return Renewed(
         refreshed=len(ttls),
@@ -71,41 +74,41 @@ def renew_many(beats: Sequence[Heartbeat], *, by: Caller | None, now: dt.datetim
     )
 
 
-def _known(beat: Heartbeat, by: Caller | None) -> directory.InstanceEntry | None:
-    service = directory.find(beat.service_name)
+def _known(heartbeat: Heartbeat, by: Caller | None) -> directory.InstanceEntry | None:
+    service = directory.find(heartbeat.service_name)
     accounts.check_may_change(
         by,
-        beat.service_name,
+        heartbeat.service_name,
         owner_id=service.account_id if service else None,
         labels=service.labels if service else None,
     )
-    return service.instances.get(beat.instance_id) if service else None
+    return service.instances.get(heartbeat.instance_id) if service else None
 
 
-def is_news(beat: Heartbeat, entry: directory.InstanceEntry) -> bool:
+def is_news(heartbeat: Heartbeat, entry: directory.InstanceEntry) -> bool:
     return (
-        (beat.health is not None and beat.health != entry.reported_health)
-        or (beat.version is not None and beat.version != entry.version)
-        or (beat.note is not None and beat.note != entry.note)
+        (heartbeat.health is not None and heartbeat.health != entry.reported_health)
+        or (heartbeat.version is not None and heartbeat.version != entry.version)
+        or (heartbeat.note is not None and heartbeat.note != entry.note)
     )
 
 
 @faults.retry_conflict
-def _write_heartbeat(beat: Heartbeat, *, now: dt.datetime) -> None:
+def _write_heartbeat(heartbeat: Heartbeat, *, now: dt.datetime) -> None:
     with transaction.atomic():
-        service = Service.objects.select_for_update().filter(name=beat.service_name).first()
+        service = Service.objects.select_for_update().filter(name=heartbeat.service_name).first()
         if service is None:
             return
-        instance = service.instances.live().filter(instance_id=beat.instance_id).first()
+        instance = service.instances.live().filter(instance_id=heartbeat.instance_id).first()
         if instance is None:
             return
-        if beat.health is not None:
-            rows.set_health(service, instance, beat.health, note=beat.note or "")
-        if beat.note is not None:
-            instance.note = beat.note
-        is_replaced = beat.version not in (None, instance.version)
-        if beat.version is not None:
-            rows.set_version(service, instance, beat.version)
+        if heartbeat.health is not None:
+            rows.set_health(service, instance, heartbeat.health, note=heartbeat.note or "")
+        if heartbeat.note is not None:
+            instance.note = heartbeat.note
+        is_replaced = heartbeat.version not in (None, instance.version)
+        if heartbeat.version is not None:
+            rows.set_version(service, instance, heartbeat.version)
         instance.last_heartbeat_at = now
         instance.save(update_fields=["health", "note", "version", "last_heartbeat_at"])
         rows.save_change(service, now=now)

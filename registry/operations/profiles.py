@@ -68,7 +68,7 @@ def register_profile(profile: Profile, *, by: Caller, now: dt.datetime) -> Servi
 
 
 def update_profile(profile: Profile, *, by: Caller, now: dt.datetime) -> Service:
-    """Bring a registered service up to date; the same again changes and tells nothing."""
+    """Bring a registered service up to date; the same again changes nothing and publishes nothing."""
     with transaction.atomic(durable=True):
         service = rows.locked(profile.slug)
         accounts.check_may_change(by, profile.slug, owner_id=service.account_id)
@@ -169,7 +169,7 @@ def renew_profile(
     if known is not None:
         accounts.check_may_change(by, slug, owner_id=known.account_id, labels=known.labels)
         entry = known.instances.get(instance_id) or known.instances.get(rows.DEFAULT_INSTANCE)
-        beat = heartbeats.Heartbeat(
+        heartbeat = heartbeats.Heartbeat(
             service_name=slug,
             instance_id=entry.instance_id if entry else instance_id,
             health=health,
@@ -181,9 +181,9 @@ def renew_profile(
             and known.health_status == service_health
             and known.status != Service.Status.DEGRADED
             and known.misses == 0
-            and not heartbeats.is_news(beat, entry)
+            and not heartbeats.is_news(heartbeat, entry)
         )
-        if is_quiet and presence.renew([presence.member_of(slug, beat.instance_id)]) != [0]:
+        if is_quiet and presence.renew([presence.member_of(slug, heartbeat.instance_id)]) != [0]:
             return HeartbeatAnswer(
                 slug=slug,
                 status=known.status,

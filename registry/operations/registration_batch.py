@@ -56,12 +56,12 @@ def register_new(
 @faults.retry_conflict
 def _insert(services: list[Service], instances: list[Instance], *, now: dt.datetime) -> set[str]:
     """Write services that were not there, with an instance and an event each; return their names."""
-    facts = map(registration.registered_draft, instances)
+    drafts = map(registration.registered_draft, instances)
     documents = [
         bulk.document(services),
         bulk.document(instances),
         orjson.dumps([service.name for service in services]).decode(),
-        bulk.document(events.rows_of(facts, now=now)),
+        bulk.document(events.rows_of(drafts, now=now)),
     ]
     with connection.cursor() as cursor:
         cursor.execute(_statement(), documents)
@@ -76,7 +76,7 @@ def _statement() -> str:
     """
     instance, event = (bulk.quoted([model._meta.db_table]) for model in (Instance, Event))
     placed = [name for name in bulk.columns(Instance) if name != "service_id"]
-    told = bulk.columns(Event)
+    columns = bulk.columns(Event)
     # The names are the models' own.
     return f"""
         WITH taken AS (
@@ -86,9 +86,9 @@ def _statement() -> str:
             SELECT taken.id, {bulk.quoted(placed, table="given")}
             FROM ROWS FROM ({bulk.rows_of(Instance)}, json_array_elements_text(%s::json)) AS given
             JOIN taken ON taken.name = given.value
-        ), told AS (
-            INSERT INTO {event} ({bulk.quoted(told)})
-            SELECT {bulk.quoted(told, table="given")}
+        ), event AS (
+            INSERT INTO {event} ({bulk.quoted(columns)})
+            SELECT {bulk.quoted(columns, table="given")}
             FROM {bulk.rows_of(Event)} AS given JOIN taken ON taken.name = given.service_name
         )
         SELECT name FROM taken

@@ -29,8 +29,8 @@ def deregister(
 ) -> list[str]:
     """Take a service, or one of its instances, out of the registry; return what goes on nevertheless.
 
-    Subscriptions keep a service from that; an instance may always leave. The audit trail tells of
-    services: instances come and go by themselves. Raises ServiceNotFound, HasSubscriptions.
+    Subscriptions keep a service from that; an instance may always leave. The audit trail records
+    services only: instances come and go by themselves. Raises ServiceNotFound, HasSubscriptions.
     """
     with transaction.atomic(durable=True):
         service = rows.locked(name)

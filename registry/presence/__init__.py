@@ -6,12 +6,13 @@
     saga:ttls        hash   "service/instance" → TTL in µs
     saga:holds       hash   suspects: "service/instance" → kept until, in µs
     saga:expiring    hash   taken by a sweep, not yet in PostgreSQL → their last deadline
-    saga:meta        hash   seq, floor, tick, born, told, run_id
-    saga:beats       string beats that the web processes are to be told of: moment, members, moment, …
+    saga:meta        hash   seq, floor, tick, born (filled at), told (published at), run_id
+    saga:beats       string heartbeats not published yet: time, members, time, …
 
 Every script that changes something takes the next ``seq`` and publishes the change with it, so that a
 web process can hold a replica (``directory``) and notice a gap. The last heartbeat is the deadline minus
-the TTL. No member expires before ``floor`` + TTL; the floor moves where no heartbeat could arrive.
+the TTL. ``floor`` is the grace floor: no member expires before it + TTL. It advances where no
+heartbeat could arrive.
 All times are on Redis' clock; where it is set back, they move with it (``scripts``).
 """
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 RENEWAL_SECONDS = 0.7
 #: For how long heartbeats may wait in Redis, so that many are published in one message.
-TELL_AFTER_US = 5_000
+PUBLISH_AFTER_US = 5_000
 CHANGES_AT_ONCE = 100  # Redis serves no other client while a script runs.
 _DIGEST = hashlib.sha1(scripts.RENEW.encode(), usedforsecurity=False).hexdigest()
 _BY_DIGEST = ("EVALSHA", _DIGEST)
@@ -42,10 +42,10 @@ def renew(members: Sequence[str]) -> list[int]:
 
 def _heartbeats(count: int, answer: list[Any]) -> list[int]:
     at_us, _, absent = answer
-    beats = [int(at_us)] * count
+    times = [int(at_us)] * count
     for position in absent:
-        beats[position] = 0
-    return beats
+        times[position] = 0
+    return times
 
 
 class Renewal:
@@ -54,11 +54,11 @@ class Renewal:
     def __init__(self) -> None:
         self._wire = wire.RedisProtocol()
         self._reaching: asyncio.Task[None] | None = None
-        self._teller: asyncio.TimerHandle | None = None
+        self._publisher: asyncio.TimerHandle | None = None
 
-    def renew(self, members: Sequence[str], told: Callback) -> None:
-        """Renew the members; ``told`` gets the moments, or RedisUnavailable whatever goes wrong."""
-        call = _Call(members, told)
+    def renew(self, members: Sequence[str], callback: Callback) -> None:
+        """Renew the members; ``callback`` gets the times, or RedisUnavailable for any failure."""
+        call = _Call(members, callback)
         if redis.breaker.is_open:
             call.end(redis.refusal())
             return
@@ -70,8 +70,8 @@ class Renewal:
             self._reaching = loop.create_task(self._reach(call))
 
     def close(self) -> None:
-        if self._teller is not None:
-            self._teller.cancel()
+        if self._publisher is not None:
+            self._publisher.cancel()
         self._wire.close()
 
     async def _reach(self, call: _Call) -> None:
@@ -84,18 +84,18 @@ class Renewal:
     def _send(self, call: _Call, *command: str) -> None:
         words = command or _BY_DIGEST
         answered = functools.partial(self._take, call)
-        self._wire.call(answered, *words, *_KEYS, TELL_AFTER_US, *call.members)
+        self._wire.call(answered, *words, *_KEYS, PUBLISH_AFTER_US, *call.members)
 
     def _take(self, call: _Call, answer: Any) -> None:
         if call.is_over:
             return
         if isinstance(answer, redis_exceptions.ReadOnlyError):
             self._wire.close()  # a failover made it a replica: ask again for the master
-        has_left = isinstance(
+        is_lost = isinstance(
             answer, redis_exceptions.ConnectionError | redis_exceptions.ReadOnlyError
         )
-        if has_left and not call.is_second:
-            # Redis left us since the last call, it seems; to renew twice is no harm.
+        if is_lost and not call.is_second:
+            # The connection was lost since the last call; renewing twice does no harm.
             call.is_second = True
             self._reaching = asyncio.get_running_loop().create_task(self._reach(call))
         elif isinstance(answer, Exception):
@@ -106,9 +106,11 @@ class Renewal:
         else:
             redis.breaker.close()
             are_waiting = answer[1]
-            if are_waiting and self._teller is None:
+            if are_waiting and self._publisher is None:
                 loop = asyncio.get_running_loop()
-                self._teller = loop.call_later(2 * TELL_AFTER_US / 1_000_000, self._publish_change)
+                self._publisher = loop.call_later(
+                    2 * PUBLISH_AFTER_US / 1_000_000, self._publish_change
+                )
             call.end(_heartbeats(len(call.members), answer))
 
     def _give_up(self, call: _Call) -> None:
@@ -128,7 +130,7 @@ class Renewal:
 
     def _publish_change(self) -> None:
         """Publish heartbeats that no later one carried along; a tick would do so, too."""
-        self._teller = None
+        self._publisher = None
         if self._wire.is_open:
             self._wire.call(_ignore, *_BY_DIGEST, *_KEYS, 0)
 
@@ -138,32 +140,32 @@ def _ignore(_answer: Any) -> None:
 
 
 class _Call:
-    """One call of the script, until its result is delivered."""
+    """One call of the script, until its callback has the result."""
 
-    def __init__(self, members: Sequence[str], told: Callback) -> None:
+    def __init__(self, members: Sequence[str], callback: Callback) -> None:
         self.members = members
         self.is_second = False
         self.timer: asyncio.TimerHandle | None = None
-        self._told: Callback | None = told
+        self._callback: Callback | None = callback
 
     @property
     def is_over(self) -> bool:
-        return self._told is None
+        return self._callback is None
 
-    def end(self, beats: list[int] | errors.Unavailable) -> None:
+    def end(self, times: list[int] | errors.Unavailable) -> None:
         if self.timer is not None:
             self.timer.cancel()
-        told, self._told = self._told, None
-        if told is not None:
-            told(beats)
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(times)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A service's document, to be written where none newer is there, and its members' presence, moved.
 
-    ``renewed``: (instance id, TTL in seconds) that just spoke; ``known``: (instance id, TTL, deadline in µs
-    on this host's clock) to be taken where Redis knows nothing of them.
+    ``renewed``: (instance id, TTL in seconds) that just sent a heartbeat; ``known``: (instance id, TTL,
+    deadline in µs on this host's clock) to be taken where Redis does not have them.
     """
 
     name: str

@@ -144,7 +144,7 @@ def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
     Page by page, since Redis serves no other client while it builds an answer. A member that is renewed
     meanwhile moves ahead and is read again there.
     """
-    beats: dict[str, int] = {}
+    times: dict[str, int] = {}
     with redis.breaker.guard():
         client: Any = redis.connection()
         seconds, rest = client.time()
@@ -155,8 +155,8 @@ def heartbeats(*, since_us: int = 0) -> tuple[dict[str, int], int]:
                 # Not later than now: a member may have got a shorter TTL since the first answer.
                 heartbeat_us = min(int(score) - int(ttl), now_us) if ttl is not None else -1
                 if heartbeat_us >= since_us:
-                    beats[member.decode()] = heartbeat_us
-    return beats, now_us
+                    times[member.decode()] = heartbeat_us
+    return times, now_us
 
 
 def _pages(client: Any) -> Iterator[list[tuple[bytes, float]]]:

@@ -20,10 +20,10 @@ local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, BEATS, CHANNE
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local known = redis.call('HMGET', META, 'born', 'floor', 'told', 'tick')
-local born, floor, told = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
+local born, floor, published = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
 local ticked = tonumber(known[4] or '0')
 local function text(number) return string.format('%.0f', number) end
--- A key expires at a moment of Redis' clock, too: without this, a lock or a claim whose owner died would last
+-- A key expires at a moment of Redis' clock, too: without this, a lock or a claim of a dead owner would last
 -- for as long as the clock was set back.
 local function keep_what_is_left_of_keys(by)
   local cursor, seen = '0', {}
@@ -49,23 +49,23 @@ local function set_back(by)
   for position = 1, #holds, 2 do
     redis.call('HSET', HOLDS, holds[position], text(tonumber(holds[position + 1]) - by))
   end
-  floor, told, ticked, born = floor - by, now, now, text(now)
+  floor, published, ticked, born = floor - by, now, now, text(now)
   redis.call('HSET', META, 'floor', text(floor), 'told', born, 'tick', born, 'born', born)
 end
 if born and now + SET_BACK < ticked then set_back(ticked - now) end
--- What waited while Redis stood still runs before the next tick: time without ticks is given back here.
+-- Commands that waited while Redis was frozen run before the next tick: the time without ticks is added here.
 if ticked > 0 and now - ticked > AWAY then floor = math.max(floor, now) end
 local function publish(kind, words)
   local seq = redis.call('HINCRBY', META, 'seq', 1)
   redis.call('PUBLISH', CHANNEL, kind .. ' ' .. text(seq) .. ' ' .. words)
   return seq
 end
-local function tell(kind, words) return publish(kind, table.concat(words, ' ')) end
-local function tell_beats()
-  local beats = redis.call('GET', BEATS)
-  if beats then
+local function publish_all(kind, words) return publish(kind, table.concat(words, ' ')) end
+local function publish_heartbeats()
+  local heartbeats = redis.call('GET', BEATS)
+  if heartbeats then
     redis.call('DEL', BEATS)
-    publish('B', beats)
+    publish('B', heartbeats)
   end
   redis.call('HSET', META, 'told', text(now))
 end
@@ -78,8 +78,8 @@ end
 """
 )
 
-# ARGV: for how many µs beats may wait to be told, then members. Renews each that is still alive; answers
-# the moment, whether beats are waiting, and the positions (from 0) of those that are not alive.
+# ARGV: for how many µs heartbeats may wait to be published, then members. Renews each that is still alive;
+# answers the time, whether heartbeats are waiting, and the positions (from 0) of those that are not alive.
 RENEW = (
     _PROLOGUE
     + """
@@ -113,8 +113,8 @@ local waiting = 0
 if #renewed > 0 then
   waiting = redis.call('APPEND', BEATS, text(now) .. ' ' .. table.concat(renewed, ' ') .. ' ')
 end
-if now - told >= tonumber(ARGV[1]) then
-  tell_beats()
+if now - published >= tonumber(ARGV[1]) then
+  publish_heartbeats()
   waiting = 0
 end
 return {text(now), math.min(waiting, 1), absent}
@@ -124,7 +124,7 @@ return {text(now), math.min(waiting, 1), absent}
 # ARGV: for each change: name, revision, document ('' for none), how many triples follow, and these:
 # member, ttl, what: 'renew' (deadline now + ttl), 'drop', or how many µs are left, at most ttl, of a deadline
 # that is taken where the member has none: times of other clocks mean nothing here. Answers the last
-# sequence number, 0 where nothing was told.
+# sequence number, 0 where nothing was published.
 PUT = (
     _PROLOGUE
     + """
@@ -169,7 +169,7 @@ while position < #ARGV do
     table.insert(words, 1, name)
     seq = publish('P', table.concat(words, ' ') .. '\\n' .. document)
   elseif #words > 0 then
-    seq = tell('D', words)
+    seq = publish_all('D', words)
   end
 end
 return seq
@@ -194,7 +194,7 @@ for _, member in ipairs(ARGV) do
     end
   end
 end
-if #taken > 0 then tell('X', taken) end
+if #taken > 0 then publish_all('X', taken) end
 return taken
 """
 )
@@ -210,12 +210,12 @@ for position = 1, #ARGV, 2 do
   words[#words + 1] = member
   words[#words + 1] = hold
 end
-if #words > 0 then tell('H', words) end
+if #words > 0 then publish_all('H', words) end
 return #words / 2
 """
 )
 
-# A web process says that it could receive heartbeats.
+# A web process reports that it can receive heartbeats.
 TICK = (
     _PROLOGUE
     + """
@@ -223,9 +223,9 @@ local away = now - ticked
 redis.call('HSET', META, 'tick', text(now))
 if away > AWAY then
   redis.call('HSET', META, 'floor', text(now), 'away', text(away))
-  tell('F', {text(now)})
+  publish_all('F', {text(now)})
 end
-tell_beats()
+publish_heartbeats()
 return {text(now), born or '', redis.call('HGET', META, 'run_id') or ''}
 """
 )
@@ -235,7 +235,7 @@ MARK_FILLED = (
     _PROLOGUE
     + """
 redis.call('HSET', META, 'born', text(now), 'run_id', ARGV[1], 'floor', text(now), 'tick', text(now))
-tell('F', {text(now)})
+publish_all('F', {text(now)})
 return text(now)
 """
 )

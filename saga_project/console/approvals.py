@@ -86,8 +86,8 @@ def _why_not(
     if updates.operations.has_decided(approval, by=user.get_username()):
         return "You approved it already: another person must approve it, too."
     is_closed = bool(approval.requested_by) and is_last and not verdict.is_open
-    told = f"Its service may not be changed now: {verdict.reason}"
-    return overrides.blocked_by(user, told if is_closed else None)
+    message = f"Its service may not be changed now: {verdict.reason}"
+    return overrides.blocked_by(user, message if is_closed else None)
 
 
 def _late(approval: Approval, now: dt.datetime) -> str:

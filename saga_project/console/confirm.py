@@ -53,13 +53,13 @@ def _do(request: HttpRequest, verb: ButtonVerb, context: dict[str, Any]) -> Http
         messages.error(request, f"“{missing[0].label}” is needed.")
         return _ask_again(request, verb, form, context)
     try:
-        told, onward = verb.does(form)
+        message, onward = verb.does(form)
     except SagaError as exc:
         messages.error(request, str(exc))
         if any(form.values()):
             return _ask_again(request, verb, form, context)
         return HttpResponseRedirect(context["back"])
-    messages.success(request, told)
+    messages.success(request, message)
     return HttpResponseRedirect(onward or context["back"])
 
 

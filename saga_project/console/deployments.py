@@ -83,7 +83,7 @@ def waves_of(job: Job, steps: Iterable[Step]) -> list[Wave]:
     number = STAGING
     for step in steps:
         number = _wave_of(job, step, number)
-        key = (step.is_way_back, number)
+        key = (step.is_rollback, number)
         wave = found.get(key) or found.setdefault(key, Wave(_title(*key)))
         wave.add(step)
     return list(found.values())
@@ -91,7 +91,7 @@ def waves_of(job: Job, steps: Iterable[Step]) -> list[Wave]:
 
 def _wave_of(job: Job, step: Step, current: int) -> int:
     """Return the wave of a step; what belongs to none is part of the one under way."""
-    if step.is_way_back:
+    if step.is_rollback:
         return AFTERWARDS
     move = job.moves[step.move] if step.move < len(job.moves) else None
     if move is None:
@@ -99,8 +99,8 @@ def _wave_of(job: Job, step: Step, current: int) -> int:
     return STAGING if move["action"] == Action.STAGE else int(move["wave"] or current)
 
 
-def _title(is_way_back: bool, wave: int) -> str:
-    if is_way_back:
+def _title(is_rollback: bool, wave: int) -> str:
+    if is_rollback:
         return "Rollback"
     if wave == STAGING:
         return STAGE

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from registry.models import Event
 
-#: What happens within a minute of the newest of a group is told with it.
+#: Events within a minute of the newest of a group are listed with it.
 SPAN = dt.timedelta(seconds=60)
 NAMED = 3
 

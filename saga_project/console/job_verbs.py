@@ -21,7 +21,7 @@ from updates.policies import change_freeze
 class _Word:
     label: str
     icon: str
-    told: str
+    outcome: str
     consequences: Sequence[str] = ()
     permission: str = roles.OPERATE_JOB
     is_primary: bool = False
@@ -39,15 +39,19 @@ def _of_abort(job: Job) -> list[str]:
 
 
 def _has_switched(job: Job) -> bool:
-    return job.steps.filter(name="switch", started_at__isnull=False, is_way_back=False).exists()
+    return job.steps.filter(name="switch", started_at__isnull=False, is_rollback=False).exists()
 
 
 def _of_retry(job: Job) -> list[str]:
     if job.needs_attention:
         return ["The rollback is retried from where it stopped."]
-    told = f"A new deployment of {job.version} begins from the start, asked for by you."
+    outcome = f"A new deployment of {job.version} begins from the start, asked for by you."
     obstacle = _obstacle_of_retry(job)
-    return [told] if obstacle is None else [told, f"{obstacle} It is refused without an override."]
+    return (
+        [outcome]
+        if obstacle is None
+        else [outcome, f"{obstacle} It is refused without an override."]
+    )
 
 
 def _obstacle_of_retry(job: Job) -> str | None:
@@ -61,14 +65,14 @@ _WORDS = {
     "resume": _Word(
         label="Resume",
         icon="play_arrow",
-        told="goes on",
+        outcome="goes on",
         is_primary=True,
         consequences=["The deployment goes on with its next step."],
     ),
     "promote": _Word(
         label="Promote",
         icon="skip_next",
-        told="goes on",
+        outcome="goes on",
         is_primary=True,
         consequences=[
             "This pause ends now, and the next wave begins.",
@@ -78,7 +82,7 @@ _WORDS = {
     "promote-fully": _Word(
         label="Promote fully",
         icon="fast_forward",
-        told="goes on to the end",
+        outcome="goes on to the end",
         consequences=[
             "No pause stops the deployment any more; it goes on to the end.",
             "Its health gates still count: an unhealthy target sends all of it back.",
@@ -87,7 +91,7 @@ _WORDS = {
     "pause": _Word(
         label="Pause",
         icon="pause",
-        told="pauses after the step under way",
+        outcome="pauses after the step under way",
         consequences=[
             "The current step is finished; then the deployment is paused until staff resume it.",
             "Targets that were switched already keep running the new version.",
@@ -96,19 +100,19 @@ _WORDS = {
     "abort": _Word(
         label="Abort",
         icon="stop_circle",
-        told="is being stopped",
+        outcome="is being stopped",
         is_danger=True,
     ),
     "retry": _Word(
         label="Retry",
         icon="replay",
-        told="is tried again",
+        outcome="is tried again",
         is_primary=True,
     ),
     "acknowledge": _Word(
         label="Acknowledge",
         icon="done_all",
-        told="is acknowledged",
+        outcome="is acknowledged",
         permission=roles.ACKNOWLEDGE_JOB,
         consequences=[
             "You say that you have looked after the service by hand.",
@@ -142,7 +146,7 @@ def _verb(job: Job, name: str, user: AbstractUser) -> ButtonVerb:
     def does(form: Form) -> tuple[str, str | None]:
         changed = _act(job.job_id, name, user, form)
         onward = reverse("admin:console_job", args=[changed.job_id])
-        return f"{changed.job_id} {word.told}.", onward
+        return f"{changed.job_id} {word.outcome}.", onward
 
     return Verb(
         name=name,

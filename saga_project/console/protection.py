@@ -67,11 +67,11 @@ def verbs(*, actor: str) -> list[ButtonVerb]:
 
 def _decide(what: str, actor: str, _: Form) -> tuple[str, None]:
     protection.decide(what, actor=actor)
-    told = {
+    texts = {
         protection.GONE: "The suspects expire in the next sweep.",
         protection.HOLD: f"No suspect expires for {MINUTES} minutes.",
     }
-    return told[what], None
+    return texts[what], None
 
 
 def act(request: HttpRequest, verb: str) -> HttpResponse:

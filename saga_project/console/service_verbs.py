@@ -127,8 +127,8 @@ def _blocked(verb: ButtonVerb, reason: str) -> ButtonVerb:
 def _closed(user: AbstractUser, policy: PolicyRules, verdict: Verdict) -> str:
     """Return why the calendar lets this person begin nothing; what others approve is judged then."""
     is_closed = not verdict.is_open and not policy.requires_second_person
-    told = f"The service may not be changed now: {verdict.reason}"
-    return overrides.blocked_by(user, told if is_closed else None)
+    message = f"The service may not be changed now: {verdict.reason}"
+    return overrides.blocked_by(user, message if is_closed else None)
 
 
 def _deploy(
@@ -187,10 +187,10 @@ def _queue(service: Service, user: AbstractUser, form: Form) -> Done:
         strategy=form["strategy"],
         exemptions=updates.operations.GateExemptions(override=overrides.read(user, form)),
     )
-    return _told(asked)
+    return _done_with(asked)
 
 
-def _told(asked: Job | Approval) -> Done:
+def _done_with(asked: Job | Approval) -> Done:
     if isinstance(asked, Job):
         return f"{asked.job_id} is queued.", reverse("admin:console_job", args=[asked.job_id])
     onward = reverse("admin:console_approval", args=[asked.pk])
@@ -204,7 +204,7 @@ def _roll_back(
 
     def does(form: Form) -> Done:
         exemptions = updates.operations.GateExemptions(override=overrides.read(user, form))
-        return _told(
+        return _done_with(
             updates.operations.roll_back_or_ask(
                 service, form["version"] or None, by=user.get_username(), exemptions=exemptions
             )
@@ -235,12 +235,12 @@ def _roll_back(
 
 
 def _of_gates(verdict: Verdict, *, is_for_two: bool) -> list[str]:
-    told = ["A second person must approve it first."] if is_for_two else []
+    consequences = ["A second person must approve it first."] if is_for_two else []
     if not verdict.is_open:
-        told.append(
+        consequences.append(
             f"Changes are not welcome now: {verdict.reason} It is refused without an override."
         )
-    return told
+    return consequences
 
 
 def _check(service: Service) -> ButtonVerb:

@@ -1,4 +1,4 @@
-"""How a service did over the last day, told from its events. Pure: events in, spans out."""
+"""How a service did over the last day, drawn from its events. Pure: events in, spans out."""
 
 from __future__ import annotations
 

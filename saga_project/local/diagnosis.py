@@ -72,9 +72,9 @@ def _look_at_data_folder() -> Iterator[Symptom]:
         yield Symptom("problem", "data folder", text)
         return
     free = shutil.disk_usage(nearest).free
-    told = f"{folder}, {free / 2**30:.1f} GiB free"
+    message = f"{folder}, {free / 2**30:.1f} GiB free"
     level: Level = "ok" if free >= FREE_BYTES else "warning"
-    yield Symptom(level, "data folder", told)
+    yield Symptom(level, "data folder", message)
     secrets = folder / "secrets"
     if secrets.exists() and stat.S_IMODE(secrets.stat().st_mode) & 0o077:
         text = f"other accounts can look into {secrets}; run: chmod 700 {secrets}"

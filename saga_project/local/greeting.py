@@ -36,8 +36,8 @@ def say_where_the_token_is() -> None:
 
 def _say_how_to_log_in() -> None:
     password = settings.SAGA_DATA_DIR / "admin-password"
-    told = f"; the first password of admin is in {password}" if password.exists() else ""
-    show(SAGA, f"console: {_console()}{told}")
+    message = f"; the first password of admin is in {password}" if password.exists() else ""
+    show(SAGA, f"console: {_console()}{message}")
 
 
 def _say_what_to_do_next() -> None:

@@ -20,7 +20,7 @@ def replace(
 ) -> Iterator[Program]:
     """Yield the program whose turn it is, each time that there is something to wait for.
 
-    The successor of a program that tells when it is ready starts first: the two share a socket, and the old
+    The successor of a program that reports when it is ready starts first: the two share a socket, and the old
     process answers what it has. Any other program stops first. A successor that does not become ready ends
     the reload, and the old process stays.
     """

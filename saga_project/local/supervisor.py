@@ -1,4 +1,4 @@
-"""Keeps programs and embedded servers running in the foreground until it is told to stop.
+"""Keeps programs and embedded servers running in the foreground until it is asked to stop.
 
 ``SIGHUP`` replaces the programs one after the other. Where it says that the terminal is gone, it stops them.
 

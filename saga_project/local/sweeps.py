@@ -244,7 +244,7 @@ def run() -> None:
 
 
 def _watch(loops: Sequence[Loop], is_stopping: threading.Event) -> None:
-    """Return when told to stop; ends the process where a duty hangs, so that another one takes over."""
+    """Return when asked to stop; ends the process where a duty hangs, so that another one takes over."""
     while not is_stopping.wait(WATCH_EVERY_SECONDS):
         for loop in loops:
             if loop.is_hung or not loop.thread.is_alive():

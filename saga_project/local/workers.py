@@ -56,7 +56,7 @@ def note_life(name: str) -> None:
         with redis.breaker.guard():
             redis.connection().hset(WORKERS_KEY, name, time.time())
     except errors.RedisUnavailable:
-        return  # Without Redis there is no work either; the next beat of this worker tells.
+        return  # Without Redis there is no work either; this worker's next heartbeat records it.
 
 
 def _keep_the_program(**_: Any) -> None:

@@ -21,7 +21,7 @@ def record(
     data: Mapping[str, Any] | None = None,
     at: dt.datetime,
 ) -> None:
-    """Append an entry in the transaction of what it tells."""
+    """Append an entry in the transaction of the change."""
     recorded.send(
         None,
         action=action,

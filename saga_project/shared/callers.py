@@ -1,7 +1,7 @@
 """Where a call comes from: from this machine, or through a proxy.
 
 Open mode serves local callers without a token. A proxy on this machine that speaks HTTP/1.1, keeps a loopback
-``Host`` and adds no header cannot be told from a local caller.
+``Host`` and adds no header cannot be distinguished from a local caller.
 """
 
 from __future__ import annotations

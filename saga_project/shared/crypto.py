@@ -21,7 +21,7 @@ def _cipher() -> MultiFernet:
 
 
 def fingerprint(key: str) -> str:
-    """Return 12 hex digits that tell keys apart and reveal nothing of them."""
+    """Return 12 hex digits that identify a key and reveal nothing of it."""
     return hashlib.sha256(b"saga encryption key\0" + key.encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""Whether this process was told to stop: work that can go on elsewhere ends at its next chance."""
+"""Whether this process was asked to stop: work that another process can continue ends at its next check."""
 
 from __future__ import annotations
 

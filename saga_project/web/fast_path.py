@@ -203,12 +203,12 @@ class FastPathProtocol(SharingProtocol):
     def _renew(
         self, renewal: PendingRenewal, cell: int, request: whole_requests.WholeRequest
     ) -> None:
-        def answer_renewal(beats: list[int] | errors.Unavailable) -> None:
-            answer = beats if isinstance(beats, errors.Unavailable) else renewal.answer(beats)
+        def answer_renewal(times: list[int] | errors.Unavailable) -> None:
+            answer = times if isinstance(times, errors.Unavailable) else renewal.answer(times)
             self._go_on(request, answer, cell)
 
         self._wait(request)
-        self.heartbeats.beat(renewal.members, answer_renewal)
+        self.heartbeats.renew(renewal.members, answer_renewal)
 
     def _authorise(
         self, new_registration: NewRegistration, request: whole_requests.WholeRequest

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 LEASE_SECONDS = 20.0
-#: Rounds in which the end of a problem is still told from here.
+#: Rounds in which this process still sends the end of a problem.
 ROUNDS_AFTER = 12
 REMEMBERED = 200
 MAX_MESSAGES = 50
@@ -47,12 +47,12 @@ class HealthWatch:
     rounds_left: int = 0
 
     def keep(self) -> bool:
-        """Acquire or renew the lease; what another process told before is read from the events."""
+        """Acquire or renew the lease; what another process reported before is read from the events."""
         if self.slot is not None and work_slots.renew(self.slot, seconds=LEASE_SECONDS):
             return True
         self.slot = work_slots.acquire(work_slots.HEALTH, seconds=LEASE_SECONDS)
         if self.slot is not None:
-            self.known = last_told()
+            self.known = last_reported()
         return self.slot is not None
 
     def round(self) -> None:
@@ -96,8 +96,8 @@ def problems_of(seen: health.Health) -> Found:
     return found
 
 
-def last_told() -> dict[str, str]:
-    """Return the checks that were last told as degraded or unhealthy."""
+def last_reported() -> dict[str, str]:
+    """Return the checks that were last reported as degraded or unhealthy."""
     kinds = [f"{PREFIX}{word}" for word in ("degraded", "unhealthy", RECOVERED)]
     rows = Event.objects.filter(type__in=kinds).order_by("-transaction", "-id")
     latest: dict[str, str] = {}
@@ -124,7 +124,7 @@ def send_own() -> int:
 
 
 async def follow() -> None:
-    """Watch until cancelled, where SAGA_HEALTH_EVENTS wants it."""
+    """Watch until cancelled, if SAGA_HEALTH_EVENTS is on."""
     if not settings.SAGA_HEALTH_EVENTS:
         return
     watch = HealthWatch()
@@ -140,7 +140,7 @@ def _round(watch: HealthWatch) -> None:
     try:
         watch.round()
     except (db.Error, errors.Unavailable):
-        logger.debug("health cannot be told now", exc_info=True)
+        logger.debug("health cannot be determined now", exc_info=True)
     except Exception:
         logger.exception("watch of health failed")
     finally:

@@ -78,7 +78,7 @@ class Streams:
             try:
                 return await viewer.read(timeout_seconds=poll.wait_seconds, limit=poll.limit)
             except errors.CursorTooOld:
-                return []  # Purged while it waited; the next call is told.
+                return []  # Purged while it waited; the next call gets the error.
 
     # --- Server-Sent Events -----------------------------------------------------------------------
 

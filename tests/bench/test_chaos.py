@@ -49,7 +49,7 @@ def test_a_campaign_of_a_few_faults_breaks_no_promise(
     assert history.acknowledged
 
 
-def test_the_cost_of_a_stack_is_told_by_program(
+def test_the_cost_of_a_stack_is_reported_by_program(
     stack: stacks.Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     idle.report(stack, seconds=0.5)

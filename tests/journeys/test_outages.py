@@ -176,7 +176,7 @@ def first_without_redis(stack: stacks.Stack, *request: Any) -> tuple[int, Any]:
     )[0]
 
 
-def test_a_frozen_redis_is_told_as_documented_and_recovered_from(stack):
+def test_a_frozen_redis_is_reported_as_documented_and_recovered_from(stack):
     register(stack, "steady")
     [redis] = stack.processes("valkey-server")
 

@@ -228,7 +228,7 @@ def test_an_expired_instance_is_refused_while_ticks_are_steady(client: redis_lib
     assert presence.renew([DEAD]) == [0]
 
 
-def test_times_of_a_redis_with_another_clock_are_told_on_ours(
+def test_times_of_a_redis_with_another_clock_are_reported_on_ours(
     client: redis_library.Redis, step: Callable[[int], None]
 ) -> None:
     step(-HOUR)

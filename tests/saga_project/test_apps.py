@@ -39,7 +39,7 @@ def test_the_defaults_are_in_order():
         ({"SECRET_KEY": "ab" * 40}, "saga.W006"),
     ],
 )
-def test_combinations_that_cannot_work_are_told(settings, changes, expected):
+def test_combinations_that_cannot_work_are_reported(settings, changes, expected):
     for name, value in changes.items():
         setattr(settings, name, value)
 

@@ -125,7 +125,7 @@ def test_only_an_administrator_allows_the_global_secret(
     assert not Configuration.objects.exists()
 
 
-def test_an_owned_service_is_not_told_of_through_a_strangers_global_channel(
+def test_an_owned_service_is_not_reported_through_a_strangers_global_channel(
     api: APIClient, owned: Service, owner: Headers, chief: Headers, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/pager").respond_with_data("ok")
@@ -177,8 +177,8 @@ def test_a_takeover_drops_the_configuration_that_strangers_left(
     assert not Configuration.objects.exists()
     assert waiting.status == Delivery.Status.DEAD
     assert signed(api, CRASH, "known to strangers") == 403
-    told = set(Event.objects.values_list("type", flat=True))
-    assert {"service.taken_over", "webhook.configured"} <= told
+    reported = set(Event.objects.values_list("type", flat=True))
+    assert {"service.taken_over", "webhook.configured"} <= reported
     assert Event.objects.get(type="webhook.configured").data["has_secret"] is False
 
 

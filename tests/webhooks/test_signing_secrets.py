@@ -169,12 +169,12 @@ def test_a_known_secret_is_found_nowhere(
     shown = forms(login(), Service.objects.get()) + pages(login())
 
     assert {answer.status_code for answer in answers} >= {200, 400, 401, 500, 502}
-    told, errors = capfd.readouterr()
+    reported, errors = capfd.readouterr()
     places = {
         "answers": "\n".join(str(answer.getvalue()) for answer in answers),
         "database": everything_in_the_database(),
         "logs": caplog.text + repr([vars(record) for record in caplog.records]),
-        "output": told + errors,
+        "output": reported + errors,
         "queue": "\n".join(celery_messages),
         "pages": shown,
         "receiver": "\n".join(

@@ -55,7 +55,7 @@ class AgentHeartbeatView(agents.AgentView):
         node = self.node_of_newest(request)
         names.check_service_name(name)
         body = fields.read(NodeHeartbeatShape, request.data)
-        ttl = node_services.renew(node, heartbeats.beat_of(name, body), now=timezone.now())
+        ttl = node_services.renew(node, heartbeats.heartbeat_of(name, body), now=timezone.now())
         return Response(heartbeats.refreshed_body(name, ttl_seconds=ttl))
 
 

@@ -40,7 +40,7 @@ class ReleaseSerializer(serializers.Serializer[Any]):
     )
     checksum = serializers.CharField(allow_null=True)
     size = serializers.IntegerField(allow_null=True, help_text="Bytes.")
-    origin = serializers.CharField(help_text="The kind of source that told of it.")
+    origin = serializers.CharField(help_text="The kind of source that reported it.")
     published_at = serializers.DateTimeField(allow_null=True)
     recorded_at = serializers.DateTimeField()
 

@@ -17,22 +17,24 @@ import minisign
 
 from updates.artifacts.store import Artifact
 from updates.models import Job
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepContext, StepFailed
 
 FIELDS = ("service", "version", "sha256", "size", "expires")
 
 
-def verify(work: Work, artifact: Artifact, *, now: dt.datetime | None = None) -> str:
+def verify(context: StepContext, artifact: Artifact, *, now: dt.datetime | None = None) -> str:
     """Return a sentence that names the signer; raises StepFailed unless the statement fits this release."""
-    if not work.signature:
+    if not context.signature:
         raise StepFailed("The policy asks for a signature, and this release has none.")
-    statement = _verified_statement(work, artifact)
+    statement = _verified_statement(context, artifact)
     fields = dict(part.partition("=")[::2] for part in statement.split())
     missing = [name for name in FIELDS if not fields.get(name)]
     if missing:
         raise StepFailed(f"The signed statement says nothing on {', '.join(missing)}.")
-    _check_fields(fields, work, artifact)
-    if work.kind == Job.Kind.DEPLOY:  # what is gone back to was accepted while the statement held
+    _check_fields(fields, context, artifact)
+    if (
+        context.kind == Job.Kind.DEPLOY
+    ):  # what is gone back to was accepted while the statement held
         _check_expiry(fields["expires"], now or dt.datetime.now(dt.UTC))
     return "The signature is valid."
 
@@ -55,14 +57,14 @@ def _moment(text: str) -> dt.datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
 
 
-def _verified_statement(work: Work, artifact: Artifact) -> str:
+def _verified_statement(context: StepContext, artifact: Artifact) -> str:
     try:
-        signature = minisign.Signature.from_bytes(work.signature.encode())
+        signature = minisign.Signature.from_bytes(context.signature.encode())
     except (minisign.Error, ValueError) as exc:
         raise StepFailed("The signature cannot be read as one of minisign's.") from exc
     if not signature.is_prehashed():
         raise StepFailed("The signature is of minisign's old kind; sign again without -l.")
-    if not _is_signed_by_any(work.signing_keys, signature, artifact):
+    if not _is_signed_by_any(context.signing_keys, signature, artifact):
         raise StepFailed("The signature fits none of the keys that the policy names.")
     return str(signature.trusted_comment)
 
@@ -82,10 +84,10 @@ def _is_signed_by(key: str, signature: minisign.Signature, artifact: Artifact) -
     return True
 
 
-def _check_fields(fields: Mapping[str, str], work: Work, artifact: Artifact) -> None:
+def _check_fields(fields: Mapping[str, str], context: StepContext, artifact: Artifact) -> None:
     expected = {
-        "service": work.service_name,
-        "version": work.version,
+        "service": context.service_name,
+        "version": context.version,
         "sha256": artifact.sha256,
         "size": str(artifact.size),
     }

@@ -61,6 +61,6 @@ def read(upload: Upload) -> Iterator[bytes]:
     while position < upload.size:
         data = upload.chunks.filter(position=position).values_list("data", flat=True).first()
         if not data:
-            return  # It was deleted meanwhile; the digest tells.
+            return  # It was deleted meanwhile, as the digest shows.
         yield bytes(data)
         position += len(data)

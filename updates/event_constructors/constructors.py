@@ -87,7 +87,7 @@ def handed_over(
 ) -> events.EventDraft:
     """What of updates an account got with a service that had no owner, and what was dropped, by kind.
 
-    Of each kind at most a hundred names are told.
+    At most a hundred names of each kind are listed.
     """
     data: event_types.HandedOverData = {
         "account": account,

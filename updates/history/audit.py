@@ -35,7 +35,7 @@ class ChainVerdict:
 def record(
     action: str, *, actor: str, service_name: str = "", data: Data | None = None, at: dt.datetime
 ) -> AuditEntry:
-    """Append an entry inside the transaction of what it tells; writers go one after the other."""
+    """Append an entry inside the transaction of the change; writers go one after the other."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
             "An audit entry belongs to the transaction of its change."
@@ -57,7 +57,7 @@ def record(
 
 
 def _origin() -> dict[str, str]:
-    """Return what tells the caller of the API from others of the same name."""
+    """Return what identifies the caller of the API among others of the same name."""
     origin = origins.current()
     found = {
         "request_id": origin.request_id,

@@ -77,7 +77,7 @@ def _record_replacement(name: str, *, at: dt.datetime) -> None:
 
 
 def _deployed_version(event: Event) -> str | None:
-    """Services tell it beside or within the details of their lifecycle webhook."""
+    """Services report it beside or within the details of their lifecycle webhook."""
     details = event.data.get("details")
     version = event.data.get("version") or (isinstance(details, dict) and details.get("version"))
     return version if isinstance(version, str) and 0 < len(version) <= 128 else None

@@ -104,7 +104,7 @@ class ApprovalDecision(models.Model):
         default=list,
         db_default=[],
         blank=True,
-        help_text="What told this person from others then; a decision with one of them is the same person's.",
+        help_text="The marks of this person then; a decision that has one of them is the same person's.",
     )
     token_prefix = models.CharField(
         max_length=16, blank=True, help_text="How the token begins; empty for people."

@@ -181,7 +181,7 @@ class Job(models.Model):
 
     def begun_moves(self) -> int:
         """Return how many of the plan's moves have begun, whether or not they were finished."""
-        begun = self.steps.filter(is_way_back=False, started_at__isnull=False)
+        begun = self.steps.filter(is_rollback=False, started_at__isnull=False)
         last = begun.aggregate(last=models.Max("move"))["last"]
         return 0 if last is None else int(last) + 1
 
@@ -260,7 +260,8 @@ class Step(models.Model):
     )
     weight = models.PositiveSmallIntegerField(null=True)
     wait_seconds = models.PositiveIntegerField(null=True)
-    is_way_back = models.BooleanField(default=False)
+    #: The column has the name of before, which the previous release reads.
+    is_rollback = models.BooleanField(default=False, db_column="is_way_back")
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     progress = models.PositiveSmallIntegerField(default=0)
     message = models.TextField(blank=True)

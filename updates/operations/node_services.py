@@ -52,10 +52,10 @@ def register(
     return operations.register(registration, by=_as_node(node), now=now)
 
 
-def renew(node: Node, beat: operations.Heartbeat, *, now: dt.datetime) -> int:
+def renew(node: Node, heartbeat: operations.Heartbeat, *, now: dt.datetime) -> int:
     """Keep an instance of the node's host alive; return its TTL in seconds."""
-    check_may_act(node, beat.service_name, beat.instance_id)
-    return operations.renew(beat, by=_as_node(node), now=now)
+    check_may_act(node, heartbeat.service_name, heartbeat.instance_id)
+    return operations.renew(heartbeat, by=_as_node(node), now=now)
 
 
 def deregister(node: Node, service: str, instance_id: str, *, now: dt.datetime) -> None:

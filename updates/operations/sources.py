@@ -78,7 +78,7 @@ def change_source(
 
 
 def remove_source(source: Source, *, by: Caller | None, now: dt.datetime) -> None:
-    """Delete the source; the releases that it told of stay on record."""
+    """Delete the source; the releases that it reported stay on record."""
     with transaction.atomic():
         _check_may_change(source.service, by=by)
         configured.delete(settings.SOURCE, source, actor=configured.actor_of(by), now=now)

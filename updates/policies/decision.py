@@ -18,7 +18,7 @@ from updates.policies.calendar import Calendar
 RETRY_AFTER = dt.timedelta(minutes=15)
 MAX_ATTEMPTS = 3
 SCHEMES = versions.NAMES
-#: As npm calls what it installs unless told otherwise.
+#: npm's name of the tag that it installs by default.
 DEFAULT_CHANNEL = "latest"
 
 
@@ -76,7 +76,7 @@ class Failures:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionInputs:
-    """The facts of a decision. ``skipped`` maps versions to the end of the skip, None for good."""
+    """The inputs of a decision. ``skipped`` maps versions to the end of the skip, None for good."""
 
     current: str | None
     candidates: Sequence[Candidate]

@@ -163,8 +163,8 @@ def ask_anew(release: Release, *, at: dt.datetime) -> None:
 
 def _difference(release: Release, announcement: Announcement) -> errors.ReleaseDiffers | None:
     """Return how the announced artifact differs from the one on record, None where it may be the same."""
-    known, told = _bare_digest(release.checksum), _bare_digest(announcement.checksum)
-    if known and told and known != told:
+    known, announced = _bare_digest(release.checksum), _bare_digest(announcement.checksum)
+    if known and announced and known != announced:
         return errors.ReleaseDiffers(
             f"Release {release.version} of '{release.service.name}' is on record with another checksum;"
             " publish a new version instead.",
@@ -174,10 +174,10 @@ def _difference(release: Release, announcement: Announcement) -> errors.ReleaseD
         "",
         release.artifact_url,
     )
-    if has_other_url and not (known and told):
+    if has_other_url and not (known and announced):
         return errors.ReleaseDiffers(
             f"Release {release.version} of '{release.service.name}' is on record with another URL, and no"
-            " checksum tells whether it is the same; publish a new version instead.",
+            " checksum shows whether it is the same; publish a new version instead.",
             field="artifact_url",
         )
     return None
@@ -202,7 +202,7 @@ def _fill(release: Release, announcement: Announcement, *, by: str) -> None:
 
 
 def move(release: Release, *, to: str, reason: str, at: dt.datetime) -> bool:
-    """Move the release inside the caller's transaction and tell; False if it is there already."""
+    """Move the release inside the caller's transaction and publish that; False if it is there already."""
     if not transitions.move(release, to, state_reason=reason, state_changed_at=at):
         release.refresh_from_db(fields=["state"])
         if release.state == to:

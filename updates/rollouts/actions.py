@@ -10,9 +10,9 @@ from updates.artifacts.installers.hooks import Hook
 from updates.models import Target
 from updates.rollouts import restarts
 from updates.rollouts.strategies import Action
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepContext, StepFailed
 
-INSTALLERS: Mapping[str, Mapping[str, Callable[[Work], Outcome]]] = {
+INSTALLERS: Mapping[str, Mapping[str, Callable[[StepContext], Outcome]]] = {
     Target.Installer.DIRECTORY: directory.STEPS,
     Target.Installer.CONTAINER: container.STEPS,
     Target.Installer.SYSTEMD: systemd.STEPS,
@@ -24,7 +24,7 @@ INSTALLERS: Mapping[str, Mapping[str, Callable[[Work], Outcome]]] = {
 STOP = "stop instance"
 
 
-def find(target: Target, name: str) -> Callable[[Work], Outcome]:
+def find(target: Target, name: str) -> Callable[[StepContext], Outcome]:
     """Return what a step does on the node; raises StepFailed where it is none."""
     if name == STOP:
         return restarts.stop

@@ -16,22 +16,26 @@ from saga_project.shared import errors, http_client
 from updates.artifacts import health
 from updates.models import Target
 from updates.rollouts.agents import orders, serving
-from updates.step_context import Inconclusive, Outcome, StepFailed, Work
+from updates.step_context import Inconclusive, Outcome, StepContext, StepFailed
 
 METRIC_INTERVAL_SECONDS = 5.0
 
 
 def check(
-    work: Work, *, since: dt.datetime, wait: Callable[[float], None], has_metric: bool = True
+    context: StepContext,
+    *,
+    since: dt.datetime,
+    wait: Callable[[float], None],
+    has_metric: bool = True,
 ) -> Outcome:
     """Wait until every gate of the target is open; raises StepFailed once the healthy deadline is over."""
-    target = work.target
-    deadline_at = time.monotonic() + min(target.healthy_deadline_seconds, work.deadline_seconds)
+    target = context.target
+    deadline_at = time.monotonic() + min(target.healthy_deadline_seconds, context.deadline_seconds)
     passed = []
     if target.health_url:
-        passed.append(_wait_for_health(target, deadline_at, wait, work.report))
+        passed.append(_wait_for_health(target, deadline_at, wait, context.report))
     if target.is_registry_gate:
-        passed.append(_wait_for_registry(work, since, deadline_at, wait))
+        passed.append(_wait_for_registry(context, since, deadline_at, wait))
     if target.metric_query and has_metric:
         passed.append(_wait_for_metric(target, deadline_at, wait))
     return Outcome(message=" ".join(passed) or "No gate is set.", is_skipped=not passed)
@@ -67,25 +71,25 @@ def probe(target: Target) -> str | None:
 
 
 def _wait_for_registry(
-    work: Work, since: dt.datetime, deadline_at: float, wait: Callable[[float], None]
+    context: StepContext, since: dt.datetime, deadline_at: float, wait: Callable[[float], None]
 ) -> str:
     while True:
         try:
-            fault = _registry_fault(work, since)
+            fault = _registry_fault(context, since)
             if fault is None:
-                return f"It beats, passing, with version {work.version}."
+                return f"It sends heartbeats, passing, with version {context.version}."
             if time.monotonic() > deadline_at:
                 raise StepFailed(f"The registry did not see it in time: {fault}.")
         except errors.Unavailable as exc:
             if time.monotonic() > deadline_at:
                 raise Inconclusive(f"The registry cannot say: {exc.message}") from exc
-        wait(work.target.health_interval_seconds)
+        wait(context.target.health_interval_seconds)
 
 
-def _registry_fault(work: Work, since: dt.datetime) -> str | None:
+def _registry_fault(context: StepContext, since: dt.datetime) -> str | None:
     """Return why the registry does not vouch for the instance, None if it does."""
-    instance_id = work.target.instance_id
-    entry = directory.find(work.service_name)
+    instance_id = context.target.instance_id
+    entry = directory.find(context.service_name)
     instance = entry.instances.get(instance_id) if entry else None
     if instance is None:
         return f"instance {instance_id} is not registered"
@@ -93,7 +97,7 @@ def _registry_fault(work: Work, since: dt.datetime) -> str | None:
         return f"instance {instance_id} has not beaten since"
     if instance.health != "passing":
         return f"instance {instance_id} says that it is {instance.health}"
-    if instance.version != work.version:
+    if instance.version != context.version:
         return f"instance {instance_id} reports version {instance.version or 'none'}"
     return None
 
@@ -129,7 +133,7 @@ def measure(target: Target) -> str:
 
 
 def _query(target: Target, query: str) -> float:
-    """Ask Prometheus; whatever is not one finite number cannot tell."""
+    """Ask Prometheus; an answer that is not one finite number is inconclusive."""
     url = f"{target.metric_url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
     try:
         answer = http_client.request(

@@ -43,6 +43,6 @@ def skip(steps: QuerySet[Step], **changes: object) -> None:
 
 def progress(job: Job, *, of_this_step: int = 0) -> int:
     """Return the percent of the plan that is done, the step under way in proportion."""
-    steps = job.steps.filter(is_way_back=False)
+    steps = job.steps.filter(is_rollback=False)
     done = steps.filter(status__in=Step.ENDED).count() * 100 + of_this_step
     return min(99, done // max(1, steps.count()))

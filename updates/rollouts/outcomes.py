@@ -78,14 +78,14 @@ def _history_status(job: Job) -> HistoryEntry.Status:
 def has_switched(job: Job) -> bool:
     """Return whether a switch of any target has begun."""
     return job.steps.filter(
-        name=Action.SWITCH, started_at__isnull=False, is_way_back=False
+        name=Action.SWITCH, started_at__isnull=False, is_rollback=False
     ).exists()
 
 
 def has_restored(job: Job) -> bool:
     """True where at least one target runs a previous version again, or lookups are back at its slot."""
     swapped = job.steps.filter(
-        name=Action.SWAP, is_way_back=True, status=Step.Status.SUCCEEDED
+        name=Action.SWAP, is_rollback=True, status=Step.Status.SUCCEEDED
     ).exists()
     if swapped:
         return bool(job.previous_version)

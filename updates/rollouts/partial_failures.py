@@ -15,7 +15,7 @@ _BEYOND = 1_000_000
 def tolerates(job: Job, step: Step) -> bool:
     """Whether the wave of the step's target allows one more of its targets to fail."""
     number = _wave_of(job, step.target_name)
-    if number is None or step.is_way_back or step.name == planning.BEFORE_SWITCH:
+    if number is None or step.is_rollback or step.name == planning.BEFORE_SWITCH:
         return False
     if _has_before_switch(job, step):
         return False
@@ -31,7 +31,7 @@ def set_aside(job: Job, step: Step, *, reason: str) -> None:
     job.failed_targets = [*job.failed_targets, failure]
     job.save(update_fields=["failed_targets"])
     Watch.objects.filter(job=job, target=step.target_id).delete()
-    left = job.steps.filter(is_way_back=False, target_name=name)
+    left = job.steps.filter(is_rollback=False, target_name=name)
     journal.skip(left, message="The target failed; the wave goes on without it.")
     _insert_after(job, step, planning.lay_out_repair(job, step))
 

@@ -70,14 +70,14 @@ def lay_out_rollback(job: Job, *, begun: int) -> list[Step]:
     moves = strategies.undo(planned[:begun], options, targets=count)
     steps = _steps_of(((begun, move) for move in moves), targets, is_back=True)
     for step in steps:
-        step.is_way_back = True
+        step.is_rollback = True
     return _numbered(job, steps, start=job.steps.count())
 
 
 def lay_out_repair(job: Job, step: Step) -> list[Step]:
     """Return the unsaved steps that restore the one target that failed in ``step``."""
     options = strategy_options.read(job.strategy_options)
-    mine = job.steps.filter(target_name=step.target_name, is_way_back=False)
+    mine = job.steps.filter(target_name=step.target_name, is_rollback=False)
     begun = mine.filter(started_at__isnull=False).order_by("move").distinct("move")
     planned = moves_of(job)
     moves = strategies.undo(
@@ -86,7 +86,7 @@ def lay_out_repair(job: Job, step: Step) -> list[Step]:
     targets = {target.name: target for target in job.service.targets.all()}
     steps = _steps_of(((step.move, move) for move in moves), targets, is_back=True)
     for each in steps:
-        each.is_way_back = True
+        each.is_rollback = True
     return steps
 
 

@@ -15,7 +15,7 @@ from updates.artifacts.installers import places
 from updates.models import Job, Target
 from updates.rollouts import actions, environments, restarts
 from updates.rollouts.agents import orders, serving
-from updates.step_context import Interrupted, Outcome, StepFailed, Work
+from updates.step_context import Interrupted, Outcome, StepContext, StepFailed
 
 logger = logging.getLogger(__name__)
 DEADLINE_SECONDS = 600.0
@@ -47,7 +47,7 @@ def _stop(target: Target) -> Outcome:
     if Job.objects.locking().filter(service=target.service).exists():
         raise StepFailed("A job of the service began meanwhile.")
     try:
-        work = Work(
+        context = StepContext(
             service_name=target.service.name,
             kind=Job.Kind.ROLLBACK,
             version=target.current_version,
@@ -61,14 +61,14 @@ def _stop(target: Target) -> Outcome:
     except errors.SagaError as exc:  # a secret that cannot be read
         raise StepFailed(exc.message) from exc
     if not serving.is_agent(target.node):
-        return restarts.stop(work)
+        return restarts.stop(context)
     ends_at = time.monotonic() + DEADLINE_SECONDS
 
     def checkpoint() -> None:
         if time.monotonic() > ends_at:
             raise Interrupted
 
-    bounded = dataclasses.replace(work, checkpoint=checkpoint)
+    bounded = dataclasses.replace(context, checkpoint=checkpoint)
     try:
         return orders.perform(bounded, actions.STOP, node=target.node)
     except Interrupted:

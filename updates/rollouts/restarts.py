@@ -11,46 +11,46 @@ from pathlib import Path
 from saga_project.shared import errors, http_client
 from updates.artifacts.installers import commands, container, hooks, systemd
 from updates.models import Target
-from updates.step_context import Outcome, StepFailed, TransientFailure, Work
+from updates.step_context import Outcome, StepContext, StepFailed, TransientFailure
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._:-]{0,250}", re.ASCII)
 _SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGQUIT")
 
 
-_STOPPED_BY_INSTALLER: Mapping[str, Callable[[Work], Outcome]] = {
+_STOPPED_BY_INSTALLER: Mapping[str, Callable[[StepContext], Outcome]] = {
     Target.Installer.CONTAINER: container.stop,
     Target.Installer.SYSTEMD: systemd.stop,
 }
 
 
-def restart(work: Work) -> Outcome:
-    target = work.target
+def restart(context: StepContext) -> Outcome:
+    target = context.target
     if target.restart == Target.Restart.HTTP:
-        return _call(work)
+        return _call(context)
     if target.restart == Target.Restart.SYSTEMD:
-        return _restart_unit(work)
+        return _restart_unit(context)
     if target.restart == Target.Restart.SIGNAL:
         return _send_signal(Path(target.restart_with), target.restart_signal)
     if target.restart == Target.Restart.COMMAND:
-        return _run_named_command(work)
+        return _run_named_command(context)
     return Outcome(message="Nothing to restart.", is_skipped=True)
 
 
-def stop(work: Work) -> Outcome:
+def stop(context: StepContext) -> Outcome:
     """End what a first deployment started, or what runs on a target that goes."""
-    target = work.target
+    target = context.target
     if hooks.has(target, hooks.Hook.STOP):
-        return hooks.run(work, hooks.Hook.STOP)
+        return hooks.run(context, hooks.Hook.STOP)
     if target.restart == Target.Restart.SYSTEMD:
-        unit = _unit_of(work)
+        unit = _unit_of(context)
         commands.run(
-            work, ["systemctl", "stop", "--", unit], timeout_seconds=_timeout_seconds(work)
+            context, ["systemctl", "stop", "--", unit], timeout_seconds=_timeout_seconds(context)
         )
         return Outcome(message=f"systemd stopped {unit}.")
     if target.installer in _STOPPED_BY_INSTALLER:
-        return _STOPPED_BY_INSTALLER[target.installer](work)
+        return _STOPPED_BY_INSTALLER[target.installer](context)
     return Outcome(
-        message=f"{work.version} may still run on {target.name}: the target has no stop hook.",
+        message=f"{context.version} may still run on {target.name}: the target has no stop hook.",
         result={"may_still_run": True},
     )
 
@@ -62,11 +62,11 @@ def is_left_running(target: Target) -> bool:
     return target.installer != Target.Installer.DIRECTORY or hooks.has(target, hooks.Hook.STOP)
 
 
-def _call(work: Work) -> Outcome:
-    url = commands.fill(work.target.restart_with, work)
+def _call(context: StepContext) -> Outcome:
+    url = commands.fill(context.target.restart_with, context)
     try:
         answer = http_client.request(
-            "POST", url, purpose="restart", timeout_seconds=_timeout_seconds(work)
+            "POST", url, purpose="restart", timeout_seconds=_timeout_seconds(context)
         )
     except errors.SagaError as exc:
         failure = TransientFailure if http_client.is_transient(exc) else StepFailed
@@ -78,15 +78,15 @@ def _call(work: Work) -> Outcome:
     return Outcome(message=f"The restart URL answered {answer.status}.")
 
 
-def _restart_unit(work: Work) -> Outcome:
-    unit = _unit_of(work)
+def _restart_unit(context: StepContext) -> Outcome:
+    unit = _unit_of(context)
     command = ["systemctl", "restart", "--", unit]
-    commands.run(work, command, timeout_seconds=_timeout_seconds(work))
+    commands.run(context, command, timeout_seconds=_timeout_seconds(context))
     return Outcome(message=f"systemd restarted {unit}.")
 
 
-def _unit_of(work: Work) -> str:
-    unit = work.target.restart_with
+def _unit_of(context: StepContext) -> str:
+    unit = context.target.restart_with
     if not _UNIT.fullmatch(unit):
         raise StepFailed(f"{unit!r} is not the name of a systemd unit.")
     return unit
@@ -108,11 +108,11 @@ def _send_signal(pid_file: Path, name: str) -> Outcome:
     return Outcome(message=f"Sent {name} to process {pid}.")
 
 
-def _run_named_command(work: Work) -> Outcome:
-    name = work.target.restart_with
-    output = commands.run_allowed(work, name, timeout_seconds=_timeout_seconds(work))
+def _run_named_command(context: StepContext) -> Outcome:
+    name = context.target.restart_with
+    output = commands.run_allowed(context, name, timeout_seconds=_timeout_seconds(context))
     return Outcome(message=commands.with_output(f"The command {name} ended well.", output))
 
 
-def _timeout_seconds(work: Work) -> float:
-    return min(float(work.target.restart_timeout_seconds), work.deadline_seconds)
+def _timeout_seconds(context: StepContext) -> float:
+    return min(float(context.target.restart_timeout_seconds), context.deadline_seconds)

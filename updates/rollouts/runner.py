@@ -87,7 +87,7 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             return _finish(job)
         if step.node and not _can_do(lease, job, step, node=node):
             return False
-        if job.status == Status.ROLLING_BACK and not step.is_way_back:
+        if job.status == Status.ROLLING_BACK and not step.is_rollback:
             journal.end(step, Step.Status.FAILED, "Stopped.")
             return True
         if _has_to_wait(job, step):
@@ -102,10 +102,10 @@ def _advance(lease: leases.Lease, *, node: str) -> bool:
             transitions.fail_step(job, step, reason=reason, now=timezone.now())
             return True
         journal.begin(step)
-    task = steps.Task(
+    step_run = steps.StepRun(
         lease=lease, job=job, step=step, options=strategy_options.read(job.strategy_options)
     )
-    return _do(task)
+    return _do(step_run)
 
 
 def _can_do(lease: leases.Lease, job: Job, step: Step, *, node: str) -> bool:
@@ -168,48 +168,48 @@ def _hand_over(job: Job) -> None:
     transitions.wake(job)
 
 
-def _do(task: steps.Task) -> bool:
+def _do(step_run: steps.StepRun) -> bool:
     """Perform the step and journal how it went. A database that is gone ends the run: the lease runs out."""
     try:
-        outcome = steps.perform(task)
+        outcome = steps.perform(step_run)
     except Interrupted as exc:
-        return _is_still_ours(task, has_to_count=not isinstance(exc, NodeAway))
+        return _is_still_ours(step_run, has_to_count=not isinstance(exc, NodeAway))
     except Inconclusive as exc:
-        return _pause_to_ask(task, str(exc))
+        return _pause_to_ask(step_run, str(exc))
     except TransientFailure as exc:
-        return _try_again(task, str(exc))
+        return _try_again(step_run, str(exc))
     except StepFailed as exc:
-        return _fail(task, str(exc))
+        return _fail(step_run, str(exc))
     except (db.Error, leases.LeaseLost):
         raise
     except OSError as exc:
         logger.exception("step failed on disk")
-        return _fail(task, f"It failed on disk: {store.describe_disk(exc)}.")
+        return _fail(step_run, f"It failed on disk: {store.describe_disk(exc)}.")
     except Exception:
         logger.exception("step failed unexpectedly")
-        return _fail(task, "An unexpected error; the log of the worker has it.")
-    return _complete(task, outcome)
+        return _fail(step_run, "An unexpected error; the log of the worker has it.")
+    return _complete(step_run, outcome)
 
 
-def _is_still_ours(task: steps.Task, *, has_to_count: bool) -> bool:
+def _is_still_ours(step_run: steps.StepRun, *, has_to_count: bool) -> bool:
     """After an interruption: an aborted job goes on with its rollback, a lost one is left alone.
 
     A worker that stops and an agent behind a partition did not die of the step: its run does not count.
     """
-    with task.lease.writing():
+    with step_run.lease.writing():
         if stopping.has_begun() or not has_to_count:
-            Step.objects.filter(pk=task.step.pk).update(runs=F("runs") - 1)
+            Step.objects.filter(pk=step_run.step.pk).update(runs=F("runs") - 1)
         return True
 
 
-def _complete(task: steps.Task, outcome: Outcome) -> bool:
+def _complete(step_run: steps.StepRun, outcome: Outcome) -> bool:
     status = Step.Status.SKIPPED if outcome.is_skipped else Step.Status.SUCCEEDED
-    with task.lease.writing() as job:
-        message = retries.with_attempts(task.step, outcome.message)
-        task.step.result = {**retries.kept(task.step), **outcome.result}
-        watching.begin(task.step)
-        measuring.begin(job, task.step)
-        journal.end(task.step, status, message)
+    with step_run.lease.writing() as job:
+        message = retries.with_attempts(step_run.step, outcome.message)
+        step_run.step.result = {**retries.kept(step_run.step), **outcome.result}
+        watching.begin(step_run.step)
+        measuring.begin(job, step_run.step)
+        journal.end(step_run.step, status, message)
         if sha256 := outcome.result.get("sha256"):
             job.artifact_sha256 = sha256
         job.progress = journal.progress(job)
@@ -217,35 +217,35 @@ def _complete(task: steps.Task, outcome: Outcome) -> bool:
     return True
 
 
-def _try_again(task: steps.Task, reason: str) -> bool:
+def _try_again(step_run: steps.StepRun, reason: str) -> bool:
     """Journal the attempt, and do the step once more after a while; the last attempt fails the step."""
-    limit = task.options.retries
-    with task.lease.writing() as job:
-        attempt = retries.note(task.step, reason)
-        if task.step.name not in retries.REPEATED or attempt > limit:
-            failure = retries.failure(task.step, reason)
-            transitions.fail_step(job, task.step, reason=failure, now=timezone.now())
+    limit = step_run.options.retries
+    with step_run.lease.writing() as job:
+        attempt = retries.note(step_run.step, reason)
+        if step_run.step.name not in retries.REPEATED or attempt > limit:
+            failure = retries.failure(step_run.step, reason)
+            transitions.fail_step(job, step_run.step, reason=failure, now=timezone.now())
             return True
-        retries.arm(task.step, of=limit + 1)
+        retries.arm(step_run.step, of=limit + 1)
     with contextlib.suppress(Interrupted):
-        task.lease.wait(retries.delay_seconds(task.options, attempt))
+        step_run.lease.wait(retries.delay_seconds(step_run.options, attempt))
     return True
 
 
-def _fail(task: steps.Task, reason: str) -> bool:
-    with task.lease.writing() as job:
-        transitions.fail_step(job, task.step, reason=reason, now=timezone.now())
+def _fail(step_run: steps.StepRun, reason: str) -> bool:
+    with step_run.lease.writing() as job:
+        transitions.fail_step(job, step_run.step, reason=reason, now=timezone.now())
     return True
 
 
-def _pause_to_ask(task: steps.Task, reason: str) -> bool:
-    """The gate cannot tell: people must. Resumed, it is asked again; promoted fully, its metric is not."""
-    if task.step.is_way_back:
-        return _complete(task, Outcome(message=reason, is_skipped=True))
-    with task.lease.writing() as job:
+def _pause_to_ask(step_run: steps.StepRun, reason: str) -> bool:
+    """Inconclusive: pause until staff decide. Resumed, it runs again; promoted fully, without its metric."""
+    if step_run.step.is_rollback:
+        return _complete(step_run, Outcome(message=reason, is_skipped=True))
+    with step_run.lease.writing() as job:
         if job.status != Status.RUNNING:
             return True
-        journal.ask_again(task.step, reason)
+        journal.ask_again(step_run.step, reason)
         transitions.pause(job, reason=reason, seconds=None, now=timezone.now())
-        leases.release(task.lease)
+        leases.release(step_run.lease)
     return False

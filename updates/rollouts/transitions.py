@@ -1,4 +1,4 @@
-"""How jobs stop, pause and end: each in one transaction with what must be told of it."""
+"""How jobs stop, pause and end: each in one transaction with its events and its history."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def fail_step(
     where = f"{step.name} {step.target_name}".strip()
     logger.warning("step failed", extra={"job_id": job.job_id, "step": where, "reason": reason})
     journal.end(step, Step.Status.FAILED, reason)
-    if step.name in planning.HARMLESS or (step.is_way_back and step.name in planning.COURTESIES):
+    if step.name in planning.HARMLESS or (step.is_rollback and step.name in planning.COURTESIES):
         return
-    is_repair = step.is_way_back and job.status != Status.ROLLING_BACK
-    if step.is_way_back and not is_repair:
+    is_repair = step.is_rollback and job.status != Status.ROLLING_BACK
+    if step.is_rollback and not is_repair:
         leave_target(job, step, reason=f"{where}: {reason}", is_node_lost=is_node_lost)
     elif job.status != Status.ROLLING_BACK and partial_failures.tolerates(job, step):
         partial_failures.set_aside(job, step, reason=f"{where}: {reason}")
@@ -116,7 +116,7 @@ def stop(job: Job, *, reason: str, now: dt.datetime, is_aborted: bool = False) -
     """
     job.error, job.is_aborted = reason, is_aborted
     job.save(update_fields=["error", "is_aborted"])
-    journal.skip(job.steps.filter(status=Step.Status.PENDING, is_way_back=False))
+    journal.skip(job.steps.filter(status=Step.Status.PENDING, is_rollback=False))
     if job.status == Status.QUEUED and not is_aborted:
         begin(job, now=now)
     steps = planning.lay_out_rollback(job, begun=job.begun_moves())
@@ -160,7 +160,7 @@ def leave_target(job: Job, step: Step, *, reason: str, is_node_lost: bool) -> No
     }
     job.attention = [*job.attention, entry]
     job.save(update_fields=["attention"])
-    left = job.steps.filter(status=Step.Status.PENDING, is_way_back=True, target=step.target_id)
+    left = job.steps.filter(status=Step.Status.PENDING, is_rollback=True, target=step.target_id)
     journal.skip(left, message="The rollback of this target failed.")
 
 
@@ -180,7 +180,7 @@ def end_rollback(job: Job, *, now: dt.datetime) -> None:
 
 def _note_what_may_still_run(job: Job) -> None:
     """Add to the job's error what a failed first deployment started and could not stop."""
-    left = job.steps.filter(is_way_back=True, result__may_still_run=True).order_by("position")
+    left = job.steps.filter(is_rollback=True, result__may_still_run=True).order_by("position")
     notes = [step.message for step in left]
     if notes:
         job.error = " ".join([job.error, *notes]).strip()

@@ -57,7 +57,7 @@ class Finding:
 def begin(step: Step) -> None:
     """Watch the step's target from now on: its gate has opened, or it has none and is back in lookups."""
     target = step.target
-    if target is None or step.is_way_back:
+    if target is None or step.is_rollback:
         return
     if step.name == (Action.HEALTH if target.has_health_gate else Action.UNDRAIN):
         Watch.objects.get_or_create(
@@ -254,7 +254,7 @@ def _unhealthy_before(job: Job, targets: Sequence[Target], *, node: str) -> set[
 def _others(job: Job, target: Target) -> list[Target]:
     """Return the targets of the plan that no step is working on."""
     begun = Q(name__in=(Action.DRAIN, Action.SWITCH), started_at__isnull=False)
-    mine = job.steps.filter(is_way_back=False).exclude(target=None)
+    mine = job.steps.filter(is_rollback=False).exclude(target=None)
     working = {target.pk}
     for pk in mine.filter(begun).values_list("target_id", flat=True).distinct():
         left = mine.filter(target_id=pk, name__in=_IN_SERVICE_AGAIN).exclude(status__in=Step.ENDED)

@@ -96,7 +96,7 @@ class AlertAdmin(Journal):
         "occurrences",
         "opened_at",
         "resolved_at",
-        "told_at",
+        "sent_at",
         "acknowledged_by",
     )
     list_filter = ("state", "severity", "opened_at")
@@ -132,6 +132,6 @@ class AlertAdmin(Journal):
     )
     def shown_state(self, alert: Alert) -> str:
         if alert.is_momentary:
-            return "told"
+            return "sent"
         is_seen_to = alert.state == Alert.State.OPEN and alert.acknowledged_at is not None
         return "acknowledged" if is_seen_to else alert.state

@@ -53,7 +53,7 @@ class NotificationRuleShape(resources.RowShape):
         allow_null=True,
         min_value=60,
         max_value=30 * 86_400,
-        help_text="Null: an unresolved problem is told once.",
+        help_text="Null: an unresolved problem is reported once.",
     )
     quiet_from = WallTimeField(required=False, allow_null=True)
     quiet_until = WallTimeField(required=False, allow_null=True)
@@ -88,7 +88,7 @@ class RuleFilters(django_filters.FilterSet):
 
 
 class NotificationRuleViewSet(ConfiguredViewSet):
-    """Which events are told to which channels; the rules of one service, or of all."""
+    """Which events are sent to which channels; the rules of one service, or of all."""
 
     required_scopes = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
     kind = rules.RULE
@@ -124,7 +124,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "acknowledged_by",
             "resolved_at",
             "due_at",
-            "told_at",
+            "sent_at",
         )
 
 
@@ -137,7 +137,7 @@ class AlertFilters(django_filters.FilterSet):
 
 
 class AlertViewSet(resources.ResourceViewSet):
-    """What the rules found, the newest first: problems, open or resolved, and events that were told."""
+    """What the rules found, the newest first: problems, open or resolved, and events that were sent."""
 
     required_scopes = {"GET": READ}
     serializer_class = AlertSerializer

@@ -31,7 +31,7 @@ def delivery_dead(
 
 
 def flapping(name: str, *, instance_id: str, times: int, seconds: int) -> EventDraft:
-    """It became ill so often in so many seconds: single changes are not told until it is steady."""
+    """It became unhealthy so often in so many seconds: single changes are not reported until it is steady."""
     data: event_types.FlappingData = {
         "instance_id": instance_id or None,
         "times": times,

@@ -157,7 +157,7 @@ def _check(service: Service, sender: Sender, message: Message, reason: str) -> C
         202,
         {
             "status": "accepted",
-            "message": f"{sender.title} told of {what}; the source of {service.name} is asked for updates",
+            "message": f"{sender.title} announced {what}; the source of {service.name} is asked for updates",
             "service_name": service.name,
         },
     )

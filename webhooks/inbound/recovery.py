@@ -140,11 +140,11 @@ def _is_known(guid: Any) -> bool:
 
 
 def _read_call(hook: GitHubHook, row: dict[str, Any]) -> Call:
-    """Return the call as GitHub meant to make it; that its API told us stands for the signature."""
+    """Return the call as GitHub meant to make it; the call to its API stands for the signature."""
     detail, _ = _ask(hook, f"deliveries/{row['id']}")
     request = detail.get("request") if isinstance(detail, dict) else None
     if not isinstance(request, dict) or not isinstance(request.get("payload"), dict):
-        raise errors.DeliveryNotKept("GitHub's API told of a delivery without its payload.")
+        raise errors.DeliveryNotKept("GitHub's API returned a delivery without its payload.")
     raw = strict_json.dumps(request["payload"])
     call = Call(
         route=update.ROUTE,

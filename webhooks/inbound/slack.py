@@ -79,7 +79,7 @@ def read(raw: bytes, headers: Mapping[str, str], *, now: dt.datetime) -> Click:
 
 
 def act(click: Click, *, now: dt.datetime) -> ClickResult:
-    """Decide as the person behind the user, and tell the user what came of it."""
+    """Decide as the person behind the user, and send the user the result."""
     result = _decide(click, now=now)
     _tell(click, result)
     return result

@@ -1,4 +1,4 @@
-"""What rules found in the events: problems that begin and end, and what was told of them."""
+"""What rules found in the events: problems that begin and end, and what was sent about them."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class Alert(models.Model):
     text = models.TextField()
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     is_momentary = models.BooleanField(
-        default=False, help_text="It has no end: the event is told once."
+        default=False, help_text="It has no end: the event is sent once."
     )
     occurrences = models.PositiveIntegerField(default=1)
     opened_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(
-        null=True, blank=True, help_text="When there is something to tell; empty: nothing."
+        null=True, blank=True, help_text="When a message is due; empty: none is."
     )
     acknowledged_at = models.DateTimeField(
         null=True, blank=True, help_text="Since then it is not repeated, unless it becomes worse."
     )
     acknowledged_by = models.CharField(max_length=255, blank=True, default="", db_default="")
-    told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it was last told; empty: not yet."
+    sent_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was last sent; empty: not yet."
     )
-    told_severity = models.CharField(
+    sent_severity = models.CharField(
         max_length=8, choices=Severity.choices, blank=True, help_text="How bad it was then."
     )
 

@@ -31,7 +31,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """Something that must be told to one receiver, at least once; its id is the message's id."""
+    """A message that must reach one receiver at least once; its id is the message's id."""
 
     class Kind(models.TextChoices):
         EVENT = "event"
@@ -76,7 +76,7 @@ class Delivery(models.Model):
         default=False,
         db_default=False,
         editable=False,
-        help_text="It tells of deliveries: its own end is no event, or two dead receivers would never rest.",
+        help_text="It is about deliveries: its own end is no event, or two dead receivers would never rest.",
     )
     format = models.CharField(
         max_length=16,
@@ -92,7 +92,7 @@ class Delivery(models.Model):
         blank=True,
         db_default=[],
         editable=False,
-        help_text="The alerts that it tells of.",
+        help_text="The alerts that it reports.",
     )
     remote_id = models.CharField(
         max_length=64,

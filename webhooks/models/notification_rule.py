@@ -1,4 +1,4 @@
-"""Which events are told to which channels, when, and how often."""
+"""Which events are sent to which channels, when, and how often."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NotificationRule(models.Model):
         max_length=8,
         choices=Severity.choices,
         default=Severity.INFO,
-        help_text="Events below it are not told.",
+        help_text="Events below it are not sent.",
     )
     channels = ArrayField(
         models.CharField(max_length=MAX_CHANNEL_LENGTH),
@@ -79,7 +79,7 @@ class NotificationRule(models.Model):
     delay_seconds = models.PositiveIntegerField(
         default=0,
         validators=[MaxValueValidator(86_400)],
-        help_text="A problem that ends sooner is not told.",
+        help_text="A problem that ends sooner is not reported.",
     )
     group_seconds = models.PositiveIntegerField(
         default=10,
@@ -90,15 +90,15 @@ class NotificationRule(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(60), MaxValueValidator(30 * 86_400)],
-        help_text="Tell again so often while it is unresolved; empty: once.",
+        help_text="Seconds after which an unresolved problem is reported again; empty: never.",
     )
     sends_resolved = models.BooleanField(
-        default=True, help_text="Also tell that a problem has ended."
+        default=True, help_text="Also report that a problem has ended."
     )
     quiet_from = models.TimeField(
         null=True,
         blank=True,
-        help_text="From then until quiet_until only what is critical is told at once.",
+        help_text="From then until quiet_until only what is critical is sent at once.",
     )
     quiet_until = models.TimeField(null=True, blank=True)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])

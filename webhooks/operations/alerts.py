@@ -21,9 +21,9 @@ def visible_alerts(*, by: Caller | None) -> QuerySet[Alert]:
 
 
 def acknowledge_alert(pk: int, *, by: str, now: dt.datetime) -> Alert:
-    """Note that ``by`` sees to an open alert, and tell it where the alert was told.
+    """Note that ``by`` takes care of an open alert, and send that where the alert was sent.
 
-    The same again changes nothing. An alert that becomes worse is told anew, and can be acknowledged anew.
+    The same again changes nothing. An alert that becomes worse is sent again, and can be acknowledged anew.
     Raises AlertNotFound, AlertEnded.
     """
     with transaction.atomic(durable=True):
@@ -31,12 +31,12 @@ def acknowledge_alert(pk: int, *, by: str, now: dt.datetime) -> Alert:
         if alert is None:
             raise errors.AlertNotFound(f"There is no alert {pk}.")
         if alert.state != Alert.State.OPEN or alert.is_momentary:
-            raise errors.AlertEnded("There is nothing to see to: the alert has ended.")
+            raise errors.AlertEnded("There is nothing to acknowledge: the alert has ended.")
         if alert.acknowledged_at is not None:
             return alert
         alert.acknowledged_at, alert.acknowledged_by = now, by[:255]
-        # What was not told yet needs no telling; what was told has its acknowledgement told.
-        alert.due_at = now if alert.told_at is not None else None
+        # An alert that was not sent yet is not sent any more; of one that was, the acknowledgement is.
+        alert.due_at = now if alert.sent_at is not None else None
         alert.save(update_fields=["acknowledged_at", "acknowledged_by", "due_at"])
         audit.record(
             "alert.acknowledged",

@@ -161,7 +161,7 @@ def _finish(
 ) -> None:
     owner.configured_at = now
     owner.save()
-    configurations.tell(owner)
+    configurations.notify(owner)
     configurations.record(owner, before=before, by=by, now=now)
 
 

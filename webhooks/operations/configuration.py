@@ -153,7 +153,7 @@ def put(
         _replace_endpoints(configuration, change.endpoints, now=now)
     if change.endpoints and change.makes_default_rules:
         defaults.ensure()
-    tell(configuration)
+    notify(configuration)
     record(configuration, before=before, by=by, now=now)
     return configuration
 
@@ -253,7 +253,7 @@ def record(
         )
 
 
-def tell(configuration: Configuration) -> None:
+def notify(configuration: Configuration) -> None:
     """Publish that the configuration changed."""
     channels = sorted(configuration.endpoints.values_list("channel", flat=True))
     has_secret = bool(configuration.sealed_secret)

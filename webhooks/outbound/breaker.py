@@ -98,7 +98,7 @@ def _tell(moment: str, row: Receiver) -> None:
 
 
 def resume(row: Receiver, *, now: dt.datetime) -> None:
-    """Forget the failures of a locked receiver, and tell so; what waits for it is due at once.
+    """Forget the failures of a locked receiver, and publish that; what waits for it is due at once.
 
     Its next attempts were put off further with each failure, by up to a day.
     """

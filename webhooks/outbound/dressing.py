@@ -75,7 +75,7 @@ def _secret(delivery: Delivery) -> str:
 def _for_slack(delivery: Delivery, *, secret: str) -> DressedMessage:
     """Return the call of Slack's API: into the thread of the first message about one of the alerts.
 
-    The end of all that the first message told changes that message, where the channel is named by its id.
+    The end of all alerts of the first message changes that message, where the channel is named by its id.
     """
     endpoint = delivery.endpoint
     channel = str(endpoint.options.get("channel")) if endpoint else ""

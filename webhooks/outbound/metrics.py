@@ -17,7 +17,7 @@ attempts_total = Counter(
 
 
 def read() -> Iterable[Metric]:
-    """Those that were delivered are many and tell nothing: their attempts are counted instead."""
+    """Delivered ones are many and need no attention: their attempts are counted instead."""
     shown = (Status.PENDING, Status.SENDING, Status.DEAD)
     found = Delivery.objects.filter(status__in=shown).order_by()
     counts = {status.value: 0.0 for status in shown} | dict(

@@ -68,7 +68,7 @@ class ReceiverQueue:
     def work(self) -> None:
         """Send what waits; hand back unsent what has waited for so long that its lease might end.
 
-        A process that was told to stop hands back all that it did not begin.
+        A process that was asked to stop hands back all that it did not begin.
         """
         while (claimed_delivery := self.take()) is not None:
             is_late = stopping.has_begun() or time.monotonic() > claimed_delivery.begin_until

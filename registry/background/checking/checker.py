@@ -51,7 +51,7 @@ _FAILED = check_metrics.calls_total.labels("failed")
 
 
 class ServiceChecker:
-    """``run`` returns when told to stop, or when there is nothing to check any more."""
+    """``run`` returns when asked to stop, or when there is nothing to check any more."""
 
     def __init__(self, seat: sharing.Seat, *, max_files: int) -> None:
         self.seat = seat

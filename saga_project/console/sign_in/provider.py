@@ -207,7 +207,7 @@ def _said(request: HttpRequest) -> str:
     """Return what the provider, or the state of the session, says about a login that did not happen."""
     error = request.GET.get("error", "")
     if error == "access_denied":
-        return "The provider was told not to log you in."
+        return "The login at the provider was cancelled."
     if error:
         return f"The provider answered with the error '{error[:64]}'."
     return "This login was not begun in this browser, or too long ago. Begin again."

@@ -1,4 +1,4 @@
-"""Logouts that the provider tells: OpenID Connect Back-Channel Logout 1.0.
+"""Logouts that the provider reports: OpenID Connect Back-Channel Logout 1.0.
 
 The provider posts a logout token, which is verified and kept (``EndedLogin``). A session that came from the
 login it names ends at its next request, also one that still waits for its second factor: no list of sessions

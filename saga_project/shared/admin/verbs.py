@@ -69,7 +69,7 @@ class Verb(Generic[Act_co]):
 #: Changes one row, for the reason given.
 RowVerb = Verb[Callable[[HttpRequest, Any, str], None]]
 Form = dict[str, str]
-#: Takes what was filled in, and returns what to tell and where to go on.
+#: Takes what was filled in, and returns the message and the page to go to.
 ButtonVerb = Verb[Callable[[Form], tuple[str, str | None]]]
 
 

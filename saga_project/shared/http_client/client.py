@@ -132,7 +132,7 @@ def _exchange(
         if here.scheme == "https" and there.scheme == "http":
             raise InvalidUrl(f"The {deadline.purpose} URL redirects from https to http.")
         if there.origin != here.origin:
-            # What was meant for one host is not told to another.
+            # Headers meant for one host are not sent to another.
             sent = {name: sent[name] for name in sent if name.lower() in {"accept", "range"}}
         here = there
     raise TooManyRedirects(f"The {deadline.purpose} URL redirects too often.")

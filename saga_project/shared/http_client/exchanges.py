@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._done is None or self._is_complete:
-            self.abort()  # unasked: the next answer could not be told from this
+            self.abort()  # unasked: it could be taken for the next answer
             return
         self._received += len(data)
         if self._received > MAX_HEAD_BYTES + MAX_BODY_BYTES:

@@ -1,4 +1,4 @@
-"""Finishes the document: shared components, tags, servers; without what base classes tell developers."""
+"""Finishes the document: shared components, tags, servers; without the docstrings of base classes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TAGS = {
     "inbound-calls": "Calls to the webhook routes, kept.",
     "github-hooks": "Webhooks at GitHub whose missed deliveries are fetched.",
     "channels": "Where notifications go.",
-    "notification-rules": "Which events are told to which channels.",
+    "notification-rules": "Which events are sent to which channels.",
     "alerts": "What the rules found.",
     "deliveries": "Calls to receivers, and their replays.",
     "receivers": "Receivers that fail.",

@@ -123,7 +123,7 @@ def _message(kind: EventType) -> Schema:
 def _notification() -> Schema:
     data = _object(standard.NotificationData)
     data["properties"]["severity"] = {"type": "string", "enum": list(Severity.values)}
-    return _envelope(standard.TYPE, "What a notification rule tells a channel.", data)
+    return _envelope(standard.TYPE, "What a notification rule sends to a channel.", data)
 
 
 def _envelope(name: str, meaning: str, data: Schema) -> Schema:

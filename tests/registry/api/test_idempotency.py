@@ -216,7 +216,7 @@ def test_twins_that_come_at_once_act_once() -> None:
     assert Subscription.objects.count() == 1
 
 
-def test_a_registration_under_a_key_is_told_once(api: APIClient) -> None:
+def test_a_registration_under_a_key_is_reported_once(api: APIClient) -> None:
     body = {"service_name": "mail", "service_url": "http://10.0.0.1"}
 
     for _ in range(2):

@@ -121,7 +121,7 @@ def test_unregistering_answers_as_documented(api):
     assert error(api.get("/api/v1/services/authentication")) == (404, "Service not found")
 
 
-def test_an_unknown_service_is_told_as_documented(api):
+def test_an_unknown_service_is_reported_as_documented(api):
     response = api.get("/api/v1/services/unknown-service")
 
     assert (response.status_code, response.json()) == (
@@ -371,7 +371,7 @@ HOSTILE_REGISTRATIONS = [
 
 
 @pytest.mark.parametrize(("body", "status", "short"), HOSTILE_REGISTRATIONS)
-def test_a_bad_registration_is_told_clearly_and_changes_nothing(api, body, status, short):
+def test_a_bad_registration_is_reported_clearly_and_changes_nothing(api, body, status, short):
     response = post(api, "/services/register", body)
 
     assert error(response) == (status, short)
@@ -412,7 +412,7 @@ def test_a_body_that_is_not_json_is_refused(api):
         ("q=" + "x" * 300, "Invalid parameter"),
     ],
 )
-def test_a_bad_parameter_is_told_clearly(api, query, short):
+def test_a_bad_parameter_is_reported_clearly(api, query, short):
     assert error(api.get(f"/api/v1/services?{query}")) == (400, short)
 
 
@@ -437,7 +437,7 @@ def test_a_bad_name_in_a_path_is_400_and_not_404(api, name):
         {"services": ["a"] * 1001},
     ],
 )
-def test_bad_bulk_heartbeats_are_told_clearly(api, body):
+def test_bad_bulk_heartbeats_are_reported_clearly(api, body):
     assert post(api, "/services/heartbeat", body).status_code == 400
 
 

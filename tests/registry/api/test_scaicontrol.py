@@ -185,9 +185,9 @@ def test_records_a_new_version_and_tells_of_it(
     assert answer.json()["data"]["version"] == "1.5.0"
     assert answer.json()["data"]["previous_version"] == "1.4.0"
     assert answer.json()["data"]["id"] == registered["id"]
-    [told] = Event.objects.filter(type="service.version_changed")
-    assert told.data["old_version"] == "1.4.0"
-    assert told.data["new_version"] == "1.5.0"
+    [reported] = Event.objects.filter(type="service.version_changed")
+    assert reported.data["old_version"] == "1.4.0"
+    assert reported.data["new_version"] == "1.5.0"
 
 
 def test_updates_no_service_that_does_not_exist(api: APIClient, internal: Headers) -> None:

@@ -37,7 +37,7 @@ def run_out(redis, *names):
     redis.zadd(presence.DEADLINES, {f"{name}/default": past for name in names})
 
 
-def told(kind):
+def reported(kind):
     return sorted(Event.objects.filter(type=kind).values_list("service_name", flat=True))
 
 
@@ -66,7 +66,7 @@ def test_overdue_instance_expires_with_an_event(redis):
 
     expiry.sweep()
 
-    assert told("service.expired") == ["a"]
+    assert reported("service.expired") == ["a"]
     assert live() == ["b"]
     assert directory.find("a") is None
 
@@ -78,7 +78,7 @@ def test_a_second_sweep_tells_nothing_more(redis):
     expiry.sweep()
     expiry.sweep()
 
-    assert told("service.expired") == ["a"]
+    assert reported("service.expired") == ["a"]
 
 
 def test_two_sweepers_at_once_tell_it_once(redis):
@@ -99,7 +99,7 @@ def test_two_sweepers_at_once_tell_it_once(redis):
         thread.join()
     expiry.sweep()
 
-    assert told("service.expired") == ["s-0", "s-1", "s-2"]
+    assert reported("service.expired") == ["s-0", "s-1", "s-2"]
 
 
 def test_what_a_killed_sweep_took_is_written_down_by_the_next(redis):
@@ -109,11 +109,11 @@ def test_what_a_killed_sweep_took_is_written_down_by_the_next(redis):
 
     expiry.sweep()
 
-    assert told("service.expired") == ["a"]
+    assert reported("service.expired") == ["a"]
     assert presence.expiring() == {}
 
 
-def test_a_sweep_that_died_after_its_commit_is_not_told_twice(redis):
+def test_a_sweep_that_died_after_its_commit_is_not_reported_twice(redis):
     register("a")
     run_out(redis, "a")
     expiry.sweep()
@@ -121,7 +121,7 @@ def test_a_sweep_that_died_after_its_commit_is_not_told_twice(redis):
 
     expiry.sweep()
 
-    assert told("service.expired") == ["a"]
+    assert reported("service.expired") == ["a"]
 
 
 def test_instance_that_registered_again_meanwhile_stays(redis):
@@ -160,7 +160,7 @@ def test_many_rows_move_in_as_many_statements_as_one(redis, monkeypatch):
 
     assert statements_to_expire(*names[1:]) == statements_to_expire(names[0])
     assert live() == []
-    assert told("service.expired") == names
+    assert reported("service.expired") == names
 
 
 # --- Mass expiry ----------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_a_few_at_once_are_no_mass_expiry(fleet, redis):
     run_out(redis, *fleet[:4])
 
     assert not expiry.sweep().is_protecting
-    assert told("service.expired") == fleet[:4]
+    assert reported("service.expired") == fleet[:4]
 
 
 def test_a_mass_expiry_takes_only_a_share_and_keeps_the_rest_as_suspects(fleet, redis):
@@ -187,8 +187,8 @@ def test_a_mass_expiry_takes_only_a_share_and_keeps_the_rest_as_suspects(fleet, 
     swept = expiry.sweep()
 
     assert swept.is_protecting
-    assert len(told("service.expired")) == protection.registry_rule().allowed(30) == 4
-    assert len(told("service.suspect")) == 30
+    assert len(reported("service.expired")) == protection.registry_rule().allowed(30) == 4
+    assert len(reported("service.suspect")) == 30
     assert len([name for name in fleet if directory.get(name) is not None]) == 26
     assert protection.state()["is_protecting"]
 
@@ -202,7 +202,7 @@ def test_suspect_with_a_new_heartbeat_has_recovered(fleet, redis):
     swept = expiry.sweep()
 
     assert not swept.is_protecting
-    assert told("service.recovered") == survivors
+    assert reported("service.recovered") == survivors
     assert live() == survivors
 
 
@@ -215,7 +215,7 @@ def test_protection_ends_by_itself(fleet, redis):
         expiry.sweep()
 
     assert live() == []
-    assert told("service.expired") == fleet
+    assert reported("service.expired") == fleet
     assert not expiry.sweep().is_protecting
 
 
@@ -225,7 +225,7 @@ def test_the_rest_of_a_mass_expiry_waits_for_its_next_share(fleet, redis):
     expiry.sweep()
     expiry.sweep()
 
-    assert len(told("service.expired")) == 4
+    assert len(reported("service.expired")) == 4
 
 
 def next_share(redis):
@@ -240,7 +240,7 @@ def test_only_what_is_overdue_counts(fleet, redis):
     redis.zadd(presence.DEADLINES, {f"{name}/default": soon for name in fleet})
 
     assert not expiry.sweep().is_protecting
-    assert told("service.suspect") == []
+    assert reported("service.suspect") == []
 
 
 def test_a_handful_of_services_is_no_network_fault(redis):
@@ -250,7 +250,7 @@ def test_a_handful_of_services_is_no_network_fault(redis):
     run_out(redis, *names[:4])
 
     assert not expiry.sweep().is_protecting
-    assert told("service.expired") == names[:4]
+    assert reported("service.expired") == names[:4]
 
 
 def test_minimum_and_share_are_settings(redis, settings):
@@ -276,9 +276,9 @@ def test_a_service_may_have_a_rule_of_its_own(fleet, redis, settings):
     run_out(redis, *fleet[10:20])
 
     assert not unprotected.is_protecting
-    assert told("service.expired")[:10] == fleet[:10]
+    assert reported("service.expired")[:10] == fleet[:10]
     assert expiry.sweep().is_protecting
-    assert told("service.suspect") == fleet[10:20]
+    assert reported("service.suspect") == fleet[10:20]
 
 
 def test_suspects_that_staff_confirm_expire_at_once(fleet, redis):
@@ -290,7 +290,7 @@ def test_suspects_that_staff_confirm_expire_at_once(fleet, redis):
     expiry.sweep()
 
     assert live() == []
-    assert told("service.recovered") == []
+    assert reported("service.recovered") == []
     assert protection.decision() is None
 
 
@@ -351,7 +351,7 @@ def test_misses_add_up_to_degraded_and_unreachable(silent):
     assert seen[:2] == [("active", "healthy")] * 2
     assert seen[2:9] == [("degraded", "degraded")] * 7
     assert seen[9:] == [("degraded", "unreachable")] * 2
-    assert told("service.degraded") == told("service.unreachable") == ["a"]
+    assert reported("service.degraded") == reported("service.unreachable") == ["a"]
 
 
 def test_a_heartbeat_makes_a_degraded_service_whole_again(silent):
@@ -374,7 +374,7 @@ def test_misses_end_with_the_next_heartbeat(redis):
 
     service = Service.objects.get()
     assert (service.status, service.consecutive_misses) == ("active", 0)
-    assert told("service.recovered") == ["a"]
+    assert reported("service.recovered") == ["a"]
 
 
 def test_many_silent_services_cost_as_many_statements_as_one(redis):
@@ -395,7 +395,7 @@ def test_many_silent_services_cost_as_many_statements_as_one(redis):
     many = statements(*(f"s-{number}" for number in range(20)))
 
     assert many == one
-    assert len(told("service.degraded")) == 21
+    assert len(reported("service.degraded")) == 21
 
 
 def test_readers_see_what_misses_made_of_a_service(silent):

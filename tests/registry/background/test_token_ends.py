@@ -14,7 +14,7 @@ from registry.models import Event, Token
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_token_that_ends_within_two_weeks_is_told_of_once() -> None:
+def test_a_token_that_ends_within_two_weeks_is_reported_once() -> None:
     now = timezone.now()
     account = accounts.ensure_account("ci", scopes=["services:read"])
     for name, ends in {

@@ -18,7 +18,7 @@ def test_each_place_has_one_holder() -> None:
     assert work_slots.acquire("sing", seconds=60) is not None
 
 
-def test_an_expired_slot_goes_to_the_next_and_its_holder_is_told() -> None:
+def test_an_expired_slot_goes_to_the_next_and_its_holder_loses_it() -> None:
     dead = work_slots.acquire("paint", seconds=0)
     assert dead
 

@@ -23,17 +23,17 @@ Register = Callable[..., list[registration_batcher.Answer]]
 
 @pytest.fixture
 def register(loop: asyncio.AbstractEventLoop) -> Iterator[Register]:
-    """Registers names that come together, and waits for what each is told."""
+    """Registers names that come together, and waits for the answer of each."""
     door = registration_batcher.RegistrationBatcher()
 
     async def let_in(names: Sequence[str]) -> list[registration_batcher.Answer]:
-        told: list[asyncio.Future[registration_batcher.Answer]] = [
+        reported: list[asyncio.Future[registration_batcher.Answer]] = [
             loop.create_future() for _ in names
         ]
-        for name, future in zip(names, told, strict=True):
+        for name, future in zip(names, reported, strict=True):
             door.register(new_registration(name), future.set_result)
         async with asyncio.timeout(30):
-            return await asyncio.gather(*told)
+            return await asyncio.gather(*reported)
 
     yield lambda *names: loop.run_until_complete(let_in(names))
     loop.run_until_complete(door.close())
@@ -77,13 +77,13 @@ def test_concurrent_registrations_share_a_batch(
 def test_failing_callback_does_not_delay_the_others() -> None:
     async def let_in() -> registration_batcher.Answer:
         door = registration_batcher.RegistrationBatcher()
-        told: asyncio.Future[registration_batcher.Answer] = (
+        reported: asyncio.Future[registration_batcher.Answer] = (
             asyncio.get_running_loop().create_future()
         )
         door.register(new_registration("a"), broken)
-        door.register(new_registration("b"), told.set_result)
+        door.register(new_registration("b"), reported.set_result)
         async with asyncio.timeout(30):
-            answer = await told
+            answer = await reported
         await door.close()
         return answer
 
@@ -118,7 +118,7 @@ def test_idle_connection_is_given_back(
     assert isinstance(register("b")[0], Registered)
 
 
-def test_a_connection_that_broke_is_told_once(register: Register) -> None:
+def test_a_connection_that_broke_is_reported_once(register: Register) -> None:
     register("a")
     [backend] = backends()
     with connection.cursor() as cursor:

@@ -20,16 +20,16 @@ Beats = list[int] | errors.Unavailable
 
 @pytest.fixture
 def renew(loop: asyncio.AbstractEventLoop) -> Iterator[Callable[[str], Beats]]:
-    """Renews a member over one connection, and waits for what is told."""
+    """Renews a member over one connection, and waits for the answer."""
     renewal = presence.Renewal()
 
-    async def beat(member: str) -> Beats:
-        told: asyncio.Future[Beats] = loop.create_future()
-        renewal.renew([member], told.set_result)
+    async def send(member: str) -> Beats:
+        reported: asyncio.Future[Beats] = loop.create_future()
+        renewal.renew([member], reported.set_result)
         async with asyncio.timeout(10):
-            return await told
+            return await reported
 
-    yield lambda member: loop.run_until_complete(beat(member))
+    yield lambda member: loop.run_until_complete(send(member))
     renewal.close()
     loop.run_until_complete(asyncio.sleep(0))
 
@@ -41,7 +41,9 @@ def service(redis: Redis) -> None:
 
 
 def connections_of(redis: Redis) -> set[str]:
-    return {client["id"] for client in redis.client_list()}
+    """Return those to this test's database; other tests run beside it on the same server."""
+    database = str(redis.get_connection_kwargs()["db"])
+    return {client["id"] for client in redis.client_list() if client["db"] == database}
 
 
 def last_heard_us() -> int:
@@ -72,7 +74,7 @@ def test_a_connection_that_has_ended_is_no_reason_to_refuse(
     assert renew("a/default") != [0]
 
 
-def test_a_redis_that_forgot_the_script_is_told_it_again(
+def test_a_redis_that_forgot_the_script_gets_it_again(
     renew: Callable[[str], Beats], redis: Redis
 ) -> None:
     renew("a/default")

@@ -94,7 +94,7 @@ def test_who_loses_a_role_loses_the_scope(loss: str, api: APIClient) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("loss", [name for name in LOSSES if name != "its tokens"])
-def test_the_cache_of_tokens_is_told_of_it(loss: str) -> None:
+def test_the_cache_of_tokens_is_updated(loss: str) -> None:
     Group.objects.get_or_create(name="viewers")
     Group.objects.get_or_create(name="operators")
     otto = person()

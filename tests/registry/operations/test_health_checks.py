@@ -81,7 +81,7 @@ def healths(api: APIClient) -> dict[str, str]:
     return {row["instance_id"]: row["health"] for row in rows}
 
 
-def told() -> list[str]:
+def reported() -> list[str]:
     rows = Event.objects.exclude(type="service.registered").order_by("pk")
     return [row.type for row in rows]
 
@@ -98,7 +98,7 @@ def test_failing_check_makes_an_instance_critical_and_a_passing_one_restores_it(
     assert during == {"a": "critical", "b": "passing"}
     assert resolved == {"b"}
     assert healths(api) == {"a": "passing", "b": "passing"}
-    assert told() == ["check.failed", "health.changed", "check.recovered", "health.changed"]
+    assert reported() == ["check.failed", "health.changed", "check.recovered", "health.changed"]
     assert Instance.objects.get(instance_id="a").state == Instance.State.LIVE
 
 
@@ -129,10 +129,10 @@ def test_same_verdict_again_changes_nothing(
     seat: sharing.Seat, check: HealthCheck, api: APIClient
 ) -> None:
     observe(seat, check, CRITICAL)
-    before = told()
+    before = reported()
     observe(seat, check, CRITICAL)
 
-    assert told() == before
+    assert reported() == before
     assert CheckTransition.objects.count() == 1
 
 
@@ -162,7 +162,7 @@ def test_process_whose_lease_expired_writes_nothing(seat: sharing.Seat, check: H
     assert seat.renew() is True
 
 
-def test_certificate_that_expires_soon_is_told_once_a_day(
+def test_certificate_that_expires_soon_is_reported_once_a_day(
     seat: sharing.Seat, check: HealthCheck
 ) -> None:
     soon = (timezone.now() + dt.timedelta(days=3)).timestamp()
@@ -171,7 +171,7 @@ def test_certificate_that_expires_soon_is_told_once_a_day(
     CheckedInstance.objects.update(warned_at=timezone.now() - dt.timedelta(days=2))
     observe(seat, check, PASSING, certificate_expires_at=soon)
 
-    assert told() == ["check.certificate_expires"] * 2
+    assert reported() == ["check.certificate_expires"] * 2
 
 
 def test_checks_are_shared_by_the_living_and_by_node(
@@ -369,7 +369,7 @@ def test_a_service_that_left_takes_no_results(seat: sharing.Seat, check: HealthC
         operations.deregister("pay", by=None, now=timezone.now())
     observe(seat, check, CRITICAL)
 
-    assert "check.failed" not in told()
+    assert "check.failed" not in reported()
 
 
 def test_two_verdicts_in_one_batch_are_both_on_record(

@@ -12,8 +12,8 @@ def register(name="payment", **given):
     operations.register(registration, by=None, now=timezone.now())
 
 
-def beat(name="payment", **told):
-    beat = operations.Heartbeat(service_name=name, **told)
+def beat(name="payment", **reported):
+    beat = operations.Heartbeat(service_name=name, **reported)
     return operations.renew(beat, by=None, now=timezone.now())
 
 
@@ -47,7 +47,7 @@ def test_heartbeat_of_expired_instance_is_rejected(redis):
         beat()
 
 
-def test_a_new_status_is_written_down_and_told_once():
+def test_a_new_status_is_written_down_and_reported_once():
     register()
 
     beat(health="critical", note="disk full")

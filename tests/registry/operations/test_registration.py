@@ -54,7 +54,7 @@ def test_a_changed_registration_keeps_the_id_and_gets_a_new_time():
     assert directory.newest(directory.get("payment")).capabilities == ["grpc", "rest"]
 
 
-def test_a_new_version_is_told():
+def test_a_new_version_is_reported():
     register(version="1.0.0")
 
     register(version="1.1.0")
@@ -65,8 +65,8 @@ def test_a_new_version_is_told():
 
 
 def beat(health):
-    told = operations.Heartbeat(service_name="payment", health=health)
-    operations.renew(told, by=None, now=timezone.now())
+    reported = operations.Heartbeat(service_name="payment", health=health)
+    operations.renew(reported, by=None, now=timezone.now())
 
 
 def test_the_same_body_again_keeps_the_health(django_assert_num_queries):
@@ -111,14 +111,18 @@ def test_a_degraded_service_that_registers_recovers_with_an_event():
     assert "service.recovered" in types()
 
 
-def test_a_report_without_a_live_instance_is_told_as_well():
+def test_a_report_without_a_live_instance_is_reported_as_well():
     register()
     Instance.objects.update(state="expired")
 
     operations.record_health("payment", status="unhealthy", at=timezone.now())
 
-    told = Event.objects.get(type="health.changed").data
-    assert (told["instance_id"], told["old"], told["new"]) == (None, "healthy", "degraded")
+    reported = Event.objects.get(type="health.changed").data
+    assert (reported["instance_id"], reported["old"], reported["new"]) == (
+        None,
+        "healthy",
+        "degraded",
+    )
 
 
 def test_two_instances_are_one_service():
@@ -199,7 +203,7 @@ def test_a_rejected_service_stays_out(settings):
     assert Service.objects.get().status_reason == "unknown owner"
 
 
-def test_a_service_that_ran_out_registers_anew_and_its_expiry_is_told(redis):
+def test_a_service_that_ran_out_registers_anew_and_its_expiry_is_reported(redis):
     register()
     redis.hset(presence.META, "floor", 0)
     redis.zadd(presence.DEADLINES, {"payment/default": 1})

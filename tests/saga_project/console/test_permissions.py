@@ -180,8 +180,8 @@ def test_a_retry_takes_an_override_where_a_gate_is_closed(member: Member, redis:
 
     entry = AuditEntry.objects.get(action="approval.overridden")
     assert (entry.actor, entry.data["reason"]) == ("one-of-approvers", "the shop is down")
-    told = Event.objects.get(type="deployment.overridden").data
-    assert (told["by"], told["reason"]) == ("one-of-approvers", "the shop is down")
+    reported = Event.objects.get(type="deployment.overridden").data
+    assert (reported["by"], reported["reason"]) == ("one-of-approvers", "the shop is down")
 
 
 def test_a_stranger_is_sent_to_the_login(db: None, redis: object) -> None:

@@ -89,7 +89,7 @@ def test_secrets_that_others_can_read_are_a_problem(tmp_path: Path) -> None:
     assert "chmod 700" in finding.text
 
 
-def test_a_low_limit_of_open_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_low_limit_of_open_files_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (1024, 1024))
 
     [finding] = found("open files")

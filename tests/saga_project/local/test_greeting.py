@@ -21,7 +21,7 @@ def test_the_launcher_names_the_file_of_the_local_token_and_not_the_token(
     settings.SAGA_AUTH = "local-token"
     greeting.say_where_the_token_is()
 
-    told = capsys.readouterr().out
-    path = next(Path(word.rstrip(";")) for word in told.split() if word.startswith("/"))
+    reported = capsys.readouterr().out
+    path = next(Path(word.rstrip(";")) for word in reported.split() if word.startswith("/"))
     assert path.read_text().strip() == token
-    assert token not in told
+    assert token not in reported

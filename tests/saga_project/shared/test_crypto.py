@@ -40,7 +40,7 @@ def test_an_old_key_still_reads_and_rotation_moves_to_the_new_one(keys):
     assert crypto.decrypt(rotated) == "geheim"
 
 
-def test_without_the_key_nothing_is_returned_and_nothing_told(keys):
+def test_without_the_key_nothing_is_returned_and_nothing_revealed(keys):
     keys(OLD)
     sealed = crypto.encrypt("geheim")
     keys(NEW)

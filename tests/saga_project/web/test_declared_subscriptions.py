@@ -104,7 +104,7 @@ def test_a_cancelled_subscription_is_made_again_without_its_id_only(chief: APICl
     assert (another.status_code, another.json()["created"]) == (200, 1)
 
 
-def test_several_of_one_subscriber_are_told_by_their_ids(chief: APIClient) -> None:
+def test_several_of_one_subscriber_are_distinguished_by_their_ids(chief: APIClient) -> None:
     billing = {**BILLING, "account": "chief"}
     _apply(chief, billing)
     registration = {"service_name": "shop", "service_url": "http://a"}

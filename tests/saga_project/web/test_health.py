@@ -77,7 +77,7 @@ def test_sweeps_that_stopped_degrade_health_and_then_fail_it(
     assert api.get(HEALTH).status_code == 503
 
 
-def test_a_queue_without_a_consumer_is_told(
+def test_a_queue_without_a_consumer_is_reported(
     api: APIClient, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "_memory", problems.Memory(started_at=time.monotonic() - 1000))
@@ -145,13 +145,13 @@ def _listed(web: WebServer) -> list[str]:
 
 
 def test_it_is_ready_once_redis_is_filled(stack: Stack, api: APIClient, redis: Any) -> None:
-    def is_told_while_empty() -> bool:
+    def is_reported_while_empty() -> bool:
         """Ask at once: every web process there is fills Redis as soon as it notices."""
         redis.flushdb()
         answer = api.get("/readyz")
         return (answer.status_code, answer.json()["redis"]) == (503, "connected")
 
-    waiting.until(is_told_while_empty)
+    waiting.until(is_reported_while_empty)
     presence.mark_filled()
 
     assert api.get("/readyz").status_code == 200

@@ -27,7 +27,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Problem]:
     return found
 
 
-def told() -> list[tuple[str, str]]:
+def reported() -> list[tuple[str, str]]:
     rows = Event.objects.filter(type__startswith="saga.").order_by("pk")
     return [(event.type, event.data["check"]) for event in rows]
 
@@ -43,7 +43,7 @@ def test_a_problem_is_an_event_when_it_begins_worsens_and_ends(
         seen[:] = [Problem("sweeps", level, "late")] if level else []
         watch.round()
 
-    assert told() == [
+    assert reported() == [
         ("saga.degraded", "sweeps"),
         ("saga.unhealthy", "sweeps"),
         ("saga.recovered", "sweeps"),
@@ -51,7 +51,7 @@ def test_a_problem_is_an_event_when_it_begins_worsens_and_ends(
 
 
 @pytest.mark.django_db
-def test_another_process_goes_on_with_what_was_told(
+def test_another_process_goes_on_with_what_was_reported(
     seen: list[Problem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "sweep", lambda: 0)
@@ -65,18 +65,18 @@ def test_another_process_goes_on_with_what_was_told(
     seen[:] = []
     second.round()
 
-    assert told() == [("saga.degraded", "queues"), ("saga.recovered", "queues")]
+    assert reported() == [("saga.degraded", "queues"), ("saga.recovered", "queues")]
     assert work_slots.held(work_slots.HEALTH) == 1
 
 
 @pytest.mark.django_db
-def test_redis_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "sweep", lambda: 0)
     monkeypatch.setattr(health, "examine", lambda: health.Health(True, False, False, None, []))
 
     health_watch.HealthWatch().round()
 
-    assert told() == [("saga.unhealthy", "redis")]
+    assert reported() == [("saga.unhealthy", "redis")]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -91,11 +91,11 @@ def test_the_message_goes_out_without_sweeps_workers_and_broker(
     seen[:] = [Problem("sweeps", Level.DEGRADED, "The last sweep was 9 s ago.")]
     watch = health_watch.HealthWatch()
 
-    def is_told() -> bool:
+    def is_reported() -> bool:
         watch.round()
         return Delivery.objects.filter(status=Delivery.Status.DELIVERED).exists()
 
-    waiting.until(is_told)
+    waiting.until(is_reported)
 
     [(request, _)] = httpserver.log
     body = request.get_json()

@@ -179,7 +179,7 @@ def test_client_that_reads_nothing_does_not_block_its_thread() -> None:
 
 
 @pytest.mark.parametrize(("path", "shape"), [("/x", str), ("/api/v1/registry/register", dict)])
-def test_where_too_many_wait_the_next_one_is_told(path: str, shape: type) -> None:
+def test_where_too_many_wait_the_next_one_is_refused(path: str, shape: type) -> None:
     sent: list[request_limits.Message] = []
 
     async def send(message: request_limits.Message) -> None:

@@ -274,9 +274,9 @@ def test_the_console_and_the_api_record_a_source_alike(login: Login, api: APICli
     entries = AuditEntry.objects.filter(action__startswith="source.").order_by("sequence")
 
     shown = ("fields", "before", "after")
-    told = [(entry.action, [entry.data.get(name) for name in shown]) for entry in entries]
-    assert len(told) == 6
-    assert told[:3] == told[3:]
+    reported = [(entry.action, [entry.data.get(name) for name in shown]) for entry in entries]
+    assert len(reported) == 6
+    assert reported[:3] == reported[3:]
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,9 @@ def test_changes_of_services_and_webhooks_are_in_the_trail(api: APIClient) -> No
     assert entries[0].data["reason"] == "unknown owner"
     assert entries[3].data["fields"] == "secret"
     assert entries[3].data["before"] != entries[3].data["after"]
-    told = str([entry.data for entry in entries])
-    assert "s3cret" not in told
-    assert "secret of 16" not in told
+    reported = str([entry.data for entry in entries])
+    assert "s3cret" not in reported
+    assert "secret of 16" not in reported
     assert audit.verify().fault is None
 
 

@@ -142,9 +142,9 @@ def test_secrets_of_a_target_are_write_only(api: APIClient, headers: dict[str, s
     assert (made.json()["has_deployer_key"], made.json()["secret_names"]) == (True, ["PASSWORD"])
     assert (changed["has_deployer_key"], changed["secret_names"]) == (False, ["PASSWORD"])
     assert Target.objects.get().deployer_secret == ""
-    told = str([made.json(), changed, *AuditEntry.objects.values_list("data", flat=True)])
-    assert "deployer-secret" not in told
-    assert "hunter2" not in told
+    reported = str([made.json(), changed, *AuditEntry.objects.values_list("data", flat=True)])
+    assert "deployer-secret" not in reported
+    assert "hunter2" not in reported
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def test_an_abort_before_anything_began_cancels_at_once(api: APIClient, service:
 
     assert answer["status"] == "cancelled"
     assert {step["status"] for step in answer["steps"]} == {"skipped"}
-    assert Step.objects.filter(job=job, is_way_back=True).count() == 0
+    assert Step.objects.filter(job=job, is_rollback=True).count() == 0
 
 
 def test_the_same_request_again_answers_with_the_running_job(service: Service) -> None:

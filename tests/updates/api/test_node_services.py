@@ -219,8 +219,8 @@ def test_account_that_takes_a_service_over_keeps_names_at_nodes_from_administrat
     assert [named.status_code, taken.status_code] == [200, 200]
     assert register(api, agent).status_code == status
     assert register(api, agent, "cache").status_code == 200
-    told = Event.objects.get(type="service.handed_over").data
-    assert told["dropped" if namer == "staff" else "handed_over"] == {"node": ["web1"]}
+    reported = Event.objects.get(type="service.handed_over").data
+    assert reported["dropped" if namer == "staff" else "handed_over"] == {"node": ["web1"]}
     assert Service.objects.get(name="shop").account.name == "shop-team"  # type: ignore[union-attr]
 
 

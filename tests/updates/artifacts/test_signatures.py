@@ -9,7 +9,7 @@ import pytest
 
 from updates.artifacts import signatures, store
 from updates.models import Target
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepContext, StepFailed
 
 NOW = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 CONTENT = b"an artifact"
@@ -38,7 +38,7 @@ def verify(
     path = tmp_path / "artifact"
     path.write_bytes(content)
     artifact = store.Artifact(path=path, sha256=DIGEST, size=len(CONTENT))
-    work = Work(
+    context = StepContext(
         service_name="shop",
         kind=kind,
         version="2.0.0",
@@ -52,7 +52,7 @@ def verify(
             KEYS.public_key.to_base64().decode(),
         ),
     )
-    return signatures.verify(work, artifact, now=NOW)
+    return signatures.verify(context, artifact, now=NOW)
 
 
 def test_accepts_what_one_of_the_keys_signed(tmp_path: Path) -> None:

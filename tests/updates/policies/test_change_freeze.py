@@ -96,7 +96,7 @@ def test_a_rollback_waits_for_the_end_of_a_freeze() -> None:
     assert AuditEntry.objects.get(action="calendar.overridden").actor == "sam"
 
 
-def test_an_override_is_told_to_subscribers() -> None:
+def test_an_override_is_reported_to_subscribers() -> None:
     service = _frozen_service()
 
     job = _deploy(service, operations.Override(by="sam", reason="the shop is down"))

@@ -46,7 +46,7 @@ def _serve(server: HTTPServer, kind: str, *versions: str) -> None:
         imitations.serve_pypi(server, files)
 
 
-def _told() -> list[str]:
+def _reported() -> list[str]:
     return [event.type for event in Event.objects.order_by("pk")]
 
 
@@ -75,16 +75,16 @@ def test_a_new_release_appears_and_is_deployed_by_policy(httpserver: HTTPServer,
     )
 
 
-def test_what_changed_is_told_and_what_did_not_is_not(httpserver: HTTPServer) -> None:
+def test_what_changed_is_reported_and_what_did_not_is_not(httpserver: HTTPServer) -> None:
     service = _source(httpserver).service
     _serve(httpserver, "github", "1.3.0", "1.2.3")
 
     operations.check(service)
-    first = _told()
+    first = _reported()
     operations.check(service)
 
     assert first == ["release.announced", "update.available"]
-    assert _told() == first
+    assert _reported() == first
     assert httpserver.log[-1][1].status_code == 304
 
 
@@ -123,7 +123,7 @@ def test_a_source_that_moved_is_asked_in_full(httpserver: HTTPServer) -> None:
     assert [answer.status_code for _, answer in httpserver.log] == [200, 200]
 
 
-def test_a_failure_is_told_once_and_so_is_its_end(httpserver: HTTPServer) -> None:
+def test_a_failure_is_reported_once_and_so_is_its_end(httpserver: HTTPServer) -> None:
     source = _source(httpserver)
     for _ in range(2):
         with pytest.raises(SourceUnavailable):
@@ -133,7 +133,7 @@ def test_a_failure_is_told_once_and_so_is_its_end(httpserver: HTTPServer) -> Non
 
     operations.check(source.service)
 
-    assert _told() == ["update.check_failed", "update.check_recovered"]
+    assert _reported() == ["update.check_failed", "update.check_recovered"]
     assert (failed.failures, failed.last_error) == (2, "The source answered 500.")
     recovered = Source.objects.get()
     assert (recovered.failures, recovered.last_error, recovered.lease_expires_at) == (0, "", None)
@@ -183,7 +183,7 @@ def test_a_release_that_changed_under_its_version_is_doubted_and_the_rest_taken(
     source.refresh_from_db()
     assert result.latest_version == "1.4.0"
     assert "1.3.0: Release 1.3.0" in source.last_error
-    assert "update.check_failed" in _told()
+    assert "update.check_failed" in _reported()
     assert Release.objects.get(version="1.3.0").checksum == "sha256:" + "e" * 64
 
 
@@ -378,7 +378,7 @@ def test_an_empty_list_is_doubted(httpserver: HTTPServer) -> None:
     assert Release.objects.get().state == "available"
 
 
-def test_a_list_that_is_too_long_is_told_in_the_answer(
+def test_a_list_that_is_too_long_is_reported_in_the_answer(
     httpserver: HTTPServer, settings: Any
 ) -> None:
     settings.SAGA_SOURCE_MAX_PAGES = 1

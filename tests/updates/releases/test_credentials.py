@@ -115,7 +115,7 @@ def test_a_redirect_to_another_host_goes_without_it(
     assert sent_to(elsewhere, "PRIVATE-TOKEN") == [None]
 
 
-def test_another_host_is_not_told(
+def test_another_host_gets_no_credential(
     service: Service, httpserver: HTTPServer, elsewhere: HTTPServer
 ) -> None:
     keep(httpserver.url_for("/"), kind="bearer")

@@ -28,7 +28,7 @@ def _announce(service: Service, announcement: operations.Announcement) -> Releas
     return operations.announce(service, announcement, by="ci")
 
 
-def test_an_announcement_is_on_record_and_told_once() -> None:
+def test_an_announcement_is_on_record_and_reported_once() -> None:
     service = factories.ServiceFactory.create()
 
     first, again = _announce(service, FIRST), _announce(service, FIRST)

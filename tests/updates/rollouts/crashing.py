@@ -233,16 +233,16 @@ def _die_at(job: Job, boundary: Boundary, after: int, moment: int) -> bool:
             left -= left > 0
             _die_if(left == 0)
 
-        def perform(task: steps.Task) -> Outcome:
+        def perform(step_run: steps.StepRun) -> Outcome:
             nonlocal has_ended, left
-            if task.step.position <= after:
-                return do(task)
+            if step_run.step.position <= after:
+                return do(step_run)
             _die_if(boundary is Boundary.BEGUN)
             if boundary is Boundary.AMIDST:
                 left = moment if left < 0 else left
-                return do(task)
+                return do(step_run)
             try:
-                return do(task)
+                return do(step_run)
             finally:
                 _die_if(boundary is Boundary.DONE)
                 has_ended = True

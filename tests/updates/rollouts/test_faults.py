@@ -168,7 +168,7 @@ def test_node_lost_after_its_drain_does_not_delay_the_rollback(
 
     assert run(job).status == "rolled_back", job.error
     assert versions(shop) == ["1.0.0", "1.0.0"]
-    assert job.steps.filter(name="undrain", is_way_back=True, status="succeeded").count() == 2
+    assert job.steps.filter(name="undrain", is_rollback=True, status="succeeded").count() == 2
 
 
 def test_a_message_that_waits_in_its_queue_is_not_sent_again_at_once(

@@ -11,13 +11,13 @@ from registry import operations as registry
 from registry.models import Service
 from updates.models import Target
 from updates.rollouts import gates
-from updates.step_context import Inconclusive, Outcome, StepFailed, Work
+from updates.step_context import Inconclusive, Outcome, StepContext, StepFailed
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
-def work(target: Target, *, version: str = "2.0.0") -> Work:
-    return Work(
+def context(target: Target, *, version: str = "2.0.0") -> StepContext:
+    return StepContext(
         service_name="shop",
         kind="deploy",
         version=version,
@@ -29,7 +29,7 @@ def work(target: Target, *, version: str = "2.0.0") -> Work:
 
 
 def check(target: Target, *, since: dt.datetime = LONG_AGO, **options: object) -> Outcome:
-    return gates.check(work(target, **options), since=since, wait=lambda _seconds: None)  # type: ignore[arg-type]
+    return gates.check(context(target, **options), since=since, wait=lambda _seconds: None)  # type: ignore[arg-type]
 
 
 def answers(httpserver: HTTPServer, statuses: list[int]) -> str:
@@ -95,7 +95,7 @@ def gated(instance_id: str = "one") -> Target:
 def test_registry_gate_passes_on_a_heartbeat_with_the_new_version(
     shop: Service,
 ) -> None:
-    assert check(gated()).message == "It beats, passing, with version 2.0.0."
+    assert check(gated()).message == "It sends heartbeats, passing, with version 2.0.0."
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,13 @@ def during_each_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     do = steps.perform
 
     def arrange(act: Act) -> None:
-        def perform(task: steps.Task) -> Outcome:
+        def perform(step_run: steps.StepRun) -> Outcome:
             somebody = threading.Thread(
-                target=crashing.in_a_transaction_of_its_own, args=[lambda: act(task.step)]
+                target=crashing.in_a_transaction_of_its_own, args=[lambda: act(step_run.step)]
             )
             somebody.start()
             somebody.join()
-            return do(task)
+            return do(step_run)
 
         monkeypatch.setattr(steps, "perform", perform)
 

@@ -34,7 +34,7 @@ def running(**values: Any) -> Target:
     return Target.objects.create(service=service, name="web", current_version="1.0.0", **values)
 
 
-def told(kind: str) -> list[Any]:
+def reported(kind: str) -> list[Any]:
     return list(Event.objects.filter(type=kind).values_list("data", flat=True))
 
 
@@ -104,7 +104,7 @@ def test_a_target_that_cannot_be_stopped_says_so() -> None:
 
     removals.stop(target.pk)
 
-    [data] = told("target.stopped")
+    [data] = reported("target.stopped")
     assert (data["target"], data["version"], data["may_still_run"]) == ("web", "1.0.0", True)
     target.refresh_from_db()
     assert target.current_version == "1.0.0"
@@ -127,7 +127,7 @@ def test_an_agent_that_takes_too_long_to_stop_a_target_is_given_up(
 
     removals.stop(target.pk)
 
-    [data] = told("target.stopped")
+    [data] = reported("target.stopped")
     assert data["may_still_run"] is True
     assert not NodeOrder.objects.exists()
 
@@ -141,7 +141,7 @@ def test_nothing_is_stopped_under_a_live_job() -> None:
         operations.stop_target(target, by=accounts.staff("sam"), now=timezone.now())
     removals.stop(target.pk)
 
-    assert told("target.stopped")[0]["may_still_run"] is True
+    assert reported("target.stopped")[0]["may_still_run"] is True
 
 
 @pytest.mark.django_db(transaction=True)
@@ -154,6 +154,6 @@ def test_a_container_is_removed(engine: Engine, target: Target) -> None:  # noqa
     removals.stop(target.pk)  # as a task may run twice
 
     assert engine.containers == {}
-    assert [data["may_still_run"] for data in told("target.stopped")] == [False, False]
+    assert [data["may_still_run"] for data in reported("target.stopped")] == [False, False]
     target.refresh_from_db()
     assert target.current_version == ""

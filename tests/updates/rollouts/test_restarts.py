@@ -20,18 +20,18 @@ from updates.step_context import (
     Environment,
     Interrupted,
     Outcome,
+    StepContext,
     StepFailed,
     TransientFailure,
-    Work,
 )
 
 
 def restart(kind: str, given: str, **fields: Any) -> Outcome:
     target = Target(restart=kind, restart_with=given, **fields)
-    return restarts.restart(work_for(target))
+    return restarts.restart(context_for(target))
 
 
-def work_for(target: Target, **fields: Any) -> Work:
+def context_for(target: Target, **fields: Any) -> StepContext:
     values: dict[str, Any] = {
         "service_name": "shop",
         "kind": "deploy",
@@ -42,7 +42,7 @@ def work_for(target: Target, **fields: Any) -> Work:
         "deadline_seconds": 10,
         "root": Path(tempfile.gettempdir()),
     }
-    return Work(**{**values, **fields})
+    return StepContext(**{**values, **fields})
 
 
 def test_calls_a_url(httpserver: HTTPServer) -> None:
@@ -162,7 +162,7 @@ def test_a_command_is_ended_where_its_job_must_stop(settings: Settings, tmp_path
 
     with pytest.raises(Interrupted):
         restarts.restart(
-            work_for(Target(restart="command", restart_with="shop"), checkpoint=checkpoint)
+            context_for(Target(restart="command", restart_with="shop"), checkpoint=checkpoint)
         )
 
     waiting.until(lambda: not _lives(int(pid_file.read_text())))
@@ -190,7 +190,7 @@ def test_a_command_gets_an_environment_of_its_own(
     declared = Environment(plain={"WORKERS": "3"}, sealed={"DB_PASSWORD": "s3cret"})
     root = tmp_path / "root"
 
-    restarts.restart(work_for(target, root=root, environment=declared, previous="1.0.0"))
+    restarts.restart(context_for(target, root=root, environment=declared, previous="1.0.0"))
 
     seen = dict(line.split("=", 1) for line in (root / "seen").read_text().splitlines())
     for shells_own in ("PWD", "SHLVL", "OLDPWD", "_"):
@@ -216,8 +216,8 @@ def test_a_rollback_names_the_version_that_it_starts(settings: Settings, tmp_pat
     }
     target = Target(restart="command", restart_with="shop")
 
-    work = work_for(target, root=tmp_path, previous="1.0.0", is_way_back=True)
-    outcome = restarts.restart(work)
+    context = context_for(target, root=tmp_path, previous="1.0.0", is_rollback=True)
+    outcome = restarts.restart(context)
 
     assert outcome.message.endswith("shop default 1.0.0 after 2.0.0 {other}")
 
@@ -228,7 +228,7 @@ def test_sealed_values_are_masked_in_the_journal(settings: Settings, tmp_path: P
     declared = Environment(sealed={"TOKEN": "s3cret"})
 
     with pytest.raises(StepFailed) as failed:
-        restarts.restart(work_for(target, root=tmp_path, environment=declared))
+        restarts.restart(context_for(target, root=tmp_path, environment=declared))
 
     assert "with ***" in str(failed.value)
     assert "s3cret" not in str(failed.value)

@@ -10,12 +10,12 @@ from registry.models import Service
 from updates.models import Target
 from updates.rollouts import actions
 from updates.rollouts.agents import results
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepContext, StepFailed
 
 MINE, OTHER = "a" * 64, "b" * 64
 
 
-def work(**fields: Any) -> Work:
+def context(**fields: Any) -> StepContext:
     defaults = {
         "service_name": "shop",
         "kind": "deploy",
@@ -25,12 +25,12 @@ def work(**fields: Any) -> Work:
         "fence": 1,
         "deadline_seconds": 5.0,
     }
-    return Work(**{**defaults, **fields})
+    return StepContext(**{**defaults, **fields})
 
 
 def reported(action: str, result: dict[str, Any], **fields: Any) -> dict[str, Any]:
     answer = {"kind": "succeeded", "message": "done", "result": result}
-    return results.outcome_of(answer, work(**fields), action).result
+    return results.outcome_of(answer, context(**fields), action).result
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_job_says_that_a_node_decides_the_digest_where_nothing_else_does(
 ) -> None:
     answer = {"kind": "succeeded", "message": "3 bytes.", "result": {"sha256": MINE}}
 
-    outcome = results.outcome_of(answer, work(**fields), "fetch")
+    outcome = results.outcome_of(answer, context(**fields), "fetch")
 
     assert (results.UNCHECKED in outcome.message) is is_said
 

@@ -282,7 +282,7 @@ def test_the_other_targets_go_back_when_one_cannot(scene: scenes.Scene, shop: Se
     assert (job.status, job.needs_attention) == ("failed", True)
     assert [entry["target"] for entry in job.attention] == [second.name]
     assert crashing.current(Path(first.install_root)) == "1.0.0"
-    restored = job.steps.filter(target=first, is_way_back=True)
+    restored = job.steps.filter(target=first, is_rollback=True)
     assert set(restored.values_list("status", flat=True)) == {"succeeded"}
 
 
@@ -310,7 +310,7 @@ def test_retry_during_a_rollback_begins_it_anew(scene: scenes.Scene, shop: Servi
     assert again.pk == job.pk
     assert run(job).status == "rolled_back"
     assert versions(shop) == ["1.0.0", "1.0.0"]
-    assert job.steps.filter(is_way_back=True, message="The rollback began anew.").exists()
+    assert job.steps.filter(is_rollback=True, message="The rollback began anew.").exists()
 
 
 def test_abort_during_a_rollback_leaves_the_targets_as_they_are(

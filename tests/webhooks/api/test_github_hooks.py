@@ -37,8 +37,10 @@ def test_a_hook_is_made_changed_and_deleted(api: APIClient, headers: dict[str, s
     assert (made.status_code, twice.status_code, deleted.status_code) == (201, 409, 204)
     assert crypto.decrypt(row.sealed_token) == SECRET
     assert (kept.json()["has_token"], emptied.json()["has_token"]) == (True, False)
-    told = [entry.action for entry in AuditEntry.objects.order_by("sequence")]
-    assert told == [f"github_hook.{verb}" for verb in ("added", "changed", "changed", "deleted")]
+    reported = [entry.action for entry in AuditEntry.objects.order_by("sequence")]
+    assert reported == [
+        f"github_hook.{verb}" for verb in ("added", "changed", "changed", "deleted")
+    ]
     shown = [str(entry.data) for entry in AuditEntry.objects.all()]
     assert not [text for text in [*shown, made.content.decode()] if SECRET in text]
 

@@ -331,7 +331,7 @@ def test_a_secret_of_null_is_removed_and_endpoints_are_kept(api: APIClient) -> N
     assert api.get(CONFIG, {"service_name": NAME}).json()["endpoints"] == endpoints
 
 
-def test_a_configuration_is_told(api: APIClient) -> None:
+def test_a_configuration_is_reported(api: APIClient) -> None:
     post(api, "config", {"service_name": NAME, "secret": LONG})
 
     event = Event.objects.get(type="webhook.configured")

@@ -28,7 +28,7 @@ from updates.models import Approval, ApprovalDecision, Job, Policy, Release
 from webhooks.inbound import slack as slack_calls
 from webhooks.models import ApprovalLink, Delivery, Endpoint
 from webhooks.outbound import approval_links, dressing
-from webhooks.outbound.alerts import telling
+from webhooks.outbound.alerts import sending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "public")]
 
@@ -77,7 +77,7 @@ def asked(**policy: Any) -> Approval:
     updates.operations.apply_policy(service, now=timezone.now())
     with transaction.atomic():
         happen("update.awaiting_approval", service.name, version="1.1.0")
-        telling.tell_due(now=max(at(5), timezone.now()))
+        sending.send_due(now=max(at(5), timezone.now()))
     return Approval.objects.get()
 
 
@@ -359,7 +359,7 @@ def send(body: bytes, *, secret: str = SIGNING_SECRET, age: int = 0) -> Any:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
 
     def note(method: str, url: str, *, body: bytes, **_: Any) -> None:
@@ -377,7 +377,7 @@ def button() -> str:
     return str(approve["value"])
 
 
-def test_a_button_decides_as_the_person_behind_the_user(told: list[str]) -> None:
+def test_a_button_decides_as_the_person_behind_the_user(reported: list[str]) -> None:
     person()
     slack_channel()
     asked()
@@ -387,7 +387,7 @@ def test_a_button_decides_as_the_person_behind_the_user(told: list[str]) -> None
     assert (answer.status_code, answer.json()["status"]) == (200, "recorded")
     decision = ApprovalDecision.objects.get()
     assert (decision.decided_by, decision.way) == ("sam", "slack")
-    assert told == [answer.json()["message"]]
+    assert reported == [answer.json()["message"]]
     again = send(clicked("U0SAM", button(), action="saga_reject"))
     assert (again.json()["status"], "approved already" in again.json()["message"]) == (
         "refused",
@@ -395,7 +395,7 @@ def test_a_button_decides_as_the_person_behind_the_user(told: list[str]) -> None
     )
 
 
-def test_a_rejection_by_button_says_where_it_comes_from(told: list[str]) -> None:
+def test_a_rejection_by_button_says_where_it_comes_from(reported: list[str]) -> None:
     person()
     slack_channel()
     asked()
@@ -407,7 +407,9 @@ def test_a_rejection_by_button_says_where_it_comes_from(told: list[str]) -> None
 @pytest.mark.parametrize(
     ("user", "said"), [("U0EVE", "does not know"), ("U0VERA", "may not decide")]
 )
-def test_a_user_that_is_no_approver_decides_nothing(told: list[str], user: str, said: str) -> None:
+def test_a_user_that_is_no_approver_decides_nothing(
+    reported: list[str], user: str, said: str
+) -> None:
     person("vera", group="viewers")
     slack_channel(U0SAM="sam", U0VERA="vera")
     asked()
@@ -415,11 +417,11 @@ def test_a_user_that_is_no_approver_decides_nothing(told: list[str], user: str, 
     answer = send(clicked(user, button()))
 
     assert (answer.status_code, answer.json()["status"]) == (200, "refused")
-    assert said in told[0]
+    assert said in reported[0]
     assert not ApprovalDecision.objects.exists()
 
 
-def test_only_a_fresh_signature_of_the_apps_secret_counts(told: list[str]) -> None:
+def test_only_a_fresh_signature_of_the_apps_secret_counts(reported: list[str]) -> None:
     person()
     slack_channel()
     asked()
@@ -449,21 +451,21 @@ def test_only_a_fresh_signature_of_the_apps_secret_counts(told: list[str]) -> No
         b"",
     ],
 )
-def test_what_is_no_click_is_bad_request(told: list[str], body: bytes) -> None:
+def test_what_is_no_click_is_bad_request(reported: list[str], body: bytes) -> None:
     slack_channel()
 
     assert send(body).status_code == 400
 
 
 @pytest.mark.parametrize("value", ["", "x", "1", f"{9**30}:x", "٣:x"])
-def test_a_button_of_no_request_decides_nothing(told: list[str], value: str) -> None:
+def test_a_button_of_no_request_decides_nothing(reported: list[str], value: str) -> None:
     person()
     slack_channel()
 
     assert send(clicked("U0SAM", value)).json()["status"] == "refused"
 
 
-def test_a_button_is_bound_to_the_artifact(told: list[str]) -> None:
+def test_a_button_is_bound_to_the_artifact(reported: list[str]) -> None:
     person()
     slack_channel()
     asked()

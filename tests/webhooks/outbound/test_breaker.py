@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 URL = "http://127.0.0.1:1/hook"
 
 
-def told() -> list[str]:
+def reported() -> list[str]:
     rows = Event.objects.filter(type__startswith="receiver.").order_by("pk")
     return [event.type for event in rows]
 
@@ -43,10 +43,10 @@ def test_ten_failures_within_a_minute_pause_nothing() -> None:
         attempt(503)
 
     row = Receiver.objects.get()
-    assert (row.failures, row.paused_at, told()) == (10, None, [])
+    assert (row.failures, row.paused_at, reported()) == (10, None, [])
 
 
-def test_a_receiver_that_keeps_failing_is_paused_then_disabled_and_each_is_told_once() -> None:
+def test_a_receiver_that_keeps_failing_is_paused_then_disabled_and_each_is_reported_once() -> None:
     for number in range(12):
         note(seconds=number * 10)
     paused = Receiver.objects.get()
@@ -56,7 +56,7 @@ def test_a_receiver_that_keeps_failing_is_paused_then_disabled_and_each_is_told_
     assert paused.paused_at is not None
     assert paused.probe_at is not None
     assert Receiver.objects.get().disabled_at is not None
-    assert told() == ["receiver.paused", "receiver.disabled"]
+    assert reported() == ["receiver.paused", "receiver.disabled"]
 
 
 def test_an_answer_ends_the_pause() -> None:
@@ -65,7 +65,7 @@ def test_an_answer_ends_the_pause() -> None:
     attempt(200)
 
     assert not Receiver.objects.exists()
-    assert told() == ["receiver.resumed"]
+    assert reported() == ["receiver.resumed"]
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 410])

@@ -31,7 +31,7 @@ def subscribe(*topics: str, **fields: str) -> Subscription:
     return subscription
 
 
-def test_a_subscriber_is_told_what_happened() -> None:
+def test_a_subscriber_is_sent_what_happened() -> None:
     subscription = subscribe("service.*")
 
     publish("service.expired")
@@ -68,7 +68,7 @@ def test_topics_are_globs(topics: list[str], kind: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("state", ["pending", "suspended", "cancelled"])
-def test_only_an_active_subscription_is_told(state: str) -> None:
+def test_only_an_active_subscription_is_notified(state: str) -> None:
     subscribe(state=state)
 
     publish("service.expired")
@@ -76,7 +76,7 @@ def test_only_an_active_subscription_is_told(state: str) -> None:
     assert not Delivery.objects.exists()
 
 
-def test_a_subscription_without_a_callback_is_not_told() -> None:
+def test_a_subscription_without_a_callback_is_not_notified() -> None:
     subscribe(callback_url="")
 
     publish("service.expired")
@@ -84,7 +84,7 @@ def test_a_subscription_without_a_callback_is_not_told() -> None:
     assert not Delivery.objects.exists()
 
 
-def test_another_services_events_are_not_told() -> None:
+def test_another_services_events_are_not_reported() -> None:
     subscribe()
 
     publish("service.expired", "another-service")
@@ -92,7 +92,7 @@ def test_another_services_events_are_not_told() -> None:
     assert not Delivery.objects.exists()
 
 
-def test_what_is_rolled_back_is_not_told() -> None:
+def test_what_is_rolled_back_is_not_reported() -> None:
     subscribe()
 
     def fail() -> None:
@@ -151,7 +151,7 @@ def test_a_pattern_keeps_to_its_topics_and_to_its_state() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "account", "told"),
+    ("mode", "account", "reported"),
     [
         ("required", {"scopes": ["services:read"]}, True),
         ("required", {"scopes": ["admin:registry"]}, True),
@@ -162,7 +162,7 @@ def test_a_pattern_keeps_to_its_topics_and_to_its_state() -> None:
     ],
 )
 def test_a_pattern_tells_only_what_its_account_may_read(
-    settings: Settings, mode: str, account: dict[str, Any] | None, told: bool
+    settings: Settings, mode: str, account: dict[str, Any] | None, reported: bool
 ) -> None:
     settings.SAGA_AUTH = mode
     owner = account and ServiceAccount.objects.create(name="reader", **account)
@@ -170,4 +170,4 @@ def test_a_pattern_tells_only_what_its_account_may_read(
 
     publish("service.expired")
 
-    assert Delivery.objects.exists() == told
+    assert Delivery.objects.exists() == reported

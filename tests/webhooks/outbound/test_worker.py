@@ -167,8 +167,8 @@ def test_an_event_is_signed_for_its_subscriber(httpserver: HTTPServer) -> None:
     )
 
     request, _ = httpserver.log[0]
-    told = standardwebhooks.Webhook(SECRET).verify(request.get_data(), dict(request.headers))
-    assert told == {"type": "service.expired"}
+    reported = standardwebhooks.Webhook(SECRET).verify(request.get_data(), dict(request.headers))
+    assert reported == {"type": "service.expired"}
     assert row.status == Status.DELIVERED
 
 
@@ -249,7 +249,7 @@ def test_410_suspends_the_subscription(httpserver: HTTPServer) -> None:
     assert subscription.state == Subscription.State.SUSPENDED
 
 
-def test_a_death_is_told(httpserver: HTTPServer) -> None:
+def test_a_death_is_reported(httpserver: HTTPServer) -> None:
     row = deliver(answer_with(httpserver, 404))
 
     event = Event.objects.get(type="delivery.dead")
@@ -258,7 +258,7 @@ def test_a_death_is_told(httpserver: HTTPServer) -> None:
     assert "refuses for good" in event.data["reason"]
 
 
-def test_the_death_of_such_news_is_not_told(httpserver: HTTPServer) -> None:
+def test_the_death_of_such_news_is_not_reported(httpserver: HTTPServer) -> None:
     deliver(answer_with(httpserver, 404), topic="delivery.dead")
 
     assert not Event.objects.filter(type="delivery.dead").exists()

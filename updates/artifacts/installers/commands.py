@@ -18,7 +18,7 @@ from typing import IO
 
 from django.conf import settings
 
-from updates.step_context import StepFailed, TransientFailure, Work
+from updates.step_context import StepContext, StepFailed, TransientFailure
 
 MAX_OUTPUT_BYTES = 4096
 POLL_SECONDS = 0.05
@@ -36,18 +36,22 @@ SAGA_VARIABLES = (
 
 
 def run_allowed(
-    work: Work, name: str, *, timeout_seconds: float, extra: Mapping[str, str] | None = None
+    context: StepContext,
+    name: str,
+    *,
+    timeout_seconds: float,
+    extra: Mapping[str, str] | None = None,
 ) -> str:
     """Run the command that SAGA_RESTART_COMMANDS has under ``name``; return its last output."""
     command = settings.SAGA_RESTART_COMMANDS.get(name)
     if not command:
         raise StepFailed(f"SAGA_RESTART_COMMANDS has no command named {name!r}.")
-    filled = [fill(word, work) for word in command]
-    return run(work, filled, timeout_seconds=timeout_seconds, extra=extra)
+    filled = [fill(word, context) for word in command]
+    return run(context, filled, timeout_seconds=timeout_seconds, extra=extra)
 
 
 def run(
-    work: Work,
+    context: StepContext,
     command: Sequence[str],
     *,
     timeout_seconds: float,
@@ -63,24 +67,24 @@ def run(
     It gets a session of its own: what it leaves in the background outlives the worker. Its output goes
     to a file, since a service that keeps a pipe open would look like a command that does not end.
     """
-    environment = {**environment_of(work), **(extra or {})}
+    environment = {**environment_of(context), **(extra or {})}
     with tempfile.TemporaryFile() as output:
         try:
-            work.root.mkdir(parents=True, exist_ok=True)
+            context.root.mkdir(parents=True, exist_ok=True)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if secret_input else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=work.root,
+                cwd=context.root,
                 env=environment,
                 start_new_session=True,
             )
         except OSError as exc:
             raise StepFailed(f"{command[0]} could not be started: {exc.strerror}.") from exc
         _give(process, secret_input)
-        status = _wait(process, work, timeout_seconds)
-        said = _last_of(output, work, limit, is_masked=is_masked)
+        status = _wait(process, context, timeout_seconds)
+        said = _last_of(output, context, limit, is_masked=is_masked)
         said = said.replace(secret_input, MASK) if secret_input else said
         if status is None:
             reason = f"{command[0]} did not end within {timeout_seconds:.0f} s."
@@ -90,51 +94,51 @@ def run(
         return said
 
 
-def environment_of(work: Work) -> dict[str, str]:
+def environment_of(context: StepContext) -> dict[str, str]:
     """Return the whole environment of a command: the basics, what the target declares, what is known."""
     return {
         "PATH": os.environ.get("PATH", DEFAULT_PATH),
         "HOME": pwd.getpwuid(os.geteuid()).pw_dir,
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        **declared_of(work),
+        **declared_of(context),
     }
 
 
-def declared_of(work: Work) -> dict[str, str]:
+def declared_of(context: StepContext) -> dict[str, str]:
     """Return what the target declares, and what Saga knows of the step."""
     return {
-        **work.environment.plain,
-        **work.environment.sealed,
-        "SAGA_SERVICE": work.service_name,
-        "SAGA_INSTANCE_ID": instance_of(work),
-        "SAGA_VERSION": work.wanted_version,
-        "SAGA_PREVIOUS_VERSION": work.replaced_version,
-        "SAGA_RELEASE_DIR": str(release_dir(work)),
-        "SAGA_INSTALL_ROOT": str(work.root),
-        "SAGA_JOB_ID": work.job_id,
+        **context.environment.plain,
+        **context.environment.sealed,
+        "SAGA_SERVICE": context.service_name,
+        "SAGA_INSTANCE_ID": instance_of(context),
+        "SAGA_VERSION": context.wanted_version,
+        "SAGA_PREVIOUS_VERSION": context.replaced_version,
+        "SAGA_RELEASE_DIR": str(release_dir(context)),
+        "SAGA_INSTALL_ROOT": str(context.root),
+        "SAGA_JOB_ID": context.job_id,
     }
 
 
-def fill(text: str, work: Work) -> str:
+def fill(text: str, context: StepContext) -> str:
     """Replace the placeholders of a command or URL; anything else in braces stays as it is."""
     values: Mapping[str, str] = {
-        "{service}": work.service_name,
-        "{instance}": instance_of(work),
-        "{version}": work.wanted_version,
-        "{previous_version}": work.replaced_version,
-        "{release_dir}": str(release_dir(work)),
+        "{service}": context.service_name,
+        "{instance}": instance_of(context),
+        "{version}": context.wanted_version,
+        "{previous_version}": context.replaced_version,
+        "{release_dir}": str(release_dir(context)),
     }
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
     return text
 
 
-def instance_of(work: Work) -> str:
-    return work.target.instance_id or "default"
+def instance_of(context: StepContext) -> str:
+    return context.target.instance_id or "default"
 
 
-def release_dir(work: Work) -> Path:
-    return work.root / "releases" / (work.wanted_version or work.version)
+def release_dir(context: StepContext) -> Path:
+    return context.root / "releases" / (context.wanted_version or context.version)
 
 
 def _give(process: subprocess.Popen[bytes], text: str) -> None:
@@ -144,7 +148,9 @@ def _give(process: subprocess.Popen[bytes], text: str) -> None:
             pipe.write(text.encode())
 
 
-def _wait(process: subprocess.Popen[bytes], work: Work, timeout_seconds: float) -> int | None:
+def _wait(
+    process: subprocess.Popen[bytes], context: StepContext, timeout_seconds: float
+) -> int | None:
     """Return the exit status, None after a timeout; the whole process group is ended where it must stop."""
     ends_at = time.monotonic() + timeout_seconds
     try:
@@ -152,7 +158,7 @@ def _wait(process: subprocess.Popen[bytes], work: Work, timeout_seconds: float) 
             try:
                 return process.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
-                work.checkpoint()
+                context.checkpoint()
     except BaseException:
         _end_group(process)
         raise
@@ -165,17 +171,17 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_of(output: IO[bytes], work: Work, limit: int, *, is_masked: bool) -> str:
+def _last_of(output: IO[bytes], context: StepContext, limit: int, *, is_masked: bool) -> str:
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - limit))
     said = output.read()
-    return readable(said, work) if is_masked else said.decode(errors="replace")
+    return readable(said, context) if is_masked else said.decode(errors="replace")
 
 
-def readable(output: bytes, work: Work) -> str:
+def readable(output: bytes, context: StepContext) -> str:
     """Return output for the journal: sealed values masked, and without what PostgreSQL refuses."""
     text = output.decode(errors="replace").replace("\0", "\ufffd").strip()
-    for value in sorted(work.environment.sealed.values(), key=len, reverse=True):
+    for value in sorted(context.environment.sealed.values(), key=len, reverse=True):
         if value:
             text = text.replace(value, MASK)
     return text

@@ -15,7 +15,7 @@ from typing import Any
 
 from saga_project.shared.errors import SagaError
 from updates.artifacts.installers import commands
-from updates.step_context import Outcome, RegistryLogin, StepFailed, Work
+from updates.step_context import Outcome, RegistryLogin, StepContext, StepFailed
 
 ENGINES = ("docker", "podman")
 RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
@@ -57,92 +57,92 @@ def _is_word(word: object) -> bool:
 # --- Steps ----------------------------------------------------------------------------------------
 
 
-def fetch(work: Work) -> Outcome:
+def fetch(context: StepContext) -> Outcome:
     """Pull the image, by its digest where one was announced."""
-    if work.artifact_type != "image":
+    if context.artifact_type != "image":
         raise StepFailed("A container target installs images; the artifact's type is another.")
-    if work.is_signature_required:
+    if context.is_signature_required:
         raise StepFailed("The policy asks for a signature, and there is none for images.")
-    image = reference(work.artifact_url, work.checksum)
-    login = _login_of(work)
+    image = reference(context.artifact_url, context.checksum)
+    login = _login_of(context)
     if login is None:
-        _call(work, "pull", image, seconds=work.deadline_seconds)
+        _call(context, "pull", image, seconds=context.deadline_seconds)
         return Outcome(message=f"Pulled {image}.")
     with tempfile.TemporaryDirectory(prefix="saga-login-") as folder:
         # Here the engine keeps the password, or the token it was traded for, until the pull is over.
         places = {"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
         words = ["login", "--username", login.username, "--password-stdin", login.host]
         commands.run(
-            work,
-            [_engine(work), *words],
+            context,
+            [_engine(context), *words],
             timeout_seconds=CALL_SECONDS,
             extra=places,
             secret_input=login.password,
         )
         commands.run(
-            work,
-            [_engine(work), "pull", image],
-            timeout_seconds=work.deadline_seconds,
+            context,
+            [_engine(context), "pull", image],
+            timeout_seconds=context.deadline_seconds,
             extra=places,
         )
     return Outcome(message=f"Pulled {image}, logged in to {login.host} as {login.username}.")
 
 
-def _login_of(work: Work) -> RegistryLogin | None:
+def _login_of(context: StepContext) -> RegistryLogin | None:
     try:
-        return work.registry_login()
+        return context.registry_login()
     except SagaError as exc:
         raise StepFailed(f"The registry's credential cannot be used: {exc.message}") from exc
 
 
-def back_up(work: Work) -> Outcome:
+def back_up(context: StepContext) -> Outcome:
     """Record what runs: the container itself is what a rollback starts again."""
-    found = _inspect(work, _name(work)) or {}
-    previous = _version_of(found) or work.target.current_version or None
+    found = _inspect(context, _name(context)) or {}
+    previous = _version_of(found) or context.target.current_version or None
     message = f"{previous} runs." if previous else "Nothing runs here yet."
     return Outcome(message=message, result={"previous": previous})
 
 
-def switch(work: Work) -> Outcome:
-    _replace(work, work.version, reference(work.artifact_url, work.checksum))
-    _wait_until_started(work)
-    return Outcome(message=f"The container {_name(work)} runs {work.version}.")
+def switch(context: StepContext) -> Outcome:
+    _replace(context, context.version, reference(context.artifact_url, context.checksum))
+    _wait_until_started(context)
+    return Outcome(message=f"The container {_name(context)} runs {context.version}.")
 
 
-def restore(work: Work) -> Outcome:
+def restore(context: StepContext) -> Outcome:
     """Start the container that was kept, or run the previous release's image anew."""
-    if work.previous is None:
-        _remove(work, _name(work))
+    if context.previous is None:
+        _remove(context, _name(context))
         return Outcome(message="Nothing ran here before; the container was removed.")
-    kept = _inspect(work, _kept_name(work))
-    if kept is not None and _version_of(kept) == work.previous:
-        _remove(work, _name(work))
-        _call(work, "rename", _kept_name(work), _name(work))
-        _call(work, "start", _name(work))
-    elif _version_of(_inspect(work, _name(work)) or {}) == work.previous:
+    kept = _inspect(context, _kept_name(context))
+    if kept is not None and _version_of(kept) == context.previous:
+        _remove(context, _name(context))
+        _call(context, "rename", _kept_name(context), _name(context))
+        _call(context, "start", _name(context))
+    elif _version_of(_inspect(context, _name(context)) or {}) == context.previous:
         # A worker was killed after it gave the name back; an engine starts what runs without harm.
-        _call(work, "start", _name(work))
-    elif work.previous_reference is None:
-        raise StepFailed(f"No image of {work.previous} is on record, and its container is gone.")
+        _call(context, "start", _name(context))
+    elif context.previous_reference is None:
+        raise StepFailed(f"No image of {context.previous} is on record, and its container is gone.")
     else:
-        _replace(work, work.previous, work.previous_reference)
-    _wait_until_started(work)
-    return Outcome(message=f"The container {_name(work)} runs {work.previous} again.")
+        _replace(context, context.previous, context.previous_reference)
+    _wait_until_started(context)
+    return Outcome(message=f"The container {_name(context)} runs {context.previous} again.")
 
 
-def stop(work: Work) -> Outcome:
+def stop(context: StepContext) -> Outcome:
     """Remove the container, and the one that was kept for a rollback."""
-    for name in (_name(work), _kept_name(work)):
-        _remove(work, name)
-    return Outcome(message=f"The container {_name(work)} was removed.")
+    for name in (_name(context), _kept_name(context)):
+        _remove(context, name)
+    return Outcome(message=f"The container {_name(context)} was removed.")
 
 
-def clean_up(work: Work) -> Outcome:
-    _remove(work, _kept_name(work))
+def clean_up(context: StepContext) -> Outcome:
+    _remove(context, _kept_name(context))
     return Outcome(message="The container that was replaced is removed.")
 
 
-STEPS: dict[str, Callable[[Work], Outcome]] = {
+STEPS: dict[str, Callable[[StepContext], Outcome]] = {
     "fetch": fetch,
     "back up": back_up,
     "switch": switch,
@@ -154,29 +154,39 @@ STEPS: dict[str, Callable[[Work], Outcome]] = {
 # --- One container --------------------------------------------------------------------------------
 
 
-def _replace(work: Work, version: str, reference: str) -> None:
+def _replace(context: StepContext, version: str, reference: str) -> None:
     """Give the name to a container of this job, unless it has it; what had it is stopped and kept."""
-    name, found = _name(work), _inspect(work, _name(work))
-    if found is not None and _labels_of(found).get("saga.job") == work.job_id:
+    name, found = _name(context), _inspect(context, _name(context))
+    if found is not None and _labels_of(found).get("saga.job") == context.job_id:
         if _version_of(found) == version:
-            _call(work, "start", name)
+            _call(context, "start", name)
             return
-        _remove(work, name)
+        _remove(context, name)
     elif found is not None:
-        _remove(work, _kept_name(work))
-        _call(work, "stop", name)
-        _call(work, "rename", name, _kept_name(work))
-    _call(work, "run", *_arguments(work, version), reference, *_options(work).get("command", []))
+        _remove(context, _kept_name(context))
+        _call(context, "stop", name)
+        _call(context, "rename", name, _kept_name(context))
+    _call(
+        context,
+        "run",
+        *_arguments(context, version),
+        reference,
+        *_options(context).get("command", []),
+    )
 
 
-def _arguments(work: Work, version: str) -> list[str]:
+def _arguments(context: StepContext, version: str) -> list[str]:
     """Values of variables are not on the command line, where every user of the host could read them."""
-    options = _options(work)
-    labels = {VERSION_LABEL: version, "saga.job": work.job_id, "saga.service": work.service_name}
-    words = ["--detach", "--name", _name(work), "--restart", options.get("restart_policy", "no")]
+    options = _options(context)
+    labels = {
+        VERSION_LABEL: version,
+        "saga.job": context.job_id,
+        "saga.service": context.service_name,
+    }
+    words = ["--detach", "--name", _name(context), "--restart", options.get("restart_policy", "no")]
     for name, value in labels.items():
         words += ["--label", f"{name}={value}"]
-    for name in (*work.environment.plain, *work.environment.sealed, *commands.SAGA_VARIABLES):
+    for name in (*context.environment.plain, *context.environment.sealed, *commands.SAGA_VARIABLES):
         words += ["--env", name]
     for flag, key in (("--publish", "ports"), ("--volume", "volumes")):
         for value in options.get(key, []):
@@ -186,37 +196,37 @@ def _arguments(work: Work, version: str) -> list[str]:
     return words
 
 
-def _wait_until_started(work: Work) -> None:
+def _wait_until_started(context: StepContext) -> None:
     """Wait until it runs and its image's own health check, if any, passes."""
-    ends_at = time.monotonic() + float(_options(work).get("start_seconds", START_SECONDS))
+    ends_at = time.monotonic() + float(_options(context).get("start_seconds", START_SECONDS))
     while True:
-        state = (_inspect(work, _name(work)) or {}).get("State") or {}
+        state = (_inspect(context, _name(context)) or {}).get("State") or {}
         health = (state.get("Health") or state.get("Healthcheck") or {}).get("Status") or "healthy"
         if state.get("Running") and health == "healthy":
             return
         is_late = time.monotonic() > ends_at
         if not state.get("Running") or health == "unhealthy" or is_late:
-            said = _call(work, "logs", "--tail", "50", _name(work))
+            said = _call(context, "logs", "--tail", "50", _name(context))
             condition = health if state.get("Running") else "not running"
-            reason = f"The container {_name(work)} did not start: it is {condition}."
+            reason = f"The container {_name(context)} did not start: it is {condition}."
             raise StepFailed(commands.with_output(reason, said))
-        work.checkpoint()
+        context.checkpoint()
         time.sleep(POLL_SECONDS)
 
 
-def _remove(work: Work, name: str) -> None:
-    if _inspect(work, name) is not None:
-        _call(work, "rm", "--force", name)
+def _remove(context: StepContext, name: str) -> None:
+    if _inspect(context, name) is not None:
+        _call(context, "rm", "--force", name)
 
 
-def _inspect(work: Work, name: str) -> dict[str, Any] | None:
+def _inspect(context: StepContext, name: str) -> dict[str, Any] | None:
     """Return what the engine knows of a container, None where it has none of this name."""
-    listed = _call(work, "ps", "--all", "--filter", f"name=^{name}$", "--format", "{{.Names}}")
+    listed = _call(context, "ps", "--all", "--filter", f"name=^{name}$", "--format", "{{.Names}}")
     if name not in listed.split():
         return None
     document = commands.run(
-        work,
-        [_engine(work), "container", "inspect", name],
+        context,
+        [_engine(context), "container", "inspect", name],
         timeout_seconds=CALL_SECONDS,
         limit=MAX_DOCUMENT_BYTES,
         is_masked=False,
@@ -233,24 +243,24 @@ def _version_of(found: dict[str, Any]) -> str | None:
     return _labels_of(found).get(VERSION_LABEL)
 
 
-def _call(work: Work, *words: str, seconds: float = CALL_SECONDS) -> str:
-    return commands.run(work, [_engine(work), *words], timeout_seconds=seconds)
+def _call(context: StepContext, *words: str, seconds: float = CALL_SECONDS) -> str:
+    return commands.run(context, [_engine(context), *words], timeout_seconds=seconds)
 
 
-def _engine(work: Work) -> str:
-    return str(_options(work).get("engine", ENGINES[0]))
+def _engine(context: StepContext) -> str:
+    return str(_options(context).get("engine", ENGINES[0]))
 
 
-def _options(work: Work) -> dict[str, Any]:
-    return dict(work.target.installer_options)
+def _options(context: StepContext) -> dict[str, Any]:
+    return dict(context.target.installer_options)
 
 
-def _name(work: Work) -> str:
-    return f"saga-{work.service_name}-{work.target.name}"
+def _name(context: StepContext) -> str:
+    return f"saga-{context.service_name}-{context.target.name}"
 
 
-def _kept_name(work: Work) -> str:
-    return f"{_name(work)}-previous"
+def _kept_name(context: StepContext) -> str:
+    return f"{_name(context)}-previous"
 
 
 def reference(url: str, checksum: str) -> str:

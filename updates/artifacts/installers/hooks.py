@@ -14,7 +14,7 @@ from typing import Any
 from saga_project.shared import errors, http_client
 from updates.artifacts.installers import commands
 from updates.models import Target
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepContext, StepFailed
 
 DEFAULT_TIMEOUT_SECONDS = 600
 MAX_TIMEOUT_SECONDS = 6 * 3600
@@ -64,29 +64,29 @@ def timeout_seconds(target: Target, name: str) -> float | None:
     return float(hook.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS)) if hook else None
 
 
-def run(work: Work, hook: Hook) -> Outcome:
+def run(context: StepContext, hook: Hook) -> Outcome:
     """Run one hook of the target; raises StepFailed."""
-    settings = work.target.hooks.get(hook)
+    settings = context.target.hooks.get(hook)
     if settings is None:
         return Outcome(message=f"The target has no hook {hook} any more.", is_skipped=True)
     seconds = float(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
     if url := settings.get("url"):
-        return _call(work, hook, commands.fill(url, work), seconds)
+        return _call(context, hook, commands.fill(url, context), seconds)
     name = settings["command"]
-    output = commands.run_allowed(work, name, timeout_seconds=seconds)
+    output = commands.run_allowed(context, name, timeout_seconds=seconds)
     return Outcome(message=commands.with_output(f"The command {name} ended well.", output))
 
 
-def _call(work: Work, hook: Hook, url: str, seconds: float) -> Outcome:
+def _call(context: StepContext, hook: Hook, url: str, seconds: float) -> Outcome:
     body = {
         "hook": hook,
-        "service": work.service_name,
-        "instance": commands.instance_of(work),
-        "target": work.target.name,
-        "version": work.wanted_version,
-        "previous_version": work.replaced_version,
-        "release_dir": str(commands.release_dir(work)),
-        "job_id": work.job_id,
+        "service": context.service_name,
+        "instance": commands.instance_of(context),
+        "target": context.target.name,
+        "version": context.wanted_version,
+        "previous_version": context.replaced_version,
+        "release_dir": str(commands.release_dir(context)),
+        "job_id": context.job_id,
     }
     try:
         answer = http_client.request(
@@ -101,7 +101,7 @@ def _call(work: Work, hook: Hook, url: str, seconds: float) -> Outcome:
         )
     except errors.SagaError as exc:
         raise StepFailed(f"The hook {hook} could not be called: {exc.message}") from exc
-    said = commands.readable(answer.body, work)
+    said = commands.readable(answer.body, context)
     if not 200 <= answer.status < 300:
         reason = f"The hook {hook} answered {answer.status}."
         raise StepFailed(commands.with_output(reason, said))

@@ -22,83 +22,85 @@ import orjson
 from saga_project.shared import errors, http_client
 from updates.artifacts.installers import staging
 from updates.models import Release, Target
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepContext, StepFailed
 
 CALL_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 1.0
 MAX_POLL_FAILURES = 30
 
 
-def fetch_signed(work: Work) -> Outcome:
+def fetch_signed(context: StepContext) -> Outcome:
     """Fetch what the deployer will fetch, too: where a signature is due, we hold the artifact against it."""
-    _check_type(work)
-    if work.target.installer == Target.Installer.IMAGE:
+    _check_type(context)
+    if context.target.installer == Target.Installer.IMAGE:
         raise StepFailed("The policy asks for a signature, and there is none for images.")
-    return staging.fetch(work)
+    return staging.fetch(context)
 
 
-def back_up(work: Work) -> Outcome:
+def back_up(context: StepContext) -> Outcome:
     """The deployer keeps what it replaces; we only record what that is."""
-    _check_type(work)
-    previous = work.target.current_version or None
+    _check_type(context)
+    previous = context.target.current_version or None
     message = (
         f"The deployer runs {previous}." if previous else "The deployer runs nothing of ours yet."
     )
     return Outcome(message=message, result={"previous": previous})
 
 
-def _check_type(work: Work) -> None:
-    if work.target.installer == Target.Installer.IMAGE and work.artifact_type != "image":
+def _check_type(context: StepContext) -> None:
+    if context.target.installer == Target.Installer.IMAGE and context.artifact_type != "image":
         raise StepFailed("An image target installs images; the artifact's type is another.")
 
 
-def switch(work: Work) -> Outcome:
-    """Have it installed; where we verified the artifact, the deployer is told which one that was."""
-    if work.is_signature_required and not work.artifact_sha256:
+def switch(context: StepContext) -> Outcome:
+    """Have it installed; the deployer gets the digest of the artifact where Saga verified one."""
+    if context.is_signature_required and not context.artifact_sha256:
         raise StepFailed("The policy asks for a signature, and none was verified; deploy it anew.")
-    checksum = f"sha256:{work.artifact_sha256}" if work.artifact_sha256 else work.checksum
-    return _install(work, version=work.version, url=work.artifact_url, checksum=checksum)
+    checksum = f"sha256:{context.artifact_sha256}" if context.artifact_sha256 else context.checksum
+    return _install(context, version=context.version, url=context.artifact_url, checksum=checksum)
 
 
-def restore(work: Work) -> Outcome:
+def restore(context: StepContext) -> Outcome:
     """Ask for the previous release; its artifact is the one that is on record."""
-    if work.previous is None:
+    if context.previous is None:
         return Outcome(message="Nothing ran there before.", is_skipped=True)
-    release = Release.objects.filter(service=work.target.service, version=work.previous).first()
+    release = Release.objects.filter(
+        service=context.target.service, version=context.previous
+    ).first()
     url = release.artifact_url if release else ""
     return _install(
-        work, version=work.previous, url=url, checksum=release.checksum if release else ""
+        context, version=context.previous, url=url, checksum=release.checksum if release else ""
     )
 
 
-def _install(work: Work, *, version: str, url: str, checksum: str) -> Outcome:
+def _install(context: StepContext, *, version: str, url: str, checksum: str) -> Outcome:
     body = orjson.dumps(
         {
             "action": "install",
-            "job_id": work.job_id,
-            "service_name": work.service_name,
+            "job_id": context.job_id,
+            "service_name": context.service_name,
             "version": version,
             "artifact_url": url,
-            "artifact_type": work.artifact_type,
+            "artifact_type": context.artifact_type,
             "checksum": checksum or None,
-            "target": work.target.name,
-            "fence": work.fence,
+            "target": context.target.name,
+            "fence": context.fence,
         }
     )
-    call_id = f"{work.job_id}.{work.step}"
-    headers = {"Content-Type": "application/json", **_signature(work.target, call_id, body)}
-    answer = _call("POST", work.target.deployer_url, headers=headers, body=body)
+    call_id = f"{context.job_id}.{context.step}"
+    headers = {"Content-Type": "application/json", **_signature(context.target, call_id, body)}
+    answer = _call("POST", context.target.deployer_url, headers=headers, body=body)
     if answer.status != 202:
         _check_status(answer.status)
         return _evaluate(_document(answer) or {"status": "succeeded"}, version)
-    return _poll(work, _status_url(work, _document(answer)), version)
+    return _poll(context, _status_url(context, _document(answer)), version)
 
 
-def _poll(work: Work, url: str, version: str) -> Outcome:
-    ends_at = time.monotonic() + work.deadline_seconds
+def _poll(context: StepContext, url: str, version: str) -> Outcome:
+    ends_at = time.monotonic() + context.deadline_seconds
     failures = 0
     while time.monotonic() < ends_at:
-        work.checkpoint()
+        context.checkpoint()
         try:
             answer = _call("GET", url)
             _check_status(answer.status)
@@ -111,9 +113,9 @@ def _poll(work: Work, url: str, version: str) -> Outcome:
             document = {"status": "running"}
         if document.get("status") in ("succeeded", "failed"):
             return _evaluate(document, version)
-        work.report(_percent(document), str(document.get("message") or "The deployer is at it."))
+        context.report(_percent(document), str(document.get("message") or "The deployer is at it."))
         time.sleep(POLL_SECONDS)
-    raise StepFailed(f"The deployer was not done within {work.deadline_seconds:.0f} s.")
+    raise StepFailed(f"The deployer was not done within {context.deadline_seconds:.0f} s.")
 
 
 def _evaluate(document: Mapping[str, Any], version: str) -> Outcome:
@@ -129,12 +131,12 @@ def _percent(document: Mapping[str, Any]) -> int:
     return max(0, min(99, progress)) if is_number and progress is not None else 0
 
 
-def _status_url(work: Work, document: Mapping[str, Any]) -> str:
+def _status_url(context: StepContext, document: Mapping[str, Any]) -> str:
     place = document.get("status_url")
-    url = work.target.deployer_url
+    url = context.target.deployer_url
     if isinstance(place, str) and place:
         return urljoin(url, place)
-    return f"{url}{'&' if '?' in url else '?'}{urlencode({'job_id': work.job_id})}"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({'job_id': context.job_id})}"
 
 
 def _call(method: str, url: str, **options: Any) -> http_client.Response:
@@ -176,7 +178,7 @@ def _key(secret: str) -> bytes:
     return secret.encode()
 
 
-STEPS: dict[str, Callable[[Work], Outcome]] = {
+STEPS: dict[str, Callable[[StepContext], Outcome]] = {
     "fetch": fetch_signed,
     "verify": staging.verify,
     "back up": back_up,

@@ -14,7 +14,7 @@ from typing import Any
 
 from updates.artifacts import store
 from updates.artifacts.installers import commands, staging
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepContext, StepFailed
 
 DEFAULT_TIMEOUT_SECONDS = 600
 
@@ -31,44 +31,44 @@ def fault(options: dict[str, Any]) -> str | None:
     return None
 
 
-def fetch(work: Work) -> Outcome:
-    if work.artifact_type == "image":
+def fetch(context: StepContext) -> Outcome:
+    if context.artifact_type == "image":
         raise StepFailed("A command target installs files; the release is an image.")
-    return staging.fetch(work)
+    return staging.fetch(context)
 
 
-def back_up(work: Work) -> Outcome:
+def back_up(context: StepContext) -> Outcome:
     """The script keeps what it replaces; only its version is recorded."""
-    previous = work.target.current_version or None
+    previous = context.target.current_version or None
     message = f"{previous} runs." if previous else "Nothing runs here yet."
     return Outcome(message=message, result={"previous": previous})
 
 
-def switch(work: Work) -> Outcome:
-    artifact = staging.artifact_of(work)
-    return _run(work, "install", artifact.path, artifact.sha256)
+def switch(context: StepContext) -> Outcome:
+    artifact = staging.artifact_of(context)
+    return _run(context, "install", artifact.path, artifact.sha256)
 
 
-def restore(work: Work) -> Outcome:
-    if work.previous is None:
+def restore(context: StepContext) -> Outcome:
+    if context.previous is None:
         return Outcome(message="Nothing ran here before.", is_skipped=True)
-    path = store.named_path(work.service_name, work.previous)
-    return _run(work, "restore", path if path.is_file() else None, "")
+    path = store.named_path(context.service_name, context.previous)
+    return _run(context, "restore", path if path.is_file() else None, "")
 
 
-def _run(work: Work, action: str, artifact: Path | None, sha256: str) -> Outcome:
-    name = str(work.target.installer_options.get("command", ""))
-    seconds = work.target.installer_options.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
+def _run(context: StepContext, action: str, artifact: Path | None, sha256: str) -> Outcome:
+    name = str(context.target.installer_options.get("command", ""))
+    seconds = context.target.installer_options.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
     extra = {
         "SAGA_ACTION": action,
         "SAGA_ARTIFACT": str(artifact or ""),
         "SAGA_ARTIFACT_SHA256": sha256,
     }
-    output = commands.run_allowed(work, name, timeout_seconds=float(seconds), extra=extra)
+    output = commands.run_allowed(context, name, timeout_seconds=float(seconds), extra=extra)
     return Outcome(message=commands.with_output(f"The command {name} ended well.", output))
 
 
-STEPS: dict[str, Callable[[Work], Outcome]] = {
+STEPS: dict[str, Callable[[StepContext], Outcome]] = {
     "fetch": fetch,
     "verify": staging.verify,
     "back up": back_up,

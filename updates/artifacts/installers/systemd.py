@@ -14,7 +14,7 @@ from typing import Any
 
 from updates.artifacts import files
 from updates.artifacts.installers import commands, directory
-from updates.step_context import Outcome, Work
+from updates.step_context import Outcome, StepContext
 
 CALL_SECONDS = 90.0
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
@@ -52,53 +52,53 @@ def fault(options: dict[str, Any]) -> str | None:
     return None
 
 
-def switch(work: Work) -> Outcome:
-    outcome = directory.switch(work)
-    _start(work)
-    return Outcome(message=f"{outcome.message} systemd restarted {unit_of(work)}.")
+def switch(context: StepContext) -> Outcome:
+    outcome = directory.switch(context)
+    _start(context)
+    return Outcome(message=f"{outcome.message} systemd restarted {unit_of(context)}.")
 
 
-def restore(work: Work) -> Outcome:
+def restore(context: StepContext) -> Outcome:
     """Start what ran before; where nothing did, the unit is stopped and disabled."""
-    outcome = directory.restore(work)
-    if work.previous is None and not (_unit_folder(work) / unit_of(work)).exists():
+    outcome = directory.restore(context)
+    if context.previous is None and not (_unit_folder(context) / unit_of(context)).exists():
         return outcome
-    if work.previous is None:
-        _systemctl(work, "disable", "--now", "--", unit_of(work))
-        return Outcome(message=f"{outcome.message} systemd stopped {unit_of(work)}.")
-    _start(work)
-    return Outcome(message=f"{outcome.message} systemd restarted {unit_of(work)}.")
+    if context.previous is None:
+        _systemctl(context, "disable", "--now", "--", unit_of(context))
+        return Outcome(message=f"{outcome.message} systemd stopped {unit_of(context)}.")
+    _start(context)
+    return Outcome(message=f"{outcome.message} systemd restarted {unit_of(context)}.")
 
 
-def stop(work: Work) -> Outcome:
+def stop(context: StepContext) -> Outcome:
     """Stop and disable the unit, where there is one."""
-    if not (_unit_folder(work) / unit_of(work)).exists():
-        return Outcome(message=f"There is no unit {unit_of(work)}.")
-    _systemctl(work, "disable", "--now", "--", unit_of(work))
-    return Outcome(message=f"systemd stopped {unit_of(work)}.")
+    if not (_unit_folder(context) / unit_of(context)).exists():
+        return Outcome(message=f"There is no unit {unit_of(context)}.")
+    _systemctl(context, "disable", "--now", "--", unit_of(context))
+    return Outcome(message=f"systemd stopped {unit_of(context)}.")
 
 
-STEPS: dict[str, Callable[[Work], Outcome]] = {
+STEPS: dict[str, Callable[[StepContext], Outcome]] = {
     **directory.STEPS,
     "switch": switch,
     "restore": restore,
 }
 
 
-def unit_of(work: Work) -> str:
-    return f"saga-{work.service_name}-{work.target.name}.service"
+def unit_of(context: StepContext) -> str:
+    return f"saga-{context.service_name}-{context.target.name}.service"
 
 
-def _start(work: Work) -> None:
-    unit = unit_of(work)
-    _write(work.root / "environment", _environment(work), mode=0o600)
-    _write(_unit_folder(work) / unit, _unit(work), mode=0o644)
-    known = _systemctl(work, "show", "--property=NeedDaemonReload,UnitFileState", "--", unit)
+def _start(context: StepContext) -> None:
+    unit = unit_of(context)
+    _write(context.root / "environment", _environment(context), mode=0o600)
+    _write(_unit_folder(context) / unit, _unit(context), mode=0o644)
+    known = _systemctl(context, "show", "--property=NeedDaemonReload,UnitFileState", "--", unit)
     if "NeedDaemonReload=no" not in known.split():
-        _systemctl(work, "daemon-reload")
+        _systemctl(context, "daemon-reload")
     if "UnitFileState=enabled" not in known.split():
-        _systemctl(work, "enable", "--", unit)
-    _systemctl(work, "restart", "--", unit)
+        _systemctl(context, "enable", "--", unit)
+    _systemctl(context, "restart", "--", unit)
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
@@ -111,22 +111,22 @@ def _write(path: Path, text: str, *, mode: int) -> None:
         files.write(path, data, mode=mode)
 
 
-def _unit(work: Work) -> str:
-    options = work.target.installer_options
-    exec_start = commands.fill(options["exec_start"], work)
+def _unit(context: StepContext) -> str:
+    options = context.target.installer_options
+    exec_start = commands.fill(options["exec_start"], context)
     user = options.get("user", "")
     return _UNIT.format(
-        service=work.service_name,
-        target=work.target.name,
-        exec_start=exec_start.replace("{current}", str(work.root / "current")),
-        root=work.root,
+        service=context.service_name,
+        target=context.target.name,
+        exec_start=exec_start.replace("{current}", str(context.root / "current")),
+        root=context.root,
         user=f"User={user}\n" if user else "",
         wanted_by="default.target" if options.get("is_user_unit") else "multi-user.target",
     )
 
 
-def _environment(work: Work) -> str:
-    values = commands.declared_of(work)
+def _environment(context: StepContext) -> str:
+    values = commands.declared_of(context)
     return "".join(f'{name}="{_quoted(value)}"\n' for name, value in values.items())
 
 
@@ -134,8 +134,8 @@ def _quoted(value: str) -> str:
     return re.sub(r'([\\"`$])', r"\\\1", value)
 
 
-def _unit_folder(work: Work) -> Path:
-    options = work.target.installer_options
+def _unit_folder(context: StepContext) -> Path:
+    options = context.target.installer_options
     if folder := options.get("unit_folder"):
         return Path(folder)
     if options.get("is_user_unit"):
@@ -143,6 +143,6 @@ def _unit_folder(work: Work) -> Path:
     return Path("/etc/systemd/system")
 
 
-def _systemctl(work: Work, *words: str) -> str:
-    scope = ["--user"] if work.target.installer_options.get("is_user_unit") else []
-    return commands.run(work, ["systemctl", *scope, *words], timeout_seconds=CALL_SECONDS)
+def _systemctl(context: StepContext, *words: str) -> str:
+    scope = ["--user"] if context.target.installer_options.get("is_user_unit") else []
+    return commands.run(context, ["systemctl", *scope, *words], timeout_seconds=CALL_SECONDS)

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from updates.artifacts import archives, files, store
 from updates.artifacts.installers import manifests
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepContext, StepFailed
 
 ARCHIVE_SUFFIXES = {
     ".tar.gz": "tar.gz",
@@ -33,12 +33,14 @@ UNKNOWN_SUFFIXES = (
 WHOLE_SUFFIXES = (".jar", ".war", ".ear", ".whl", ".apk", ".nupkg", ".vsix", ".pyz", ".pex", ".xpi")
 
 
-def put_files(work: Work, artifact: store.Artifact, part: Path) -> list[archives.ArchiveEntry]:
-    kind = _archive_kind(work, artifact.path)
+def put_files(
+    context: StepContext, artifact: store.Artifact, part: Path
+) -> list[archives.ArchiveEntry]:
+    kind = _archive_kind(context, artifact.path)
     if kind is None:
-        return [_put_single_file(work, artifact.path, part)]
+        return [_put_single_file(context, artifact.path, part)]
     return archives.unpack(
-        artifact.path, kind=kind, into=part, limits=_limits(), checkpoint=work.checkpoint
+        artifact.path, kind=kind, into=part, limits=_limits(), checkpoint=context.checkpoint
     )
 
 
@@ -50,16 +52,16 @@ def _limits() -> archives.Limits:
     )
 
 
-def file_name(work: Work) -> str:
-    name = PurePosixPath(unquote(urlsplit(work.artifact_url).path)).name
+def file_name(context: StepContext) -> str:
+    name = PurePosixPath(unquote(urlsplit(context.artifact_url).path)).name
     is_plain = name.isprintable() and not name.startswith(".") and len(name.encode()) < 256
-    return name if name and is_plain else work.service_name
+    return name if name and is_plain else context.service_name
 
 
-def _archive_kind(work: Work, path: Path) -> str | None:
+def _archive_kind(context: StepContext, path: Path) -> str | None:
     """The content decides; where the name or the request promises an archive, it must be that one."""
-    name = file_name(work).lower()
-    if work.artifact_type == "binary" and name.endswith(WHOLE_SUFFIXES):
+    name = file_name(context).lower()
+    if context.artifact_type == "binary" and name.endswith(WHOLE_SUFFIXES):
         return None
     found = archives.kind_of(path)
     promised = next((kind for end, kind in ARCHIVE_SUFFIXES.items() if name.endswith(end)), None)
@@ -69,16 +71,16 @@ def _archive_kind(work: Work, path: Path) -> str | None:
         raise StepFailed(
             f"The artifact is a {unknown} archive; there are {', '.join(archives.KINDS)}."
         )
-    if found is None and (work.artifact_type == "archive" or name.endswith(".tar")):
+    if found is None and (context.artifact_type == "archive" or name.endswith(".tar")):
         kinds = ", ".join(archives.KINDS)
         raise StepFailed(f"The artifact is called an archive, but is none of {kinds}.")
     return found
 
 
-def _put_single_file(work: Work, source: Path, part: Path) -> archives.ArchiveEntry:
-    path = part / file_name(work)
+def _put_single_file(context: StepContext, source: Path, part: Path) -> archives.ArchiveEntry:
+    path = part / file_name(context)
     shutil.copyfile(source, path)
     path.chmod(0o755)
     with path.open("rb+") as file:
         files.sync(file)
-    return manifests.describe(part, [path.name], work.checkpoint)[0]
+    return manifests.describe(part, [path.name], context.checkpoint)[0]

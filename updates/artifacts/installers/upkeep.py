@@ -5,19 +5,19 @@ from __future__ import annotations
 from updates.artifacts import files, store
 from updates.artifacts.installers import backups
 from updates.artifacts.installers.root import Root
-from updates.step_context import Work
+from updates.step_context import StepContext
 
 
-def remove_old_releases(work: Work, root: Root) -> tuple[list[str], set[str]]:
+def remove_old_releases(context: StepContext, root: Root) -> tuple[list[str], set[str]]:
     """Return the versions that were removed, and those that stay."""
-    kept = {root.current, work.version, work.previous} - {None}
+    kept = {root.current, context.version, context.previous} - {None}
     folders = sorted(
         (path for path in (root.path / "releases").iterdir() if not path.name.startswith(".")),
         key=lambda path: path.stat().st_mtime,
         reverse=True,
     )
     others = [folder for folder in folders if folder.name not in kept]
-    spare = max(0, work.target.keep_releases - len(kept))
+    spare = max(0, context.target.keep_releases - len(kept))
     for folder in others[spare:]:
         root.check_fence()
         files.remove_tree(folder)
@@ -27,11 +27,11 @@ def remove_old_releases(work: Work, root: Root) -> tuple[list[str], set[str]]:
     return removed, {folder.name for folder in folders} - set(removed)
 
 
-def forget(work: Work, kept: set[str]) -> None:
+def forget(context: StepContext, kept: set[str]) -> None:
     """Backups and artifacts of releases that are gone from here go too, but never the newest ones."""
     for folder in (
-        store.named_path(work.service_name, work.version).parent,
-        backups.path_of(work.service_name, work.version).parent,
+        store.named_path(context.service_name, context.version).parent,
+        backups.path_of(context.service_name, context.version).parent,
     ):
         if not folder.is_dir():
             continue
@@ -40,7 +40,7 @@ def forget(work: Work, kept: set[str]) -> None:
             key=lambda path: path.lstat().st_mtime,
             reverse=True,
         )
-        for path in paths[work.target.keep_releases :]:
+        for path in paths[context.target.keep_releases :]:
             if path.is_dir():
                 files.remove_tree(path)
             else:

@@ -68,8 +68,8 @@ def _times(config: Mapping[str, Any], query: Query, crates: list[dict[str, Any]]
     items = exchange.expect_list(
         listed.get("versions") if isinstance(listed, dict) else None, "versions"
     )
-    told = {item.get("num"): item.get("created_at") for item in items if isinstance(item, dict)}
-    return {version: time or told.get(version) for version, time in known.items()}
+    times = {item.get("num"): item.get("created_at") for item in items if isinstance(item, dict)}
+    return {version: time or times.get(version) for version, time in known.items()}
 
 
 def _release(crate: Mapping[str, Any], template: str, times: Mapping[str, Any]) -> Found:

@@ -10,13 +10,13 @@ from typing import Any
 from registry.models import Service
 from updates.artifacts.installers import places
 from updates.models import Target
-from updates.step_context import Environment, RegistryLogin, Work
+from updates.step_context import Environment, RegistryLogin, StepContext
 
 #: Fields of a step that are plain values.
 _PLAIN = (
     *("service_name", "kind", "version", "job_id", "step", "fence", "deadline_seconds"),
     *("artifact_url", "artifact_type", "checksum", "artifact_sha256", "signature"),
-    *("is_signature_required", "previous", "previous_reference", "is_way_back"),
+    *("is_signature_required", "previous", "previous_reference", "is_rollback"),
 )
 #: Of the target; deployer and metrics stay with the control plane.
 _OF_TARGET = (
@@ -26,18 +26,18 @@ _OF_TARGET = (
 )
 
 
-def describe(work: Work, *, is_fetching: bool) -> dict[str, Any]:
+def describe(context: StepContext, *, is_fetching: bool) -> dict[str, Any]:
     """Return the document of a step; credentials of the artifact's host go with a fetch only."""
-    document: dict[str, Any] = {name: getattr(work, name) for name in _PLAIN}
-    document["signing_keys"] = list(work.signing_keys)
+    document: dict[str, Any] = {name: getattr(context, name) for name in _PLAIN}
+    document["signing_keys"] = list(context.signing_keys)
     document["environment"] = {
-        "plain": dict(work.environment.plain),
-        "sealed": dict(work.environment.sealed),
+        "plain": dict(context.environment.plain),
+        "sealed": dict(context.environment.sealed),
     }
-    document["target"] = {name: getattr(work.target, name) for name in _OF_TARGET}
+    document["target"] = {name: getattr(context.target, name) for name in _OF_TARGET}
     if is_fetching:
-        document["artifact_headers"] = work.artifact_headers()
-        login = work.registry_login()
+        document["artifact_headers"] = context.artifact_headers()
+        login = context.registry_login()
         document["registry_login"] = dataclasses.asdict(login) if login else None
     return document
 
@@ -47,12 +47,12 @@ def read(
     *,
     checkpoint: Callable[[], None],
     report: Callable[[int, str], None],
-) -> Work:
+) -> StepContext:
     """Return the step of a document, for the disk of this host."""
     target = Target(service=Service(name=document["service_name"]), **document["target"])
     headers = document.get("artifact_headers") or {}
     login = document.get("registry_login")
-    return Work(
+    return StepContext(
         **{name: document[name] for name in _PLAIN},
         signing_keys=tuple(document["signing_keys"]),
         environment=Environment(**document["environment"]),

@@ -23,9 +23,9 @@ from updates.step_context import (
     Interrupted,
     NodeAway,
     Outcome,
+    StepContext,
     StepFailed,
     TransientFailure,
-    Work,
 )
 
 POLL_SECONDS = 0.25
@@ -49,24 +49,24 @@ def key() -> OrderKey:
     return known
 
 
-def perform(work: Work, action: str, *, node: str) -> Outcome:
+def perform(context: StepContext, action: str, *, node: str) -> Outcome:
     """Have the node's agent do the step; raises as the step itself would, and Interrupted without one."""
     try:
-        document = documents.describe(work, is_fetching=action == FETCH)
+        document = documents.describe(context, is_fetching=action == FETCH)
     except errors.SagaError as exc:  # the credentials of the artifact's host
         raise TransientFailure(f"The artifact's host could not be asked: {exc.message}") from exc
     answer = ask(
         node,
-        subject=f"{work.service_name}/{work.target.name}",
-        fence=work.fence,
+        subject=f"{context.service_name}/{context.target.name}",
+        fence=context.fence,
         action=action,
         document=document,
-        checkpoint=work.checkpoint,
-        report=work.report,
+        checkpoint=context.checkpoint,
+        report=context.report,
     )
     message = str(answer.get("message", ""))
     if answer["kind"] == "succeeded":
-        return results.outcome_of(answer, work, action)
+        return results.outcome_of(answer, context, action)
     if answer["kind"] == "transient":
         raise TransientFailure(message)
     raise StepFailed(message)

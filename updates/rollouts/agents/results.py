@@ -14,7 +14,7 @@ from saga_project.shared import rules
 from updates.artifacts.installers import staging
 from updates.models import Job
 from updates.rollouts import actions, planning
-from updates.step_context import Outcome, StepFailed, Work
+from updates.step_context import Outcome, StepContext, StepFailed
 
 MAX_PATH_LENGTH = 1024
 #: Said by the job, because only the first node was asked.
@@ -54,33 +54,33 @@ _REPORTED: Mapping[str, Mapping[str, Check]] = {
 }
 
 
-def outcome_of(answer: Mapping[str, Any], work: Work, action: str) -> Outcome:
+def outcome_of(answer: Mapping[str, Any], context: StepContext, action: str) -> Outcome:
     """Return the outcome that an agent reported for a step that ended well; raises StepFailed."""
-    result = _read(answer.get("result") or {}, work, action)
+    result = _read(answer.get("result") or {}, context, action)
     message = str(answer.get("message", ""))
     return Outcome(
-        message=f"{message} {UNCHECKED}".strip() if _is_decided(result, work) else message,
+        message=f"{message} {UNCHECKED}".strip() if _is_decided(result, context) else message,
         result=result,
         is_skipped=bool(answer.get("is_skipped")),
     )
 
 
-def _is_decided(result: Mapping[str, Any], work: Work) -> bool:
+def _is_decided(result: Mapping[str, Any], context: StepContext) -> bool:
     """Whether the node decides which digest all others must find: nothing else says what the artifact is."""
-    is_announced = work.artifact_sha256 or work.checksum or work.is_signature_required
+    is_announced = context.artifact_sha256 or context.checksum or context.is_signature_required
     return bool(result.get("sha256")) and not is_announced
 
 
-def _read(result: Mapping[str, Any], work: Work, action: str) -> dict[str, Any]:
+def _read(result: Mapping[str, Any], context: StepContext, action: str) -> dict[str, Any]:
     checks = _REPORTED.get(action, {})
     for name, value in result.items():
         if name not in checks or not checks[name](value):
             raise StepFailed(f"The agent reports {name[:64]!r}, which is no result of {action}.")
     known = dict(result)
-    expected = work.artifact_sha256 or staging.announced_sha256(work)
+    expected = context.artifact_sha256 or staging.announced_sha256(context)
     if not expected or known.get("sha256", "") in ("", expected):
         return known
-    if known.get("is_on_disk") and work.kind == Job.Kind.ROLLBACK:
+    if known.get("is_on_disk") and context.kind == Job.Kind.ROLLBACK:
         # What lies on this node since an earlier deployment says nothing to the others.
         del known["sha256"]
         return known

@@ -34,7 +34,7 @@ MEASURED = (Job.Status.RUNNING, Job.Status.PAUSED)
 
 def begin(job: Job, step: Step) -> None:
     """Measure from the first switch on."""
-    if step.name != Action.SWITCH or step.is_way_back or not job.metrics:
+    if step.name != Action.SWITCH or step.is_rollback or not job.metrics:
         return
     now = timezone.now()
     rows = [Measurement(job=job, name=metric.name, began_at=now) for metric in read(job.metrics)]

@@ -54,7 +54,7 @@ def digest(text: str) -> str:
 
 
 def no_id(_headers: Headers, _document: Document) -> str:
-    """Return no id: a payload without id and time cannot be told from the next one."""
+    """Return no id: a payload without id and time cannot be distinguished from the next one."""
     return ""
 
 

@@ -29,7 +29,7 @@ class Meaning:
 
 
 def read(kind: str, data: Any) -> Meaning:
-    """Return what an event means; one of an unknown type is told by its name."""
+    """Return what an event means; one of an unknown type is described by its name."""
     fields = data if isinstance(data, Mapping) else {}
     if kind == "health.changed":
         return _health(fields)

@@ -1,6 +1,6 @@
-"""Flap damping: what becomes ill too often is told once as flapping, and once as steady again.
+"""Flap damping: what becomes unhealthy too often is reported once as flapping, and once as steady again.
 
-In between its alerts open and end in silence; one that is still open in the end is told then.
+In between its alerts open and end in silence; one that is still open in the end is sent then.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def settle(*, now: dt.datetime) -> None:
             state=Alert.State.OPEN,
             service_name=row.service_name,
             problem__in=PROBLEMS,
-            told_at=None,
+            sent_at=None,
         )
         open_ones.update(due_at=now)
     Flapping.objects.filter(pk__in=[row.pk for row in rows]).delete()

@@ -11,11 +11,11 @@ INFO, WARNING, ERROR, CRITICAL = Severity
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EventKind:
-    """One type of event; ``subject`` names the field of its data that tells problems of a service apart."""
+    """One type of event; ``subject`` names the field of its data by which problems of a service differ."""
 
     severity: Severity
     text: str
-    #: The problem that begins; without one the event is told and has no end.
+    #: The problem that begins; without one the event is sent and has no end.
     problem: str = ""
     subject: str = ""
     #: A second field, where one subject has several such problems at once.

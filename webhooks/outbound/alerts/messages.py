@@ -20,13 +20,13 @@ _PREFIXES = {BEGAN: "", STILL: "Still: ", ENDED: "Resolved: ", ACKNOWLEDGED: "Ac
 
 def state_of(alert: Alert) -> str:
     """Return the state that a due alert's message reports: begun, going on, acknowledged or ended."""
-    if alert.told_at is None:
+    if alert.sent_at is None:
         return BEGAN
     if alert.state == Alert.State.RESOLVED:
         return ENDED
-    if Severity(alert.severity).rank > Severity(alert.told_severity).rank:
+    if Severity(alert.severity).rank > Severity(alert.sent_severity).rank:
         return BEGAN
-    is_news = alert.acknowledged_at is not None and alert.acknowledged_at >= alert.told_at
+    is_news = alert.acknowledged_at is not None and alert.acknowledged_at >= alert.sent_at
     return ACKNOWLEDGED if is_news else STILL
 
 
@@ -73,7 +73,7 @@ def _line(group: Sequence[Alert], *, has_name: bool) -> str:
     first = group[0]
     about = f"{first.service_name}: " if has_name and first.service_name else ""
     if len(group) == 1:
-        is_over = first.state == Alert.State.RESOLVED and first.told_at is None
+        is_over = first.state == Alert.State.RESOLVED and first.sent_at is None
         suffix = " It has ended since." if is_over and not first.is_momentary else ""
         return f"{about}{first.text}{suffix}"
     subjects = [alert.subject for alert in group if alert.subject]

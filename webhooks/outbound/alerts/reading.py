@@ -138,7 +138,7 @@ class AlertBook:
     def note(
         self, rule: NotificationRule, entry: log.Entry, meaning: Meaning, *, now: dt.datetime
     ) -> None:
-        """Open an alert, or count another event of one that is open; a worse one is told anew."""
+        """Open an alert, or count another event of one that is open; a worse one is sent again."""
         key = (rule.pk, entry.service_name, meaning.problem or entry.type, meaning.subject)
         known = None if meaning.is_momentary else self._open.get(key)
         if known is None:
@@ -220,11 +220,11 @@ def _alert(
 
 
 def _resolve(row: Alert, *, at: dt.datetime) -> None:
-    """End an alert: told if its beginning was, or would have been by now."""
+    """End an alert; its end is sent if its beginning was, or would have been by now."""
     rule = row.rule
     transitions.set_state(row, Alert.State.RESOLVED)
     row.resolved_at = at
-    if row.told_at is None:
+    if row.sent_at is None:
         is_short = (at - row.opened_at).total_seconds() < rule.delay_seconds
         row.due_at = None if is_short else row.due_at
     elif rule.sends_resolved:

@@ -1,4 +1,4 @@
-"""When a rule tells what it found: delays, groups, quiet hours and digests on wall clocks. Pure."""
+"""When a rule sends what it found: delays, groups, quiet hours and digests on wall clocks. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MONDAY = 0
 
 
 def first_due(rule: NotificationRule, *, opened_at: dt.datetime, severity: str) -> dt.datetime:
-    """Return when a problem that began at ``opened_at`` is told."""
+    """Return when a problem that began at ``opened_at`` is reported."""
     if rule.digest != NotificationRule.Digest.OFF:
         return next_digest(rule, after=opened_at + dt.timedelta(seconds=rule.delay_seconds))
     wait = rule.delay_seconds + rule.group_seconds
@@ -20,7 +20,7 @@ def first_due(rule: NotificationRule, *, opened_at: dt.datetime, severity: str) 
 
 
 def end_due(rule: NotificationRule, *, resolved_at: dt.datetime, severity: str) -> dt.datetime:
-    """Return when the end of a problem is told."""
+    """Return when the end of a problem is reported."""
     if rule.digest != NotificationRule.Digest.OFF:
         return next_digest(rule, after=resolved_at)
     moment = resolved_at + dt.timedelta(seconds=rule.group_seconds)
@@ -28,12 +28,12 @@ def end_due(rule: NotificationRule, *, resolved_at: dt.datetime, severity: str) 
 
 
 def repeat_due(
-    rule: NotificationRule, *, told_at: dt.datetime, severity: str
+    rule: NotificationRule, *, sent_at: dt.datetime, severity: str
 ) -> dt.datetime | None:
-    """Return when an unresolved problem is told again; None where once is enough."""
+    """Return when an unresolved problem is reported again; None where once is enough."""
     if rule.repeat_every_seconds is None:
         return None
-    moment = told_at + dt.timedelta(seconds=rule.repeat_every_seconds)
+    moment = sent_at + dt.timedelta(seconds=rule.repeat_every_seconds)
     if rule.digest != NotificationRule.Digest.OFF:
         return next_digest(rule, after=moment - dt.timedelta(seconds=1))
     return after_quiet(rule, moment, severity=severity)

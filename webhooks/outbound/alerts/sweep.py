@@ -1,4 +1,4 @@
-"""One round of the alerts: read new events, then tell what is due.
+"""One round of the alerts: read new events, then send what is due.
 
 Each step is one transaction under one lock: two processes may run it, and one that is killed anywhere loses
 and repeats nothing. One query before says whether there is anything to do, since mostly there is not.
@@ -14,7 +14,7 @@ from django.utils import timezone
 from registry.models import Event
 from saga_project.shared import locks
 from webhooks.models import Alert, AlertCursor, Flapping
-from webhooks.outbound.alerts import flapping, reading, telling
+from webhooks.outbound.alerts import flapping, reading, sending
 
 MAX_PAGES = 20
 #: Also true without a cursor, which has to be set, and with one of a database that was restored.
@@ -45,11 +45,11 @@ def sweep(*, now: dt.datetime | None = None) -> int:
         if not is_mine:
             return 0
         flapping.settle(now=now)
-        return len(telling.tell_due(now=now))
+        return len(sending.send_due(now=now))
 
 
 def is_anything_due(*, now: dt.datetime) -> bool:
-    """Return whether there are events to read, alerts to tell or flapping to end."""
+    """Return whether there are events to read, alerts to send or flapping to end."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_ANYTHING_DUE, [now, now - flapping.WINDOW])
         [is_due] = cursor.fetchone() or (True,)

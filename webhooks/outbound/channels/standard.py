@@ -10,14 +10,14 @@ from webhooks.outbound.channels.notification import Notification
 TYPE = "notification"
 
 
-class _AlwaysTold(TypedDict):
+class _AlwaysPresent(TypedDict):
     service_name: str
     message: str
     severity: str
 
 
-class NotificationData(_AlwaysTold, total=False):
-    """What is told; the details of what it is about stand beside it."""
+class NotificationData(_AlwaysPresent, total=False):
+    """The message; the details of its subject stand beside it."""
 
     link: str
 

@@ -224,7 +224,7 @@ def _exit(number: int, _: types.FrameType | None) -> None:
 
 
 def default_instance_id(url: str) -> str:
-    """Return host and port, which tell the instances of a service apart."""
+    """Return host and port, by which the instances of a service differ."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = (parts.hostname or "default").replace(":", "-")

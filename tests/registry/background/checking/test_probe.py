@@ -56,11 +56,11 @@ def test_verdict_changes_after_enough_results_in_a_row(results: str, verdicts: s
     assert "".join(found) == verdicts
 
 
-def test_only_a_new_verdict_is_told_with_its_reason() -> None:
+def test_only_a_new_verdict_is_reported_with_its_reason() -> None:
     made = probe()
-    told = [made.judge(CallResult(is_well=False, reason="refused"), now=1.0) for _ in range(5)]
+    reported = [made.judge(CallResult(is_well=False, reason="refused"), now=1.0) for _ in range(5)]
 
-    assert told == [False, False, True, False, False]
+    assert reported == [False, False, True, False, False]
     assert (made.verdict, made.reason) == (CheckVerdict.CRITICAL, "refused")
 
 
@@ -84,7 +84,7 @@ def test_checks_of_a_process_that_ends_move_and_no_others() -> None:
     assert fraction_of((1, "a")) != fraction_of((1, "b"))
 
 
-def test_a_certificate_is_told_when_it_is_another_one_and_daily_before_it_expires() -> None:
+def test_a_certificate_is_reported_when_it_is_another_one_and_daily_before_it_expires() -> None:
     made = probe()
     soon = CallResult(is_well=True, certificate_expires_at=10.0 * DAY)
     late = CallResult(is_well=True, certificate_expires_at=100.0 * DAY)

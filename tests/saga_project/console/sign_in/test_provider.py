@@ -205,11 +205,11 @@ def test_a_login_comes_back_to_the_browser_that_began_it(provider: Running, clie
     assert Client(SERVER_NAME="localhost").get(path).status_code == 401
 
 
-def test_a_refusal_of_the_provider_is_told(come_in: ComeIn, provider: Running) -> None:
+def test_a_refusal_of_the_provider_is_reported(come_in: ComeIn, provider: Running) -> None:
     answer = come_in("stranger")
 
     assert answer.status_code == 401
-    assert "told not to log you in" in answer.content.decode()
+    assert "login at the provider was cancelled" in answer.content.decode()
 
 
 @pytest.mark.parametrize(

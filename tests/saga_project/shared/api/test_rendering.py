@@ -65,7 +65,7 @@ class Shape(serializers.Serializer[object]):
     tags = serializers.ListField(child=serializers.IntegerField())
 
 
-def test_every_wrong_field_is_told_with_its_path():
+def test_every_wrong_field_is_reported_with_its_path():
     shape = Shape(data={"tags": [1, "x"]})
     with pytest.raises(exceptions.ValidationError) as caught:
         shape.is_valid(raise_exception=True)
@@ -99,7 +99,9 @@ def test_what_is_no_time_is_none(text):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/services", "/admin/", "/api/v1/registry/register"])
-def test_a_name_that_is_not_ours_is_told_with_the_setting_that_lists_them(client, settings, path):
+def test_a_name_that_is_not_ours_is_reported_with_the_setting_that_lists_them(
+    client, settings, path
+):
     settings.ALLOWED_HOSTS = ["localhost"]
 
     answer = client.get(path, headers={"Host": "evil.example"})

@@ -229,10 +229,10 @@ def test_a_connection_to_a_server_that_became_read_only_is_not_used_again(read_o
 
 
 def test_the_watch_sees_a_server_become_read_only_and_recover() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     name = connection.settings_dict["NAME"]
     watching = watch.DatabaseWatch(
-        connection.get_connection_params(), silenced=lambda: told.append("x")
+        connection.get_connection_params(), silenced=lambda: reported.append("x")
     )
     with connection.cursor() as cursor:
         cursor.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
@@ -244,7 +244,7 @@ def test_the_watch_sees_a_server_become_read_only_and_recover() -> None:
     waiting.until(lambda: not watch.is_read_only())
     watching.stop()
 
-    assert told == ["x"]
+    assert reported == ["x"]
 
 
 def _json(body: Any) -> str:

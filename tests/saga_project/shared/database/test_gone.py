@@ -90,7 +90,7 @@ def test_lookups_and_heartbeats_of_known_services_go_on(gone: Stack) -> None:
     assert gone.web.get("/readyz").status_code == 200
 
 
-def test_the_rest_is_told_in_time_however_many_ask_at_once(gone: Stack) -> None:
+def test_the_rest_is_reported_in_time_however_many_ask_at_once(gone: Stack) -> None:
     with ThreadPoolExecutor(2 * len(NEEDS_THE_DATABASE)) as clients:
         asked = [clients.submit(call, gone, *request) for request in 2 * NEEDS_THE_DATABASE]
         answers = [future.result() for future in asked]
@@ -101,7 +101,7 @@ def test_the_rest_is_told_in_time_however_many_ask_at_once(gone: Stack) -> None:
         assert answer.elapsed.total_seconds() < GONE_SECONDS
 
 
-def test_scaicontrol_is_told_in_its_own_words(gone: Stack, token: str) -> None:
+def test_scaicontrol_gets_errors_in_its_own_words(gone: Stack, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
 
     for request in SCAICONTROLS:

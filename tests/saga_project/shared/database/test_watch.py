@@ -31,11 +31,11 @@ def parameters(proxy: faults.FaultProxy) -> dict[str, Any]:
 @pytest.fixture
 def outages(parameters: dict[str, Any]) -> Iterator[list[str]]:
     """What a watch through the proxy was told of; it has asked already."""
-    told: list[str] = []
-    watching = watch.DatabaseWatch(parameters, silenced=lambda: told.append("silenced"))
+    reported: list[str] = []
+    watching = watch.DatabaseWatch(parameters, silenced=lambda: reported.append("silenced"))
     watching.start()
     waiting.until(watch.is_answering)  # its connection is seen before it has asked over it
-    yield told
+    yield reported
     watching.stop()
 
 

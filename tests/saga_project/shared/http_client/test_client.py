@@ -457,10 +457,10 @@ def test_tells_another_origin_nothing_that_was_meant_for_the_first(
         follow_redirects=1,
     )
 
-    told = httpserver.log[1][0].headers
-    assert told["Accept"] == "a/b"
-    assert "Authorization" not in told
-    assert "Private-Token" not in told
+    reported = httpserver.log[1][0].headers
+    assert reported["Accept"] == "a/b"
+    assert "Authorization" not in reported
+    assert "Private-Token" not in reported
 
 
 # --- Answers --------------------------------------------------------------------------------------

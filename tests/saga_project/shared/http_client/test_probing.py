@@ -154,7 +154,7 @@ def test_connection_that_is_accepted_is_well_and_one_that_is_refused_is_not() ->
     asyncio.run(connect())
 
 
-def test_certificate_is_checked_for_the_name_and_its_end_is_told(
+def test_certificate_is_checked_for_the_name_and_its_end_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expires_at = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=9)

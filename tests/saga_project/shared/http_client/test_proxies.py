@@ -113,7 +113,7 @@ def test_certificate_of_another_name_is_refused_behind_the_proxy(
         probe("https://other.example/file")
 
 
-def test_plain_call_to_a_name_is_a_tunnel_in_which_the_name_is_told(
+def test_plain_call_to_a_name_is_a_tunnel_to_that_name(
     proxy: proxy_servers.Proxy, plain: HTTPServer
 ) -> None:
     answer = get("http://releases.example/file", headers={"X-Mine": "1"})

@@ -17,9 +17,9 @@ from tests.updates.artifacts.archives import hostile
 from updates.artifacts import store
 from updates.artifacts.installers import backups, directory, manifests
 from updates.models import Target
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepContext, StepFailed
 
-Make = Callable[..., Work]
+Make = Callable[..., StepContext]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def make(tmp_path: Path, settings: Settings) -> Make:
     settings.SAGA_ARTIFACTS_DIR = tmp_path / "artifacts"
     settings.SAGA_BACKUPS_DIR = tmp_path / "backups"
 
-    def make(version: str, data: bytes | None = None, **fields: Any) -> Work:
+    def make(version: str, data: bytes | None = None, **fields: Any) -> StepContext:
         content = data or hostile.good_tar_gz({"VERSION": version.encode()})
         digest = hashlib.sha256(content).hexdigest()
         path = store.content_path(digest)
@@ -46,20 +46,20 @@ def make(tmp_path: Path, settings: Settings) -> Make:
             "artifact_sha256": digest,
             "root": tmp_path / "root",
         }
-        return Work(**{**values, **fields})
+        return StepContext(**{**values, **fields})
 
     return make
 
 
-def install(work: Work) -> None:
-    previous = directory.back_up(work).result["previous"]
-    directory.unpack(work)
-    directory.switch(dataclasses.replace(work, previous=previous))
-    directory.clean_up(dataclasses.replace(work, previous=previous))
+def install(context: StepContext) -> None:
+    previous = directory.back_up(context).result["previous"]
+    directory.unpack(context)
+    directory.switch(dataclasses.replace(context, previous=previous))
+    directory.clean_up(dataclasses.replace(context, previous=previous))
 
 
-def kept(work: Work) -> list[str]:
-    return sorted(path.name for path in (work.root / "releases").iterdir())
+def kept(context: StepContext) -> list[str]:
+    return sorted(path.name for path in (context.root / "releases").iterdir())
 
 
 def test_keeps_as_many_releases_as_the_target_says(make: Make) -> None:
@@ -72,12 +72,12 @@ def test_keeps_as_many_releases_as_the_target_says(make: Make) -> None:
 
 def test_every_step_may_run_twice(make: Make) -> None:
     install(make("1"))
-    work = make("2")
+    context = make("2")
     for step in (directory.verify, directory.unpack, directory.back_up, directory.switch):
-        step(work)
-        step(work)
+        step(context)
+        step(context)
 
-    assert (work.root / "current" / "VERSION").read_text() == "2"
+    assert (context.root / "current" / "VERSION").read_text() == "2"
 
 
 @pytest.mark.parametrize(
@@ -92,21 +92,21 @@ def test_every_step_may_run_twice(make: Make) -> None:
 def test_unpacks_what_is_an_archive_and_is_not_run_as_it_is(
     make: Make, name: str, files: list[str]
 ) -> None:
-    work = make("1", artifact_url=f"https://ci.example/{name}")
+    context = make("1", artifact_url=f"https://ci.example/{name}")
 
-    directory.unpack(work)
+    directory.unpack(context)
 
-    assert [path.name for path in (work.root / "releases" / "1").iterdir()] == files
+    assert [path.name for path in (context.root / "releases" / "1").iterdir()] == files
 
 
 @pytest.mark.parametrize("name", ["app.tar", "app.tar.bz2", "app.tar.zst", "app.tar.xz"])
 def test_unpacks_every_kind_of_tar(make: Make, name: str) -> None:
     data = hostile.good()[name.removeprefix("app.")]
-    work = make("1", data, artifact_url=f"https://ci.example/{name}")
+    context = make("1", data, artifact_url=f"https://ci.example/{name}")
 
-    directory.unpack(work)
+    directory.unpack(context)
 
-    assert (work.root / "releases" / "1" / "README").read_text() == "hello\n"
+    assert (context.root / "releases" / "1" / "README").read_text() == "hello\n"
 
 
 LINKED = hostile.tar_gz(
@@ -116,44 +116,44 @@ LINKED = hostile.tar_gz(
 
 def test_links_are_part_of_the_release_and_of_its_backup(make: Make) -> None:
     install(make("1", LINKED))
-    work = dataclasses.replace(make("2"), previous="1")
-    install(work)
-    shutil.rmtree(work.root / "releases" / "1")
+    context = dataclasses.replace(make("2"), previous="1")
+    install(context)
+    shutil.rmtree(context.root / "releases" / "1")
 
-    directory.restore(work)
+    directory.restore(context)
 
-    link = work.root / "current" / "bin" / "tool"
+    link = context.root / "current" / "bin" / "tool"
     assert link.readlink() == Path("../lib/tool.py")
     assert link.read_text() == "print()\n"
 
 
 def test_a_link_that_was_changed_in_place_makes_the_release_incomplete(make: Make) -> None:
-    work = make("1", LINKED)
-    install(work)
-    link = work.root / "releases" / "1" / "bin" / "tool"
+    context = make("1", LINKED)
+    install(context)
+    link = context.root / "releases" / "1" / "bin" / "tool"
     link.unlink()
     link.symlink_to("/etc/passwd")
 
-    manifest = manifests.read(work.root / "manifests" / "1.json")
-    fault = manifests.fault(manifest, work.root / "releases" / "1", work.checkpoint)
+    manifest = manifests.read(context.root / "manifests" / "1.json")
+    fault = manifests.fault(manifest, context.root / "releases" / "1", context.checkpoint)
 
     assert fault == "the link bin/tool is missing or was changed"
 
 
 def test_limits_of_archives_are_settings(make: Make, settings: Settings) -> None:
     settings.SAGA_ARCHIVE_MAX_ENTRIES = 1
-    work = make("1", hostile.good_tar_gz({"a": b"1", "b": b"2"}))
+    context = make("1", hostile.good_tar_gz({"a": b"1", "b": b"2"}))
 
     with pytest.raises(StepFailed, match="more than 1 entries"):
-        directory.unpack(work)
+        directory.unpack(context)
 
 
 def test_a_plain_file_is_installed_ready_to_run(make: Make) -> None:
-    work = make("1", b"#!/bin/sh\n", artifact_url="https://ci.example/shop-run")
+    context = make("1", b"#!/bin/sh\n", artifact_url="https://ci.example/shop-run")
 
-    directory.unpack(work)
+    directory.unpack(context)
 
-    installed = work.root / "releases" / "1" / "shop-run"
+    installed = context.root / "releases" / "1" / "shop-run"
     assert installed.read_bytes() == b"#!/bin/sh\n"
     assert installed.stat().st_mode & 0o777 == 0o755
 
@@ -172,22 +172,22 @@ def test_a_plain_file_is_installed_ready_to_run(make: Make) -> None:
     ],
 )
 def test_refuses_what_is_not_what_it_claims(make: Make, url: str, kind: str, reason: str) -> None:
-    work = make("1", b"<html>Sign in</html>", artifact_url=url, artifact_type=kind)
+    context = make("1", b"<html>Sign in</html>", artifact_url=url, artifact_type=kind)
 
     with pytest.raises(StepFailed, match=reason):
-        directory.unpack(work)
+        directory.unpack(context)
 
-    assert kept(work) == []
+    assert kept(context) == []
 
 
 def test_a_hostile_archive_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
     install(make("1"))
-    work = make("2", hostile.tar_gz(hostile.entry(b"good"), hostile.entry(b"../../evil")))
+    context = make("2", hostile.tar_gz(hostile.entry(b"good"), hostile.entry(b"../../evil")))
 
     with pytest.raises(StepFailed, match="leaves the folder"):
-        directory.unpack(work)
+        directory.unpack(context)
 
-    assert kept(work) == ["1"]
+    assert kept(context) == ["1"]
     assert not list(tmp_path.rglob("*evil*"))
     assert not list(tmp_path.rglob(".part-*"))
 
@@ -209,12 +209,12 @@ def test_a_version_that_does_not_run_may_be_made_anew(make: Make) -> None:
 
 
 def test_an_artifact_that_changes_on_disk_after_it_was_verified_is_refused(make: Make) -> None:
-    work = make("1")
-    directory.verify(work)
-    store.content_path(work.artifact_sha256).write_bytes(b"something else")
+    context = make("1")
+    directory.verify(context)
+    store.content_path(context.artifact_sha256).write_bytes(b"something else")
 
     with pytest.raises(StepFailed, match="changed on disk"):
-        directory.unpack(work)
+        directory.unpack(context)
 
 
 def test_a_backup_that_came_out_wrong_is_not_kept(
@@ -230,9 +230,9 @@ def test_a_backup_that_came_out_wrong_is_not_kept(
 
 
 def test_a_backup_has_what_runs_even_if_it_was_changed_in_place(make: Make) -> None:
-    work = make("1")
-    install(work)
-    (work.root / "releases" / "1" / "VERSION").write_text("patched")
+    context = make("1")
+    install(context)
+    (context.root / "releases" / "1" / "VERSION").write_text("patched")
 
     outcome = directory.back_up(make("2"))
 
@@ -242,24 +242,24 @@ def test_a_backup_has_what_runs_even_if_it_was_changed_in_place(make: Make) -> N
 
 def test_a_backup_that_was_damaged_is_not_used(make: Make) -> None:
     install(make("1"))
-    work = make("2")
-    install(work)
+    context = make("2")
+    install(context)
     (backups.path_of("shop", "1") / "release" / "VERSION").write_text("damaged")
-    (work.root / "releases" / "1" / "VERSION").write_text("damaged, too")
+    (context.root / "releases" / "1" / "VERSION").write_text("damaged, too")
 
     with pytest.raises(StepFailed, match="backup of 1 cannot be used"):
-        directory.restore(dataclasses.replace(work, previous="1"))
+        directory.restore(dataclasses.replace(context, previous="1"))
 
-    assert (work.root / "current" / "VERSION").read_text() == "2"
+    assert (context.root / "current" / "VERSION").read_text() == "2"
 
 
 def test_the_first_deployment_goes_back_to_nothing(make: Make) -> None:
-    work = make("1")
-    install(work)
+    context = make("1")
+    install(context)
 
-    directory.restore(dataclasses.replace(work, previous=None))
+    directory.restore(dataclasses.replace(context, previous=None))
 
-    assert not (work.root / "current").exists()
+    assert not (context.root / "current").exists()
 
 
 def test_an_image_is_nothing_for_a_directory(make: Make) -> None:
@@ -270,13 +270,13 @@ def test_an_image_is_nothing_for_a_directory(make: Make) -> None:
 def test_rollback_without_a_release_uses_the_backup(make: Make) -> None:
     install(make("1"))
     install(make("2"))
-    work = make("1", kind="rollback", artifact_url="", artifact_sha256="")
-    (work.root / "releases" / "1" / "VERSION").unlink()
+    context = make("1", kind="rollback", artifact_url="", artifact_sha256="")
+    (context.root / "releases" / "1" / "VERSION").unlink()
 
-    outcome = directory.fetch(work)
+    outcome = directory.fetch(context)
 
     assert outcome.message == "Restored from its backup."
-    assert (work.root / "releases" / "1" / "VERSION").read_text() == "1"
+    assert (context.root / "releases" / "1" / "VERSION").read_text() == "1"
 
 
 def test_a_rollback_needs_no_url_while_its_backup_is_whole(make: Make) -> None:
@@ -284,13 +284,13 @@ def test_a_rollback_needs_no_url_while_its_backup_is_whole(make: Make) -> None:
     install(make("1"))
     install(make("2"))
     store.content_path(make("1").artifact_sha256).unlink()
-    work = make("1", kind="rollback", artifact_url="http://127.0.0.1:9/gone", artifact_sha256="")
-    (work.root / "releases" / "1" / "VERSION").unlink()
+    context = make("1", kind="rollback", artifact_url="http://127.0.0.1:9/gone", artifact_sha256="")
+    (context.root / "releases" / "1" / "VERSION").unlink()
 
     for step in (directory.fetch, directory.verify, directory.unpack, directory.switch):
-        step(work)
+        step(context)
 
-    assert (work.root / "current" / "VERSION").read_text() == "1"
+    assert (context.root / "current" / "VERSION").read_text() == "1"
 
 
 @pytest.mark.parametrize("encoding", ["x-gzip", "gzip", "GZIP"])
@@ -300,9 +300,9 @@ def test_a_content_encoding_that_names_the_file_is_a_label(
     data = hostile.good_tar_gz()
     headers = {"Content-Encoding": encoding}
     httpserver.expect_request("/shop.tar.gz").respond_with_data(data, headers=headers)
-    work = make("1", artifact_url=httpserver.url_for("/shop.tar.gz"), artifact_sha256="")
+    context = make("1", artifact_url=httpserver.url_for("/shop.tar.gz"), artifact_sha256="")
 
-    fetched = directory.fetch(work)
+    fetched = directory.fetch(context)
 
     assert fetched.result["sha256"] == hashlib.sha256(data).hexdigest()
     assert store.content_path(fetched.result["sha256"]).read_bytes() == data
@@ -319,7 +319,7 @@ def test_a_compressed_answer_is_refused_where_nothing_tells_what_it_is(
         directory.fetch(make("1", artifact_url=url, artifact_sha256=""))
 
     digest = hashlib.sha256(b"y").hexdigest()
-    work = make("1", artifact_url=url, artifact_sha256="", checksum=f"sha256:{digest}")
-    fetched = directory.fetch(work)
+    context = make("1", artifact_url=url, artifact_sha256="", checksum=f"sha256:{digest}")
+    fetched = directory.fetch(context)
     with pytest.raises(StepFailed, match="not sha256"):
-        directory.verify(dataclasses.replace(work, artifact_sha256=fetched.result["sha256"]))
+        directory.verify(dataclasses.replace(context, artifact_sha256=fetched.result["sha256"]))

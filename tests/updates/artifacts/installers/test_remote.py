@@ -13,12 +13,12 @@ from werkzeug import Request, Response
 from saga_project.shared import crypto
 from updates.artifacts.installers import remote
 from updates.models import Target
-from updates.step_context import StepFailed, Work
+from updates.step_context import StepContext, StepFailed
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def work(httpserver: HTTPServer, **fields: object) -> Work:
+def context(httpserver: HTTPServer, **fields: object) -> StepContext:
     target = Target(
         name="one",
         installer=Target.Installer.HTTP,
@@ -36,7 +36,7 @@ def work(httpserver: HTTPServer, **fields: object) -> Work:
         "deadline_seconds": 5,
         "artifact_url": "https://ci.example/shop.tar.gz",
     }
-    return Work(**{**values, **fields})  # type: ignore[arg-type]
+    return StepContext(**{**values, **fields})  # type: ignore[arg-type]
 
 
 def answer(httpserver: HTTPServer, method: str, document: object, status: int = 200) -> None:
@@ -55,7 +55,7 @@ def test_the_call_is_signed_and_says_what_to_install(httpserver: HTTPServer) -> 
 
     httpserver.expect_request("/deploy", method="POST").respond_with_handler(deploy)
 
-    remote.switch(work(httpserver))
+    remote.switch(context(httpserver))
 
     assert seen[0]["version"] == "2.0.0"
     assert seen[0]["fence"] == 7
@@ -67,7 +67,7 @@ def test_waits_until_the_deployer_is_done(httpserver: HTTPServer) -> None:
     answer(httpserver, "GET", {"status": "running", "progress": 40})
     answer(httpserver, "GET", {"status": "succeeded", "message": "Up."})
 
-    assert remote.switch(work(httpserver)).message == "Up."
+    assert remote.switch(context(httpserver)).message == "Up."
 
 
 def test_a_deployer_that_failed_fails_the_step_in_its_words(httpserver: HTTPServer) -> None:
@@ -75,7 +75,7 @@ def test_a_deployer_that_failed_fails_the_step_in_its_words(httpserver: HTTPServ
     answer(httpserver, "GET", {"status": "failed", "message": "no such image"})
 
     with pytest.raises(StepFailed, match="no such image"):
-        remote.switch(work(httpserver))
+        remote.switch(context(httpserver))
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 500])
@@ -83,7 +83,7 @@ def test_a_deployer_that_refuses_fails_the_step(httpserver: HTTPServer, status: 
     answer(httpserver, "POST", {}, status=status)
 
     with pytest.raises(StepFailed, match=f"answered {status}"):
-        remote.switch(work(httpserver))
+        remote.switch(context(httpserver))
 
 
 def test_a_deployer_that_is_never_done_is_given_up(httpserver: HTTPServer) -> None:
@@ -91,15 +91,15 @@ def test_a_deployer_that_is_never_done_is_given_up(httpserver: HTTPServer) -> No
     httpserver.expect_request("/deploy", method="GET").respond_with_data('{"status": "running"}')
 
     with pytest.raises(StepFailed, match="not done within"):
-        remote.switch(work(httpserver, deadline_seconds=0.5))
+        remote.switch(context(httpserver, deadline_seconds=0.5))
 
 
 def test_records_what_the_deployer_runs_before_it_is_replaced(httpserver: HTTPServer) -> None:
-    assert remote.back_up(work(httpserver)).result == {"previous": "1.0.0"}
+    assert remote.back_up(context(httpserver)).result == {"previous": "1.0.0"}
 
 
 def test_an_image_target_takes_images_only(httpserver: HTTPServer) -> None:
-    given = work(httpserver)
+    given = context(httpserver)
     given.target.installer = Target.Installer.IMAGE
 
     with pytest.raises(StepFailed, match="installs images"):
@@ -109,7 +109,7 @@ def test_an_image_target_takes_images_only(httpserver: HTTPServer) -> None:
 def test_signs_with_the_time_of_the_call(httpserver: HTTPServer) -> None:
     answer(httpserver, "POST", {})
 
-    remote.switch(work(httpserver))
+    remote.switch(context(httpserver))
 
     request, _ = httpserver.log[0]
     sent_at = dt.datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), dt.UTC)
@@ -119,7 +119,7 @@ def test_signs_with_the_time_of_the_call(httpserver: HTTPServer) -> None:
 def test_tells_the_deployer_which_artifact_was_verified(httpserver: HTTPServer) -> None:
     answer(httpserver, "POST", {})
 
-    remote.switch(work(httpserver, is_signature_required=True, artifact_sha256="a" * 64))
+    remote.switch(context(httpserver, is_signature_required=True, artifact_sha256="a" * 64))
 
     request, _ = httpserver.log[0]
     assert request.get_json()["checksum"] == "sha256:" + "a" * 64
@@ -127,13 +127,13 @@ def test_tells_the_deployer_which_artifact_was_verified(httpserver: HTTPServer) 
 
 def test_artifact_without_a_verified_signature_is_not_installed(httpserver: HTTPServer) -> None:
     with pytest.raises(StepFailed, match="none was verified"):
-        remote.switch(work(httpserver, is_signature_required=True))
+        remote.switch(context(httpserver, is_signature_required=True))
 
     assert httpserver.log == []
 
 
 def test_there_are_no_signatures_for_images(httpserver: HTTPServer) -> None:
-    given = work(httpserver, is_signature_required=True, artifact_type="image")
+    given = context(httpserver, is_signature_required=True, artifact_type="image")
     given.target.installer = Target.Installer.IMAGE
 
     with pytest.raises(StepFailed, match="there is none for images"):
@@ -145,8 +145,8 @@ def test_retried_rollback_calls_the_hook_again(httpserver: HTTPServer) -> None:
     answer(httpserver, "POST", {})
     answer(httpserver, "POST", {})
 
-    remote.switch(work(httpserver, step=4))
-    remote.switch(work(httpserver, step=9))
+    remote.switch(context(httpserver, step=4))
+    remote.switch(context(httpserver, step=9))
 
     ids = [request.headers["webhook-id"] for request, _ in httpserver.log]
     assert len(set(ids)) == 2

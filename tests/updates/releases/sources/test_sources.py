@@ -82,7 +82,7 @@ def test_github_drafts_are_left_out_and_prereleases_marked(httpserver: HTTPServe
     assert (only.version, only.is_prerelease) == ("1.4.0", True)
 
 
-def test_github_tags_of_a_monorepo_are_told_by_their_prefix(httpserver: HTTPServer) -> None:
+def test_github_tags_of_a_monorepo_are_selected_by_their_prefix(httpserver: HTTPServer) -> None:
     releases = [
         imitations.github_release("payment-v1.4.0"),
         imitations.github_release("gateway-v9.0.0"),

@@ -11,13 +11,13 @@ from rest_framework.test import APIClient
 from saga_project.shared import crypto
 from tests.factories import ConfigurationFactory, EndpointFactory, NotificationRuleFactory
 from tests.registry.api.conftest import Bearer, bearer  # noqa: F401  (fixture)
-from tests.webhooks.outbound.alerts.test_alerts import at, happen, pager, tell  # noqa: F401 (fixture)
+from tests.webhooks.outbound.alerts.test_alerts import at, happen, pager, send  # noqa: F401 (fixture)
 from updates.models import AuditEntry
 from webhooks import errors
 from webhooks.models import Alert, Delivery, Endpoint
 from webhooks.operations import alerts
 from webhooks.outbound import dressing
-from webhooks.outbound.alerts import telling
+from webhooks.outbound.alerts import sending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -28,43 +28,43 @@ def degraded(seconds: float = 0) -> Alert:
 
 
 @pytest.mark.usefixtures("pager")
-def test_an_acknowledged_alert_is_told_so_and_not_repeated() -> None:
+def test_an_acknowledgement_is_sent_and_the_alert_not_repeated() -> None:
     NotificationRuleFactory.create(event_types=["service.degraded"], repeat_every_seconds=60)
     alert = degraded()
-    first = tell()
+    first = send()
 
     for _ in range(2):
         alerts.acknowledge_alert(alert.pk, by="sam", now=at(10))
-    told = [tell(10), tell(70), tell(700)]
+    reported = [send(10), send(70), send(700)]
     happen("service.recovered", seconds=800)
 
     assert first == ["Degraded: 3 heartbeats were missed."]
-    assert told == [["Acknowledged by sam: Degraded: 3 heartbeats were missed."], [], []]
-    assert tell(800) == ["Resolved: Degraded: 3 heartbeats were missed."]
+    assert reported == [["Acknowledged by sam: Degraded: 3 heartbeats were missed."], [], []]
+    assert send(800) == ["Resolved: Degraded: 3 heartbeats were missed."]
     assert AuditEntry.objects.get(action="alert.acknowledged").actor == "sam"
 
 
 @pytest.mark.usefixtures("pager")
-def test_what_was_not_told_yet_needs_no_telling() -> None:
+def test_an_alert_that_was_not_sent_yet_is_not_sent_any_more() -> None:
     NotificationRuleFactory.create(event_types=["service.degraded"], delay_seconds=60)
     alert = degraded()
 
     alerts.acknowledge_alert(alert.pk, by="sam", now=at(10))
 
-    assert tell(100) == []
+    assert send(100) == []
 
 
 @pytest.mark.usefixtures("pager")
-def test_an_acknowledged_alert_that_becomes_worse_is_told_anew() -> None:
+def test_an_acknowledged_alert_that_becomes_worse_is_reported_anew() -> None:
     NotificationRuleFactory.create(event_types=["service.*"])
     alert = degraded()
-    tell()
+    send()
     alerts.acknowledge_alert(alert.pk, by="sam", now=at(10))
-    tell(10)
+    send(10)
 
     happen("service.unreachable", seconds=20, consecutive_misses=9)
 
-    assert tell(20) == ["Unreachable: 9 heartbeats were missed."]
+    assert send(20) == ["Unreachable: 9 heartbeats were missed."]
     assert alerts.acknowledge_alert(alert.pk, by="ada", now=at(30)).acknowledged_by == "ada"
 
 
@@ -80,7 +80,7 @@ def test_an_alert_that_has_ended_cannot_be_acknowledged() -> None:
         alerts.acknowledge_alert(alert.pk + 1, by="sam", now=at(10))
 
 
-def test_pagerduty_acknowledges_the_incident_that_it_was_told_of() -> None:
+def test_pagerduty_acknowledges_its_incident() -> None:
     EndpointFactory.create(
         configuration=ConfigurationFactory.create(service=None, is_administered=True),
         format="pagerduty",
@@ -88,14 +88,18 @@ def test_pagerduty_acknowledges_the_incident_that_it_was_told_of() -> None:
     )
     NotificationRuleFactory.create(event_types=["service.degraded"])
     alert = degraded()
-    told = telling.tell_due(now=at(0))
+    reported = sending.send_due(now=at(0))
     alerts.acknowledge_alert(alert.pk, by="sam", now=at(10))
-    told += telling.tell_due(now=at(10))
+    reported += sending.send_due(now=at(10))
     happen("service.recovered", seconds=20)
-    told += telling.tell_due(now=at(20))
+    reported += sending.send_due(now=at(20))
 
-    assert [row.payload["event_action"] for row in told] == ["trigger", "acknowledge", "resolve"]
-    assert len({row.payload["dedup_key"] for row in told}) == 1
+    assert [row.payload["event_action"] for row in reported] == [
+        "trigger",
+        "acknowledge",
+        "resolve",
+    ]
+    assert len({row.payload["dedup_key"] for row in reported}) == 1
 
 
 def test_the_api_acknowledges_alerts_of_the_callers_services(
@@ -134,10 +138,10 @@ def ended() -> Delivery:
     """The message about the end of what the first message told."""
     NotificationRuleFactory.create(event_types=["service.degraded"])
     degraded()
-    [first] = telling.tell_due(now=at(0))
+    [first] = sending.send_due(now=at(0))
     Delivery.objects.filter(pk=first.pk).update(remote_id="170.1")
     happen("service.recovered", seconds=20)
-    [last] = telling.tell_due(now=at(20))
+    [last] = sending.send_due(now=at(20))
     return Delivery.objects.get(pk=last.pk)
 
 

@@ -26,7 +26,7 @@ from tests.factories import (
 )
 from webhooks import retention
 from webhooks.models import Alert, AlertCursor, Delivery, Flapping, NotificationRule
-from webhooks.outbound.alerts import flapping, reading, sweep, telling
+from webhooks.outbound.alerts import flapping, reading, sending, sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -44,9 +44,9 @@ def happen(kind: str, name: str = "shop", seconds: float = 0, **data: Any) -> No
     reading.apply([log.Entry(cursor, kind, name, at(seconds), data)], now=at(seconds))
 
 
-def tell(seconds: float = 0) -> list[str]:
+def send(seconds: float = 0) -> list[str]:
     """Return the messages that are due at so many seconds."""
-    return [row.payload["data"]["message"] for row in telling.tell_due(now=at(seconds))]
+    return [row.payload["data"]["message"] for row in sending.send_due(now=at(seconds))]
 
 
 @pytest.fixture
@@ -57,34 +57,34 @@ def pager() -> Any:
 
 
 @pytest.mark.usefixtures("pager")
-def test_a_problem_is_told_once_when_it_begins_and_once_when_it_ends() -> None:
+def test_a_problem_is_reported_once_when_it_begins_and_once_when_it_ends() -> None:
     NotificationRuleFactory.create()
     happen("service.degraded", consecutive_misses=3)
-    told = [tell(), tell(60)]
+    reported = [send(), send(60)]
     happen("service.degraded", seconds=60, consecutive_misses=4)
-    told += [tell(120)]
+    reported += [send(120)]
     happen("service.recovered", seconds=180)
-    told += [tell(180), tell(240)]
+    reported += [send(180), send(240)]
 
-    assert told[0] == ["Degraded: 3 heartbeats were missed."]
-    assert told[1:3] == [[], []]
+    assert reported[0] == ["Degraded: 3 heartbeats were missed."]
+    assert reported[1:3] == [[], []]
     # The end, and the event itself: this rule tells every event.
-    assert sorted(told[3]) == [
+    assert sorted(reported[3]) == [
         "Heartbeats arrive again.",
         "Resolved: Degraded: 4 heartbeats were missed.",
     ]
-    assert told[4] == []
+    assert reported[4] == []
     assert Alert.objects.get(problem="silent").occurrences == 2
 
 
 @pytest.mark.usefixtures("pager")
-def test_a_problem_that_becomes_worse_is_told_anew() -> None:
+def test_a_problem_that_becomes_worse_is_reported_anew() -> None:
     NotificationRuleFactory.create()
     happen("service.degraded", consecutive_misses=3)
-    first = tell()
+    first = send()
     happen("service.unreachable", seconds=60, consecutive_misses=10)
 
-    assert (first, tell(60)) == (
+    assert (first, send(60)) == (
         ["Degraded: 3 heartbeats were missed."],
         ["Unreachable: 10 heartbeats were missed."],
     )
@@ -101,31 +101,31 @@ def test_ten_instances_that_expire_together_are_one_message() -> None:
             instance_id=f"i-{number}",
             last_heartbeat="12:00",
         )
-    early, told = tell(9), tell(10)
+    early, reported = send(9), send(10)
     for number in range(10):
         happen("service.registered", seconds=60 + number, instance_id=f"i-{number}")
-    resolved = [text for text in tell(80) if text.startswith("Resolved")]
+    resolved = [text for text in send(80) if text.startswith("Resolved")]
 
     assert early == []
-    assert len(told) == 1
-    assert "10 × expired (i-0, i-1, i-2, i-3, i-4 and 5 more)" in told[0]
+    assert len(reported) == 1
+    assert "10 × expired (i-0, i-1, i-2, i-3, i-4 and 5 more)" in reported[0]
     assert len(resolved) == 1
     assert "10 × expired" in resolved[0]
-    assert tell(600) == []
+    assert send(600) == []
 
 
 @pytest.mark.usefixtures("pager")
-def test_a_problem_that_ends_within_the_delay_is_not_told() -> None:
+def test_a_problem_that_ends_within_the_delay_is_not_reported() -> None:
     NotificationRuleFactory.create(delay_seconds=120, event_types=["service.expired"])
     happen("service.expired", instance_id="i-1")
     happen("service.registered", seconds=119, instance_id="i-1")
     happen("service.expired", seconds=200, instance_id="i-1")
     happen("service.registered", seconds=330, instance_id="i-1")
 
-    assert tell(319) == []
-    [late] = tell(340)
+    assert send(319) == []
+    [late] = send(340)
     assert late.endswith("It has ended since.")
-    assert tell(3600) == []
+    assert send(3600) == []
 
 
 @pytest.mark.usefixtures("pager")
@@ -133,34 +133,34 @@ def test_an_unresolved_problem_is_repeated() -> None:
     NotificationRuleFactory.create(repeat_every_seconds=3600)
     happen("update.check_failed", reason="no route")
 
-    told = [tell(seconds) for seconds in (0, 3599, 3600, 7199, 7200)]
+    reported = [send(seconds) for seconds in (0, 3599, 3600, 7199, 7200)]
 
     text = "Its source cannot be read: no route"
-    assert told == [[text], [], [f"Still: {text}"], [], [f"Still: {text}"]]
+    assert reported == [[text], [], [f"Still: {text}"], [], [f"Still: {text}"]]
 
 
 @pytest.mark.usefixtures("pager")
 def test_without_resolved_messages_the_end_is_silent() -> None:
     NotificationRuleFactory.create(sends_resolved=False, event_types=["update.check_failed"])
     happen("update.check_failed", reason="x")
-    tell()
+    send()
     happen("update.check_recovered", seconds=60)
 
-    assert tell(600) == []
+    assert send(600) == []
     assert Alert.objects.get().state == Alert.State.RESOLVED
 
 
 @pytest.mark.usefixtures("pager")
-def test_each_deployment_that_fails_is_told_and_one_success_ends_them() -> None:
+def test_each_deployment_that_fails_is_reported_and_one_success_ends_them() -> None:
     NotificationRuleFactory.create(event_types=["deployment.failed", "deployment.rolled_back"])
     happen("deployment.failed", job_id="deploy-1", error="x")
-    told = [tell()]
+    reported = [send()]
     happen("deployment.rolled_back", seconds=60, job_id="deploy-2", error="y", previous_version="1")
-    told += [tell(60)]
+    reported += [send(60)]
     happen("deployment.succeeded", seconds=120, job_id="deploy-3", version="2")
 
-    [resolved] = tell(120)
-    assert told == [["deploy-1 failed: x"], ["deploy-2 was rolled back, 1 runs again: y"]]
+    [resolved] = send(120)
+    assert reported == [["deploy-1 failed: x"], ["deploy-2 was rolled back, 1 runs again: y"]]
     assert "2 × deployment (deploy-1, deploy-2)" in resolved
 
 
@@ -176,13 +176,13 @@ def test_an_acknowledgement_ends_the_need_for_attention_of_its_deployment_only()
 
 
 @pytest.mark.usefixtures("pager")
-def test_each_check_of_an_instance_is_told_and_ends_by_itself() -> None:
+def test_each_check_of_an_instance_is_reported_and_ends_by_itself() -> None:
     NotificationRuleFactory.create(event_types=["check.failed"])
     for seconds, check in ((0, "live"), (60, "disk")):
         happen("check.failed", seconds=seconds, check=check, instance_id="i-1", reason="500")
-    begun = tell(60)
+    begun = send(60)
     happen("check.recovered", seconds=120, check="live", instance_id="i-1")
-    ended = tell(120)
+    ended = send(120)
 
     assert "2 × check (i-1 live, i-1 disk)" in begun[0]
     assert ended == ["Resolved: Check live of instance i-1 fails: 500"]
@@ -213,7 +213,7 @@ def test_quiet_hours_hold_back_all_but_what_is_critical() -> None:
     happen("deployment.failed", job_id="deploy-1", error="x")
     happen("deployment.failed", "mail", job_id="deploy-2", error="x", needs_attention=True)
 
-    noon, one = tell(), tell(3600)
+    noon, one = send(), send(3600)
 
     assert noon == ["deploy-2 needs attention: x"]
     assert one == ["deploy-1 failed: x"]
@@ -227,7 +227,7 @@ def test_quiet_hours_that_were_set_later_hold_back_as_well() -> None:
         quiet_from=dt.time(12), quiet_until=dt.time(13)
     )
 
-    assert (tell(60), len(tell(3600))) == ([], 1)
+    assert (send(60), len(send(3600))) == ([], 1)
 
 
 @pytest.mark.usefixtures("pager")
@@ -236,17 +236,17 @@ def test_a_digest_is_one_message_a_day() -> None:
     for name in ("mail", "pay", "shop"):
         happen("release.announced", name, version="1.2.3")
 
-    before, told = tell(21 * 3600 - 1), tell(21 * 3600)
+    before, reported = send(21 * 3600 - 1), send(21 * 3600)
 
     assert before == []
-    assert told[0].splitlines()[1:] == [
+    assert reported[0].splitlines()[1:] == [
         f"{name}: Release 1.2.3 was announced." for name in ("mail", "pay", "shop")
     ]
 
 
 @pytest.mark.usefixtures("pager")
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "reported"),
     [
         ({"event_types": ["deployment.*"]}, True),
         ({"event_types": ["service.*"]}, False),
@@ -259,13 +259,15 @@ def test_a_digest_is_one_message_a_day() -> None:
         ({"is_enabled": False}, False),
     ],
 )
-def test_a_rule_selects_by_type_severity_and_service(fields: dict[str, Any], told: bool) -> None:
+def test_a_rule_selects_by_type_severity_and_service(
+    fields: dict[str, Any], reported: bool
+) -> None:
     ServiceFactory.create(name="shop", labels={"env": "prod"})
     NotificationRuleFactory.create(**fields)
 
     happen("deployment.failed", job_id="deploy-1", error="x")
 
-    assert bool(tell()) == told
+    assert bool(send()) == reported
 
 
 @pytest.mark.usefixtures("pager")
@@ -284,12 +286,14 @@ def test_a_rule_that_was_switched_off_tells_nothing_more() -> None:
     happen("lifecycle.crashed")
     NotificationRule.objects.filter(pk=rule.pk).update(is_enabled=False)
 
-    assert tell(60) == []
+    assert send(60) == []
     NotificationRule.objects.filter(pk=rule.pk).update(is_enabled=True)
-    assert tell(120) == []
+    assert send(120) == []
 
 
-def test_a_service_with_a_channel_of_its_own_is_told_there(pager: Any, settings: Settings) -> None:
+def test_a_service_with_a_channel_of_its_own_is_reported_there(
+    pager: Any, settings: Settings
+) -> None:
     settings.SAGA_PUBLIC_URL = "https://saga.example"
     shop = ServiceFactory.create(name="shop")
     own = EndpointFactory.create(configuration__service=shop, url="http://127.0.0.1:2/own")
@@ -297,7 +301,7 @@ def test_a_service_with_a_channel_of_its_own_is_told_there(pager: Any, settings:
 
     happen("lifecycle.crashed", "shop")
     happen("lifecycle.crashed", "mail")
-    tell()
+    send()
 
     rows = {row.service_name: row for row in Delivery.objects.all()}
     assert {name: row.endpoint for name, row in rows.items()} == {"shop": own, "mail": pager}
@@ -306,14 +310,14 @@ def test_a_service_with_a_channel_of_its_own_is_told_there(pager: Any, settings:
     assert link == "https://saga.example/admin/services/shop/"
 
 
-def test_a_strangers_global_channel_is_told_nothing_of_an_owned_service() -> None:
+def test_a_strangers_global_channel_gets_nothing_of_an_owned_service() -> None:
     ServiceFactory.create(name="shop", account=accounts.ensure_account("owner", scopes=[]))
     EndpointFactory.create(configuration=ConfigurationFactory.create(service=None))
     NotificationRuleFactory.create()
 
     happen("lifecycle.crashed", "shop")
     happen("lifecycle.crashed", "mail")
-    tell()
+    send()
 
     assert [row.service_name for row in Delivery.objects.all()] == ["mail"]
 
@@ -323,7 +327,7 @@ def test_a_message_about_deliveries_makes_no_news_of_its_own() -> None:
     NotificationRuleFactory.create()
     happen("delivery.dead", topic="pager", attempts=7, reason="gone")
     happen("lifecycle.crashed")
-    tell()
+    send()
 
     rows = Delivery.objects.order_by("payload__data__count", "pk")
     assert sorted(row.is_about_deliveries for row in rows) in ([False], [False, True])
@@ -345,7 +349,7 @@ def test_states_of_alerts_follow_their_table() -> None:
     assert transitions.sources(Alert, Alert.State.OPEN) == []
 
 
-def test_alerts_that_were_told_are_purged() -> None:
+def test_alerts_that_were_reported_are_purged() -> None:
     rule = NotificationRuleFactory.create()
     happen("lifecycle.crashed")
     Alert.objects.update(due_at=None)
@@ -364,41 +368,41 @@ def published() -> list[str]:
 
 
 @pytest.mark.usefixtures("pager")
-def test_what_flaps_is_told_once_and_once_when_it_is_steady() -> None:
+def test_what_flaps_is_reported_once_and_once_when_it_is_steady() -> None:
     NotificationRuleFactory.create(event_types=["service.expired", "service.flapping"])
-    told = []
+    reported = []
     for number in range(20):
         happen("service.expired", seconds=number * 60, instance_id="i-1")
-        told += tell(number * 60)
+        reported += send(number * 60)
         happen("service.registered", seconds=number * 60 + 30, instance_id="i-1")
-        told += tell(number * 60 + 30)
+        reported += send(number * 60 + 30)
     happen("service.flapping", seconds=1200, instance_id="i-1", times=4)
-    told += tell(1200)
+    reported += send(1200)
     flapping.settle(now=at(19 * 60 + 599))
     early = published()
     flapping.settle(now=at(19 * 60 + 600))
 
     # Three falls and recoveries, then the flapping.
-    assert len(told) == 7
-    assert told[-1].startswith("Flapping: instance i-1 became ill 4 times")
+    assert len(reported) == 7
+    assert reported[-1].startswith("Flapping: instance i-1 became ill 4 times")
     assert early == ["service.flapping"]
     assert published() == ["service.flapping", "service.steady"]
     assert not Flapping.objects.exists()
 
 
 @pytest.mark.usefixtures("pager")
-def test_what_is_still_ill_after_flapping_is_told_then() -> None:
+def test_what_is_still_ill_after_flapping_is_reported_then() -> None:
     NotificationRuleFactory.create(event_types=["service.expired"])
     for number in range(4):
         happen("service.expired", seconds=number, instance_id="i-1")
         happen("service.registered", seconds=number, instance_id="i-1")
     happen("service.expired", seconds=10, instance_id="i-1")
-    before = tell(20)
+    before = send(20)
     flapping.settle(now=at(1000))
 
     # What was told in one round began and ended within it.
     assert all("ended since" in text or "expired" in text for text in before)
-    assert len(tell(1000)) == 1
+    assert len(send(1000)) == 1
 
 
 @pytest.mark.usefixtures("pager")

@@ -12,11 +12,11 @@ from registry.identity import accounts
 from registry.models import Event
 from registry.operations import configured
 from tests.factories import EndpointFactory, ServiceFactory
-from tests.webhooks.outbound.alerts.test_alerts import at, happen, pager, tell  # noqa: F401 (fixture)
+from tests.webhooks.outbound.alerts.test_alerts import at, happen, pager, send  # noqa: F401 (fixture)
 from webhooks import operations
 from webhooks.models import Delivery, NotificationRule
 from webhooks.operations import rules
-from webhooks.outbound.alerts import catalogue, defaults, reading, telling
+from webhooks.outbound.alerts import catalogue, defaults, reading, sending
 
 pytestmark = pytest.mark.django_db
 
@@ -82,7 +82,7 @@ def test_default_rules_tell_of_what_staff_must_know(
 
     happen(kind, **data)
 
-    assert len(tell(seconds)) == 1
+    assert len(send(seconds)) == 1
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_default_rules_tell_nothing_of_what_goes_well(kind: str) -> None:
 
     happen(kind, instance_id="i-1", version="1")
 
-    assert tell(3600 * 24) == []
+    assert send(3600 * 24) == []
 
 
 def test_every_channel_is_the_services_own_and_the_global_ones_of_other_names(pager) -> None:  # noqa: F811
@@ -104,7 +104,7 @@ def test_every_channel_is_the_services_own_and_the_global_ones_of_other_names(pa
     defaults.ensure()
 
     happen("protection.began", "shop")
-    telling.tell_due(now=at(0))
+    sending.send_due(now=at(0))
 
     assert {row.endpoint_id for row in Delivery.objects.all()} == {own.pk, slack.pk}
 
@@ -117,8 +117,8 @@ def test_an_answer_ends_the_wait_for_an_approval() -> None:
         happen("update.awaiting_approval", version=version)
     happen("update.approved", seconds=60, version="2.1", by="ada")
 
-    told = tell(120)
+    reported = send(120)
 
-    assert len(told) == 1
-    assert not tell(dt.timedelta(days=2).total_seconds())
+    assert len(reported) == 1
+    assert not send(dt.timedelta(days=2).total_seconds())
     assert not Event.objects.exists()

@@ -23,7 +23,7 @@ def rule(**fields: object) -> NotificationRule:
     return NotificationRule(**{"time_zone": "Europe/Amsterdam", "group_seconds": 10, **read})
 
 
-def test_a_problem_is_told_after_its_delay_and_once_others_had_time_to_join() -> None:
+def test_a_problem_is_reported_after_its_delay_and_once_others_had_time_to_join() -> None:
     due = schedule.first_due(
         rule(delay_seconds=60), opened_at=at("2026-03-02T12:00:00Z"), severity="error"
     )
@@ -32,7 +32,7 @@ def test_a_problem_is_told_after_its_delay_and_once_others_had_time_to_join() ->
 
 
 @pytest.mark.parametrize(
-    ("moment", "told"),
+    ("moment", "reported"),
     [
         ("2026-03-02T20:59:00Z", "2026-03-02T20:59:00Z"),  # 21:59 in Amsterdam
         ("2026-03-02T21:00:00Z", "2026-03-03T05:00:00Z"),
@@ -44,14 +44,14 @@ def test_a_problem_is_told_after_its_delay_and_once_others_had_time_to_join() ->
         ("2026-10-24T22:30:00Z", "2026-10-25T05:00:00Z"),
     ],
 )
-def test_quiet_hours_end_on_the_wall_clock(moment: str, told: str) -> None:
+def test_quiet_hours_end_on_the_wall_clock(moment: str, reported: str) -> None:
     quiet = rule(quiet_from="22:00", quiet_until="06:00")
 
-    assert schedule.after_quiet(quiet, at(moment), severity="error") == at(told)
+    assert schedule.after_quiet(quiet, at(moment), severity="error") == at(reported)
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "moment", "told"),
+    ("begin", "end", "moment", "reported"),
     [
         # 02:15 comes twice in the night of 25 October, and each time is quiet; 02:40 is not.
         ("22:00", "02:30", "2026-10-25T00:15:00Z", "2026-10-25T00:30:00Z"),
@@ -63,11 +63,11 @@ def test_quiet_hours_end_on_the_wall_clock(moment: str, told: str) -> None:
     ],
 )
 def test_quiet_hours_that_begin_or_end_while_clocks_change(
-    begin: str, end: str, moment: str, told: str
+    begin: str, end: str, moment: str, reported: str
 ) -> None:
     quiet = rule(quiet_from=begin, quiet_until=end)
 
-    assert schedule.after_quiet(quiet, at(moment), severity="error") == at(told)
+    assert schedule.after_quiet(quiet, at(moment), severity="error") == at(reported)
 
 
 def test_what_is_critical_does_not_wait_for_the_morning() -> None:
@@ -80,16 +80,16 @@ def test_what_is_critical_does_not_wait_for_the_morning() -> None:
 def test_quiet_hours_within_one_day() -> None:
     quiet = rule(quiet_from="12:00", quiet_until="13:00", time_zone="UTC")
 
-    told = [
+    reported = [
         schedule.after_quiet(quiet, at(f"2026-03-02T{time}Z"), severity="info").time()
         for time in ("11:59", "12:00", "12:59", "13:00")
     ]
 
-    assert told == [dt.time(11, 59), dt.time(13), dt.time(13), dt.time(13)]
+    assert reported == [dt.time(11, 59), dt.time(13), dt.time(13), dt.time(13)]
 
 
 @pytest.mark.parametrize(
-    ("digest", "after", "told"),
+    ("digest", "after", "reported"),
     [
         ("daily", "2026-03-02T07:59:00Z", "2026-03-02T08:00:00Z"),  # a Monday, 09:00 in Amsterdam
         ("daily", "2026-03-02T08:00:00Z", "2026-03-03T08:00:00Z"),
@@ -99,16 +99,18 @@ def test_quiet_hours_within_one_day() -> None:
         ("weekly", "2026-03-28T12:00:00Z", "2026-03-30T07:00:00Z"),
     ],
 )
-def test_a_digest_comes_at_its_time_of_the_wall_clock(digest: str, after: str, told: str) -> None:
+def test_a_digest_comes_at_its_time_of_the_wall_clock(
+    digest: str, after: str, reported: str
+) -> None:
     found = schedule.next_digest(rule(digest=digest, digest_at="09:00"), after=at(after))
 
-    assert found == at(told)
+    assert found == at(reported)
 
 
 def test_without_a_period_nothing_is_repeated() -> None:
-    told_at = at("2026-03-02T12:00:00Z")
+    sent_at = at("2026-03-02T12:00:00Z")
 
-    once = schedule.repeat_due(rule(), told_at=told_at, severity="error")
-    hourly = schedule.repeat_due(rule(repeat_every_seconds=3600), told_at=told_at, severity="error")
+    once = schedule.repeat_due(rule(), sent_at=sent_at, severity="error")
+    hourly = schedule.repeat_due(rule(repeat_every_seconds=3600), sent_at=sent_at, severity="error")
 
     assert (once, hourly) == (None, at("2026-03-02T13:00:00Z"))

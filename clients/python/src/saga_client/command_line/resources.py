@@ -139,9 +139,7 @@ checks = group(
 windows = group("windows", "Maintenance windows.", columns="")
 freezes = group("freezes", "Change freezes.", columns="")
 skips = group("skips", "Versions that no policy deploys.", columns="")
-credentials = group(
-    "credentials", "What a host wants to see before it hands out artifacts.", columns=""
-)
+credentials = group("credentials", "Credentials of the hosts of artifacts.", columns="")
 subscriptions = group(
     "subscriptions",
     "Programs that get the events of a service.",
@@ -149,7 +147,7 @@ subscriptions = group(
 )
 rules = group(
     "rules",
-    "Which events are told to which channels.",
+    "Which events are sent to which channels.",
     columns="id service_name name event_types min_severity channels digest is_enabled",
     resource="notification-rules",
 )

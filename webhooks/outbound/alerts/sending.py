@@ -1,4 +1,4 @@
-"""Tell what is due: deliveries and what was told are committed together."""
+"""Make the deliveries of alerts that are due; what was sent is noted in the same transaction."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 MAX_ALERTS = 2_000
 MAX_IDS = 200
-#: Problems of deliveries, receivers and Saga itself: messages about them are not told of themselves.
+#: Problems of deliveries, receivers and Saga itself: messages about them report no problem of their own.
 ABOUT_DELIVERIES = ("delivery.", "receiver.", "saga.")
 
 
-def tell_due(*, now: dt.datetime) -> list[Delivery]:
+def send_due(*, now: dt.datetime) -> list[Delivery]:
     """Make the deliveries that are due, in the caller's transaction, and return them."""
     due = Alert.objects.filter(due_at__lte=now)
     made: list[Delivery] = []
@@ -29,7 +29,7 @@ def tell_due(*, now: dt.datetime) -> list[Delivery]:
     rules = NotificationRule.objects.filter(pk__in=due.values("rule")).order_by("pk")
     for rule in rules:
         alerts = _postponed_left_out(rule, _together(rule, now=now), now=now)
-        made += _tell(rule, alerts, links, now=now)
+        made += _send(rule, alerts, links, now=now)
     if made:
         Delivery.objects.bulk_create(made)
         ApprovalLink.objects.bulk_create(links)
@@ -47,22 +47,22 @@ def _together(rule: NotificationRule, *, now: dt.datetime) -> list[Alert]:
 def _postponed_left_out(
     rule: NotificationRule, alerts: Sequence[Alert], *, now: dt.datetime
 ) -> list[Alert]:
-    """Leave out what is quiet now; a rule that was switched off tells nothing any more."""
-    told, left = [], []
+    """Leave out what is quiet now; a rule that is off sends nothing."""
+    kept, left = [], []
     for alert in alerts:
         alert.rule = rule
         moment = schedule.after_quiet(rule, now, severity=alert.severity)
         is_quiet = rule.digest == NotificationRule.Digest.OFF and moment > now
         if rule.is_enabled and not is_quiet:
-            told.append(alert)
+            kept.append(alert)
             continue
         alert.due_at = moment if rule.is_enabled else None
         left.append(alert)
     Alert.objects.bulk_update(left, ["due_at"], batch_size=500)
-    return told
+    return kept
 
 
-def _tell(
+def _send(
     rule: NotificationRule,
     alerts: Sequence[Alert],
     links: list[ApprovalLink],
@@ -86,8 +86,8 @@ def _tell(
                     link.delivery = made[-1]
                     links.append(link)
     for alert in alerts:
-        _note_told(rule, alert, now=now)
-    fields = ["due_at", "told_at", "told_severity"]
+        _note_sent(rule, alert, now=now)
+    fields = ["due_at", "sent_at", "sent_severity"]
     Alert.objects.bulk_update(alerts, fields, batch_size=500)
     return made
 
@@ -100,7 +100,7 @@ def _by_state(alerts: Iterable[Alert]) -> list[tuple[str, list[Alert]]]:
 def _by_endpoint(
     rule: NotificationRule, alerts: Iterable[Alert], endpoints: notices.Endpoints
 ) -> list[tuple[Endpoint, list[Alert]]]:
-    """Return each endpoint with what it is told; a service may have a channel of its own."""
+    """Return each endpoint with its alerts; a service may have a channel of its own."""
     found: dict[int, tuple[Endpoint, list[Alert]]] = {}
     of_service: dict[str, list[Endpoint]] = {}
     for (name, _), endpoint in endpoints.items():
@@ -140,9 +140,9 @@ def _delivery(endpoint: Endpoint, notification: Notification, alerts: Sequence[A
     return delivery
 
 
-def _note_told(rule: NotificationRule, alert: Alert, *, now: dt.datetime) -> None:
-    alert.told_at, alert.told_severity = now, alert.severity
+def _note_sent(rule: NotificationRule, alert: Alert, *, now: dt.datetime) -> None:
+    alert.sent_at, alert.sent_severity = now, alert.severity
     is_open = alert.state == Alert.State.OPEN and alert.acknowledged_at is None
     alert.due_at = (
-        schedule.repeat_due(rule, told_at=now, severity=alert.severity) if is_open else None
+        schedule.repeat_due(rule, sent_at=now, severity=alert.severity) if is_open else None
     )
