@@ -87,6 +87,15 @@ def _scripts() -> dict[str, str]:
     }
 
 
+def _token_of_pipeline(kind: str, stack: stacks.Stack, token: str) -> str:
+    """Return a token with no other scopes than those that the templates name."""
+    saga = saga_client.Saga(f"http://127.0.0.1:{stack.port}", token=token)
+    scopes = ["updates:deploy", "updates:read"]
+    saga.call("POST", "/accounts", body={"name": f"pipeline-{kind}", "scopes": scopes})
+    body = {"account": f"pipeline-{kind}", "scopes": scopes}
+    return str(saga.call("POST", "/tokens", body=body)["token"])
+
+
 @pytest.mark.parametrize("kind", ["github", "gitlab"])
 def test_step_of_a_pipeline_deploys_and_fails_with_the_deployment(
     kind: str, stack: stacks.Stack, token: str, tmp_path: Path, httpserver: HTTPServer
@@ -102,7 +111,7 @@ def test_step_of_a_pipeline_deploys_and_fails_with_the_deployment(
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(SOURCE),
         "SAGA_URL": f"http://127.0.0.1:{stack.port}",
-        "SAGA_TOKEN": token,
+        "SAGA_TOKEN": _token_of_pipeline(kind, stack, token),
         "XDG_CONFIG_HOME": str(tmp_path),
         "RUNNER_TEMP": str(tmp_path),
         "CI_PROJECT_DIR": str(tmp_path),
