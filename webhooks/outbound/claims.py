@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from django import db
 from django.db import connection, transaction
 from django.db.models import Count, F, Min
 from django.utils import timezone
@@ -19,7 +21,10 @@ from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
 from webhooks.outbound import breaker, channels, dressing
+from webhooks.outbound.channels import mail
 from webhooks.outbound.retry_schedule import AttemptOutcome
+
+logger = logging.getLogger(__name__)
 
 PLACES = 2
 BATCH = 25
@@ -171,16 +176,23 @@ def _pack(
     delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live
 ) -> ClaimedDelivery:
     form = dressing.form_of(delivery)
-    obstacle = _obstacle(delivery)
+    obstacle = _obstacle(delivery, form)
     foregone = AttemptOutcome(error=obstacle, is_refused=True) if obstacle else None
     known: list[str] = []
     dressed = dressing.DressedMessage(body=b"")
     try:
-        dressed = dressing.dress(delivery)
+        if foregone is None:
+            dressed = dressing.dress(delivery)
         if form == channels.STANDARD and foregone is None:
             known = _secrets_of(delivery, live=live)
     except crypto.SecretUnreadable as exc:
-        foregone = foregone or AttemptOutcome(error=exc.message)
+        foregone = AttemptOutcome(error=exc.message)
+    except db.Error:
+        raise
+    except Exception:
+        # One delivery must not keep all others from being claimed.
+        logger.exception("delivery not made", extra={"delivery_id": str(delivery.pk)})
+        foregone = AttemptOutcome(error="Saga failed to make the message; its log says why.")
     return ClaimedDelivery(
         delivery_id=delivery.pk,
         lease=lease,
@@ -198,14 +210,16 @@ def _pack(
     )
 
 
-def _obstacle(delivery: Delivery) -> str:
-    """Return why this delivery is obsolete; empty if it is still wanted."""
+def _obstacle(delivery: Delivery, form: str) -> str:
+    """Return why this delivery is obsolete, or cannot be sent any more; empty if it is still wanted."""
     if delivery.kind == Delivery.Kind.EVENT:
         subscription = delivery.subscription
         is_active = subscription is not None and subscription.state == Subscription.State.ACTIVE
         return "" if is_active else "The subscription is no longer active."
     if delivery.endpoint is not None and delivery.endpoint.disabled_at is not None:
         return "The channel is switched off since its receiver answered 410; configure it again."
+    if (form == channels.EMAIL) != delivery.url.startswith(mail.SCHEME):
+        return "The channel leads to another kind of address now: mail and calls differ in format."
     return ""
 
 

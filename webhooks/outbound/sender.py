@@ -39,18 +39,30 @@ def send(
     outcome = dataclasses.replace(
         outcome,
         duration_ms=round((time.monotonic() - begun) * 1000),
-        answer=approval_links.withhold(outcome.answer),
-        error=approval_links.withhold(outcome.error),
+        answer=_keepable(approval_links.withhold(outcome.answer)),
+        error=_keepable(approval_links.withhold(outcome.error)),
+        message_id=_keepable(outcome.message_id),
     )
     return Sent(claimed_delivery, outcome, started_at)
+
+
+def _keepable(text: str) -> str:
+    """Return what a receiver said without what PostgreSQL refuses: NUL, and halves of surrogate pairs."""
+    replaced = text.replace("\x00", "\ufffd").encode("utf-16-le", "surrogatepass")
+    return replaced.decode("utf-16-le", "replace")
 
 
 def _attempt(
     claimed_delivery: claims.ClaimedDelivery, *, at: dt.datetime, timeout_seconds: float
 ) -> AttemptOutcome:
-    if claimed_delivery.addresses:
-        return mailing.send(claimed_delivery, timeout_seconds=timeout_seconds)
-    return _call(claimed_delivery, at=at, timeout_seconds=timeout_seconds)
+    try:
+        if claimed_delivery.addresses:
+            return mailing.send(claimed_delivery, timeout_seconds=timeout_seconds)
+        return _call(claimed_delivery, at=at, timeout_seconds=timeout_seconds)
+    except Exception:
+        # The drain waits for an outcome of each delivery that it has begun.
+        logger.exception("delivery broke", extra={"delivery_id": str(claimed_delivery.delivery_id)})
+        return AttemptOutcome(error="Saga failed to make the call; its log says why.")
 
 
 def _call(
@@ -71,9 +83,6 @@ def _call(
         return AttemptOutcome(error=exc.message, is_refused=True)
     except errors.SagaError as exc:
         return AttemptOutcome(error=exc.message)
-    except Exception:
-        logger.exception("delivery broke", extra={"delivery_id": str(claimed_delivery.delivery_id)})
-        return AttemptOutcome(error="Saga failed to make the call; its log says why.")
     outcome = AttemptOutcome(
         status=response.status,
         headers=response.headers,

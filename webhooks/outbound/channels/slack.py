@@ -86,7 +86,7 @@ def read_answer(outcome: AttemptOutcome) -> AttemptOutcome:
     """Return what an answer means: Slack's API refuses with 200 and ``"ok": false``."""
     try:
         answer = json.loads(outcome.answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return outcome  # an incoming webhook answers with a word
     if outcome.status != 200 or not isinstance(answer, dict) or "ok" not in answer:
         return outcome
