@@ -12,9 +12,9 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from registry import events
+from registry import events, names
 from registry.models import Event, Instance, Service
-from saga_project.shared import auditing
+from saga_project.shared import api, auditing
 from updates import event_constructors
 from updates.history import audit, fleets, records
 from updates.models import HistoryEntry, Job, Release
@@ -22,6 +22,8 @@ from updates.models import HistoryEntry, Job, Release
 VERSION_CHANGED = "service.version_changed"
 DEPLOYED = "lifecycle.deployed"
 GONE = ("service.expired", "service.deregistered")
+#: Many services write the time of their reports in whole seconds.
+PRECISION = dt.timedelta(seconds=1)
 
 
 @receiver(auditing.recorded, dispatch_uid="updates.record_audit")
@@ -77,10 +79,24 @@ def _record_replacement(name: str, *, at: dt.datetime) -> None:
 
 
 def _deployed_version(event: Event) -> str | None:
-    """Services report it beside or within the details of their lifecycle webhook."""
+    """Services report it beside or within the details of their lifecycle webhook.
+
+    These are free-form: what is no version, such as a path, must not become the target of a rollback.
+    """
     details = event.data.get("details")
     version = event.data.get("version") or (isinstance(details, dict) and details.get("version"))
-    return version if isinstance(version, str) and 0 < len(version) <= 128 else None
+    if not isinstance(version, str) or not names.is_version(version) or _is_outdated(event):
+        return None
+    return version
+
+
+def _is_outdated(event: Event) -> bool:
+    """Whether the service has reported something later already."""
+    reported_at = api.parse_time(str(event.data.get("reported_at", "")))
+    if reported_at is None:
+        return False
+    later = Service.objects.filter(reported_at__gt=reported_at + PRECISION)
+    return bool(later.filter(name=event.service_name).exists())
 
 
 def _record(name: str, version: str, *, at: dt.datetime, known: str | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Q
 
+from registry import names
 from registry.models import Instance, Service
 from updates import errors
 from updates.artifacts.installers import backups
@@ -47,7 +48,8 @@ def _runs_everywhere(service: Service, version: str) -> bool:
 def _last_good(service: Service, current: str | None) -> str:
     states = dict(Release.objects.filter(service=service).values_list("version", "state"))
     for version in reversed(_versions_run(service.name)):
-        is_kept = version in states or _has_backup(service, version)
+        # What services reported before Saga checked it may be a path, which leads out of a folder.
+        is_kept = version in states or (names.is_version(version) and _has_backup(service, version))
         is_good = states.get(version, Release.State.AVAILABLE) == Release.State.AVAILABLE
         if version != current and is_kept and is_good:
             return version

@@ -29,8 +29,11 @@ def _report(old: str, new: str, *, instance_id: str = "default") -> None:
         )
 
 
-def _say_deployed(version: str | None) -> None:
-    details = {"details": {"version": version, "pid": 12345}}
+def _say_deployed(version: str | None, *, reported_at: dt.datetime = NOW) -> None:
+    details = {
+        "details": {"version": version, "pid": 12345},
+        "reported_at": reported_at.isoformat(),
+    }
     with transaction.atomic():
         events.publish(
             events.EventDraft(
@@ -74,11 +77,30 @@ def test_the_first_deployment_that_a_service_tells_of_has_no_old_version() -> No
     assert HistoryEntry.objects.get().timestamp == NOW
 
 
-@pytest.mark.parametrize("version", [None, "", 7, "x" * 500])
+@pytest.mark.parametrize(
+    "version", [None, "", 7, "x" * 500, "two words", "1.0.0/../../other/v1.0.0", "../1"]
+)
 def test_a_deployment_without_a_version_is_no_history(version: str | None) -> None:
     _say_deployed(version)
 
     assert _rows() == []
+
+
+def test_a_deployment_that_is_told_late_does_not_bring_the_old_version_back() -> None:
+    factories.ServiceFactory.create(name=NAME, reported_at=NOW)
+    _say_deployed("2.0.0")
+
+    _say_deployed("1.0.0", reported_at=NOW - dt.timedelta(minutes=5))
+
+    assert _rows() == [(None, "2.0.0", "reported")]
+
+
+def test_a_deployment_that_is_told_in_whole_seconds_is_not_late() -> None:
+    factories.ServiceFactory.create(name=NAME, reported_at=NOW + dt.timedelta(milliseconds=900))
+
+    _say_deployed("2.0.0")
+
+    assert _rows() == [(None, "2.0.0", "reported")]
 
 
 def test_rollback_that_a_service_reports_is_an_update_too() -> None:

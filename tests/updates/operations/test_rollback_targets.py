@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 from registry.models import Service
 from tests import factories
@@ -122,3 +124,24 @@ def test_a_version_that_every_target_runs_is_nothing_to_go_back_to() -> None:
     web.save()
 
     assert choose(service, "2.0.0") == "2.0.0"
+
+
+def test_path_in_the_history_leads_to_no_backup_of_another_service(
+    tmp_path: Path, settings: Settings
+) -> None:
+    settings.SAGA_BACKUPS_DIR = tmp_path
+    for folder in ("other/v9.0.0", f"{NAME}/v1.0.0"):
+        (tmp_path / folder).mkdir(parents=True)
+    service = factories.ServiceFactory.create(name=NAME)
+    for number, version in enumerate(["1.0.0", "1.0.0/../../other/v9.0.0", "2.0.0"]):
+        factories.HistoryEntryFactory.create(
+            service_name=NAME,
+            kind="reported",
+            status="success",
+            old_version=None,
+            new_version=version,
+            running_version=version,
+            timestamp=factories.NOW + dt.timedelta(minutes=number),
+        )
+
+    assert choose(service) == "1.0.0"
