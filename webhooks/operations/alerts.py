@@ -12,6 +12,7 @@ from updates.history import audit
 from webhooks import errors
 from webhooks.models import Alert
 from webhooks.operations.replays import not_of_others
+from webhooks.outbound.alerts import schedule
 
 
 def visible_alerts(*, by: Caller | None) -> QuerySet[Alert]:
@@ -27,7 +28,8 @@ def acknowledge_alert(pk: int, *, by: str, now: dt.datetime) -> Alert:
     Raises AlertNotFound, AlertEnded.
     """
     with transaction.atomic(durable=True):
-        alert = Alert.objects.select_for_update(of=("self",)).filter(pk=pk).first()
+        rows = Alert.objects.select_for_update(of=("self",)).select_related("rule")
+        alert = rows.filter(pk=pk).first()
         if alert is None:
             raise errors.AlertNotFound(f"There is no alert {pk}.")
         if alert.state != Alert.State.OPEN or alert.is_momentary:
@@ -36,7 +38,9 @@ def acknowledge_alert(pk: int, *, by: str, now: dt.datetime) -> Alert:
             return alert
         alert.acknowledged_at, alert.acknowledged_by = now, by[:255]
         # An alert that was not sent yet is not sent any more; of one that was, the acknowledgement is.
-        alert.due_at = now if alert.sent_at is not None else None
+        alert.due_at = None
+        if alert.sent_at is not None:
+            alert.due_at = schedule.news_due(alert.rule, now=now, severity=alert.severity)
         alert.save(update_fields=["acknowledged_at", "acknowledged_by", "due_at"])
         audit.record(
             "alert.acknowledged",

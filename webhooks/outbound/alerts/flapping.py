@@ -13,6 +13,7 @@ from django.db.models import Q
 from registry import events
 from webhooks import event_constructors
 from webhooks.models import Alert, Flapping
+from webhooks.outbound.alerts import schedule
 
 #: It falls ill this often within the window: with each recovery that is twice as many changes.
 TIMES = 4
@@ -70,13 +71,21 @@ def settle(*, now: dt.datetime) -> None:
         if row.began_at is None:
             continue
         events.publish(event_constructors.steady(row.service_name, instance_id=row.subject))
-        is_of_it = Q(subject=row.subject) | Q(subject__startswith=f"{row.subject} ")
-        open_ones = Alert.objects.filter(
-            is_of_it,
-            state=Alert.State.OPEN,
-            service_name=row.service_name,
-            problem__in=PROBLEMS,
-            sent_at=None,
-        )
-        open_ones.update(due_at=now)
+        _send_open(row, now=now)
     Flapping.objects.filter(pk__in=[row.pk for row in rows]).delete()
+
+
+def _send_open(row: Flapping, *, now: dt.datetime) -> None:
+    """Send what is still ill and was not sent, unless a person sees to it already."""
+    is_of_it = Q(subject=row.subject) | Q(subject__startswith=f"{row.subject} ")
+    open_ones = Alert.objects.filter(
+        is_of_it,
+        state=Alert.State.OPEN,
+        service_name=row.service_name,
+        problem__in=PROBLEMS,
+        sent_at=None,
+        acknowledged_at=None,
+    )
+    for alert in open_ones.select_related("rule").order_by("pk"):
+        alert.due_at = schedule.news_due(alert.rule, now=now, severity=alert.severity)
+        alert.save(update_fields=["due_at"])

@@ -149,7 +149,11 @@ class AlertBook:
             return
         known.occurrences += 1
         if Severity(meaning.severity).rank > Severity(known.severity).rank:
-            known.due_at = schedule.first_due(rule, opened_at=now, severity=meaning.severity)
+            due_at = schedule.first_due(rule, opened_at=now, severity=meaning.severity)
+            if known.sent_at is None and known.due_at is not None:
+                # The delay does not begin anew each time that it becomes worse.
+                due_at = min(due_at, known.due_at)
+            known.due_at = due_at
             known.acknowledged_at, known.acknowledged_by = None, ""
         known.severity, known.text = meaning.severity, meaning.text
         known.event_type = entry.type

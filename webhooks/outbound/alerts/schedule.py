@@ -27,6 +27,13 @@ def end_due(rule: NotificationRule, *, resolved_at: dt.datetime, severity: str) 
     return after_quiet(rule, moment, severity=severity)
 
 
+def news_due(rule: NotificationRule, *, now: dt.datetime, severity: str) -> dt.datetime:
+    """Return when a change of an open problem is sent that waits for neither delay nor group."""
+    if rule.digest != NotificationRule.Digest.OFF:
+        return next_digest(rule, after=now)
+    return after_quiet(rule, now, severity=severity)
+
+
 def repeat_due(
     rule: NotificationRule, *, sent_at: dt.datetime, severity: str
 ) -> dt.datetime | None:

@@ -45,6 +45,18 @@ def test_an_acknowledgement_is_sent_and_the_alert_not_repeated() -> None:
 
 
 @pytest.mark.usefixtures("pager")
+def test_an_acknowledgement_waits_for_the_digest() -> None:
+    NotificationRuleFactory.create(event_types=["service.degraded"], digest="daily")
+    alert = degraded()
+    first = send(24 * 3600)
+    alerts.acknowledge_alert(alert.pk, by="sam", now=at(25 * 3600))
+
+    assert len(first) == 1
+    assert send(25 * 3600) == []
+    assert send(48 * 3600) == ["Acknowledged by sam: Degraded: 3 heartbeats were missed."]
+
+
+@pytest.mark.usefixtures("pager")
 def test_an_alert_that_was_not_sent_yet_is_not_sent_any_more() -> None:
     NotificationRuleFactory.create(event_types=["service.degraded"], delay_seconds=60)
     alert = degraded()

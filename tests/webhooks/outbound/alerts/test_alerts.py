@@ -406,6 +406,37 @@ def test_what_is_still_ill_after_flapping_is_reported_then() -> None:
 
 
 @pytest.mark.usefixtures("pager")
+def test_what_is_still_ill_after_flapping_waits_for_the_digest() -> None:
+    NotificationRuleFactory.create(event_types=["service.expired"], digest="daily")
+    for number in range(4):
+        happen("service.expired", seconds=number, instance_id="i-1")
+    flapping.settle(now=at(1000))
+
+    assert send(1000) == []
+    assert len(send(21 * 3600)) == 1
+
+
+@pytest.mark.usefixtures("pager")
+def test_what_flaps_and_is_acknowledged_is_not_sent_afterwards() -> None:
+    NotificationRuleFactory.create(event_types=["service.expired"], delay_seconds=60)
+    for number in range(4):
+        happen("service.expired", seconds=number, instance_id="i-1")
+    Alert.objects.update(acknowledged_at=at(10), acknowledged_by="sam")
+    flapping.settle(now=at(1000))
+
+    assert send(1000) == []
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_problem_that_becomes_worse_within_the_delay_is_put_off_no_further() -> None:
+    NotificationRuleFactory.create(event_types=["service.*"], delay_seconds=60)
+    happen("service.degraded", consecutive_misses=3)
+    happen("service.unreachable", seconds=50, consecutive_misses=9)
+
+    assert send(60) == ["Unreachable: 9 heartbeats were missed."]
+
+
+@pytest.mark.usefixtures("pager")
 def test_instances_of_one_service_do_not_flap_together() -> None:
     NotificationRuleFactory.create(event_types=["service.expired"])
     for number in range(20):
