@@ -70,7 +70,8 @@ def read(raw: bytes, headers: Mapping[str, str], *, now: dt.datetime) -> Click:
         answer_url = payload.get("response_url", "")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InvalidAction("The payload is no click on a button of Saga's.") from None
-    if name not in _VERDICTS or not all(isinstance(each, str) for each in (user, value)):
+    is_text = all(isinstance(each, str) for each in (user, name, value))
+    if not is_text or name not in _VERDICTS:
         raise InvalidAction("The payload is no click on a button of Saga's.")
     for endpoint in endpoints:
         if endpoint.options.get("channel") in places:
@@ -131,9 +132,16 @@ def _is_signed(endpoint: Endpoint, text: bytes, signature: str) -> bool:
     return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
+def _is_slacks(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname == ANSWER_HOST
+    except ValueError:
+        return False
+
+
 def _tell(click: Click, result: ClickResult) -> None:
     """Answer the user alone, in Slack; a message that does not arrive changes nothing."""
-    if urlsplit(click.answer_url).hostname != ANSWER_HOST:
+    if not _is_slacks(click.answer_url):
         return
     body: dict[str, Any] = {
         "response_type": "ephemeral",

@@ -334,13 +334,18 @@ def test_only_administrators_name_approvers_on_a_channel_with_one_reader(
 
 
 def clicked(
-    user: str, value: str, *, action: str = "saga_approve", channel_id: str = "C0123456"
+    user: str,
+    value: str,
+    *,
+    action: object = "saga_approve",
+    channel_id: str = "C0123456",
+    answer_url: str = "https://hooks.slack.com/actions/T1/1/x",
 ) -> bytes:
     payload = {
         "type": "block_actions",
         "user": {"id": user, "username": "sam"},
         "channel": {"id": channel_id, "name": "ops"},
-        "response_url": "https://hooks.slack.com/actions/T1/1/x",
+        "response_url": answer_url,
         "actions": [{"action_id": action, "value": value, "type": "button"}],
     }
     return urlencode({"payload": json.dumps(payload)}).encode()
@@ -449,12 +454,23 @@ def test_only_a_fresh_signature_of_the_apps_secret_counts(reported: list[str]) -
         urlencode({"payload": '{"actions": [1]}'}).encode(),
         b"payload=%7B",
         b"",
+        clicked("U0SAM", "1:x", action={}),
     ],
 )
 def test_what_is_no_click_is_bad_request(reported: list[str], body: bytes) -> None:
     slack_channel()
 
     assert send(body).status_code == 400
+
+
+def test_a_click_without_a_place_for_the_answer_decides(told: list[str]) -> None:
+    person()
+    slack_channel()
+    asked()
+
+    answer = send(clicked("U0SAM", button(), answer_url="https://["))
+
+    assert (answer.json()["status"], told) == ("recorded", [])
 
 
 @pytest.mark.parametrize("value", ["", "x", "1", f"{9**30}:x", "٣:x"])

@@ -67,13 +67,20 @@ def restore(context: StepContext) -> Outcome:
     release = Release.objects.filter(
         service=context.target.service, version=context.previous
     ).first()
-    url = release.artifact_url if release else ""
+    if release is None:
+        return _install(context, version=context.previous, url="", checksum="")
     return _install(
-        context, version=context.previous, url=url, checksum=release.checksum if release else ""
+        context,
+        version=context.previous,
+        url=release.artifact_url,
+        checksum=release.checksum,
+        artifact_type=release.artifact_type,
     )
 
 
-def _install(context: StepContext, *, version: str, url: str, checksum: str) -> Outcome:
+def _install(
+    context: StepContext, *, version: str, url: str, checksum: str, artifact_type: str = ""
+) -> Outcome:
     body = orjson.dumps(
         {
             "action": "install",
@@ -81,7 +88,7 @@ def _install(context: StepContext, *, version: str, url: str, checksum: str) -> 
             "service_name": context.service_name,
             "version": version,
             "artifact_url": url,
-            "artifact_type": context.artifact_type,
+            "artifact_type": artifact_type or context.artifact_type,
             "checksum": checksum or None,
             "target": context.target.name,
             "fence": context.fence,
@@ -113,16 +120,21 @@ def _poll(context: StepContext, url: str, version: str) -> Outcome:
             document = {"status": "running"}
         if document.get("status") in ("succeeded", "failed"):
             return _evaluate(document, version)
-        context.report(_percent(document), str(document.get("message") or "The deployer is at it."))
+        context.report(_percent(document), _message(document) or "The deployer is at it.")
         time.sleep(POLL_SECONDS)
     raise StepFailed(f"The deployer was not done within {context.deadline_seconds:.0f} s.")
 
 
 def _evaluate(document: Mapping[str, Any], version: str) -> Outcome:
-    message = str(document.get("message") or "")[:500]
+    message = _message(document)
     if document.get("status", "succeeded") != "succeeded":
         raise StepFailed(f"The deployer failed: {message or 'it does not say why'}.")
     return Outcome(message=message or f"The deployer installed {version}.")
+
+
+def _message(document: Mapping[str, Any]) -> str:
+    """Return what the deployer says, without NUL, which PostgreSQL refuses."""
+    return str(document.get("message") or "")[:500].replace("\0", "\ufffd")
 
 
 def _percent(document: Mapping[str, Any]) -> int:

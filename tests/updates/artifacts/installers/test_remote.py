@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import Webhook
 from werkzeug import Request, Response
 
 from saga_project.shared import crypto
+from tests import factories
 from updates.artifacts.installers import remote
 from updates.models import Target
 from updates.step_context import StepContext, StepFailed
@@ -150,3 +151,31 @@ def test_retried_rollback_calls_the_hook_again(httpserver: HTTPServer) -> None:
 
     ids = [request.headers["webhook-id"] for request, _ in httpserver.log]
     assert len(set(ids)) == 2
+
+
+def test_nul_in_what_the_deployer_says_is_replaced(httpserver: HTTPServer) -> None:
+    told: list[str] = []
+    answer(httpserver, "POST", {}, status=202)
+    answer(httpserver, "GET", {"status": "running", "message": "at\0it"})
+    answer(httpserver, "GET", {"status": "succeeded", "message": "u\0p"})
+
+    outcome = remote.switch(context(httpserver, report=lambda _, message: told.append(message)))
+
+    assert (told, outcome.message) == (["at\ufffdit"], "u\ufffdp")
+
+
+@pytest.mark.django_db
+def test_a_release_is_restored_as_what_it_is(httpserver: HTTPServer) -> None:
+    service = factories.ServiceFactory.create(name="shop")
+    factories.ReleaseFactory.create(service=service, version="1.0.0", artifact_type="archive")
+    given = context(httpserver, previous="1.0.0", is_rollback=True)
+    given.target.service = service
+    answer(httpserver, "POST", {})
+
+    remote.restore(given)
+
+    request, _ = httpserver.log[0]
+    assert (request.get_json()["version"], request.get_json()["artifact_type"]) == (
+        "1.0.0",
+        "archive",
+    )
