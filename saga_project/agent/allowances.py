@@ -15,6 +15,8 @@ PROBE, STOP, RESTART = "probe", "stop instance", "restart"
 #: Set by the agent itself for each command.
 RESERVED_PREFIX = "SAGA_"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Made of a service's name and a version, each of which may have 128 characters.
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,299}", re.ASCII)
 
 
 def fault(order: dict[str, Any], allowed: Allowed, *, services: Path) -> str | None:
@@ -41,9 +43,11 @@ def _misnamed(document: dict[str, Any]) -> str | None:
         if not rules.SERVICE_NAME.matches(name):
             return _no_name(name)
     versions = (document["version"], document["previous"], target["current_version"])
-    for text in (document["job_id"], *versions):
+    for text in versions:
         if text and not rules.VERSION.matches(text):
             return _no_name(text)
+    if document["job_id"] and not _JOB_ID.fullmatch(document["job_id"]):
+        return _no_name(document["job_id"])
     if target["instance_id"] and not rules.INSTANCE_ID.matches(target["instance_id"]):
         return _no_name(target["instance_id"])
     if document["artifact_sha256"] and not _SHA256.fullmatch(document["artifact_sha256"]):

@@ -183,6 +183,7 @@ class Agent:
         finally:
             with self._guard:
                 self._running.pop(order["id"], None)
+                self._subjects.pop(order["id"], None)  # the lock of a probe
 
     def _outcome_of(self, running: Running) -> dict[str, Any]:
         order = running.order

@@ -229,6 +229,14 @@ def test_order_of_what_the_file_lists_is_taken() -> None:
     assert fault_of(allowed, target=target, environment=environment) is None
 
 
+def test_order_of_a_job_with_a_long_id_is_taken() -> None:
+    name, version = "a..b" + "s" * 124, "1.0.0-" + "9" * 122
+
+    changes = {"service_name": name, "version": version, "job_id": f"rollback-{name}-{version}-1"}
+
+    assert fault_of(Allowed(), **changes) is None
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -236,6 +244,8 @@ def test_order_of_what_the_file_lists_is_taken() -> None:
         ({"version": "../1"}, "no name"),
         ({"previous": "/etc"}, "no name"),
         ({"job_id": "a/b"}, "no name"),
+        ({"job_id": "-a"}, "no name"),
+        ({"job_id": "a" * 301}, "no name"),
         ({"artifact_sha256": "../../../etc/shadow"}, "no name"),
         ({"target": {**TARGET, "instance_id": "--config=/tmp/x"}}, "no name"),
         ({"fence": 6}, "fence"),
