@@ -54,7 +54,7 @@ class ServiceFilter(django_filters.CharFilter):
 
 def owned_or_unowned(by: Caller | None) -> Q:
     """Return the filter for rows whose service the caller may change, and for those of no service."""
-    if by is not None and by.is_admin:
+    if by is not None and not by.is_bound_by_ownership:
         return Q()
     is_unowned = Q(service=None) | Q(service__account=None)
     return is_unowned if by is None else is_unowned | Q(service__account_id=by.account.pk)

@@ -108,7 +108,7 @@ class SubscriptionListSerializer(serializers.Serializer[Any]):
 def subscription_body(subscription: Subscription, *, by: Caller | None) -> dict[str, Any]:
     """Return what the caller sees; where a callback leads is the subscriber's."""
     url = subscription.callback_url
-    if url and not operations.is_subscriber(subscription, by):
+    if url and not _is_shown_callback(subscription, by):
         url = http_client.masked(url)
     return {
         "id": str(subscription.pk),
@@ -120,6 +120,13 @@ def subscription_body(subscription: Subscription, *, by: Caller | None) -> dict[
         "accepted": subscription.is_accepted,
         "created_at": timestamps.iso(subscription.created_at),
     }
+
+
+def _is_shown_callback(subscription: Subscription, by: Caller | None) -> bool:
+    """Whether the whole address is shown; to people only that of their own, as in the console."""
+    if by is not None and by.person and not by.is_admin:
+        return subscription.account_id == by.account.pk
+    return operations.is_subscriber(subscription, by)
 
 
 class SubscriptionListView(api.SagaView):

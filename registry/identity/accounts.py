@@ -15,11 +15,10 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from registry import errors, names
-from registry.identity import grants, people
+from registry.identity import grants, people, token_uses
 from registry.identity import scopes as known_scopes
 from registry.identity.token_cache import VerifiedTokens
 from registry.models import Service, ServiceAccount, Token
@@ -32,7 +31,6 @@ STAFF = "staff:"  # begins the name of a person of the console
 TOKEN_MARK = "saga_"  # noqa: S105  (where every token begins)
 PREFIX_LENGTH = 12
 MAX_TOKEN_LENGTH = 8192
-LAST_USE_PRECISION = dt.timedelta(minutes=1)
 TRUSTED_WITHOUT_DATABASE_SECONDS = 600
 DATABASE_PAUSE_SECONDS = 2
 
@@ -77,6 +75,16 @@ class Caller:
     def has_scope(self, scope: str) -> bool:
         return self.is_admin or scope in self.scopes
 
+    @property
+    def is_bound_by_ownership(self) -> bool:
+        """Whether it counts whose a service is: for programs; of people the role decides, as on pages."""
+        return not (self.is_admin or self.person)
+
+    @property
+    def owner(self) -> ServiceAccount | None:
+        """Return the account that owns the services it makes: a program's; people act by their role."""
+        return self.account if self.account.pk and not self.person else None
+
 
 def caller_of(user: Any) -> Caller | None:
     """Return the Caller that a request's ``user`` is, or None for an anonymous one."""
@@ -103,8 +111,8 @@ def check_may_change(
         if owner_id is not None:
             raise errors.ServiceOwned(f"Service '{name}' belongs to an account: send its token.")
         return
-    if by.is_admin or by.person:
-        return  # as in the console, a person's role counts, and not whose the service is
+    if not by.is_bound_by_ownership:
+        return
     if not grants.is_granted(by.account, name, service_labels=labels):
         raise errors.ServiceNotGranted(f"Account '{by}' may not touch service '{name}'.")
     if owner_id is not None and owner_id != by.account.pk:
@@ -232,7 +240,7 @@ def recognise(text: str, *, now: dt.datetime) -> Caller:
         rows = Token.objects.select_related("account__person").filter(digest=digest)
         token = next(iter(rows), None)
         caller = _evaluate(token, now=now)
-        _note_use(caller.token, now=now)
+        token_uses.note(caller.token, now=now)
         return caller
 
     return confirm(text, find, now=now)
@@ -268,7 +276,7 @@ def lookup(digest: str, *, within_seconds: float, ask_again_seconds: float) -> C
 
 async def follow() -> None:
     """Keep what this process knows of tokens up to date, until cancelled."""
-    await _memory.confirmed.follow(_note_uses)
+    await _memory.confirmed.follow(lambda used: token_uses.note_all(each.token for each in used))
 
 
 def _lookup_or_unavailable(digest: str, *, now: dt.datetime) -> Caller:
@@ -301,20 +309,3 @@ def _evaluate(token: Token | None, *, now: dt.datetime) -> Caller:
         is_service_account=person is None,
         person=person.get_username() if person else "",
     )
-
-
-def _note_use(token: Token | None, *, now: dt.datetime) -> None:
-    """Write ``last_used_at``, at most once a minute."""
-    if token is None or (token.last_used_at and now - token.last_used_at < LAST_USE_PRECISION):
-        return
-    _write_use([token.pk], now=now)
-
-
-def _note_uses(callers: Iterable[Caller]) -> None:
-    """The same for many callers that were admitted without PostgreSQL."""
-    _write_use([caller.token.pk for caller in callers if caller.token], now=timezone.now())
-
-
-def _write_use(keys: Iterable[int], *, now: dt.datetime) -> None:
-    due = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USE_PRECISION)
-    Token.objects.filter(due, pk__in=keys).update(last_used_at=now)

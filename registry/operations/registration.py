@@ -15,7 +15,7 @@ from registry import directory, events, presence
 from registry.directory import projection
 from registry.identity import accounts
 from registry.identity.accounts import Caller
-from registry.models import Instance, Service, Subscription
+from registry.models import Instance, Service, ServiceAccount, Subscription
 from registry.operations import lifecycle, rows
 from saga_project.shared import timestamps, transitions
 from saga_project.shared.database import faults
@@ -79,7 +79,7 @@ def same_instance(
 ) -> directory.InstanceEntry | None:
     """Return the instance that is registered so already, so that renewing it is all there is to do."""
     instance = known.instances.get(registration.instance_id)
-    is_taken_over = by is not None and _may_own(by) and known.account_id is None
+    is_taken_over = by is not None and by.owner is not None and known.account_id is None
     if instance is None or is_taken_over or known.status != Service.Status.ACTIVE:
         return None
     return instance if _is_same(instance, registration) else None
@@ -145,37 +145,33 @@ def claim(name: str, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> S
     )
     service = Service.objects.select_for_update(no_key=True).get(name=name)
     accounts.check_may_change(by, name, owner_id=service.account_id)
-    if by is not None and _may_own(by) and service.account_id is None and service.revision:
-        _take_over(service, by=by, now=now)
+    owner = by.owner if by is not None else None
+    if owner is not None and service.account_id is None and service.revision:
+        _take_over(service, owner, now=now)
     take(service, by=by, now=now, is_saga=is_saga)
     return service
 
 
-def _may_own(by: Caller) -> bool:
-    """Whether the caller becomes the owner of what it registers: programs do, people act by their role."""
-    return bool(by.account.pk) and not by.person
-
-
-def _take_over(service: Service, *, by: Caller, now: dt.datetime) -> None:
+def _take_over(service: Service, owner: ServiceAccount, *, now: dt.datetime) -> None:
     """Drop what others left at a service without an owner, before the account owns it.
 
     The receivers of the event drop what the apps above keep, in the same transaction.
     """
     others = service.subscriptions.exclude(state=Subscription.State.CANCELLED).exclude(
-        account=by.account
+        account=owner
     )
     dropped = [str(key) for key in others.order_by("pk").values_list("pk", flat=True)]
     cancelled = Subscription.State.CANCELLED
     transitions.move_rows(others, cancelled, updated_at=now)
     events.publish(
-        events.service_taken_over(service.name, account=by.account.name, subscriptions=dropped)
+        events.service_taken_over(service.name, account=owner.name, subscriptions=dropped)
     )
 
 
 def take(service: Service, *, by: Caller | None, now: dt.datetime, is_saga: bool) -> None:
     """Allow a service to register again, in the name of an authorised caller."""
-    if by is not None and _may_own(by) and service.account_id is None:
-        service.account = by.account
+    if by is not None and by.owner is not None and service.account_id is None:
+        service.account = by.owner
     is_trusted = _is_trusted(service.name, by=by, is_saga=is_saga)
     was_degraded = service.status == Service.Status.DEGRADED
     lifecycle.enter(service, is_trusted=is_trusted, now=now)

@@ -22,7 +22,7 @@ def ensure_service(name: str, *, by: Caller | None = None) -> Service:
     """Return the service, known or not yet registered (its first deployment may come before it)."""
     names.check_service_name(name)
     now = timezone.now()
-    owner = by.account if by is not None and by.account.pk else None
+    owner = by.owner if by is not None else None
     Service.objects.bulk_create(
         [
             Service(

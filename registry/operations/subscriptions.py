@@ -71,7 +71,7 @@ def _registered(name: str) -> Service:
 def visible_subscriptions(by: Caller | None) -> SubscriptionQuerySet:
     """Return the subscriptions that a caller may see: those that it owns on either side."""
     rows = Subscription.objects.select_related("service")
-    if by is not None and by.is_admin:
+    if by is not None and not by.is_bound_by_ownership:
         return rows
     return rows.visible_to(account_id=by.account.pk if by is not None else None)
 

@@ -37,6 +37,8 @@ def not_of_others(by: Caller | None) -> Q:
     foreign = Service.objects.exclude(account=None)
     if by is None:
         return ~Q(service_name__in=foreign.values("name"))
+    if not by.is_bound_by_ownership:
+        return ~Q(service_name="")
     foreign = foreign.exclude(account_id=by.account.pk)
     return ~Q(service_name__in=foreign.values("name")) & ~Q(service_name="")
 

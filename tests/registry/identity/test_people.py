@@ -17,6 +17,7 @@ from registry.identity.scopes import SCOPES
 from registry.models import CallersRevision, Service, ServiceAccount, Token
 from registry.operations import tokens
 from tests import factories
+from updates.models import Credential, Target
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -181,6 +182,27 @@ def test_a_person_that_registers_a_service_does_not_own_it(api: APIClient) -> No
 
 
 @pytest.mark.usefixtures("required")
+def test_a_service_that_a_person_deploys_first_is_left_to_its_program(api: APIClient) -> None:
+    """Else the person's account owned it, and the program could never register."""
+    _, text = issue(person(), "updates:deploy")
+    announced = {"service_name": "shop", "version": "1.0", "artifact_url": "https://ci.example/1"}
+    program = accounts.ensure_account("shop", scopes=["registry:manage"])
+    _, own = accounts.issue_token(program, scopes=["registry:manage"])
+    registered = {"service_name": "shop", "service_url": "http://localhost:1"}
+
+    answers = [
+        api.post(f"/api/v1/{path}", body, format="json", headers={"Authorization": f"Bearer {by}"})
+        for path, body, by in (
+            ("webhooks/update", announced, text),
+            ("services/register", registered, own),
+        )
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 200], answers[-1].content
+    assert Service.objects.get(name="shop").account == program
+
+
+@pytest.mark.usefixtures("required")
 @pytest.mark.parametrize(("role", "status"), [("operators", 403), ("approvers", 202)])
 def test_a_person_does_by_token_what_its_role_does_in_the_console(
     api: APIClient, role: str, status: int
@@ -196,6 +218,30 @@ def test_a_person_does_by_token_what_its_role_does_in_the_console(
     )
 
     assert answer.status_code == status, answer.content
+
+
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize("path", ["targets", "credentials", "artifacts", "subscriptions"])
+def test_a_person_sees_by_token_what_viewers_see_in_the_console(api: APIClient, path: str) -> None:
+    shop = factories.ServiceFactory.create(
+        name="shop", account=accounts.ensure_account("shop", scopes=[])
+    )
+    Target.objects.create(service=shop, name="web")
+    factories.SubscriptionFactory.create(service=shop, callback_url="http://10.0.0.9/secret")
+    Credential.objects.create(service=shop, host="packages.example", sealed_secret="x")
+    factories.UploadFactory.create(service=shop)
+    scopes = ["services:read", "updates:read", "artifacts:read"]
+    stranger = accounts.ensure_account("stranger", scopes=scopes)
+    _, own = issue(person("otto", "viewers"), *scopes)
+    _, foreign = accounts.issue_token(stranger, scopes=scopes)
+
+    seen, hidden = (
+        api.get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {text}"})
+        for text in (own, foreign)
+    )
+
+    assert [len(answer.json()[path]) for answer in (seen, hidden)] == [1, 0]
+    assert b"10.0.0.9/secret" not in seen.content
 
 
 @pytest.mark.usefixtures("required")

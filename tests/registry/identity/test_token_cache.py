@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.identity import accounts, token_cache
+from registry.identity import accounts, token_cache, token_uses
 from registry.identity.accounts import Caller
 from registry.identity.token_cache import VerifiedTokens
 from registry.models import CallersRevision, ServiceAccount, Token
@@ -255,7 +255,7 @@ def test_writes_when_tokens_were_last_used_that_postgresql_was_not_asked_about()
     now = timezone.now()
     Token.objects.filter(pk=other.pk).update(last_used_at=now)
 
-    accounts._note_uses([caller_of(token), caller_of(other)])
+    token_uses.note_all([caller_of(token).token, caller_of(other).token])
 
     token.refresh_from_db()
     other.refresh_from_db()
