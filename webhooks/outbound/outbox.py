@@ -12,6 +12,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from registry.events import published
+from registry.identity import account_scopes
 from registry.models import Event, Subscription
 from saga_project.shared import wakeups
 from webhooks.models import Delivery, receiver_of
@@ -25,7 +26,7 @@ class EventReference(TypedDict):
     service_name: str
 
 
-READ_SCOPES = frozenset({"services:read", "admin:registry"})
+READ_SCOPE = "services:read"
 
 
 @receiver(published, dispatch_uid="webhooks.enqueue")
@@ -34,16 +35,17 @@ def enqueue(events: Sequence[Event], **_: Any) -> None:
     subscriptions = (
         Subscription.objects.filter(named | Q(service=None), state=Subscription.State.ACTIVE)
         .exclude(callback_url="")
-        .select_related("service", "account")
+        .select_related("service", "account__person")
     )
-    rows = [
-        _delivery(event, subscription)
-        for subscription in subscriptions
-        for event in events
-        if subscription.covers(event.service_name)
-        and matches(subscription, event.type)
-        and _may_read(subscription)
-    ]
+    rows: list[Delivery] = []
+    for subscription in subscriptions:
+        wanted = [
+            event
+            for event in events
+            if subscription.covers(event.service_name) and matches(subscription, event.type)
+        ]
+        if wanted and _may_read(subscription):
+            rows += [_delivery(event, subscription) for event in wanted]
     if rows:
         Delivery.objects.bulk_create(rows)
         wakeups.wake("webhooks.deliver")
@@ -55,8 +57,7 @@ def _may_read(subscription: Subscription) -> bool:
         return True
     if subscription.account is None:
         return bool(settings.SAGA_AUTH == "open")
-    scopes = set(subscription.account.scopes)
-    return subscription.account.is_active and not scopes.isdisjoint(READ_SCOPES)
+    return account_scopes.may_have(subscription.account, READ_SCOPE)
 
 
 def matches(subscription: Subscription, kind: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 from pytest_django import Settings
 
 from registry import events
 from registry.events import EventDraft
-from registry.identity import accounts
+from registry.identity import accounts, local_token, people
 from registry.models import ServiceAccount, Subscription
 from tests.factories import ServiceFactory, SubscriptionFactory
 from webhooks.models import Delivery
@@ -159,14 +160,33 @@ def test_a_pattern_keeps_to_its_topics_and_to_its_state() -> None:
         ("required", {"scopes": ["services:read"], "is_active": False}, False),
         ("required", None, False),
         ("open", None, True),
+        ("required", {"name": "oidc:reader"}, True),
+        ("required", {"name": "oidc:reader", "is_active": False}, False),
+        ("required", {"name": local_token.ACCOUNT}, False),
+        ("local-token", {"name": local_token.ACCOUNT}, True),
     ],
 )
 def test_a_pattern_tells_only_what_its_account_may_read(
     settings: Settings, mode: str, account: dict[str, Any] | None, reported: bool
 ) -> None:
     settings.SAGA_AUTH = mode
-    owner = account and ServiceAccount.objects.create(name="reader", **account)
+    settings.SAGA_LOCAL_TOKEN = "x" * 44 if mode == "local-token" else ""
+    owner = account and ServiceAccount.objects.create(**{"name": "reader", **account})
     SubscriptionFactory.create(service=None, service_glob="*", account=owner)
+
+    publish("service.expired")
+
+    assert Delivery.objects.exists() == reported
+
+
+@pytest.mark.parametrize(("roles", "reported"), [(["viewers"], True), ([], False)])
+def test_a_pattern_of_a_person_tells_what_its_roles_may_read(
+    roles: list[str], reported: bool
+) -> None:
+    person = User.objects.create(username="otto", is_staff=True)
+    person.groups.set(Group.objects.filter(name__in=roles))
+    account = people.account_of(person)
+    SubscriptionFactory.create(service=None, service_glob="*", account=account)
 
     publish("service.expired")
 
