@@ -1,4 +1,4 @@
-"""What others set up for updates of a service without an owner is dropped when an account takes it over.
+"""What others set up at a service without an owner is dropped when an account takes it over.
 
 What the account itself or an administrator set up stays, and the event lists it as handed over.
 """
@@ -16,9 +16,9 @@ from django.dispatch import receiver
 
 from registry import events as registry_events
 from registry.events import published
-from registry.identity import accounts
+from registry.identity import account_scopes, accounts
 from registry.models import Event, Service, ServiceAccount
-from registry.operations import configured
+from registry.operations import configured, health_checks
 from saga_project.shared import transitions
 from updates import event_constructors
 from updates.models import Approval, AuditEntry, Job, Node, Release
@@ -28,6 +28,7 @@ from updates.rollouts import transitions as job_transitions
 
 TAKEN_OVER = "service.taken_over"
 KINDS = (
+    health_checks.CHECK,
     settings.TARGET,
     settings.POLICY,
     settings.SOURCE,
@@ -175,7 +176,7 @@ class _Takeover:
             return True
         row = ServiceAccount.objects.filter(name=actor).first()
         if row is not None:
-            return row.is_active and accounts.ADMIN_SCOPE in row.scopes
+            return accounts.ADMIN_SCOPE in account_scopes.scopes_of(row)
         people = get_user_model()._default_manager  # noqa: SLF001 - Django's documented way
         is_staff = people.filter(
             username=actor.removeprefix("staff:"), is_staff=True, is_active=True

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from rest_framework.test import APIClient
 
-from registry.models import Event, Service
+from registry.models import Event, HealthCheck, Service
 from saga_project.shared import locks
 from tests import factories, waiting
 from tests.registry.api.conftest import Bearer, Headers, api, bearer  # noqa: F401  (fixtures)
@@ -35,6 +35,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 NAME = "shop"
 ROWS: dict[str, dict[str, Any]] = {
+    "checks": {"name": "health", "url": "http://stranger.example/health"},
     "targets": {"name": "web"},
     "policies": {"kind": "auto"},
     "sources": {"kind": "announced"},
@@ -43,9 +44,16 @@ ROWS: dict[str, dict[str, Any]] = {
     "windows": {"name": "night", "opens_at": "22:00", "duration_minutes": 60},
     "freezes": {"name": "end of year", "starts_on": "2030-12-20", "ends_on": "2031-01-02"},
 }
-MODELS = (Target, Policy, Source, Credential, Hold, MaintenanceWindow, Freeze)
-KINDS = {"target", "policy", "source", "credential", "hold", "window", "freeze"}
-SCOPES = ("targets:write", "policies:write", "sources:write", "calendar:write", "updates:deploy")
+MODELS = (HealthCheck, Target, Policy, Source, Credential, Hold, MaintenanceWindow, Freeze)
+KINDS = {"check", "target", "policy", "source", "credential", "hold", "window", "freeze"}
+SCOPES = (
+    "checks:write",
+    "targets:write",
+    "policies:write",
+    "sources:write",
+    "calendar:write",
+    "updates:deploy",
+)
 
 
 def _set_up(api: APIClient, headers: Headers) -> None:  # noqa: F811
