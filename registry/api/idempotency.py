@@ -149,7 +149,7 @@ def _account_of(request: HttpRequest, view: api.SagaView) -> str | None:
     except saga_errors.SagaError:
         return None
     if caller is not None:
-        return f"account {caller}"
+        return f"account {caller.account.name}"  # a person may be called as another account is
     signatures = [request.headers.get(name, "") for name in _SIGNATURE_HEADERS]
     signatures.append(request.GET.get("access_token", ""))
     if any(signatures):

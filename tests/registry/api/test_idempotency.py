@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 import requests
+from django.contrib.auth.models import Group, User
 from django.db import OperationalError, connection
 from django.db.models import F
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from registry import idempotency
+from registry.identity import accounts
 from registry.models import Event, IdempotencyKey, Service, Subscription
+from registry.operations import tokens
 from tests import waiting, webserver
 from tests.factories import ServiceFactory
 from tests.registry.api.conftest import Answer, Bearer, Headers
@@ -83,6 +87,22 @@ def test_a_key_counts_for_one_account_only(api: APIClient, bearer: Bearer) -> No
     ids = {subscribe(api, "k1", headers=headers).json()["id"] for headers in ({}, one, two)}
 
     assert len(ids) == 3
+
+
+def test_a_person_with_the_name_of_an_account_has_keys_of_its_own(
+    api: APIClient, bearer: Bearer
+) -> None:
+    """Else it would be shown the secret that the account was shown."""
+    person = User.objects.create(username="ci", is_staff=True)
+    person.groups.set(Group.objects.filter(name="operators"))
+    by = accounts.of_person(person)
+    _, text = tokens.issue(by.account, scopes=["registry:manage"], by=by, now=timezone.now())
+    theirs = subscribe(api, "k1", headers=bearer("registry:manage", account="ci"))
+
+    own = subscribe(api, "k1", headers={"Authorization": f"Bearer {text}"})
+
+    assert own.status_code == 201
+    assert own.json()["secret"] != theirs.json()["secret"]
 
 
 def test_two_tokens_of_an_account_share_its_keys(api: APIClient, bearer: Bearer) -> None:
