@@ -132,6 +132,16 @@ def test_shows_the_rules_of_fields_where_bodies_and_parameters_have_them(
     assert "pattern" not in heartbeat["version"]  # any text renews; what is no version is warned of
 
 
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_says_that_a_stale_change_of_labels_is_refused(
+    published: dict[str, Any], method: str
+) -> None:
+    described = published["paths"]["/api/v1/services/{name}/labels"][method]
+
+    assert "412" in described["responses"]
+    assert "If-Match" in [parameter["name"] for parameter in described["parameters"]]
+
+
 def test_errors_follow_the_dialect_of_the_path(published: dict[str, Any]) -> None:
     def body(path: str, method: str, status: str) -> str:
         answer = published["paths"][path][method]["responses"][status]

@@ -46,6 +46,7 @@ class ServiceLabelsView(api.SagaView):
         "PUT": "labels:write",
         "PATCH": "labels:write",
     }
+    further_statuses = {"PUT": (412,), "PATCH": (412,)}
     rejects_unknown_parameters = True
 
     @extend_schema(
@@ -58,7 +59,10 @@ class ServiceLabelsView(api.SagaView):
         service = Service.objects.filter(name=names.check_service_name(name)).first()
         if service is None:
             raise errors.ServiceNotFound(f"Service '{name}' not found in registry")
-        return _answer(service)
+        answer = _answer(service)
+        if resources.is_known(request, answer["ETag"]):
+            return Response(status=304, headers={"ETag": answer["ETag"]})
+        return answer
 
     @extend_schema(
         operation_id="set_service_labels",

@@ -91,6 +91,17 @@ def test_a_stale_change_is_refused(api: APIClient, own: Headers) -> None:
     assert Service.objects.get(name="pay").labels == {"env": "test"}
 
 
+def test_labels_that_are_known_are_not_sent_again(api: APIClient, own: Headers) -> None:
+    path = "/api/v1/services/pay/labels"
+    etag = put(api, "pay", {"env": "prod"}, own)["ETag"]
+
+    known = api.get(path, headers={**own, "If-None-Match": etag})
+    put(api, "pay", {"env": "test"}, own)
+    other = api.get(path, headers={**own, "If-None-Match": etag})
+
+    assert (known.status_code, known.content, other.status_code) == (304, b"", 200)
+
+
 @pytest.mark.parametrize(
     "labels", [None, [], "env=prod", {"env": 1}, {"": "x"}, {"a b": "x"}, {"env": "a,b"}]
 )
