@@ -30,9 +30,13 @@ class PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise InvalidMarkup(f"The key '{twice[0]}' stands twice in one object.")
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise InvalidMarkup("A key of an object is a text.")
+            if key.value in seen:
+                raise InvalidMarkup(f"The key '{key.value}' stands twice in one object.")
+            seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
