@@ -19,7 +19,7 @@ MAX_QUERIES = 1000
 _USUAL_QUERY = re.compile(rb"[!-\"$-~]{1,1024}")
 _PARAMETERS = frozenset(parameter.name for parameter in criteria.PARAMETERS)
 #: What query strings ask for; None for those that Django must check.
-_criteria: dict[bytes, Criteria | None] = {b"": directory.ANY}
+_criteria: dict[bytes, Criteria | None] = {}
 
 
 def resolved(target: bytes) -> Answer | None:
@@ -40,6 +40,8 @@ def resolved(target: bytes) -> Answer | None:
 
 
 def _criteria_of(query: bytes) -> Criteria | None:
+    if not query:
+        return directory.ANY
     if query in _criteria:
         return _criteria[query]
     if not query.startswith(b"?") or _USUAL_QUERY.fullmatch(query) is None:
