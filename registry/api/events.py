@@ -27,6 +27,7 @@ from saga_project.shared import errors as saga_errors
 from saga_project.shared.api import fields
 
 HANDED_OVER = "saga.handed_over"
+READ = "services:read"
 MAX_WAIT_SECONDS = 60
 MAX_PATTERNS = 50
 _WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
@@ -56,12 +57,16 @@ class LongPoll:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A stream that may begin; its slot is to be given back when it ends."""
+    """A stream that may begin; its slot is to be given back when it ends.
+
+    ``is_open``: the server is open to the request, so that its token needs no scope.
+    """
 
     selection: Selection
     after: Cursor
     slot: int
     token: str | None
+    is_open: bool = False
 
 
 SELECTION = [
@@ -105,7 +110,7 @@ class EventPageSerializer(serializers.Serializer[Any]):
 
 
 class EventsView(api.SagaView):
-    required_scopes = {"GET": "services:read"}
+    required_scopes = {"GET": READ}
     further_statuses = {"GET": (410,)}
 
     @extend_schema(
@@ -144,7 +149,7 @@ class EventsView(api.SagaView):
 
 
 class EventStreamView(api.SagaView):
-    required_scopes = {"GET": "services:read"}
+    required_scopes = {"GET": READ}
     further_statuses = {"GET": (410,)}
 
     @extend_schema(
@@ -180,7 +185,14 @@ class EventStreamView(api.SagaView):
                 retry_after_seconds=10,
             )
         hand_over(
-            request, Stream(selection=selection, after=after, slot=slot, token=_token_of(request))
+            request,
+            Stream(
+                selection=selection,
+                after=after,
+                slot=slot,
+                token=_token_of(request),
+                is_open=authentication.is_open_to(request),
+            ),
         )
         return Response(status=200)
 
@@ -193,16 +205,16 @@ def _token_of(request: Request) -> str | None:
 
 
 def may_go_on(stream: Stream) -> bool:
-    """Return whether a stream's token is still valid; checked regularly while the stream runs."""
+    """Return whether a stream's token may still read; checked regularly while the stream runs."""
     if stream.token is None:
         return True
     try:
-        authentication.recognise(stream.token)
+        caller = authentication.recognise(stream.token)
     except errors.TokenRefused:
         return False
     except (db.Error, saga_errors.Unavailable):
         return True  # The log is unreadable without the database.
-    return True
+    return stream.is_open or caller.has_scope(READ)
 
 
 def hand_over(request: Request, work: LongPoll | Stream) -> None:

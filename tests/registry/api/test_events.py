@@ -17,7 +17,7 @@ from registry.api.events import Stream, may_go_on
 from registry.events import log
 from registry.events.log import Cursor, Selection
 from registry.identity import accounts
-from registry.models import Event, Token
+from registry.models import Event, ServiceAccount, Token
 from tests import waiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -181,6 +181,19 @@ def test_a_stream_ends_with_its_token() -> None:
     assert before
     assert not may_go_on(stream)
     assert may_go_on(dataclasses.replace(stream, token=None))
+
+
+def test_a_stream_ends_where_its_account_loses_the_scope() -> None:
+    account = accounts.ensure_account("viewer", scopes=["services:read"])
+    _, text = accounts.issue_token(account, scopes=["services:read"])
+    stream = Stream(selection=Selection(), after=Cursor(0, 0), slot=0, token=text)
+
+    before = may_go_on(stream)
+    ServiceAccount.objects.filter(pk=account.pk).update(scopes=[])
+
+    assert before
+    assert not may_go_on(stream)
+    assert may_go_on(dataclasses.replace(stream, is_open=True))
 
 
 def test_the_list_asks_the_database_a_bounded_number_of_times(
