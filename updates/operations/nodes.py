@@ -156,7 +156,8 @@ def rotate(node: Node, caller: Caller | None, *, now: dt.datetime) -> str:
         for unused in agent_work.successors_of(node, caller).filter(revoked_at=None):
             accounts.revoke_token(unused, at=now)
         old = Token.objects.filter(account=node.account_id, revoked_at=None)
-        old.filter(expires_at=None).update(expires_at=now + agent_work.OVERLAP)
+        # The agent has a successor: no event warns of the end of this one.
+        old.filter(expires_at=None).update(expires_at=now + agent_work.OVERLAP, warned_at=now)
         _, text = accounts.issue_token(node.account, scopes=SCOPES, name="agent")
         Node.objects.filter(pk=node.pk).update(has_to_rotate=False)
         data = {"node": node.name}
