@@ -51,8 +51,8 @@ class WebServer:
             process.send_signal(number)
 
     def cells(self) -> list[list[int]]:
-        """Return the shared figures of each process that has begun."""
-        files = (self._run_dir / f"{process.pid}.figures" for process in self.processes)
+        """Return the shared counters of each process that has begun."""
+        files = (self._run_dir / f"{process.pid}.counters" for process in self.processes)
         return [counters.read_cells(file) for file in files if file.exists()]
 
     @property
@@ -94,7 +94,7 @@ def serving(
 ) -> Iterator[WebServer]:
     """Run web processes over this test's database and Redis until the block ends.
 
-    Figures and streams are counted over all processes of a data folder: each call has one of its own,
+    Counters and streams are summed over all processes of a data folder: each call has one of its own,
     unless it is given another's. The processes write their log to ``log``, else to this test's output. Their
     program is the one in ``root``.
     """

@@ -1,4 +1,4 @@
-"""The queues ``updates`` and ``node.<name>``: what the doorbells ring."""
+"""The queues ``updates`` and ``node.<name>``: the tasks that wake-ups start."""
 
 from __future__ import annotations
 

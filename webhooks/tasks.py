@@ -1,4 +1,4 @@
-"""The webhooks' queue: doorbells for deliveries, recovery and upkeep."""
+"""The webhooks' queue: wake-ups for deliveries, recovery and purges."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _was_live(entry: ServiceEntry) -> bool:
     return bool(entry.live(known_us))
 
 
-def figures() -> Counters:
+def cache_counters() -> Counters:
     return Counters(
         size=memory.size(),
         hits=shared_figures.cells[shared_figures.HITS],

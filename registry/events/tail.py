@@ -1,6 +1,6 @@
 """Following events as they happen: one tail a process reads the database, all viewers share what it read.
 
-The tail wakes at the doorbell (Redis) or at the latest after a second, so that a lost doorbell costs only
+The tail wakes at a wake-up (Redis) or at the latest after a second, so that a lost wake-up costs only
 time. It runs in the event loop of a web process; only its queries, and the first pages of new viewers,
 take a thread. A viewer that cannot follow loses its queue, not events: it reads pages again.
 """
@@ -136,7 +136,7 @@ class Tail:
         self._read_until = 0
         self._is_placed = asyncio.Event()
         self._is_wanted = asyncio.Event()
-        self._doorbell = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="events")
         self.is_closing = False
@@ -194,8 +194,8 @@ class Tail:
                 logger.warning("events cannot be read", extra={"error": str(exc).strip()})
                 is_hurried = False
             wait_seconds = HURRIED_POLL_SECONDS if is_hurried else POLL_SECONDS
-            await _wait(self._doorbell, time.monotonic() + wait_seconds)
-            self._doorbell.clear()
+            await _wait(self._wakeup, time.monotonic() + wait_seconds)
+            self._wakeup.clear()
 
     def _rest(self) -> None:
         """Without viewers nothing is read; the next viewer starts from its own cursor."""
@@ -238,7 +238,7 @@ class Tail:
             try:
                 await self._receive()
             except (redis_exceptions.RedisError, OSError):
-                logger.info("doorbell is silent; polling")
+                logger.info("no connection for wake-ups; polling")
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _receive(self) -> None:
@@ -253,7 +253,7 @@ class Tail:
                     await channel.ping()
                     if await channel.get_message(timeout=LISTEN_SECONDS) is None:
                         raise redis_exceptions.TimeoutError("Redis does not answer.")
-                self._doorbell.set()
+                self._wakeup.set()
 
 
 def _in_thread(read: Callable[[], Result]) -> Result:

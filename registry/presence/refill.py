@@ -1,4 +1,4 @@
-"""Ticks, refills and doorbells: how presence begins, and begins again."""
+"""Ticks, refills and wake-ups: how presence is loaded and kept."""
 
 from __future__ import annotations
 
@@ -115,4 +115,4 @@ def wake_readers() -> None:
         with redis.breaker.guard():
             redis.connection().publish(keys.WAKEUP_CHANNEL, b"1")
     except errors.RedisUnavailable:
-        logger.debug("doorbell not rung")
+        logger.debug("wake-up not sent")

@@ -166,7 +166,7 @@ def _figures(now: dt.datetime) -> dict[str, Any]:
     """Values that change too slowly to be polled every few seconds."""
     history = reverse("admin:updates_historyentry_changelist")
     return {
-        "dora": dora.figures(window=DORA_WINDOW, now=now),
+        "dora": dora.metrics(window=DORA_WINDOW, now=now),
         "dora_days": DORA_WINDOW.days,
         "dora_link": f"{history}?timestamp__gte={now - DORA_WINDOW:%Y-%m-%d}",
         **_chart(now),

@@ -64,7 +64,7 @@ def run(*, is_browser_wanted: bool) -> None:
     _keep_paths()
     settings.SAGA_DATA_DIR.mkdir(parents=True, exist_ok=True)
     with holding.data_folder(settings.SAGA_DATA_DIR), _listening_socket() as listener:
-        # What processes of an earlier start shared of their figures counts no more.
+        # Counters of processes of an earlier start.
         shutil.rmtree(settings.SAGA_DATA_DIR / "run", ignore_errors=True)
         Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
         servers: list[Server] = []
@@ -174,7 +174,7 @@ def _web_programs(listener: socket.socket) -> list[Program]:
 
 def _has_begun(pid: int) -> bool:
     """Whether a web process has come so far that it shares its counters: it answers next."""
-    return (settings.RUN_DIR / f"{pid}.figures").exists()
+    return (settings.RUN_DIR / f"{pid}.counters").exists()
 
 
 def _background_programs() -> list[Program]:

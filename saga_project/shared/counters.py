@@ -1,7 +1,7 @@
-"""Figures that web processes share at once and for nothing: a few whole numbers in a mapped file each.
+"""Per-process counters in shared memory: a few whole numbers of each web process in a mapped file.
 
 A process writes its own cells as plain memory and maps the files of the others to sum them. A file
-is locked as long as its process lives, so that what a killed one left is recognised and removed.
+is locked until its process ends, so that the file of a killed process is recognised and removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNAVAILABLE = 8
 _COUNT = 24
 _BYTES = _COUNT * 8
 
-#: This process's own; private until ``share``. Refer to it as ``figures.cells``: sharing replaces it.
+#: This process's own; private until ``share``. Refer to it as ``counters.cells``: sharing replaces it.
 cells: Any = memoryview(bytearray(_BYTES)).cast("q")
 _own: Path | None = None
 _folder: Path | None = None
@@ -39,7 +39,7 @@ def share(folder: Path) -> None:
     """Share this process's cells with the other processes of this server; keeps their values."""
     global cells, _own, _folder
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{os.getpid()}.figures"
+    path = folder / f"{os.getpid()}.counters"
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # held, with the descriptor, until the process ends
@@ -50,7 +50,7 @@ def share(folder: Path) -> None:
 
 
 def of_all_processes() -> list[list[int]]:
-    """Return the cells of every living web process of this server, our own first."""
+    """Return the cells of every running web process of this server, this one's first."""
     return [cells.tolist(), *_of_the_others()]
 
 
@@ -60,7 +60,7 @@ def read_cells(path: Path) -> list[int]:
 
 
 def _of_the_others() -> Iterator[list[int]]:
-    for path in sorted(_folder.glob("*.figures")) if _folder else []:
+    for path in sorted(_folder.glob("*.counters")) if _folder else []:
         if path != _own:
             with contextlib.suppress(FileNotFoundError):
                 yield from _read(path)
@@ -70,7 +70,7 @@ def _read(path: Path) -> Iterator[list[int]]:
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:  # its process lives
+        except BlockingIOError:  # its process runs
             yield read_cells(path)
         else:
             path.unlink(missing_ok=True)

@@ -159,7 +159,7 @@ def _result(future: Future[Any], deadline: float) -> Any:
 
 def publish_counters() -> None:
     """Publish the size of this process's cache to the other processes; called every second."""
-    own = directory.figures()
+    own = directory.cache_counters()
     counters.cells[counters.SIZE] = own.size
     if own.last_refresh_at is not None:
         counters.cells[counters.REFRESHED_US] = timestamps.microseconds(own.last_refresh_at)

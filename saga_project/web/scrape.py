@@ -46,7 +46,7 @@ def read_cache() -> Iterable[Metric]:
     yield metrics.counter("saga_cache_lookups", "Lookups, by source.", lookups, label="result")
     yield answers
     yield metrics.gauge(
-        "saga_cache_services", "Services cached in memory.", {"": directory.figures().size}
+        "saga_cache_services", "Services cached in memory.", {"": directory.cache_counters().size}
     )
     waiting = {
         "stream": float(sum(cells[counters.STREAMS] for cells in every)),

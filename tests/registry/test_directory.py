@@ -28,21 +28,21 @@ def register(name="payment", **given):
 
 def test_a_lookup_of_what_is_known_is_a_hit(following):
     register()
-    before = directory.figures()
+    before = directory.cache_counters()
 
     directory.get("payment")
 
-    after = directory.figures()
+    after = directory.cache_counters()
     assert (after.hits - before.hits, after.misses - before.misses) == (1, 0)
     assert after.size == 1
 
 
 def test_a_name_that_memory_does_not_hold_is_asked_from_redis(following):
-    before = directory.figures()
+    before = directory.cache_counters()
 
     assert directory.get("nobody") is None
 
-    assert directory.figures().misses - before.misses == 1
+    assert directory.cache_counters().misses - before.misses == 1
 
 
 def test_a_writer_sees_its_own_write(following):
@@ -80,7 +80,7 @@ def test_a_missed_change_makes_it_begin_again(following, redis):
 
     register("b")
 
-    waiting.until(lambda: directory.is_whole() and directory.figures().size == 2)
+    waiting.until(lambda: directory.is_whole() and directory.cache_counters().size == 2)
 
 
 def test_an_emptied_redis_is_refilled_and_no_service_vanishes(following, redis):

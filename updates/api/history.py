@@ -255,7 +255,7 @@ class DoraView(api.SagaView):
     )
     def get(self, request: Request) -> Response:
         text = api.read_text(request, "window") or DEFAULT_DORA_WINDOW
-        figures = dora.figures(window=_window(text), now=timezone.now())
+        figures = dora.metrics(window=_window(text), now=timezone.now())
         return Response({"window": text, **dataclasses.asdict(figures)})
 
 

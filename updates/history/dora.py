@@ -1,4 +1,4 @@
-"""The four figures of DevOps Research and Assessment, out of the history."""
+"""The four DORA metrics (DevOps Research and Assessment), computed from the history."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ WHERE kind <> 'rollback' AND has_reached_target AND timestamp >= %(since)s
 """
 
 
-def figures(*, window: dt.timedelta, now: dt.datetime) -> DoraMetrics:
+def metrics(*, window: dt.timedelta, now: dt.datetime) -> DoraMetrics:
     return _add_up(window, records.period(since=now - window))
 
 

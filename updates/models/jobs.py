@@ -1,4 +1,4 @@
-"""Deployments: a job is a row, its journal are its steps. The rows are the truth, Celery is the doorbell."""
+"""Deployments: a job is a row, its steps are its journal. The rows hold the state; Celery wakes workers."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _deploy(plan: preview.Plan) -> None:
 def apply_policies(*, now: dt.datetime) -> None:
     """Let requests expire, and apply every policy that acts by itself.
 
-    Windows open, releases come of age, doorbells get lost.
+    Windows open, releases come of age, wake-ups get lost.
     """
     decisions.expire(now=now)
     for service in _with_acting_policy().order_by("name").iterator():

@@ -20,7 +20,7 @@ from registry.models import Subscription
 from saga_project.shared import crypto, locks, transitions
 from webhooks import signing_secrets
 from webhooks.models import Delivery, lease_end
-from webhooks.outbound import breaker, channels, dressing
+from webhooks.outbound import breaker, channels, rendering
 from webhooks.outbound.channels import mail
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
@@ -54,10 +54,10 @@ class ClaimedDelivery:
     foregone: AttemptOutcome | None = None
 
 
-def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[ClaimedDelivery]]]:
+def claim(*, queues: dict[str, int], room: int) -> list[tuple[int, list[ClaimedDelivery]]]:
     """Lease what is due: for each receiver its free places and a batch.
 
-    ``lanes`` holds how many more parcels each lane of the caller wants; ``room`` is how many receivers
+    ``queues`` holds how many more deliveries each queue of the caller takes; ``room`` is how many receivers
     it may take on beside them. A receiver with all places taken is skipped.
     """
     with transaction.atomic():
@@ -69,16 +69,16 @@ def claim(*, lanes: dict[str, int], room: int) -> list[tuple[int, list[ClaimedDe
             if receiver in waiting or (receiver in probed and taken[receiver]):
                 continue
             if receiver in probed:
-                places, wanted = 1, 0 if receiver in lanes else min(1, room)
-            elif receiver in lanes:
-                places, wanted = 0, lanes[receiver]
+                places, wanted = 1, 0 if receiver in queues else min(1, room)
+            elif receiver in queues:
+                places, wanted = 0, queues[receiver]
             else:
                 places, wanted = PLACES - taken[receiver], BATCH if room > 0 else 0
-            if wanted <= 0 or (places <= 0 and receiver not in lanes):
+            if wanted <= 0 or (places <= 0 and receiver not in queues):
                 continue
             is_disabled = receiver in disabled
             if claimed_deliveries := _lease(receiver, wanted, is_disabled=is_disabled):
-                room -= 0 if receiver in lanes else 1
+                room -= 0 if receiver in queues else 1
                 claimed.append((places, claimed_deliveries))
         return claimed
 
@@ -175,14 +175,14 @@ def claim_one(delivery: Delivery) -> ClaimedDelivery | None:
 def _pack(
     delivery: Delivery, *, lease: uuid.UUID, begin_until: float, live: Live
 ) -> ClaimedDelivery:
-    form = dressing.form_of(delivery)
+    form = rendering.form_of(delivery)
     obstacle = _obstacle(delivery, form)
     foregone = AttemptOutcome(error=obstacle, is_refused=True) if obstacle else None
     known: list[str] = []
-    dressed = dressing.DressedMessage(body=b"")
+    rendered = rendering.RenderedMessage(body=b"")
     try:
         if foregone is None:
-            dressed = dressing.dress(delivery)
+            rendered = rendering.render(delivery)
         if form == channels.STANDARD and foregone is None:
             known = _secrets_of(delivery, live=live)
     except crypto.SecretUnreadable as exc:
@@ -198,14 +198,14 @@ def _pack(
         lease=lease,
         receiver=delivery.receiver,
         attempt_count=delivery.attempt_count + 1,
-        url=dressed.url or delivery.url,
-        body=dressed.body,
+        url=rendered.url or delivery.url,
+        body=rendered.body,
         secrets=tuple(known),
         is_standard=form == channels.STANDARD,
         begin_until=begin_until,
         form=form,
-        headers=dressed.headers,
-        addresses=dressed.addresses,
+        headers=rendered.headers,
+        addresses=rendered.addresses,
         foregone=foregone,
     )
 

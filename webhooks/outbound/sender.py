@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from saga_project.shared import errors, http_client
 from webhooks import signatures
-from webhooks.outbound import approval_links, channels, claims, dressing, mailing
+from webhooks.outbound import approval_links, channels, claims, mailing, rendering
 from webhooks.outbound.channels import slack
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
@@ -93,7 +93,7 @@ def _call(
 
 
 def _headers(claimed_delivery: claims.ClaimedDelivery, *, at: dt.datetime) -> dict[str, str]:
-    headers = {"Content-Type": dressing.JSON, **claimed_delivery.headers}
+    headers = {"Content-Type": rendering.JSON, **claimed_delivery.headers}
     if claimed_delivery.is_standard:
         headers |= signatures.sign_standard(
             claimed_delivery.body,

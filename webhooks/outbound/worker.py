@@ -1,7 +1,7 @@
 """Send what is due to many receivers at once.
 
-One thread speaks to the database, the threads of the lanes speak to receivers and to nothing else. A
-lane is one receiver's queue, so a receiver that hangs blocks only its own two threads.
+One thread uses the database; the threads of the queues only call receivers. Each receiver has a queue, so
+that a receiver that hangs blocks only its own two threads.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReceiverQueue:
 
     @property
     def wanted(self) -> int:
-        """How many more parcels keep its threads busy."""
+        """How many more deliveries keep its threads busy."""
         return claims.BATCH - self.unrecorded if self.unrecorded < claims.BATCH // 2 else 0
 
     def feed(
@@ -58,7 +58,7 @@ class ReceiverQueue:
             pool.submit(self.work)
 
     def take(self) -> claims.ClaimedDelivery | None:
-        """Return the next parcel; None ends the thread, under the lock that starts threads."""
+        """Return the next delivery; None ends the thread, under the lock that starts threads."""
         with self.lock:
             if self.waiting:
                 return self.waiting.popleft()
@@ -83,7 +83,7 @@ class Drain:
         self.slot = slot
         self.renewed_at = time.monotonic()
         self.results: Results = queue.SimpleQueue()
-        self.lanes: dict[str, ReceiverQueue] = {}
+        self.queues: dict[str, ReceiverQueue] = {}
         self.ends_at = time.monotonic() + DRAIN_SECONDS
         self.claimed_at = 0.0
         self.sent_count = 0
@@ -91,7 +91,7 @@ class Drain:
     def serve(self) -> None:
         """Claim and send until nothing is due, for at most ``DRAIN_SECONDS``."""
         self.claim()
-        while self.lanes and time.monotonic() < self.ends_at and self.has_slot():
+        while self.queues and time.monotonic() < self.ends_at and self.has_slot():
             if stopping.has_begun():
                 return
             self.collect()
@@ -107,23 +107,23 @@ class Drain:
 
     def finish(self) -> int:
         """Wait for what is on its way, and return how much was sent."""
-        while self.lanes:
+        while self.queues:
             self.collect()
         return self.sent_count
 
     def is_hungry(self) -> bool:
         is_time = time.monotonic() - self.claimed_at >= POLL_SECONDS
-        return is_time or not self.lanes or any(lane.wanted for lane in self.lanes.values())
+        return is_time or not self.queues or any(queue.wanted for queue in self.queues.values())
 
     def claim(self) -> None:
-        wanted = {receiver: lane.wanted for receiver, lane in self.lanes.items()}
-        room = MAX_THREADS // claims.PLACES - len(self.lanes)
+        wanted = {receiver: queue.wanted for receiver, queue in self.queues.items()}
+        room = MAX_THREADS // claims.PLACES - len(self.queues)
         self.claimed_at = time.monotonic()
-        for places, claimed_deliveries in claims.claim(lanes=wanted, room=room):
-            lane = self.lanes.setdefault(
+        for places, claimed_deliveries in claims.claim(queues=wanted, room=room):
+            queue = self.queues.setdefault(
                 claimed_deliveries[0].receiver, ReceiverQueue(places=places, results=self.results)
             )
-            lane.feed(claimed_deliveries, pool=self.pool)
+            queue.feed(claimed_deliveries, pool=self.pool)
 
     def collect(self) -> None:
         results = list(_take(self.results))
@@ -134,10 +134,10 @@ class Drain:
             claims.release(claimed_delivery)
         self.sent_count += len(sent)
         for claimed_delivery in [*unsent, *(one.claimed_delivery for one in sent)]:
-            lane = self.lanes[claimed_delivery.receiver]
-            lane.unrecorded -= 1
-            if not lane.unrecorded:
-                del self.lanes[claimed_delivery.receiver]
+            queue = self.queues[claimed_delivery.receiver]
+            queue.unrecorded -= 1
+            if not queue.unrecorded:
+                del self.queues[claimed_delivery.receiver]
 
 
 def _take(results: Results) -> Iterator[sender.Sent | claims.ClaimedDelivery]:
@@ -166,7 +166,7 @@ def run() -> int:
             drain.serve()
         finally:
             work_slots.give_up(slot)
-        if drain.lanes:
+        if drain.queues:
             # Time is up. Another goes on at once, whatever this one still waits for.
             wakeups.wake("webhooks.deliver")
         return drain.finish()

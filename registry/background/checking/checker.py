@@ -53,8 +53,8 @@ _FAILED = check_metrics.calls_total.labels("failed")
 class ServiceChecker:
     """``run`` returns when asked to stop, or when there is nothing to check any more."""
 
-    def __init__(self, seat: sharing.Seat, *, max_files: int) -> None:
-        self.seat = seat
+    def __init__(self, lease: sharing.CheckerLease, *, max_files: int) -> None:
+        self.lease = lease
         self.max_files = max(20, max_files - SPARE_FILES)
         self.max_at_once = max(10, min(MAX_AT_ONCE, self.max_files // 2))
         self.probes: dict[Key, InstanceProbe] = {}
@@ -104,7 +104,7 @@ class ServiceChecker:
 
     async def _leave(self) -> None:
         await self._in_thread(self._writing, self._write_pending)
-        await self._in_thread(self._sharing, self.seat.give_up)
+        await self._in_thread(self._sharing, self.lease.give_up)
         for threads in (self._writing, self._sharing):
             await asyncio.get_running_loop().run_in_executor(threads, db.connections.close_all)
             threads.shutdown(wait=False)
@@ -112,7 +112,7 @@ class ServiceChecker:
     # --- The share ---
 
     async def _share(self, is_changed: asyncio.Event) -> None:
-        """Keep the seat and the probes; returns when there has been nothing to check for long."""
+        """Keep the lease and the probes; returns when there has been nothing to check for long."""
         while True:
             found = await self._in_thread(self._sharing, self._renew)
             if found is not None:
@@ -129,14 +129,14 @@ class ServiceChecker:
 
     def _renew(self) -> dict[Key, InstanceProbe] | None:
         """Return the probes of this process where they may have changed."""
-        if not self.seat.renew():
+        if not self.lease.renew():
             self._signature = None
             self.pending.clear()
             self.probes = {}
-        signature = self.seat.signature()
+        signature = self.lease.signature()
         if signature == self._signature:
             return None
-        found = sharing.load(self.seat, signature[1])
+        found = sharing.load(self.lease, signature[1])
         self._signature = signature
         return found
 
@@ -264,10 +264,10 @@ class ServiceChecker:
                     dataclasses.replace(seen, age_seconds=max(0.0, now - at))
                     for seen, at in taken.values()
                 ],
-                checker=self.seat.token,
+                checker=self.lease.token,
             )
         except check_results.NoChecker:
-            # Others have the checks; the seat is taken anew, and with it the verdicts on record.
+            # Other checkers have the checks; the lease is acquired again, with the verdicts on record.
             self.pending.clear()
             return False
         for key, known in taken.items():

@@ -33,9 +33,9 @@ def run(*, node: str, is_general: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         _wait_for_checks(node, is_general=is_general)
-        seat = sharing.Seat(node=node, is_general=is_general)
+        lease = sharing.CheckerLease(node=node, is_general=is_general)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            is_stopped = runner.run(ServiceChecker(seat, max_files=limit).run())
+            is_stopped = runner.run(ServiceChecker(lease, max_files=limit).run())
         if is_stopped:
             return
 

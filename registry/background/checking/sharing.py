@@ -16,7 +16,7 @@ from registry.background.checking.probe import Definition, InstanceProbe, Key, h
 from registry.models import CheckedInstance, Checker, CheckVerdict, HealthCheck, Instance
 
 LEASE_SECONDS = 15.0
-#: A process' seat; the rows of those that ended are deleted by the others.
+#: The lease of a process; the rows of those that ended are deleted by the others.
 _RENEW = """
 INSERT INTO registry_checker AS mine (token, node, holder, is_general, expires_at)
 VALUES (%s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')
@@ -43,7 +43,7 @@ SELECT token::text, node, is_general FROM registry_checker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seat:
+class CheckerLease:
     """This process among the checkers: it makes the checks of its node and, if general, those of no node."""
 
     node: str
@@ -51,7 +51,7 @@ class Seat:
     token: uuid.UUID = field(default_factory=uuid.uuid4)
 
     def renew(self) -> bool:
-        """Take or keep the seat; False says that its lease had expired, so that others had its checks."""
+        """Acquire or renew the lease; False if it had expired, so that other checkers had the checks."""
         holder = f"{socket.gethostname()}/{os.getpid()}"
         with connection.cursor() as cursor:
             cursor.execute(
@@ -78,9 +78,9 @@ def has_checks(node: str, *, is_general: bool) -> bool:
     return HealthCheck.objects.filter(is_enabled=True, node__in=nodes).exists()
 
 
-def load(seat: Seat, members: Iterable[tuple[str, str, bool]]) -> dict[Key, InstanceProbe]:
+def load(lease: CheckerLease, members: Iterable[tuple[str, str, bool]]) -> dict[Key, InstanceProbe]:
     """Return the probes that are this process' share, with the verdicts that are on record."""
-    nodes = {seat.node, ""} if seat.is_general else {seat.node}
+    nodes = {lease.node, ""} if lease.is_general else {lease.node}
     known = list(members)
     checks = list(HealthCheck.objects.filter(is_enabled=True, node__in=nodes).order_by("pk"))
     instances: dict[int, list[tuple[str, str, str]]] = {}
@@ -98,7 +98,7 @@ def load(seat: Seat, members: Iterable[tuple[str, str, bool]]) -> dict[Key, Inst
             key = (check.pk, instance_id)
             address = address_of(check, url, health_check_url)
             is_meant = check.instance_id in ("", instance_id) and address
-            if is_meant and tokens and holder_of(key, tokens) == str(seat.token):
+            if is_meant and tokens and holder_of(key, tokens) == str(lease.token):
                 probes[key] = InstanceProbe(key=key, definition=_definition(check, address))
     _recall(probes)
     return probes

@@ -39,10 +39,10 @@ def api() -> APIClient:
 
 
 @pytest.fixture
-def seat() -> sharing.Seat:
-    seat = sharing.Seat(node="local")
-    seat.renew()
-    return seat
+def lease() -> sharing.CheckerLease:
+    lease = sharing.CheckerLease(node="local")
+    lease.renew()
+    return lease
 
 
 @pytest.fixture
@@ -62,7 +62,12 @@ def check(redis: object, api: APIClient) -> HealthCheck:
 
 
 def observe(
-    seat: sharing.Seat, check: HealthCheck, verdict: str, *, instance_id: str = "a", **given: Any
+    lease: sharing.CheckerLease,
+    check: HealthCheck,
+    verdict: str,
+    *,
+    instance_id: str = "a",
+    **given: Any,
 ) -> None:
     seen = Observation(
         check_id=check.pk,
@@ -73,7 +78,7 @@ def observe(
         **{"age_seconds": 0.0, **given},
     )
     with TestCase.captureOnCommitCallbacks(execute=True):
-        check_results.record([seen], checker=seat.token)
+        check_results.record([seen], checker=lease.token)
 
 
 def healths(api: APIClient) -> dict[str, str]:
@@ -87,13 +92,13 @@ def reported() -> list[str]:
 
 
 def test_failing_check_makes_an_instance_critical_and_a_passing_one_restores_it(
-    api: APIClient, seat: sharing.Seat, check: HealthCheck
+    api: APIClient, lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
-    observe(seat, check, PASSING)
-    observe(seat, check, CRITICAL)
+    observe(lease, check, PASSING)
+    observe(lease, check, CRITICAL)
     during = healths(api)
     resolved = {api.get("/api/v1/services/pay/resolve").json()["instance_id"] for _ in range(10)}
-    observe(seat, check, PASSING)
+    observe(lease, check, PASSING)
 
     assert during == {"a": "critical", "b": "passing"}
     assert resolved == {"b"}
@@ -103,7 +108,7 @@ def test_failing_check_makes_an_instance_critical_and_a_passing_one_restores_it(
 
 
 def test_the_worse_of_heartbeat_and_check_counts(
-    api: APIClient, seat: sharing.Seat, check: HealthCheck
+    api: APIClient, lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
     def beat(status: str) -> None:
         body = {"instance_id": "a", "status": status}
@@ -111,9 +116,9 @@ def test_the_worse_of_heartbeat_and_check_counts(
         assert api.post(path, body, format="json").status_code == 200
 
     beat("warning")
-    observe(seat, check, PASSING)
+    observe(lease, check, PASSING)
     warned = healths(api)["a"]
-    observe(seat, check, CRITICAL)
+    observe(lease, check, CRITICAL)
     beat("passing")
     failing = healths(api)["a"]
     revision = Service.objects.get().revision
@@ -121,16 +126,16 @@ def test_the_worse_of_heartbeat_and_check_counts(
 
     assert (warned, failing) == ("warning", "critical")
     assert Service.objects.get().revision == revision  # no news: nothing is written
-    observe(seat, check, PASSING)
+    observe(lease, check, PASSING)
     assert healths(api)["a"] == "passing"
 
 
 def test_same_verdict_again_changes_nothing(
-    seat: sharing.Seat, check: HealthCheck, api: APIClient
+    lease: sharing.CheckerLease, check: HealthCheck, api: APIClient
 ) -> None:
-    observe(seat, check, CRITICAL)
+    observe(lease, check, CRITICAL)
     before = reported()
-    observe(seat, check, CRITICAL)
+    observe(lease, check, CRITICAL)
 
     assert reported() == before
     assert CheckTransition.objects.count() == 1
@@ -138,9 +143,9 @@ def test_same_verdict_again_changes_nothing(
 
 @pytest.mark.parametrize("how", ["delete", "disable"])
 def test_results_of_a_check_that_is_taken_away_count_no_more(
-    api: APIClient, seat: sharing.Seat, check: HealthCheck, how: str
+    api: APIClient, lease: sharing.CheckerLease, check: HealthCheck, how: str
 ) -> None:
-    observe(seat, check, CRITICAL)
+    observe(lease, check, CRITICAL)
     path = f"{CHECKS}/{check.pk}"
     if how == "delete":
         assert api.delete(path).status_code == 204
@@ -148,42 +153,47 @@ def test_results_of_a_check_that_is_taken_away_count_no_more(
         assert api.patch(path, {"is_enabled": False}, format="json").status_code == 200
 
     assert healths(api)["a"] == "passing"
-    observe(seat, check, CRITICAL)  # from a checker that has not heard of it yet
+    observe(lease, check, CRITICAL)  # from a checker that has not heard of it yet
     assert healths(api)["a"] == "passing"
 
 
-def test_process_whose_lease_expired_writes_nothing(seat: sharing.Seat, check: HealthCheck) -> None:
+def test_process_whose_lease_expired_writes_nothing(
+    lease: sharing.CheckerLease, check: HealthCheck
+) -> None:
     Checker.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
 
     with pytest.raises(check_results.NoChecker):
-        observe(seat, check, CRITICAL)
+        observe(lease, check, CRITICAL)
     assert not CheckedInstance.objects.exists()
-    assert seat.renew() is False
-    assert seat.renew() is True
+    assert lease.renew() is False
+    assert lease.renew() is True
 
 
 def test_certificate_that_expires_soon_is_reported_once_a_day(
-    seat: sharing.Seat, check: HealthCheck
+    lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
     soon = (timezone.now() + dt.timedelta(days=3)).timestamp()
     for _ in range(2):
-        observe(seat, check, PASSING, certificate_expires_at=soon)
+        observe(lease, check, PASSING, certificate_expires_at=soon)
     CheckedInstance.objects.update(warned_at=timezone.now() - dt.timedelta(days=2))
-    observe(seat, check, PASSING, certificate_expires_at=soon)
+    observe(lease, check, PASSING, certificate_expires_at=soon)
 
     assert reported() == ["check.certificate_expires"] * 2
 
 
 def test_checks_are_shared_by_the_living_and_by_node(
-    seat: sharing.Seat, check: HealthCheck
+    lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
-    other, elsewhere = sharing.Seat(node="other"), sharing.Seat(node="web1", is_general=False)
+    other, elsewhere = (
+        sharing.CheckerLease(node="other"),
+        sharing.CheckerLease(node="web1", is_general=False),
+    )
     HealthCheck.objects.create(service=check.service, name="near", node="web1", url="/near")
     for each in (other, elsewhere):
         each.renew()
 
     def shares() -> list[set[tuple[int, str]]]:
-        return [set(sharing.load(each, each.signature()[1])) for each in (seat, other, elsewhere)]
+        return [set(sharing.load(each, each.signature()[1])) for each in (lease, other, elsewhere)]
 
     first, second, near = shares()
     assert first | second == {(check.pk, "a"), (check.pk, "b")}
@@ -194,18 +204,18 @@ def test_checks_are_shared_by_the_living_and_by_node(
 
 
 def test_signature_notices_changes_of_checks_instances_and_members(
-    api: APIClient, seat: sharing.Seat, check: HealthCheck
+    api: APIClient, lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
-    seen = [seat.signature()]
+    seen = [lease.signature()]
     api.patch(f"{CHECKS}/{check.pk}", {"interval_seconds": 60}, format="json")
-    seen.append(seat.signature())
+    seen.append(lease.signature())
     api.delete("/api/v1/services/pay?instance_id=b")
-    seen.append(seat.signature())
-    sharing.Seat(node="other").renew()
-    seen.append(seat.signature())
+    seen.append(lease.signature())
+    sharing.CheckerLease(node="other").renew()
+    seen.append(lease.signature())
 
     assert len(set(seen)) == 4
-    assert seat.signature() == seen[-1]
+    assert lease.signature() == seen[-1]
 
 
 # --- The resource -----------------------------------------------------------------------------------
@@ -251,7 +261,7 @@ def test_stale_change_of_a_check_is_refused(api: APIClient, check: HealthCheck) 
 
 
 def test_existing_health_check_urls_alone_are_not_called(
-    api: APIClient, seat: sharing.Seat
+    api: APIClient, lease: sharing.CheckerLease
 ) -> None:
     body = {
         "service_name": "old",
@@ -261,7 +271,7 @@ def test_existing_health_check_urls_alone_are_not_called(
     api.post("/api/v1/services/register", body, format="json")
 
     assert not sharing.has_checks("local", is_general=True)
-    assert sharing.load(seat, seat.signature()[1]) == {}
+    assert sharing.load(lease, lease.signature()[1]) == {}
 
 
 # --- Uptime -----------------------------------------------------------------------------------------
@@ -299,10 +309,10 @@ def test_service_is_up_while_an_instance_passes_all_checks(
 
 
 @pytest.fixture
-def past(seat: sharing.Seat, check: HealthCheck) -> None:
+def past(lease: sharing.CheckerLease, check: HealthCheck) -> None:
     """Passing since two days ago, critical for the last six hours."""
-    observe(seat, check, PASSING)
-    observe(seat, check, CRITICAL)
+    observe(lease, check, PASSING)
+    observe(lease, check, CRITICAL)
     now = timezone.now()
     for row, age in zip(CheckTransition.objects.order_by("pk"), (48, 6), strict=True):
         CheckTransition.objects.filter(pk=row.pk).update(at=now - dt.timedelta(hours=age))
@@ -322,12 +332,12 @@ def test_uptime_is_shown_with_results_and_changes(api: APIClient, check: HealthC
 
 @pytest.mark.usefixtures("past")
 def test_time_without_a_checker_counts_for_neither_side(
-    api: APIClient, seat: sharing.Seat, check: HealthCheck
+    api: APIClient, lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
     now = timezone.now()
     CheckedInstance.objects.update(checked_at=now - dt.timedelta(hours=3))
     silent = api.get("/api/v1/services/pay/uptime").json()["uptime"]["24h"]
-    observe(seat, check, CRITICAL)
+    observe(lease, check, CRITICAL)
     again = api.get("/api/v1/services/pay/uptime").json()["uptime"]["24h"]
 
     for share in (silent, again):
@@ -337,10 +347,10 @@ def test_time_without_a_checker_counts_for_neither_side(
 
 
 def test_old_changes_are_purged_and_what_held_before_is_known(
-    seat: sharing.Seat, check: HealthCheck
+    lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
-    observe(seat, check, PASSING)
-    observe(seat, check, CRITICAL)
+    observe(lease, check, PASSING)
+    observe(lease, check, CRITICAL)
     first, second = CheckTransition.objects.order_by("pk")
     now = timezone.now()
     CheckTransition.objects.filter(pk=first.pk).update(at=now - dt.timedelta(days=200))
@@ -351,9 +361,9 @@ def test_old_changes_are_purged_and_what_held_before_is_known(
 
 
 def test_moment_of_a_check_is_flushed_and_never_goes_back(
-    seat: sharing.Seat, check: HealthCheck
+    lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
-    observe(seat, check, PASSING, age_seconds=60.0)
+    observe(lease, check, PASSING, age_seconds=60.0)
     check_results.note_checked([(check.pk, "a", 10.0), (check.pk, "gone", 1.0)])
     first = CheckedInstance.objects.get().checked_at
     check_results.note_checked([(check.pk, "a", 1000.0)])
@@ -364,16 +374,18 @@ def test_moment_of_a_check_is_flushed_and_never_goes_back(
         assert 9 < cursor.fetchone()[0] < 50
 
 
-def test_a_service_that_left_takes_no_results(seat: sharing.Seat, check: HealthCheck) -> None:
+def test_a_service_that_left_takes_no_results(
+    lease: sharing.CheckerLease, check: HealthCheck
+) -> None:
     with TestCase.captureOnCommitCallbacks(execute=True):
         operations.deregister("pay", by=None, now=timezone.now())
-    observe(seat, check, CRITICAL)
+    observe(lease, check, CRITICAL)
 
     assert "check.failed" not in reported()
 
 
 def test_two_verdicts_in_one_batch_are_both_on_record(
-    seat: sharing.Seat, check: HealthCheck
+    lease: sharing.CheckerLease, check: HealthCheck
 ) -> None:
     seen = [
         Observation(
@@ -389,7 +401,7 @@ def test_two_verdicts_in_one_batch_are_both_on_record(
 
     for _ in range(2):  # the row is new, then known
         with TestCase.captureOnCommitCallbacks(execute=True):
-            check_results.record(seen, checker=seat.token)
+            check_results.record(seen, checker=lease.token)
 
     assert CheckedInstance.objects.get().verdict == PASSING
     moves = CheckTransition.objects.order_by("pk").values_list("old", "new")

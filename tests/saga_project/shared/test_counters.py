@@ -1,4 +1,4 @@
-"""Figures of all web processes, without a word between them."""
+"""Counters of all web processes, in shared memory."""
 
 from __future__ import annotations
 
@@ -77,4 +77,4 @@ def test_a_killed_process_counts_no_more(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
 
     assert hits() == before
-    assert len(list(tmp_path.glob("*.figures"))) == 1
+    assert len(list(tmp_path.glob("*.counters"))) == 1

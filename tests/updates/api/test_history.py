@@ -395,7 +395,7 @@ def test_dora_agrees_with_its_definition_whatever_happened(happened: list[dict[s
     start = now - dt.timedelta(days=1)
     with transaction.atomic():
         standing = [_happen(dict(each), start) for each in happened]
-        found = dora.figures(window=dt.timedelta(days=2), now=now)
+        found = dora.metrics(window=dt.timedelta(days=2), now=now)
         transaction.set_rollback(True)
 
     deployments = [

@@ -13,7 +13,7 @@ from tests import smtp_servers
 from tests.factories import DeliveryFactory, EndpointFactory, ServiceFactory
 from updates.models import AuditEntry
 from webhooks.models import Delivery, Endpoint, NotificationRule
-from webhooks.outbound import dressing
+from webhooks.outbound import rendering
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
@@ -117,14 +117,14 @@ def test_slack_answers_in_the_thread_of_the_first_message(
     first = Delivery.objects.get(remote_id="171.5")
     Delivery.objects.filter(pk=first.pk).update(status="dead", alert_ids=[7, 8])
     first.refresh_from_db()
-    dressed = dressing.dress(first)
+    rendered = rendering.render(first)
 
     [(request, _)] = httpserver.log
     assert test["is_delivered"]
     assert request.headers["Authorization"] == "Bearer xoxb-1"
     assert request.get_json()["channel"] == "C1"
     assert "thread_ts" not in request.get_json()
-    assert b'"thread_ts":"170.1"' in dressed.body.replace(b" ", b"")
+    assert b'"thread_ts":"170.1"' in rendered.body.replace(b" ", b"")
 
 
 @pytest.mark.parametrize(

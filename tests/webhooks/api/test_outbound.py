@@ -427,7 +427,7 @@ def test_another_accounts_service_is_not_touched(api: APIClient) -> None:
     assert not Event.objects.exists()
 
 
-# --- Upkeep ---------------------------------------------------------------------------------------
+# --- Retention ------------------------------------------------------------------------------------
 
 
 def test_old_calls_and_settled_deliveries_are_purged_and_the_rest_stays(settings: Any) -> None:

@@ -27,7 +27,7 @@ from tests.webhooks.outbound.alerts.test_alerts import at, happen
 from updates.models import Approval, ApprovalDecision, Job, Policy, Release
 from webhooks.inbound import slack as slack_calls
 from webhooks.models import ApprovalLink, Delivery, Endpoint
-from webhooks.outbound import approval_links, dressing
+from webhooks.outbound import approval_links, rendering
 from webhooks.outbound.alerts import sending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "public")]
@@ -83,7 +83,7 @@ def asked(**policy: Any) -> Approval:
 
 def links() -> dict[str, str]:
     """What the message of the only delivery carries when it is sent: the paths by their label."""
-    text = json.loads(dressing.dress(Delivery.objects.get()).body)["text"]
+    text = json.loads(rendering.render(Delivery.objects.get()).body)["text"]
     found = re.findall(rf"(Approve|Reject): {PUBLIC}(/\S+)", text)
     return dict(found)
 
@@ -210,7 +210,7 @@ def test_a_message_that_goes_elsewhere_meanwhile_carries_no_link_that_works(
     )
 
     assert moved.status_code == 200
-    message = dressing.dress(Delivery.objects.get())
+    message = rendering.render(Delivery.objects.get())
     assert message.addresses == ("eve@example.com",)
     assert {path.partition(".")[2] for path in links().values()} == {f"{approval_links.WITHHELD}/"}
 
@@ -376,7 +376,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def button() -> str:
-    blocks = json.loads(dressing.dress(Delivery.objects.get()).body)["blocks"]
+    blocks = json.loads(rendering.render(Delivery.objects.get()).body)["blocks"]
     approve, reject = blocks[1]["elements"]
     assert (approve["action_id"], reject["action_id"]) == ("saga_approve", "saga_reject")
     return str(approve["value"])

@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from tests.factories import DeliveryFactory, EndpointFactory
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.operations import configuration
-from webhooks.outbound import dressing, notices, worker
+from webhooks.outbound import notices, rendering, worker
 from webhooks.outbound.channels import slack
 from webhooks.outbound.channels.notification import Notification
 from webhooks.outbound.retry_schedule import AttemptOutcome
@@ -89,14 +89,14 @@ def test_message_that_cannot_be_made_is_tried_again_and_holds_up_no_other(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = waiting_for(EndpointFactory.create(channel="ops", url=httpserver.url_for("/hook")))
-    dress = dressing.dress
+    render = rendering.render
 
-    def fail_for_one(delivery: Delivery) -> dressing.DressedMessage:
+    def fail_for_one(delivery: Delivery) -> rendering.RenderedMessage:
         if delivery.pk == row.pk:
             raise RuntimeError("a fault of Saga's own")
-        return dress(delivery)
+        return render(delivery)
 
-    monkeypatch.setattr(dressing, "dress", fail_for_one)
+    monkeypatch.setattr(rendering, "render", fail_for_one)
     other = deliver_beside(httpserver, row)
 
     assert (row.status, row.attempt_count) == (Status.PENDING, 1)

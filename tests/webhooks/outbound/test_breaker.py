@@ -82,7 +82,7 @@ def test_what_waits_for_a_paused_receiver_uses_up_no_attempt() -> None:
     elsewhere = DeliveryFactory.create(url="http://127.0.0.1:1/other")
 
     late = claims.undelivered_seconds()
-    claimed = claims.claim(lanes={}, room=10)
+    claimed = claims.claim(queues={}, room=10)
 
     assert [each.delivery_id for _, batch in claimed for each in batch] == [elsewhere.pk]
     assert late > 0  # of the other one; what waits for a paused receiver is not late
@@ -93,7 +93,7 @@ def test_one_delivery_is_the_probe() -> None:
     ReceiverFactory.create()
     DeliveryFactory.create_batch(3)
 
-    first, second = claims.claim(lanes={}, room=10), claims.claim(lanes={}, room=10)
+    first, second = claims.claim(queues={}, room=10), claims.claim(queues={}, room=10)
 
     assert [(places, len(batch)) for places, batch in first] == [(1, 1)]
     assert second == []
@@ -110,7 +110,7 @@ def test_what_waits_for_its_next_attempt_is_due_once_the_receiver_is_resumed(
 
     api.post(f"/api/v1/receivers/{row.pk}/resume")
 
-    claimed = claims.claim(lanes={}, room=10)
+    claimed = claims.claim(queues={}, room=10)
     assert [each.delivery_id for _, batch in claimed for each in batch] == [waiting.pk]
     elsewhere.refresh_from_db()
     assert elsewhere.next_attempt_at == tomorrow
@@ -120,7 +120,7 @@ def test_what_waits_for_its_next_attempt_is_due_once_the_receiver_is_resumed(
 def test_what_a_disabled_receiver_missed_is_sent_once_it_is_resumed(api: APIClient) -> None:
     row = ReceiverFactory.create(disabled_at=timezone.now())
     missed = DeliveryFactory.create()
-    [(_, [claimed])] = claims.claim(lanes={}, room=10)
+    [(_, [claimed])] = claims.claim(queues={}, room=10)
     attempts.record([sender.send(claimed)])
     missed.refresh_from_db()
     status_before = missed.status
@@ -133,4 +133,4 @@ def test_what_a_disabled_receiver_missed_is_sent_once_it_is_resumed(api: APIClie
     assert (status_before, missed.status) == ("dead", "pending")
     assert (shown["state"], shown["url"]) == ("disabled", "http://127.0.0.1:1/…")
     assert (answer.json(), again.status_code) == ({"replayed": 1}, 404)
-    assert claims.claim(lanes={}, room=10)
+    assert claims.claim(queues={}, room=10)

@@ -269,7 +269,7 @@ def test_the_death_of_such_news_is_not_reported(httpserver: HTTPServer) -> None:
 
 def test_what_a_killed_worker_had_in_hand_is_sent_again(httpserver: HTTPServer) -> None:
     row = DeliveryFactory.create(url=answer_with(httpserver, 200))
-    claims.claim(lanes={}, room=1)
+    claims.claim(queues={}, room=1)
     age_lease(row)
 
     worker.run()
@@ -280,16 +280,16 @@ def test_what_a_killed_worker_had_in_hand_is_sent_again(httpserver: HTTPServer) 
 
 def test_leased_delivery_is_not_claimed_again() -> None:
     DeliveryFactory.create()
-    claims.claim(lanes={}, room=1)
+    claims.claim(queues={}, room=1)
 
-    assert claims.claim(lanes={}, room=1) == []
+    assert claims.claim(queues={}, room=1) == []
 
 
 def test_result_without_a_lease_is_dropped(httpserver: HTTPServer) -> None:
     row = DeliveryFactory.create(url=answer_with(httpserver, 404))
-    ((_, (late,)),) = claims.claim(lanes={}, room=1)
+    ((_, (late,)),) = claims.claim(queues={}, room=1)
     age_lease(row)
-    claims.claim(lanes={}, room=1)
+    claims.claim(queues={}, room=1)
 
     evaluations = attempts.record([sender.send(late)])
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from updates.artifacts import archives, files, store
-from updates.artifacts.installers import backups, builds, manifests, staging, unpacking, upkeep
+from updates.artifacts.installers import backups, builds, manifests, retention, staging, unpacking
 from updates.artifacts.installers.hooks import Hook
 from updates.artifacts.installers.root import Root, open_root
 from updates.models import Job
@@ -240,8 +240,8 @@ def _put_backup(context: StepContext, root: Root, version: str) -> None:
 def clean_up(context: StepContext) -> Outcome:
     """Remove what is older than the newest kept ones; what runs and what ran before always stay."""
     with _root(context) as root:
-        removed, kept = upkeep.remove_old_releases(context, root)
-    upkeep.forget(context, kept)
+        removed, kept = retention.remove_old_releases(context, root)
+    retention.remove_backups_and_artifacts(context, kept)
     return Outcome(message=f"Removed {', '.join(removed)}." if removed else "Nothing to remove.")
 
 

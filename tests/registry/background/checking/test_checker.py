@@ -57,7 +57,10 @@ def run(*steps: Step, checkers: int = 1) -> list[ServiceChecker]:
     """Run checkers: each step acts, then waits until its condition holds."""
 
     async def play() -> list[ServiceChecker]:
-        made = [ServiceChecker(sharing.Seat(node="local"), max_files=1000) for _ in range(checkers)]
+        made = [
+            ServiceChecker(sharing.CheckerLease(node="local"), max_files=1000)
+            for _ in range(checkers)
+        ]
         tasks = [asyncio.create_task(each.run()) for each in made]
         try:
             async with asyncio.timeout(120):
@@ -119,9 +122,9 @@ def test_checker_makes_an_instance_critical_and_restores_it(
 def test_failure_during_which_the_process_stood_still_counts_for_nothing(
     answer: Callable[[CallResult], None],
 ) -> None:
-    checker = ServiceChecker(sharing.Seat(node="local"), max_files=1000)
-    checker.seat.renew()
-    [probe] = sharing.load(checker.seat, checker.seat.signature()[1]).values()
+    checker = ServiceChecker(sharing.CheckerLease(node="local"), max_files=1000)
+    checker.lease.renew()
+    [probe] = sharing.load(checker.lease, checker.lease.signature()[1]).values()
     answer(CallResult(is_well=False, reason="no answer in time"))
 
     async def make(*, has_stalled: bool) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
@@ -29,8 +31,15 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 PAGE = "/admin/registry/service/"
 
 
+@pytest.fixture(autouse=True)
+def codes_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock of the codes, so that none becomes too old on its way."""
+    now = time.time()
+    monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: now))
+
+
 def code_of(secret: str, *, steps: int = 0) -> str:
-    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps)))
+    return str(format_hotp_value(hotp_value(secret, int(auth.time.time()) // 30 + steps)))
 
 
 def log_in(client: Client, name: str = "otto") -> Any:

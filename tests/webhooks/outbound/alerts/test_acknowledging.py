@@ -16,7 +16,7 @@ from updates.models import AuditEntry
 from webhooks import errors
 from webhooks.models import Alert, Delivery, Endpoint
 from webhooks.operations import alerts
-from webhooks.outbound import dressing
+from webhooks.outbound import rendering
 from webhooks.outbound.alerts import sending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
@@ -159,7 +159,7 @@ def ended() -> Delivery:
 
 @pytest.mark.usefixtures("slack")
 def test_the_end_changes_the_first_message_in_slack() -> None:
-    message = dressing.dress(ended())
+    message = rendering.render(ended())
 
     assert message.url == "https://slack.com/api/chat.update"
     body = json.loads(message.body)
@@ -172,7 +172,7 @@ def test_a_message_that_cannot_be_changed_gets_an_answer_in_its_thread() -> None
     delivery = ended()
     delivery.attempt_count = 1
 
-    message = dressing.dress(delivery)
+    message = rendering.render(delivery)
 
     assert (message.url, json.loads(message.body)["thread_ts"]) == ("", "170.1")
 
@@ -180,6 +180,6 @@ def test_a_message_that_cannot_be_changed_gets_an_answer_in_its_thread() -> None
 def test_a_channel_that_is_named_by_its_name_gets_answers_in_the_thread(slack: Endpoint) -> None:
     Endpoint.objects.update(options={"channel": "#ops"})
 
-    message = dressing.dress(ended())
+    message = rendering.render(ended())
 
     assert (message.url, json.loads(message.body)["thread_ts"]) == ("", "170.1")

@@ -27,8 +27,8 @@ def remove_old_releases(context: StepContext, root: Root) -> tuple[list[str], se
     return removed, {folder.name for folder in folders} - set(removed)
 
 
-def forget(context: StepContext, kept: set[str]) -> None:
-    """Backups and artifacts of releases that are gone from here go too, but never the newest ones."""
+def remove_backups_and_artifacts(context: StepContext, kept: set[str]) -> None:
+    """Remove backups and artifacts of releases that are not in ``kept``, but never the newest ones."""
     for folder in (
         store.named_path(context.service_name, context.version).parent,
         backups.path_of(context.service_name, context.version).parent,

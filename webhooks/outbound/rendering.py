@@ -1,6 +1,6 @@
-"""What is added to a payload when it is sent: secrets, the thread that it belongs to, addresses of mail.
+"""Renders a delivery as it is sent: its payload with secrets, its thread, addresses of mail.
 
-None of it is kept in the delivery.
+What is added is not kept in the delivery.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ JSON = "application/json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DressedMessage:
+class RenderedMessage:
     """The bytes and headers of a call, or the addresses of mail."""
 
     body: bytes
@@ -35,20 +35,20 @@ def form_of(delivery: Delivery) -> str:
     return delivery.format or channels.format_of(delivery.topic)
 
 
-def dress(delivery: Delivery) -> DressedMessage:
+def render(delivery: Delivery) -> RenderedMessage:
     """Return the message. Raises SecretUnreadable."""
     message = _dressed(delivery)
     return dataclasses.replace(message, body=approval_links.prove(message.body, delivery))
 
 
-def _dressed(delivery: Delivery) -> DressedMessage:
+def _dressed(delivery: Delivery) -> RenderedMessage:
     form, payload = form_of(delivery), delivery.payload
     secret = _secret(delivery)
     if form == channels.TEMPLATE:
         headers = {"Content-Type": str(payload["content_type"])}
         if secret:
             headers["Authorization"] = secret
-        return DressedMessage(body=str(payload["body"]).encode(), headers=headers)
+        return RenderedMessage(body=str(payload["body"]).encode(), headers=headers)
     if form == channels.PAGERDUTY:
         return _json({**payload, "routing_key": secret})
     if form == channels.SLACK and secret:
@@ -57,14 +57,14 @@ def _dressed(delivery: Delivery) -> DressedMessage:
         return _json({name: value for name, value in payload.items() if name != "metadata"})
     if form == channels.EMAIL:
         addresses = tuple(mail.addresses(delivery.url))
-        return DressedMessage(body=strict_json.dumps(payload), addresses=addresses)
+        return RenderedMessage(body=strict_json.dumps(payload), addresses=addresses)
     return _json(payload)
 
 
-def _json(payload: Any, **headers: str) -> DressedMessage:
+def _json(payload: Any, **headers: str) -> RenderedMessage:
     # PostgreSQL keeps the keys in an order of its own; each attempt must send the same bytes.
     body = strict_json.dumps(payload, has_sorted_keys=True)
-    return DressedMessage(body=body, headers={"Content-Type": JSON, **headers})
+    return RenderedMessage(body=body, headers={"Content-Type": JSON, **headers})
 
 
 def _secret(delivery: Delivery) -> str:
@@ -72,7 +72,7 @@ def _secret(delivery: Delivery) -> str:
     return crypto.decrypt(sealed) if sealed else ""
 
 
-def _for_slack(delivery: Delivery, *, secret: str) -> DressedMessage:
+def _for_slack(delivery: Delivery, *, secret: str) -> RenderedMessage:
     """Return the call of Slack's API: into the thread of the first message about one of the alerts.
 
     The end of all alerts of the first message changes that message, where the channel is named by its id.
