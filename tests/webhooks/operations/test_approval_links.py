@@ -463,14 +463,14 @@ def test_what_is_no_click_is_bad_request(reported: list[str], body: bytes) -> No
     assert send(body).status_code == 400
 
 
-def test_a_click_without_a_place_for_the_answer_decides(told: list[str]) -> None:
+def test_a_click_without_a_place_for_the_answer_decides(reported: list[str]) -> None:
     person()
     slack_channel()
     asked()
 
     answer = send(clicked("U0SAM", button(), answer_url="https://["))
 
-    assert (answer.json()["status"], told) == ("recorded", [])
+    assert (answer.json()["status"], reported) == ("recorded", [])
 
 
 @pytest.mark.parametrize("value", ["", "x", "1", f"{9**30}:x", "٣:x"])
