@@ -24,7 +24,10 @@ class Watch(models.Model):
     is_well = models.BooleanField(null=True, help_text="Empty: the last check was inconclusive.")
     failures = models.PositiveSmallIntegerField(default=0, help_text="In a row.")
     message = models.TextField(blank=True)
-    checked_at = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True, help_text="When its newest check began.")
+    checked_at = models.DateTimeField(
+        null=True, help_text="When the check began whose result is on record."
+    )
 
     class Meta:
         ordering = ["job_id", "id"]

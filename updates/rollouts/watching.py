@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -39,6 +39,8 @@ from updates.step_context import Inconclusive, StepFailed
 ROUND_SECONDS = 1.0
 #: A round that another worker has just made is not repeated.
 FRESH = dt.timedelta(seconds=0.8)
+#: A check without a result for this long was lost with its worker.
+LOST = dt.timedelta(seconds=15)
 #: How long a decision waits for a check that is inconclusive, or due on another node.
 PATIENCE_SECONDS = 60.0
 MAX_AT_ONCE = 8
@@ -85,7 +87,9 @@ def wake_due() -> None:
 
 
 def _is_due() -> Q:
-    return Q(checked_at=None) | Q(checked_at__lt=Now() - FRESH)
+    """The last check began a while ago, and its result is on record, or lost with its worker."""
+    is_over = Q(checked_at__gte=F("claimed_at")) | Q(claimed_at__lt=Now() - LOST)
+    return Q(claimed_at=None) | (Q(claimed_at__lt=Now() - FRESH) & is_over)
 
 
 def make_round(job_pk: int, *, node: str) -> None:
@@ -100,13 +104,17 @@ def make_round(job_pk: int, *, node: str) -> None:
 
 
 def _claim(job_pk: int, served: Sequence[str]) -> list[Watch]:
-    """Return the watches that are due, marked as checked now, so that no other round has them, too."""
+    """Return the watches that are due, claimed so that no other round checks them at the same time."""
     with transaction.atomic():
         due = Watch.objects.select_for_update(of=("self",), skip_locked=True).filter(
             _is_due(), job=job_pk, node__in=served, job__status__in=WATCHED
         )
         watches = list(due.select_related("job__service", "target").order_by("pk"))
-        Watch.objects.filter(pk__in=[watch.pk for watch in watches]).update(checked_at=Now())
+        claimed = Watch.objects.filter(pk__in=[watch.pk for watch in watches])
+        claimed.update(claimed_at=Now())
+        times = dict(claimed.values_list("pk", "claimed_at"))
+    for watch in watches:
+        watch.claimed_at = times[watch.pk]
     return watches
 
 
@@ -120,22 +128,27 @@ def _record(job_pk: int, found: Sequence[tuple[Watch, Finding]]) -> None:
         )
         if job is None:
             return
+        # A target may have been removed meanwhile, and its watch with it.
+        rows = Watch.objects.select_related("target").in_bulk([watch.pk for watch, _ in found])
         for watch, finding in found:
-            _note(watch, finding)
+            if watch.pk in rows:
+                _note(rows[watch.pk], finding, checked_at=watch.claimed_at)
         threshold = strategy_options.read(job.strategy_options).failure_threshold
-        sick = next((watch for watch, _ in found if watch.failures >= threshold), None)
+        sick = next((row for row in rows.values() if row.failures >= threshold), None)
         if sick is not None:
             times = f"{sick.failures} times in a row" if sick.failures > 1 else "once"
             reason = f"{sick.target.name} is not well after its switch ({times}): {sick.message}."
             transitions.stop(job, reason=reason, now=timezone.now())
 
 
-def _note(watch: Watch, finding: Finding) -> None:
+def _note(watch: Watch, finding: Finding, *, checked_at: dt.datetime | None) -> None:
+    """Record a result, and when its check began: the result says nothing of the time before."""
+    watch.checked_at = checked_at
     watch.is_well, watch.message = finding.is_well, finding.message
     watch.has_heartbeat = watch.has_heartbeat or finding.has_heartbeat
     if finding.is_well is not None:
         watch.failures = 0 if finding.is_well else watch.failures + 1
-    watch.save(update_fields=["is_well", "message", "has_heartbeat", "failures"])
+    watch.save(update_fields=["checked_at", "is_well", "message", "has_heartbeat", "failures"])
 
 
 def _find(watch: Watch, *, agents: Collection[str]) -> Finding:

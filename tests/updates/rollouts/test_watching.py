@@ -234,6 +234,45 @@ def test_canary_with_a_critical_heartbeat_is_rolled_back_while_paused(
     assert "instance instance-0 says that it is critical" in job.error
 
 
+class StillWaiting(Exception):
+    """The job waits for another check."""
+
+
+def test_a_job_does_not_end_on_an_older_result_than_the_check_under_way(
+    fleet: Fleet, shop: Service
+) -> None:
+    """Another worker asks an instance that hangs; before, the instance was well."""
+    job = canary(fleet, shop)
+    watching.make_round(job.pk, node="local")
+    waiting.until(lambda: not_fresh(Watch.objects.get(job=job)))
+    under_way = watching._claim(job.pk, ["local"])
+
+    def wait(_seconds: float) -> None:
+        raise StillWaiting
+
+    assert Watch.objects.get(job=job).is_well
+    with pytest.raises(StillWaiting):
+        watching.settle(job, node="local", seconds=0, wait=wait)
+
+    watching._record(job.pk, [(under_way[0], watching.Finding(is_well=True))])
+    assert watching.settle(job, node="local", seconds=0, wait=wait)
+
+
+def test_a_target_is_checked_once_at_a_time_and_again_after_its_worker_died(
+    fleet: Fleet, shop: Service
+) -> None:
+    job = canary(fleet, shop)
+    claimed = Watch.objects.filter(job=job)
+    first = watching._claim(job.pk, ["local"])
+
+    claimed.update(claimed_at=timezone.now() - watching.LOST / 2)
+    second = watching._claim(job.pk, ["local"])
+    claimed.update(claimed_at=timezone.now() - watching.LOST * 2)
+    third = watching._claim(job.pk, ["local"])
+
+    assert [len(watches) for watches in (first, second, third)] == [1, 0, 1]
+
+
 def test_a_canary_that_is_sick_twice_and_well_again_goes_on(fleet: Fleet, shop: Service) -> None:
     job = canary(fleet, shop)
     sick = fleet.root(0) / "current" / "SICK"
