@@ -103,7 +103,10 @@ KINDS: dict[str, EventKind] = {
         ends=("approval",),
     ),
     "release.withdrawn": EventKind(
-        severity=WARNING, text="Release {version} was withdrawn: {reason}"
+        severity=WARNING,
+        text="Release {version} was withdrawn: {reason}",
+        subject="version",
+        ends=("approval",),
     ),
     "update.available": EventKind(
         severity=INFO, text="Version {latest_version} is available, {current_version} runs."
@@ -144,7 +147,7 @@ KINDS: dict[str, EventKind] = {
         severity=INFO, text="Its source can be read again.", ends_all=("source",)
     ),
     "deployment.queued": EventKind(
-        severity=INFO, text="{job_id} is queued.", ends_all=("approval",)
+        severity=INFO, text="{job_id} is queued.", subject="version", ends=("approval",)
     ),
     "deployment.started": EventKind(severity=INFO, text="{job_id} began."),
     "deployment.paused": EventKind(

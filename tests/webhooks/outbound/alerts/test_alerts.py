@@ -78,6 +78,19 @@ def test_a_problem_is_reported_once_when_it_begins_and_once_when_it_ends() -> No
 
 
 @pytest.mark.usefixtures("pager")
+@pytest.mark.parametrize("kind", ["release.withdrawn", "update.rejected", "deployment.queued"])
+def test_wait_for_an_approval_ends_with_its_version_only(kind: str) -> None:
+    NotificationRuleFactory.create(event_types=["update.*"])
+    happen("update.awaiting_approval", version="2.0")
+
+    happen(kind, version="1.9")
+    before = Alert.objects.get(problem="approval").state
+    happen(kind, version="2.0")
+
+    assert (before, Alert.objects.get(problem="approval").state) == ("open", "resolved")
+
+
+@pytest.mark.usefixtures("pager")
 def test_a_problem_that_becomes_worse_is_reported_anew() -> None:
     NotificationRuleFactory.create()
     happen("service.degraded", consecutive_misses=3)
