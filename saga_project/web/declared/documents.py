@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -39,6 +40,19 @@ class PlainLoader(yaml.SafeLoader):
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_yaml_float(self, node: Any) -> float:
+        return _finite(super().construct_yaml_float(node), node.value)
+
+
+def _finite(number: float, text: str) -> float:
+    if not math.isfinite(number):
+        raise InvalidMarkup(f"'{text}' is no number of JSON; write a finite one.")
+    return number
+
+
+def _parse_float(text: str) -> float:
+    return _finite(float(text), text)
+
 
 def _is_plain(tag: str) -> bool:
     return not tag.endswith((":timestamp", ":int"))
@@ -49,6 +63,7 @@ PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in known if _is_plain(tag)]
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+PlainLoader.add_constructor("tag:yaml.org,2002:float", PlainLoader.construct_yaml_float)
 PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]*)$"), list("-0123456789")
 )
@@ -84,7 +99,7 @@ def _joined(parts: list[Any]) -> Any:
 def load_toml(raw: bytes) -> dict[str, Any]:
     """Return the object in ``raw``, held to the rules of JSON bodies. Raises InvalidMarkup."""
     try:
-        return _as_json(tomllib.loads(raw.decode()))
+        return _as_json(tomllib.loads(raw.decode(), parse_float=_parse_float))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidMarkup(f"This is no TOML: {exc}"[:500]) from exc
 

@@ -535,6 +535,20 @@ def test_yaml_that_means_more_than_json_is_refused(
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"), [("yaml", "services: [.nan]"), ("yaml", "x: -.inf"), ("toml", "x = nan")]
+)
+def test_number_that_json_does_not_have_is_refused(
+    api: APIClient, chief: dict[str, str], kind: str, text: str
+) -> None:
+    answer = api.generic(
+        "POST", "/api/v1/apply", text, content_type=f"application/{kind}", headers=chief
+    )
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid document")
+    assert "is no number of JSON" in answer.json()["message"]
+
+
 def test_the_schema_for_editors_takes_the_file_and_finds_a_typing_error(api: APIClient) -> None:
     schema = api.get("/api/v1/apply/schema").json()
     wrong = {**INSTALLATION, "policies": [{"service_name": "shop", "knid": "auto"}]}
