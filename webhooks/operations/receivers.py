@@ -8,11 +8,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from registry.identity.accounts import Caller
-from saga_project.shared import wakeups
 from updates.history import audit
 from webhooks import errors
 from webhooks.models import Delivery, Receiver
-from webhooks.operations.replays import not_of_others, replay_deliveries
+from webhooks.operations import replays
 from webhooks.outbound import breaker
 
 REPLAYED = 1_000
@@ -20,7 +19,7 @@ REPLAYED = 1_000
 
 def visible_receivers(*, by: Caller | None) -> QuerySet[Receiver]:
     """Return the receivers that fail, of services that no other account owns."""
-    is_shown = Q() if by is not None and by.is_admin else not_of_others(by)
+    is_shown = Q() if by is not None and by.is_admin else replays.not_of_others(by)
     return Receiver.objects.filter(is_shown)
 
 
@@ -37,6 +36,8 @@ def resume_receiver(pk: int, *, by: str, now: dt.datetime) -> int:
             receiver=row.digest, finished_at__gte=row.failing_since
         )
         missed = list(dead.order_by("-created_at").values_list("pk", flat=True)[:REPLAYED])
+        breaker.resume(row, now=now)
+        count = replays.queue_again(missed, by=by, now=now)
         audit.record(
             "receiver.resumed",
             actor=by,
@@ -44,6 +45,4 @@ def resume_receiver(pk: int, *, by: str, now: dt.datetime) -> int:
             data={"receiver": row.digest, "missed": len(missed)},
             at=now,
         )
-        breaker.resume(row, now=now)
-        wakeups.wake("webhooks.deliver")
-    return replay_deliveries(missed, by=by, now=now)
+    return count

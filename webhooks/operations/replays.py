@@ -48,25 +48,30 @@ def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) ->
 
     They go where their endpoint or subscription leads now, which may have been mended since.
     """
-    replayed: list[Delivery] = []
     with transaction.atomic(durable=True):
-        dead = Delivery.objects.dead().filter(pk__in=list(ids)).order_by("pk")
-        rows = dead.select_related("endpoint", "subscription").select_for_update(of=("self",))
-        for row in rows:
-            url = _url_now(row)
-            if transitions.move(
-                row,
-                Delivery.Status.PENDING,
-                url=url,
-                receiver=receiver_of(url),
-                attempt_count=0,
-                next_attempt_at=now,
-                finished_at=None,
-                reason=f"Replayed by {by}.",
-            ):
-                replayed.append(row)
-        _record(replayed, by=by, now=now)
-        wakeups.wake("webhooks.deliver")
+        return queue_again(ids, by=by, now=now)
+
+
+def queue_again(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) -> int:
+    """Do the same in the caller's transaction."""
+    replayed: list[Delivery] = []
+    dead = Delivery.objects.dead().filter(pk__in=list(ids)).order_by("pk")
+    rows = dead.select_related("endpoint", "subscription").select_for_update(of=("self",))
+    for row in rows:
+        url = _url_now(row)
+        if transitions.move(
+            row,
+            Delivery.Status.PENDING,
+            url=url,
+            receiver=receiver_of(url),
+            attempt_count=0,
+            next_attempt_at=now,
+            finished_at=None,
+            reason=f"Replayed by {by}.",
+        ):
+            replayed.append(row)
+    _record(replayed, by=by, now=now)
+    wakeups.wake("webhooks.deliver")
     logger.info("deliveries replayed", extra={"by": by, "count": len(replayed)})
     return len(replayed)
 

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from registry.models import Event
 from tests.factories import DeliveryFactory, ReceiverFactory
 from webhooks.models import Receiver, receiver_of
+from webhooks.operations import receivers, replays
 from webhooks.outbound import attempts, breaker, claims, sender
 from webhooks.outbound.retry_schedule import AttemptOutcome
 
@@ -114,6 +115,22 @@ def test_what_waits_for_its_next_attempt_is_due_once_the_receiver_is_resumed(
     assert [each.delivery_id for _, batch in claimed for each in batch] == [waiting.pk]
     elsewhere.refresh_from_db()
     assert elsewhere.next_attempt_at == tomorrow
+
+
+def test_a_receiver_stays_disabled_where_what_it_missed_cannot_be_queued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = ReceiverFactory.create(disabled_at=timezone.now())
+
+    def end(*_args: object, **_options: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    monkeypatch.setattr(replays, "_record", end)
+    with pytest.raises(RuntimeError):
+        receivers.resume_receiver(row.pk, by="anna", now=timezone.now())
+
+    assert Receiver.objects.filter(pk=row.pk).exists()
+    assert reported() == []
 
 
 @pytest.mark.usefixtures("redis")
