@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
+from tests.updates.artifacts.archives import hostile
 from tests.updates.rollouts.conftest import run
 from tests.updates.rollouts.scenes import Scene
 from updates import operations
@@ -102,6 +104,20 @@ def test_a_failed_preparation_touches_nothing(scene: Scene, targets: list[Target
     assert "after_unpack target-0" in job.error
     assert "no luck" in job.error
     assert not [step for step in steps_of(job) if step.startswith(("drain", "switch"))]
+
+
+@pytest.mark.parametrize("name", [".build", ".build/made"])
+def test_an_artifact_that_holds_the_folder_of_the_build_is_refused(
+    scene: Scene, targets: list[Target], name: str
+) -> None:
+    announcement = replace(scene.announce("1.0.0"), checksum="")
+    files = {"VERSION": b"1.0.0", name: b"x"}
+    scene.artifacts["/artifacts/1.0.0.tar.gz"] = hostile.good_tar_gz(files)
+
+    job = run(scene.deploy_announced(targets[0].service, announcement))
+
+    assert job.status == Job.Status.FAILED
+    assert "The artifact holds .build" in job.error
 
 
 def test_a_failed_migration_touches_nothing(scene: Scene, targets: list[Target]) -> None:

@@ -24,7 +24,7 @@ def prepare(context: StepContext, root: Root) -> Outcome:
     if not hooks.has(context.target, Hook.AFTER_UNPACK):
         return Outcome(message="The target has no hook after_unpack any more.", is_skipped=True)
     manifest = manifests.read(root.manifest(version))
-    if manifest and any(entry.path.startswith(f"{FOLDER}/") for entry in manifest.entries):
+    if manifest and any(entry.path.split("/")[0] == FOLDER for entry in manifest.entries):
         raise StepFailed(f"The artifact holds {FOLDER}, the folder that after_unpack builds in.")
     mark, stamp = root.build_mark(version), _stamp(context)
     if mark.is_file() and mark.read_bytes() == stamp:
