@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from registry import presence
 from saga_project.shared import redis as shared_redis
 from saga_project.web import health, problems
-from tests import emptying, servers
+from tests import api_clients, emptying, servers
 
 # Bounded, so that the suite stays quick; no deadline, since two workers share the machine.
 hypothesis.settings.register_profile("saga", max_examples=50, deadline=None)
@@ -80,6 +80,12 @@ def just_started(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def api() -> APIClient:
     return APIClient(SERVER_NAME="localhost")
+
+
+@pytest.fixture
+def bearer() -> api_clients.Bearer:
+    """Return the header of a new token: ``bearer("registry:manage", account="ci")``."""
+    return api_clients.bearer
 
 
 @pytest.fixture

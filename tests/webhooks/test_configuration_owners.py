@@ -11,8 +11,8 @@ from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 
 from registry.models import Event, Service
+from tests.api_clients import Bearer, Headers
 from tests.factories import DeliveryFactory, ServiceFactory
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
 from webhooks import operations, signatures
 from webhooks.models import GLOBAL, Configuration, Delivery, Endpoint
 
@@ -37,17 +37,17 @@ def signed(api: APIClient, body: dict[str, Any], secret: str) -> int:
 
 
 @pytest.fixture
-def owner(bearer: Bearer) -> Headers:  # noqa: F811
+def owner(bearer: Bearer) -> Headers:
     return bearer("webhooks:manage", "webhooks:send", "registry:manage", account="owner")
 
 
 @pytest.fixture
-def other(bearer: Bearer) -> Headers:  # noqa: F811
+def other(bearer: Bearer) -> Headers:
     return bearer("webhooks:manage", "webhooks:send", account="other")
 
 
 @pytest.fixture
-def chief(bearer: Bearer) -> Headers:  # noqa: F811
+def chief(bearer: Bearer) -> Headers:
     return bearer("admin:registry", account="chief")
 
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from registry.models import Service
 from tests import factories
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from updates import errors
 from updates.models import Approval, AuditEntry, Job, Release
 from webhooks import inbound, operations, signatures
@@ -40,7 +40,7 @@ def service() -> Service:
 
 
 @pytest.fixture
-def ci(bearer: Bearer) -> Headers:  # noqa: F811
+def ci(bearer: Bearer) -> Headers:
     return bearer("updates:deploy", account="ci")
 
 
@@ -112,7 +112,7 @@ def test_an_administrators_token_overrides_with_a_reason(
     api: APIClient,
     service: Service,
     ci: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     body = {**DEPLOY, "override_reason": "the shop is down"}
     chief = bearer("admin:registry", account="chief")
@@ -195,7 +195,7 @@ def test_a_replay_does_not_pass_the_second_person(api: APIClient, ci: Headers) -
 
 def test_a_replay_overrides_only_with_the_right(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     chief = bearer("admin:registry", account="chief")
     call = recorded(api, "deploy", {**DEPLOY, "override_reason": "the shop is down"}, chief)

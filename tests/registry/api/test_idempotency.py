@@ -20,8 +20,8 @@ from registry.identity import accounts
 from registry.models import Event, IdempotencyKey, Service, Subscription
 from registry.operations import tokens
 from tests import waiting, webserver
+from tests.api_clients import Answer, Bearer, Headers
 from tests.factories import ServiceFactory
-from tests.registry.api.conftest import Answer, Bearer, Headers
 from tests.webserver import WebServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]

@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from registry.models import Service
-from tests.registry.api.conftest import Answer, Bearer, Headers
+from tests.api_clients import Answer, Bearer, Headers
 from updates.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]

@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from registry import operations
 from registry.models import Event
-from tests.registry.api.conftest import Answer, Bearer, Headers
+from tests.api_clients import Answer, Bearer, Headers
 from updates.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]

@@ -5,7 +5,7 @@ from rest_framework.test import APIClient
 
 from registry import presence
 from registry.background import protection
-from tests.registry.api.conftest import Bearer
+from tests.api_clients import Bearer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 

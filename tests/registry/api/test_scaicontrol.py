@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from registry.directory import projection
 from registry.models import Event, Service, Subscription
-from tests.registry.api.conftest import Answer, Bearer, Headers
+from tests.api_clients import Answer, Bearer, Headers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 

@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from registry.models import Event, Service, Subscription
-from tests.registry.api.conftest import Bearer, Headers
+from tests.api_clients import Bearer, Headers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 

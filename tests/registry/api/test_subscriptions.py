@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 
 from registry.models import Subscription
 from saga_project.shared import crypto
+from tests.api_clients import Bearer
 from tests.factories import ServiceFactory
-from tests.registry.api.conftest import Bearer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 

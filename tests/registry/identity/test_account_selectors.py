@@ -14,7 +14,7 @@ from registry import errors
 from registry.identity import accounts, grants
 from registry.models import Service, ServiceAccount
 from tests import factories
-from tests.registry.api.conftest import CommittingClient
+from tests.api_clients import CommittingClient
 from updates.models import Approval, AuditEntry
 from webhooks.errors import ApproverRefused
 from webhooks.operations import approvers

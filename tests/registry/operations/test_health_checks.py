@@ -25,7 +25,7 @@ from registry.models import (
 )
 from registry.operations import check_results, uptime
 from registry.operations.check_results import Observation
-from tests.registry.api.conftest import CommittingClient
+from tests.api_clients import CommittingClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from registry.models import Service, ServiceAccount
 from saga_project.shared import locks
 from tests import factories, waiting
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from tests.updates.api.test_nodes import closing_connection, is_a_lock_awaited
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -30,7 +30,7 @@ CHANGES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.fixture
-def headers(bearer: Bearer) -> Headers:  # noqa: F811
+def headers(bearer: Bearer) -> Headers:
     bearer("registry:manage", account="shop-team")
     factories.ServiceFactory.create(name="shop")
     return bearer("admin:registry", account="boss")

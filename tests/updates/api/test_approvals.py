@@ -14,7 +14,7 @@ import webhooks.operations
 from registry.identity import accounts
 from registry.models import Service
 from tests import factories
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from updates.models import Approval, AuditEntry, Freeze, Job, Policy
 from webhooks import signatures
 
@@ -33,12 +33,12 @@ def service() -> Service:
 
 
 @pytest.fixture
-def ci(bearer: Bearer) -> Headers:  # noqa: F811
+def ci(bearer: Bearer) -> Headers:
     return bearer("updates:deploy", "approvals:decide", account="ci")
 
 
 @pytest.fixture
-def sam(bearer: Bearer) -> Headers:  # noqa: F811
+def sam(bearer: Bearer) -> Headers:
     return bearer("approvals:decide", account="sam")
 
 
@@ -119,7 +119,7 @@ def test_no_token_of_the_requesting_account_approves(
     api: APIClient,
     service: Service,
     ci: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     approval = requested(api, ci)
 
@@ -135,7 +135,7 @@ def test_several_accounts_are_counted_once_each(
     service: Service,
     ci: Headers,
     sam: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     Policy.objects.update(required_approvals=2)
     path = f"approvals/{requested(api, ci).pk}/approve"
@@ -200,7 +200,7 @@ def test_an_account_that_is_limited_to_services_decides_about_no_other(
     api: APIClient,
     service: Service,
     ci: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     approval = requested(api, ci)
     limited = bearer("approvals:decide", account="limited")
@@ -222,7 +222,7 @@ def test_only_an_administrator_overrides_a_freeze_by_approving(
     service: Service,
     ci: Headers,
     sam: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     approval = requested(api, ci)
     today = dt.datetime.now(dt.UTC).date()

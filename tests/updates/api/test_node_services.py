@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from registry.identity import accounts
 from registry.models import Event, Instance, Service
 from registry.operations import ensure_service
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from tests.updates.api.test_nodes import joined, post, staff  # noqa: F401  (fixtures)
 from updates.models import AuditEntry, Node, Target
 
@@ -186,7 +186,7 @@ def test_service_of_another_account_is_not_named_to_a_node(
 
 def test_tokens_of_other_accounts_use_no_route_of_nodes(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     add_target()
 
@@ -200,7 +200,7 @@ def test_tokens_of_other_accounts_use_no_route_of_nodes(
 @pytest.mark.django_db(transaction=True)
 def test_account_that_takes_a_service_over_keeps_names_at_nodes_from_administrators_only(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     staff: Headers,  # noqa: F811
     agent: Headers,
     is_known: bool,
@@ -227,7 +227,7 @@ def test_account_that_takes_a_service_over_keeps_names_at_nodes_from_administrat
 @pytest.mark.django_db(transaction=True)
 def test_name_at_a_node_without_an_audit_entry_does_not_outlive_a_takeover(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     agent: Headers,
 ) -> None:
     ensure_service("shop")

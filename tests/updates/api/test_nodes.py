@@ -21,7 +21,7 @@ from registry.errors import TokenRefused
 from registry.identity import accounts
 from registry.models import Token
 from tests import factories, waiting
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from updates import errors
 from updates.models import AuditEntry, JoinToken, Node, NodeOrder, Target
 from updates.operations import agent_work
@@ -38,7 +38,7 @@ def demanding(settings: Settings) -> None:
 
 
 @pytest.fixture
-def staff(bearer: Bearer) -> Headers:  # noqa: F811
+def staff(bearer: Bearer) -> Headers:
     return bearer("nodes:write", "updates:read", account="staff")
 
 
@@ -365,7 +365,7 @@ def test_token_that_did_not_reach_the_agent_ends_with_the_next_rotation(
 def test_name_of_an_account_that_is_no_nodes_is_refused(
     api: APIClient,
     staff: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     text = join_token(api, staff)
     bearer("services:read", account="node.web1")
@@ -415,7 +415,7 @@ def test_token_of_a_node_opens_nothing_else(
 
 def test_account_that_is_no_node_cannot_work_as_one(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     for headers in (bearer("nodes:work"), bearer("admin:registry", account="chief")):
         assert post(api, "/agent/poll", headers).status_code == 403

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from registry.models import Service, ServiceAccount
 from tests import factories
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from updates.models import AuditEntry, Freeze, MaintenanceWindow
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -21,12 +21,12 @@ WINDOW = {"opens_at": "00:00", "duration_minutes": 1, "weekdays": [0]}
 
 
 @pytest.fixture
-def chief(bearer: Bearer) -> Headers:  # noqa: F811
+def chief(bearer: Bearer) -> Headers:
     return bearer("admin:registry", account="chief")
 
 
 @pytest.fixture
-def own(bearer: Bearer) -> dict[str, str]:  # noqa: F811
+def own(bearer: Bearer) -> dict[str, str]:
     """The token of the account that owns the service ``pay``; it may do all but administrate."""
     headers = bearer("labels:write", "calendar:write", "updates:read", account="pay-team")
     account = ServiceAccount.objects.get(name="pay-team")
@@ -161,7 +161,7 @@ def test_no_service_leaves_a_row_by_its_labels(
 
 
 def test_no_service_leaves_a_row_by_registering_again(
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     api: APIClient,
     chief: dict[str, str],
     own: dict[str, str],

@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 from registry.models import Event, HealthCheck, Service
 from saga_project.shared import locks
 from tests import factories, waiting
-from tests.registry.api.conftest import Bearer, Headers, api, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
+from tests.registry.api.conftest import api  # noqa: F401  (fixture)
 from tests.updates.api.test_nodes import is_a_lock_awaited, joined, post
 from updates.history import audit
 from updates.models import (
@@ -82,12 +83,12 @@ def _take_over(api: APIClient, headers: Headers) -> dict[str, Any]:  # noqa: F81
 
 
 @pytest.fixture
-def owner(bearer: Bearer) -> Headers:  # noqa: F811
+def owner(bearer: Bearer) -> Headers:
     return bearer("registry:manage", *SCOPES, account="owner")
 
 
 @pytest.fixture
-def stranger(bearer: Bearer) -> Headers:  # noqa: F811
+def stranger(bearer: Bearer) -> Headers:
     return bearer(*SCOPES, account="stranger")
 
 
@@ -145,7 +146,7 @@ def test_a_row_of_the_account_that_a_stranger_changed_is_dropped(
 @pytest.mark.parametrize("has_namesake", [False, True])
 def test_what_staff_set_up_is_handed_over_unless_an_account_has_the_name(
     api: APIClient,  # noqa: F811
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     owner: Headers,
     has_namesake: bool,
 ) -> None:
@@ -214,7 +215,7 @@ def test_an_approval_that_strangers_got_deploys_nothing_later(
 @pytest.mark.django_db(transaction=True)
 def test_a_takeover_waits_for_rows_without_the_lock_of_the_audit_trail(
     api: APIClient,  # noqa: F811
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     owner: Headers,
     stranger: Headers,
     locked: str,

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from tests import factories
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from updates.models import AuditEntry, Job, Upload, UploadChunk
 from updates.operations import uploads
 
@@ -22,7 +22,7 @@ DATA = bytes(range(256)) * 10
 
 
 @pytest.fixture
-def ci(bearer: Bearer) -> Headers:  # noqa: F811
+def ci(bearer: Bearer) -> Headers:
     return bearer("artifacts:read", "artifacts:write", account="ci")
 
 
@@ -144,7 +144,7 @@ def test_all_uploads_together_are_bounded(api: APIClient, ci: Headers, settings:
 def test_another_account_neither_sees_nor_changes_an_artifact(
     api: APIClient,
     ci: Headers,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     settings: Settings,
 ) -> None:
     settings.SAGA_AUTH = "required"

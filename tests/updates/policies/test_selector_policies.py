@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from registry.models import Service, ServiceAccount
 from tests import factories
-from tests.registry.api.conftest import Bearer, Headers, bearer  # noqa: F401  (fixtures)
+from tests.api_clients import Bearer, Headers
 from updates.models import Approval, AuditEntry, Policy, SelectorPolicy, Target, policy_of
 from updates.operations import policies
 
@@ -21,7 +21,7 @@ PATH = "/api/v1/selector-policies"
 
 
 @pytest.fixture
-def chief(bearer: Bearer) -> Headers:  # noqa: F811
+def chief(bearer: Bearer) -> Headers:
     return bearer("admin:registry", account="chief")
 
 
@@ -116,7 +116,7 @@ def test_the_plan_and_the_page_say_which_policy_applies_and_why(
 
 
 def test_one_is_made_changed_and_deleted_by_administrators_only(
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     api: APIClient,
     chief: dict[str, str],
 ) -> None:
@@ -166,7 +166,7 @@ def test_what_is_malformed_is_refused(
 
 
 def test_no_service_leaves_a_policy_by_its_labels(
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     api: APIClient,
     shop: Service,
 ) -> None:

@@ -11,8 +11,8 @@ from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 
 from registry.identity import accounts
+from tests.api_clients import Bearer
 from tests.factories import EndpointFactory, ServiceFactory
-from tests.registry.api.conftest import Bearer, bearer  # noqa: F401  (fixture)
 from webhooks import operations
 from webhooks.models import GLOBAL, Delivery, Endpoint
 
@@ -56,7 +56,7 @@ def test_channels_are_listed_by_service_and_name(api: APIClient) -> None:
 
 def test_others_see_where_a_channel_leads_only_masked(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     settings: Settings,
 ) -> None:
     settings.SAGA_AUTH = "required"
@@ -98,7 +98,7 @@ def test_a_test_message_is_not_tried_again(api: APIClient) -> None:
 
 def test_a_test_of_anothers_channel_is_refused(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     settings: Settings,
 ) -> None:
     settings.SAGA_AUTH = "required"

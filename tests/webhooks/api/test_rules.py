@@ -10,8 +10,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from registry.identity import accounts
+from tests.api_clients import Bearer
 from tests.factories import AlertFactory, NotificationRuleFactory, ServiceFactory
-from tests.registry.api.conftest import Bearer, bearer  # noqa: F401  (fixture)
 from updates.models import AuditEntry
 from webhooks.models import NotificationRule
 
@@ -84,7 +84,7 @@ def test_a_second_rule_of_a_name_is_a_conflict(api: APIClient) -> None:
 
 def test_alerts_of_others_services_are_hidden(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
     settings: Settings,
 ) -> None:
     settings.SAGA_AUTH = "required"

@@ -22,7 +22,7 @@ from rest_framework.test import APIClient
 import updates.operations
 from saga_project.shared import crypto, http_client
 from tests import factories
-from tests.registry.api.conftest import Bearer, bearer  # noqa: F401  (fixture)
+from tests.api_clients import Bearer
 from tests.webhooks.outbound.alerts.test_alerts import at, happen
 from updates.models import Approval, ApprovalDecision, Job, Policy, Release
 from webhooks.inbound import slack as slack_calls
@@ -195,7 +195,7 @@ def test_a_link_is_bound_to_what_was_sent_to_its_reader(change: Any, said: bytes
 
 def test_a_message_that_goes_elsewhere_meanwhile_carries_no_link_that_works(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     person()
     made = channel()
@@ -307,7 +307,7 @@ def put(api: APIClient, headers: Any = None, **body: Any) -> Any:
 
 def test_only_administrators_name_approvers_on_a_channel_with_one_reader(
     api: APIClient,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     person()
     person("vera", group="viewers")

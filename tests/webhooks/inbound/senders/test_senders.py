@@ -24,7 +24,7 @@ from rest_framework.test import APIClient
 from registry.identity import accounts
 from registry.models import Service
 from tests import factories
-from tests.registry.api.conftest import Bearer, CommittingClient, bearer  # noqa: F401  (fixture)
+from tests.api_clients import Bearer, CommittingClient
 from updates import tasks
 from updates.models import Release, Source
 from webhooks import inbound, operations
@@ -478,7 +478,7 @@ def test_a_secret_of_another_sender_is_no_proof(api: APIClient, service: Service
 def test_a_token_of_the_owner_does_not_stand_for_the_secret(
     api: APIClient,
     service: Service,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     """As on the other routes: once the service has a secret, calls must show it."""
     headers = bearer("updates:deploy", account="owner")
@@ -489,7 +489,7 @@ def test_a_token_of_the_owner_does_not_stand_for_the_secret(
 def test_without_a_secret_an_owned_service_takes_its_owners_token(
     api: APIClient,
     service: Service,
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     configure(None)
     push = CASES["harbor"].push

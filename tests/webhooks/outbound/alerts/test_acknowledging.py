@@ -9,8 +9,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from saga_project.shared import crypto
+from tests.api_clients import Bearer
 from tests.factories import ConfigurationFactory, EndpointFactory, NotificationRuleFactory
-from tests.registry.api.conftest import Bearer, bearer  # noqa: F401  (fixture)
 from tests.webhooks.outbound.alerts.test_alerts import at, happen, pager, send  # noqa: F401 (fixture)
 from updates.models import AuditEntry
 from webhooks import errors
@@ -117,7 +117,7 @@ def test_pagerduty_acknowledges_its_incident() -> None:
 def test_the_api_acknowledges_alerts_of_the_callers_services(
     api: APIClient,
     pager: Any,  # noqa: F811
-    bearer: Bearer,  # noqa: F811
+    bearer: Bearer,
 ) -> None:
     NotificationRuleFactory.create(event_types=["service.degraded"])
     alert = degraded()
