@@ -72,8 +72,16 @@ def _accept(listener: socket.socket, connect: object) -> None:
         except OSError:
             near.close()
             continue
-        for source, to in ((near, far), (far, near)):
-            threading.Thread(target=_forward, args=(source, to), daemon=True).start()
+        threading.Thread(target=_carry, args=(near, far), daemon=True).start()
+
+
+def _carry(near: socket.socket, far: socket.socket) -> None:
+    """Forward in both directions until both have ended."""
+    with near, far:
+        back = threading.Thread(target=_forward, args=(far, near), daemon=True)
+        back.start()
+        _forward(near, far)
+        back.join()
 
 
 def _forward(source: socket.socket, to: socket.socket) -> None:
