@@ -20,7 +20,8 @@ PINS = ROOT / ".ci" / "openapi"
 WORK = ROOT / "var" / "openapi"
 PYTHON = WORK / "venv" / "bin" / "python"
 BINARIES = WORK / "node_modules" / ".bin"
-NPM = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
+NPM = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--fetch-retries=1")
+INSTALL_SECONDS = 300
 
 
 class ToolFailed(Exception):
@@ -53,20 +54,30 @@ def _install(pins: Path, command: list[str]) -> None:
         if stamp.exists() and stamp.read_text() == digest:
             return
         shutil.copy(pins, WORK / pins.name)
-        run(command)
+        run(command, timeout_seconds=INSTALL_SECONDS)
         stamp.write_text(digest)
 
 
-def run(command: list[str], *, folder: Path = ROOT, **variables: str) -> str:
-    """Run a tool and return what it says. Raises ToolFailed."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "REDOCLY_TELEMETRY": "off", "CI": "true", **variables},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def run(
+    command: list[str],
+    *,
+    folder: Path = ROOT,
+    timeout_seconds: float | None = None,
+    **variables: str,
+) -> str:
+    """Run a tool and return its output. Raises ToolFailed."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "REDOCLY_TELEMETRY": "off", "CI": "true", **variables},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise ToolFailed(f"{command[0]} did not end within {timeout_seconds:.0f} seconds.") from exc
     if done.returncode:
         raise ToolFailed((done.stdout + done.stderr)[-8000:])
     return done.stdout

@@ -174,7 +174,7 @@ def _web_programs(listener: socket.socket) -> list[Program]:
 
 def _has_begun(pid: int) -> bool:
     """Whether a web process has come so far that it shares its counters: it answers next."""
-    return (settings.RUN_DIR / f"{pid}.counters").exists()
+    return (settings.RUN_DIR / f"{pid}.figures").exists()
 
 
 def _background_programs() -> list[Program]:

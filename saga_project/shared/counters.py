@@ -39,7 +39,8 @@ def share(folder: Path) -> None:
     """Share this process's cells with the other processes of this server; keeps their values."""
     global cells, _own, _folder
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{os.getpid()}.counters"
+    # The name that the previous release gives its files: both serve during an upgrade.
+    path = folder / f"{os.getpid()}.figures"
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # held, with the descriptor, until the process ends
@@ -60,7 +61,7 @@ def read_cells(path: Path) -> list[int]:
 
 
 def _of_the_others() -> Iterator[list[int]]:
-    for path in sorted(_folder.glob("*.counters")) if _folder else []:
+    for path in sorted(_folder.glob("*.figures")) if _folder else []:
         if path != _own:
             with contextlib.suppress(FileNotFoundError):
                 yield from _read(path)

@@ -24,11 +24,21 @@ def module() -> Any:
 
 
 def with_npm() -> Any:
-    """Return the tools, those of npm installed; skips the test where there is no npm."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed")
-    module().install_npm_tools()
+    """Return the tools, those of npm installed; skips the test where npm cannot install them."""
+    if obstacle := _obstacle_of_npm():
+        pytest.skip(obstacle)
     return module()
+
+
+@cache
+def _obstacle_of_npm() -> str:
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        return "node and npm are not installed"
+    try:
+        module().install_npm_tools()
+    except module().ToolFailed as exc:
+        return f"npm install: {str(exc).strip()[-300:]}"
+    return ""
 
 
 def with_python() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import models
 from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.state import ProjectState
+from django.db.migrations.state import ModelState, ProjectState
 
 from tests import previous_release, waiting, webserver
 from tests.webserver import WebServer
@@ -31,13 +31,18 @@ def accepts_rows_without_it(field: models.Field[Any, Any]) -> bool:
     return field.null or field.many_to_many or field.has_db_default()
 
 
+def columns(model: ModelState) -> dict[str, models.Field[Any, Any]]:
+    """Return the fields by the names of their columns: a field may be renamed, its column may not."""
+    return {field.db_column or name: field for name, field in model.fields.items()}
+
+
 def breaches(former: ProjectState, present: ProjectState) -> Iterator[str]:
     """Yield what processes of the previous release cannot work with."""
     for key in sorted(name for name in former.models if name[0] in APPS):
         if key not in present.models:
             yield f"{'.'.join(key)} is gone"
             continue
-        before, after = former.models[key].fields, present.models[key].fields
+        before, after = columns(former.models[key]), columns(present.models[key])
         yield from (f"{'.'.join(key)}.{name} is gone" for name in sorted(set(before) - set(after)))
         for name in sorted(set(after) - set(before)):
             if not accepts_rows_without_it(after[name]):

@@ -77,4 +77,4 @@ def test_a_killed_process_counts_no_more(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
 
     assert hits() == before
-    assert len(list(tmp_path.glob("*.counters"))) == 1
+    assert len(list(tmp_path.glob("*.figures"))) == 1
