@@ -1,4 +1,4 @@
-"""What docs/deployments.md tells people to enter is what Saga takes."""
+"""What docs/deployments.md has people enter is what Saga takes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from updates.artifacts.installers import container, hooks, systemd
 from updates.rollouts import strategy_options, target_instances
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "deployments.md").read_text()
-PYTHON, NODE, UNIT, CONTAINER, REFERENCE = (
+PYTHON, NODE, UNIT, CONTAINER, STRATEGIES = (
     "A Python app",
     "A Node app",
     "A systemd service",
     "A container",
-    "Reference",
+    "Strategies",
 )
 
 
@@ -59,6 +59,6 @@ def test_units_and_containers_are_described_as_they_are_configured() -> None:
 
 
 def test_waves_are_described_as_they_are_read() -> None:
-    [waves] = [each for each in objects(section(REFERENCE)) if "waves" in each]
+    [waves] = [each for each in objects(section(STRATEGIES)) if "waves" in each]
 
     assert len(strategy_options.read(waves).waves) == 2
