@@ -22,6 +22,11 @@ def is_clean(text: str) -> bool:
     return _UNCLEAN.search(text) is None
 
 
+def clean(text: str) -> str:
+    """Return the text with U+FFFD for what PostgreSQL and UTF-8 cannot hold."""
+    return _UNCLEAN.sub("\ufffd", text)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):

@@ -9,7 +9,7 @@ import time
 
 from django.utils import timezone
 
-from saga_project.shared import errors, http_client
+from saga_project.shared import errors, http_client, strict_json
 from webhooks import signatures
 from webhooks.outbound import approval_links, channels, claims, mailing, rendering
 from webhooks.outbound.channels import slack
@@ -39,17 +39,11 @@ def send(
     outcome = dataclasses.replace(
         outcome,
         duration_ms=round((time.monotonic() - begun) * 1000),
-        answer=_keepable(approval_links.withhold(outcome.answer)),
-        error=_keepable(approval_links.withhold(outcome.error)),
-        message_id=_keepable(outcome.message_id),
+        answer=strict_json.clean(approval_links.withhold(outcome.answer)),
+        error=strict_json.clean(approval_links.withhold(outcome.error)),
+        message_id=strict_json.clean(outcome.message_id),
     )
     return Sent(claimed_delivery, outcome, started_at)
-
-
-def _keepable(text: str) -> str:
-    """Return what a receiver said without what PostgreSQL refuses: NUL, and halves of surrogate pairs."""
-    replaced = text.replace("\x00", "\ufffd").encode("utf-16-le", "surrogatepass")
-    return replaced.decode("utf-16-le", "replace")
 
 
 def _attempt(

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urljoin
 
 import orjson
 
-from saga_project.shared import errors, http_client
+from saga_project.shared import errors, http_client, strict_json
 from updates.artifacts.installers import staging
 from updates.models import Release, Target
 from updates.step_context import Outcome, StepContext, StepFailed
@@ -133,8 +133,8 @@ def _evaluate(document: Mapping[str, Any], version: str) -> Outcome:
 
 
 def _message(document: Mapping[str, Any]) -> str:
-    """Return what the deployer says, without NUL, which PostgreSQL refuses."""
-    return str(document.get("message") or "")[:500].replace("\0", "\ufffd")
+    """Return what the deployer says, as PostgreSQL can hold it."""
+    return strict_json.clean(str(document.get("message") or "")[:500])
 
 
 def _percent(document: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from registry import names
-from saga_project.shared import api, errors, http_client, rules, versions
+from saga_project.shared import api, errors, http_client, rules, strict_json, versions
 from updates.errors import SourceUnavailable
 from updates.releases.sources import foreign_json
 
@@ -221,13 +221,13 @@ def expect_list(value: Any, what: str) -> list[Any]:
 
 def text(value: Any, *, limit: int = 2048) -> str:
     """Return ``value`` where it is text of bearable length that can be stored, else the empty string."""
-    is_fit = isinstance(value, str) and len(value) <= limit and foreign_json.is_clean(value)
+    is_fit = isinstance(value, str) and len(value) <= limit and strict_json.is_clean(value)
     return value if is_fit else ""
 
 
 def prose(value: Any) -> str:
     """Return the beginning of a text for people, without what cannot be stored."""
-    return foreign_json.clean(value[:MAX_PROSE]) if isinstance(value, str) else ""
+    return strict_json.clean(value[:MAX_PROSE]) if isinstance(value, str) else ""
 
 
 def size(value: Any) -> int | None:

@@ -1,18 +1,17 @@
 """JSON as other systems write it, read for the few fields that matter here.
 
 One strange character in a field that nothing reads must not cost the source. A byte order mark, bytes that
-are no UTF-8, NaN, a repeated key and a number of any length are accepted; ``clean`` makes text storable.
+are no UTF-8, NaN, a repeated key and a number of any length are accepted. ``strict_json.clean`` makes text
+storable.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 MAX_DIGITS = 300
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Unreadable(ValueError):
@@ -30,12 +29,3 @@ def loads(raw: bytes) -> Any:
         return decoder.decode(raw.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
         raise Unreadable from None
-
-
-def clean(text: str) -> str:
-    """Return the text without NUL characters and halves of surrogate pairs, which PostgreSQL cannot hold."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
-def is_clean(text: str) -> bool:
-    return _UNSTORABLE.search(text) is None

@@ -13,8 +13,8 @@ import re
 import urllib.parse
 from typing import Any
 
-from saga_project.shared import versions
-from updates.releases.sources import exchange, foreign_json, pages, shapes, streams
+from saga_project.shared import strict_json, versions
+from updates.releases.sources import exchange, pages, shapes, streams
 from updates.releases.sources.exchange import Answer, Found, Query
 
 BASE_URL = "https://registry.npmjs.org"
@@ -62,7 +62,7 @@ def _tags(tags: Any) -> dict[str, str]:
     return {
         exchange.text(tag, limit=64): version
         for tag, version in named
-        if isinstance(version, str) and foreign_json.is_clean(tag)
+        if isinstance(version, str) and strict_json.is_clean(tag)
     }
 
 
