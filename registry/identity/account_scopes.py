@@ -1,4 +1,4 @@
-"""What callers of an account may do now, as far as its row tells: for work in its name between two calls."""
+"""What callers of an account may do now, as far as its row shows: for work in its name between two calls."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def announce(service: Service, announcement: recording.Announcement, *, by: str)
     with transaction.atomic():  # not durable: a webhook keeps its call in the same transaction
         release, is_new = recording.record(service, announcement, origin="announced", by=by)
         if is_new:
-            _tell(release)
+            _publish_announced(release)
             audit.record(
                 "release.announced",
                 actor=by,
@@ -106,7 +106,7 @@ def _take(service: Service, found: Found, known: Release | None, *, origin: str,
     _offer(release)
 
 
-def _tell(release: Release) -> None:
+def _publish_announced(release: Release) -> None:
     """Publish the release and, if it is newer than the running version, the available update."""
     events.publish(
         event_constructors.release_announced(

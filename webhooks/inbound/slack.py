@@ -82,7 +82,7 @@ def read(raw: bytes, headers: Mapping[str, str], *, now: dt.datetime) -> Click:
 def act(click: Click, *, now: dt.datetime) -> ClickResult:
     """Decide as the person behind the user, and send the user the result."""
     result = _decide(click, now=now)
-    _tell(click, result)
+    _send_result(click, result)
     return result
 
 
@@ -139,7 +139,7 @@ def _is_slacks(url: str) -> bool:
         return False
 
 
-def _tell(click: Click, result: ClickResult) -> None:
+def _send_result(click: Click, result: ClickResult) -> None:
     """Answer the user alone, in Slack; a message that does not arrive changes nothing."""
     if not _is_slacks(click.answer_url):
         return

@@ -70,22 +70,22 @@ def _count(row: Receiver, *, now: dt.datetime) -> None:
     is_repeated = row.failures >= FAILURES_UNTIL_PAUSED and fails_for >= PAUSED_AFTER
     if row.paused_at is None and is_repeated:
         row.paused_at = now
-        _tell("paused", row)
+        _publish("paused", row)
     if row.paused_at is not None:
         row.probe_at = now + PROBE_EVERY
         if row.disabled_at is None and fails_for >= DISABLED_AFTER:
             row.disabled_at = now
-            _tell("disabled", row)
+            _publish("disabled", row)
     row.save()
 
 
 def _recover(row: Receiver) -> None:
     if row.paused_at is not None:
-        _tell("resumed", row)
+        _publish("resumed", row)
     row.delete()
 
 
-def _tell(moment: str, row: Receiver) -> None:
+def _publish(moment: str, row: Receiver) -> None:
     events.publish(
         event_constructors.receiver(
             moment,

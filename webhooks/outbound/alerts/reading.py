@@ -173,7 +173,7 @@ class AlertBook:
                 self._note_change(row)
 
     def silence(self, flaps: flapping.FlapBook) -> None:
-        """Tell nothing of what flaps: neither that it is ill again nor that it is well again."""
+        """Send nothing about what flaps: neither that it is ill again nor that it is well again."""
         for row in (*self._new, *self._changed.values()):
             is_damped = row.problem in flapping.PROBLEMS
             subject = catalogue.whole_of(row.subject)
