@@ -115,7 +115,7 @@ def paths(root: Path) -> Iterator[str]:
 
 
 def commands(root: Path) -> Iterator[str]:
-    """Every make target, management command and module that a document tells to run exists."""
+    """Every make target, management command and module that a document shows exists."""
     makefile = (root / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z][\w./-]*):", makefile, re.MULTILINE))
     known = set(management.find_commands(str(Path(management.__file__).parent)))

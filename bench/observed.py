@@ -58,7 +58,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *words: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -136,7 +136,7 @@ def _time_scrapes(server: Server) -> float:
 def _scrape(server: Server) -> None:
     with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=30) as answer:
         if b"saga_fast_path_answers_total" not in answer.read():
-            raise SystemExit("/metrics does not tell of the fast path")
+            raise SystemExit("/metrics has nothing of the fast path")
 
 
 def _run(

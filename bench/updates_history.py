@@ -120,7 +120,7 @@ def show_plans(database_url: str) -> None:
 
 
 def measure_pages(port: int, requests: int) -> None:
-    """Time each page; the first call is told apart, since figures of a window are kept until they change."""
+    """Time each page; the first call is shown apart, since figures of a window are kept until they change."""
     month_ago = (dt.datetime.now(dt.UTC) - dt.timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
     middle = {"month_ago": month_ago, "cursor": _cursor_in_the_middle(port)}
     print(f"{'page, ms':30} {'first':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}")

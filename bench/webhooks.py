@@ -138,14 +138,14 @@ def deliveries(stack: stacks.Stack, *, total: int = 1_000) -> None:
         list(pool.map(one, range(total)))
     left = _settle(stack, until=time.monotonic() + 600)
     seconds, kills = time.monotonic() - began, killer.stop()
-    told = Counter(body["data"]["details"]["n"] for body in receiver.bodies.values())
+    sent_reports = Counter(body["data"]["details"]["n"] for body in receiver.bodies.values())
     repeated = sum(count - 1 for count in seen.values())
     print(
         f"  {total} deliveries in {seconds:.0f} s, {kills} kills of the worker, {repeated} sent again"
     )
     harness.check(left == 0, "no delivery is left over")
-    harness.check(set(told) == set(range(total)), f"all {total} were told")
-    harness.check(set(told.values()) == {1}, "each under one message id")
+    harness.check(set(sent_reports) == set(range(total)), f"all {total} were sent")
+    harness.check(set(sent_reports.values()) == {1}, "each under one message id")
     harness.check(len(taken) == total, "the receiver took every one of them")
     receiver.close()
 

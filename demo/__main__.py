@@ -1,4 +1,4 @@
-"""The story that ``make demo`` tells: real processes, real archives, a real client that counts failures.
+"""The story of ``make demo``: real processes, real archives, a real client that counts failures.
 
 Starts a Saga of its own beside any other (its data in a temporary folder), and leaves nothing behind.
 """

@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing: the demo tells the story."""
+        """Log nothing: the demo prints its own report."""
 
 
 def call_saga(url: str, body: dict[str, Any]) -> None:

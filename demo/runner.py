@@ -87,6 +87,6 @@ class Runner:
                 self.end_headers()
 
             def log_message(self, *args: object) -> None:
-                """Say nothing: the demo tells the story."""
+                """Log nothing: the demo prints its own report."""
 
         return Handler

@@ -102,7 +102,7 @@ def is_ready(port: int) -> bool:
 
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
-        """Say nothing: the demo tells the story."""
+        """Log nothing: the demo prints its own report."""
 
 
 @contextmanager

@@ -215,17 +215,17 @@ class Story:
         on_step: Callable[[dict[str, Any]], None] = lambda _step: None,
         on_look: Callable[[dict[str, Any]], None] = lambda _job: None,
     ) -> dict[str, Any]:
-        """Follow the job's journal and tell each step once."""
+        """Follow the job's journal and print each step once."""
         say("dim", f"{job_id}:")
-        told: set[int] = set()
+        printed: set[int] = set()
         ends_at = time.monotonic() + stage.PATIENCE_SECONDS
         while time.monotonic() < ends_at:
             job = self.job(job_id)
             on_look(job)
             for number, step in enumerate(job["steps"]):
-                if number not in told and step["status"] in ("succeeded", "failed"):
-                    told.add(number)
-                    tell(step)
+                if number not in printed and step["status"] in ("succeeded", "failed"):
+                    printed.add(number)
+                    report(step)
                     on_step(step)
             if job["status"] not in LIVE:
                 return job
@@ -237,7 +237,7 @@ class Story:
         return ", ".join(f"{each['instance_id']} runs {each['version']}" for each in instances)
 
 
-def tell(step: dict[str, Any]) -> None:
+def report(step: dict[str, Any]) -> None:
     place = step["target"] or "everywhere"
     colour = "bad" if step["status"] == "failed" else "dim"
     message = _DIGEST.sub(r"\1…", step["message"])

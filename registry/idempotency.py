@@ -139,7 +139,7 @@ _pending: contextvars.ContextVar[_Pending | None] = contextvars.ContextVar("pend
 
 @contextlib.contextmanager
 def pending(use: Use, *, now: dt.datetime) -> Iterator[None]:
-    """Let ``keep()`` know under which key the request runs."""
+    """Record for ``keep()`` under which key the request runs."""
     token = _pending.set(_Pending(use, now))
     try:
         yield

@@ -26,7 +26,7 @@ gc.freeze()
 
 
 def pool_connections() -> None:
-    """Let the threads of a web process share connections; settings leave the pool out for Celery.
+    """Share connections among the threads of a web process; settings leave the pool out for Celery.
 
     Called before the process answers: connections that are open by then stay as they are.
     """

@@ -181,7 +181,7 @@ class NotificationRuleFactory(factory.django.DjangoModelFactory[webhooks.Notific
 
 
 class AlertFactory(factory.django.DjangoModelFactory[webhooks.Alert]):
-    """An open problem that was told."""
+    """An open problem that was reported."""
 
     class Meta:
         model = webhooks.Alert

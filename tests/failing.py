@@ -1,4 +1,4 @@
-"""Web processes that reach Redis and PostgreSQL through proxies, which fail as a test tells them."""
+"""Web processes that reach Redis and PostgreSQL through proxies, which fail on a test's command."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ CHUNK = 65536
 
 
 class FaultProxy:
-    """Forwards a free local port to a server, and fails as it is told; every fault can be undone."""
+    """Forwards a free local port to a server, and fails on command; every fault can be undone."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -29,7 +29,7 @@ class FaultProxy:
     # --- Faults -----------------------------------------------------------------------------------
 
     def delay(self, seconds: float) -> None:
-        """Hold back every chunk, in both directions, for that long."""
+        """Delay every chunk, in both directions, for that long."""
         self._latency_seconds = seconds
 
     def freeze(self) -> None:

@@ -1,7 +1,7 @@
 """A small OpenID Connect provider in a process of its own: discovery, codes with PKCE, tokens, keys, logout.
 
 It refuses what a real one refuses: an unknown client, another redirect address, a code that was used, a wrong
-verifier or secret. Tests tell it which people there are, and which fault its next token has.
+verifier or secret. Tests configure which people there are, and which fault its next token has.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class Running:
         return found
 
     def logout_token(self, **asked: Any) -> str:
-        """Return a token that tells of a logout: ``claims``, and faults of header and signature."""
+        """Return the token of a logout: ``claims``, and faults of header and signature."""
         answer = requests.post(
             f"{self.issuer}/logout-token", json={"claims": {}, **asked}, timeout=30
         )

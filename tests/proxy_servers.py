@@ -1,4 +1,4 @@
-"""An HTTP proxy as a process of its own, which tells what it was asked for.
+"""An HTTP proxy as a process of its own, which reports what it was asked for.
 
 ``python tests/proxy_servers.py '{"routes": {"192.0.2.1:443": 40001}, "login": "user:password"}'`` prints its
 port, then each request's head as a line of JSON. A target that has no route is refused with 502.

@@ -22,9 +22,11 @@ from tests import migrated
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 CONFIGURED = ("HOST", "PORT", "SERVICE_NAME", "HEARTBEAT_INTERVAL", "REGISTRATION_TTL")
-#: Tells the workers which database their own ones begin as a copy of.
+#: Names the database that the workers' own ones begin as a copy of.
 TEMPLATE_VARIABLE = "TEST_DATABASE_TEMPLATE"
-LAST_REDIS_DATABASE = 15  # Redis has 16 unless told otherwise; the tests count down from the last
+LAST_REDIS_DATABASE = (
+    15  # Redis has 16 unless configured otherwise; the tests count down from the last
+)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -460,7 +460,7 @@ def _add_slug(api: APIClient, headers: dict[str, str]) -> None:
 
 
 def _hold_back(member: str) -> None:
-    """Let the last sweep have held this instance back from expiring."""
+    """Record that the last sweep did not expire this instance."""
     seen = presence.Overdue(now_us=1, total=30, due={member: 0}, holds={}, is_anyone_receiving=True)
     protection.note(seen, [member])
 

@@ -151,7 +151,7 @@ def environment() -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "saga_project.settings",
         "DATABASE_URL": database_url(),
         "REDIS_URL": settings.REDIS_URL,
-        # No sweeps run beside a test: these processes tell of no health of theirs.
+        # No sweeps run beside a test: these processes report no health.
         "SAGA_HEALTH_EVENTS": "false",
         **_shared(),
     }

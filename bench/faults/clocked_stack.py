@@ -36,7 +36,7 @@ def clock() -> Iterator[Path | None]:
 
 
 def variables(clock: Path | None) -> dict[str, str]:
-    """Return what tells the launcher about the clock."""
+    """Return what configures the clock for the launcher."""
     return {CLOCK_VARIABLE: str(clock)} if clock else {}
 
 

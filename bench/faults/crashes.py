@@ -11,7 +11,7 @@ Each deployment replaces what runs on two targets, by each strategy, with a good
 ``boundaries`` kills its worker once: when a step is journaled as begun, when it is done and not yet
 journaled, and when it is journaled as ended; in turn, in each step, also of the way back. ``random``
 kills before or after any query, or at any change of the file system, in every second run a few times
-more. ``frozen`` stops a worker at each moment that is not inside of a transaction, lets its lease of a
+more. ``frozen`` stops a worker at each moment that is not inside of a transaction, makes its lease of a
 second run out and another worker take over, and wakes it: no row, no file and no restart may come of that.
 ``steps`` kills the workers of one deployment again and again, in each of its steps, for each kind of
 deployment: strategies, slots, instances, hooks, metrics, retries, installers, fast rollbacks, and rollbacks

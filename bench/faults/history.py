@@ -19,7 +19,7 @@ from tests import waiting
 
 LIVING = 50
 TTL_SECONDS = 12
-TOLD = "told"
+REPORTED = "reported"
 #: 0 is no answer; 409 is a key whose first call is still under way.
 EXPECTED = frozenset({0, 200, 201, 409, 503})
 PAUSE_SECONDS = 0.1
@@ -39,16 +39,16 @@ class Server(Protocol):
 
 
 class Receiver:
-    """A subscriber that counts how often it was told of each report."""
+    """A subscriber that counts how often it received each report."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
-        self.told: Counter[int] = Counter()
+        self.received: Counter[int] = Counter()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-                receiver.told.update(
+                receiver.received.update(
                     int(number) for number in re.findall(r'"number": ?(\d+)', text)
                 )
                 self.send_response(204)
@@ -118,9 +118,9 @@ class History:
     def begin(self) -> None:
         for name in self.living:
             self.register(name)
-        self.register(TOLD, ttl=3600)
+        self.register(REPORTED, ttl=3600)
         subscription = {
-            "service_name": TOLD,
+            "service_name": REPORTED,
             "subscriber": "campaign",
             "callback_url": self.receiver.url,
             "topics": ["lifecycle.*"],
@@ -164,7 +164,7 @@ class History:
     def _report(self, number: int) -> None:
         """Report once, with one key, until it is acknowledged."""
         details = {"number": number}
-        body = {"service_name": TOLD, "event": "restarting", "details": details}
+        body = {"service_name": REPORTED, "event": "restarting", "details": details}
         headers = {"Idempotency-Key": f"report-{number}"}
         while not self._is_quiet.is_set():
             status, _ = self.call("POST", "webhooks/lifecycle", body, headers=headers)
@@ -193,7 +193,7 @@ class History:
             cursor = page["cursor"]
 
     def _effects(self) -> Iterator[str]:
-        """A report acts once, none that was acknowledged is lost, and the subscriber is told of each."""
+        """A report acts once, none that was acknowledged is lost, and the subscriber receives each."""
         made = Counter(
             event["data"]["details"]["number"] for event in self._events("lifecycle.restarting")
         )
@@ -202,10 +202,10 @@ class History:
             yield f"acknowledged reports are lost: {lost[:5]}"
         try:
             waiting.until(
-                lambda: set(made) <= set(self.receiver.told), seconds=DELIVERED_WITHIN_SECONDS
+                lambda: set(made) <= set(self.receiver.received), seconds=DELIVERED_WITHIN_SECONDS
             )
         except AssertionError:
-            missing = sorted(set(made) - set(self.receiver.told))
+            missing = sorted(set(made) - set(self.receiver.received))
             yield f"{len(missing)} of {len(made)} events were not delivered: {missing[:5]}"
 
     def _expiries(self) -> Iterator[str]:

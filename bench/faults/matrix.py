@@ -68,7 +68,7 @@ class Track:
         self._service: Service = scene.add_service(self.name, targets=2)
         self._running = "0"
         crashing.bring_to_an_end(scene.deploy(self._service, "0"))
-        # Twice undisturbed: the first tells how many moments there are, the second which steps.
+        # Twice undisturbed: the first counts the moments, the second finds the steps.
         job = self._deploy()
         self._moments = crashing.count_moments(job)
         self._settle(crashing.bring_to_an_end(job))

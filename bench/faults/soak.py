@@ -2,9 +2,10 @@
 
     python -m bench.faults.soak --minutes 30
 
-The clients of the fault campaigns send heartbeats, look up and report, a subscriber is told, and a service
-dies every ten seconds. After the first five minutes, in which caches fill, nothing may grow by more than a
-tenth; the history is checked as in a campaign. Exit status 1 where something grew or a promise was broken.
+The clients of the fault campaigns send heartbeats, look up and report, a subscriber is notified, and a
+service dies every ten seconds. After the first five minutes, in which caches fill, nothing may grow by more
+than a tenth; the history is checked as in a campaign. Exit status 1 where something grew or a promise was
+broken.
 """
 
 from __future__ import annotations

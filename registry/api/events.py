@@ -198,7 +198,7 @@ class EventStreamView(api.SagaView):
 
 
 def _token_of(request: Request) -> str | None:
-    """Return the bearer token that the request was let in with, if it brought one."""
+    """Return the bearer token that the request was accepted with, if any."""
     return (
         request.META.get("HTTP_AUTHORIZATION", "").strip(" ").partition(" ")[2].strip(" ") or None
     )

@@ -109,7 +109,7 @@ def choose(seen: presence.Overdue, held: Sequence[str]) -> list[str]:
 
 
 def decide(what: str, *, actor: str, seconds: int = DECISION_SECONDS) -> None:
-    """Let all suspects expire in the next sweep (GONE), or none for a while (HOLD).
+    """Expire all suspects in the next sweep (GONE), or none for a while (HOLD).
 
     Raises NotProtecting where no instance is held back.
     """

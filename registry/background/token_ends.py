@@ -1,4 +1,4 @@
-"""Tell in time that tokens end."""
+"""Warn before tokens end."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def heartbeat(name: str, head: Head, body: bytes) -> PendingRenewal:
 
 
 def _renewal_of(name: str, instance: InstanceEntry, content: bytes) -> PendingRenewal:
-    """Renew one, answer ``content``, and let memory see at once what the change channel will say."""
+    """Renew one, answer ``content``, and apply to memory at once what the change channel will report."""
 
     def answer(times: Sequence[int]) -> bytes | None:
         at_us = times[0]
@@ -249,7 +249,7 @@ def _check_may_change(admission: Admission | None, name: str, entry: ServiceEntr
 
 
 def registration(head: Head, body: bytes) -> PendingRenewal | operations.NewRegistration:
-    """Renew an instance that registers as we know it already, or let in a service that we do not know."""
+    """Renew an instance that registers as we know it already, or add a service that is not known yet."""
     wanted = _registration(_object(body))
     admission = admit(head, "registry:manage")
     entry = _known(wanted.service_name, admission)

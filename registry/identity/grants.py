@@ -48,7 +48,7 @@ def granted(account: ServiceAccount, *, prefix: str = "") -> Q:
 def fault(selector: str) -> str | None:
     """Return what is wrong with an account's selector.
 
-    A condition that holds where a label is missing would let the account touch services that have none.
+    A condition that holds where a label is missing would allow the account to touch services that have none.
     """
     if not selector:
         return None

@@ -1,4 +1,4 @@
-"""People as callers: the account of their personal tokens, and what their roles let these do."""
+"""People as callers: the account of their personal tokens, and what their roles allow."""
 
 from __future__ import annotations
 

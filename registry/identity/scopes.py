@@ -15,7 +15,7 @@ SCOPES: Mapping[str, str] = {
     "calendar:write": "Set maintenance windows and change freezes",
     "targets:write": "Set where services are installed, and how",
     "updates:deploy": "Announce, check, deploy and roll back; steer jobs",
-    "nodes:write": "Let hosts join as nodes; approve and revoke them",
+    "nodes:write": "Add hosts as nodes; approve and revoke them",
     "nodes:work": "Of an agent: get the orders of its own node, and report on them",
     "artifacts:read": "See and download uploaded artifacts",
     "artifacts:write": "Upload and delete artifacts",

@@ -49,7 +49,7 @@ def note_version(service: Service, version: str, *, instance_id: str | None = No
 
 
 def tell_replaced(service: Service, *, now: dt.datetime) -> None:
-    """Tell the receivers that an instance of the service runs another version than before."""
+    """Notify the receivers that an instance of the service runs another version than before."""
     events.instance_replaced.send(sender=Instance, service_name=service.name, at=now)
 
 

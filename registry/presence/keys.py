@@ -13,8 +13,8 @@ WAKEUP_CHANNEL = f"saga:events:{_DATABASE}"
 
 SERVICES, REVISIONS, DEADLINES = "saga:services", "saga:revisions", "saga:deadlines"
 TTLS, HOLDS, EXPIRING, META = "saga:ttls", "saga:holds", "saga:expiring", "saga:meta"
-BEATS = "saga:beats"
-ALL = (SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, BEATS, CHANGES_CHANNEL)
+HEARTBEATS = "saga:beats"
+ALL = (SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, HEARTBEATS, CHANGES_CHANNEL)
 
 
 def member_of(service_name: str, instance_id: str) -> str:

@@ -16,7 +16,7 @@ _AWAY = f"local AWAY, SET_BACK = {AWAY_SECONDS * 1_000_000:.0f}, {SET_BACK_SECON
 _PROLOGUE = (
     _AWAY
     + """
-local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, BEATS, CHANNEL = unpack(KEYS)
+local SERVICES, REVISIONS, DEADLINES, TTLS, HOLDS, EXPIRING, META, HEARTBEATS, CHANNEL = unpack(KEYS)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local known = redis.call('HMGET', META, 'born', 'floor', 'told', 'tick')
@@ -62,9 +62,9 @@ local function publish(kind, words)
 end
 local function publish_all(kind, words) return publish(kind, table.concat(words, ' ')) end
 local function publish_heartbeats()
-  local heartbeats = redis.call('GET', BEATS)
+  local heartbeats = redis.call('GET', HEARTBEATS)
   if heartbeats then
-    redis.call('DEL', BEATS)
+    redis.call('DEL', HEARTBEATS)
     publish('B', heartbeats)
   end
   redis.call('HSET', META, 'told', text(now))
@@ -111,7 +111,7 @@ for start = 2, #ARGV, 1000 do
 end
 local waiting = 0
 if #renewed > 0 then
-  waiting = redis.call('APPEND', BEATS, text(now) .. ' ' .. table.concat(renewed, ' ') .. ' ')
+  waiting = redis.call('APPEND', HEARTBEATS, text(now) .. ' ' .. table.concat(renewed, ' ') .. ' ')
 end
 if now - published >= tonumber(ARGV[1]) then
   publish_heartbeats()

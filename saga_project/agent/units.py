@@ -1,4 +1,4 @@
-"""The systemd unit of an agent: it may write where the host's ``agent.toml`` lets releases be installed."""
+"""The systemd unit of an agent: it may write where ``agent.toml`` allows releases to be installed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def _failures_of_name(request: HttpRequest, credentials: dict[str, Any] | None) 
 
 
 def address_of(request: HttpRequest) -> str | None:
-    """Return the client's address; forwarded headers have been judged before Django sees the request."""
+    """Return the client's address; forwarded headers have been checked before Django sees the request."""
     return request.META.get("REMOTE_ADDR")
 
 

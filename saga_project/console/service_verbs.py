@@ -125,7 +125,7 @@ def _blocked(verb: ButtonVerb, reason: str) -> ButtonVerb:
 
 
 def _closed(user: AbstractUser, policy: PolicyRules, verdict: Verdict) -> str:
-    """Return why the calendar lets this person begin nothing; what others approve is judged then."""
+    """Return why the calendar allows this person no deployment; what others approve is checked then."""
     is_closed = not verdict.is_open and not policy.requires_second_person
     message = f"The service may not be changed now: {verdict.reason}"
     return overrides.blocked_by(user, message if is_closed else None)

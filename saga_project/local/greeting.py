@@ -18,7 +18,7 @@ NEXT = (
 
 
 def greet(seconds: float, *, is_browser_wanted: bool = False) -> None:
-    """Say where Saga answers, ``seconds`` after its start."""
+    """Print where Saga answers, ``seconds`` after its start."""
     show(SAGA, f"ready after {seconds:.1f} s on {_address()}")
     _say_how_to_log_in()
     _say_what_to_do_next()

@@ -15,7 +15,7 @@ class DataFolderInUse(Exception):
 
 @contextmanager
 def data_folder(path: Path) -> Iterator[None]:
-    """Hold the data folder until the block ends; raises DataFolderInUse."""
+    """Lock the data folder until the block ends; raises DataFolderInUse."""
     with (path / "launcher.lock").open("a+") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which no fork inherits

@@ -32,7 +32,7 @@ from saga_project.web.accepting import SharingProtocol
 BODY_SECONDS = 0.5
 LARGE_BYTES = 16 * 1024  # Below it one copy costs less than a second buffer.
 _OK = b"200 OK"
-_LOOKUPS, _LISTS, _BEATS, _BULK_BEATS, _REGISTRATIONS, _RESOLUTIONS = (
+_LOOKUPS, _LISTS, _HEARTBEATS, _BULK_HEARTBEATS, _REGISTRATIONS, _RESOLUTIONS = (
     counters.FAST_PATH[name]
     for name in ("lookup", "list", "heartbeat", "bulk_heartbeat", "registration", "resolve")
 )
@@ -180,7 +180,7 @@ class FastPathProtocol(SharingProtocol):
         """Ask Redis, or PostgreSQL for an unknown service; the answer comes later."""
         line, head, body = request.line, request.head, request.body
         if line == whole_requests.HEARTBEAT_MANY:
-            self._renew(requests.bulk_heartbeat(head, body), _BULK_BEATS, request)
+            self._renew(requests.bulk_heartbeat(head, body), _BULK_HEARTBEATS, request)
         elif line == whole_requests.REGISTER:
             work = requests.registration(head, body)
             if isinstance(work, PendingRenewal):
@@ -194,7 +194,7 @@ class FastPathProtocol(SharingProtocol):
                     head,
                     body,
                 ),
-                _BEATS,
+                _HEARTBEATS,
                 request,
             )
         else:

@@ -278,7 +278,7 @@ class HealthView(OpenView):
 
 
 class LivenessView(OpenView):
-    """This process answers; nothing else is asked, since a restart of it would mend nothing else."""
+    """This process answers; nothing else is asked, since its restart could repair nothing else."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Long polls and Server-Sent Events, which wait in the event loop instead of a thread.
 
-Django judged the request and handed it over (``registry.api.events``); its answer's headers are kept.
+Django checked the request and handed it over (``registry.api.events``); its answer's headers are kept.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _place(cursor: Cursor) -> bytes:
 
 
 def _keep_alive(cursor: Cursor) -> bytes:
-    """A comment keeps the connection open; its id lets a reader with a narrow filter resume."""
+    """A comment keeps the connection open; by its id, a reader with a narrow filter can resume."""
     return b": keep-alive\n" + _place(cursor) + b"\n"
 
 
@@ -166,7 +166,7 @@ class _BufferedAnswer:
         await self._send({**self._start, "headers": kept + own})
 
     async def write(self, content: bytes, *, is_last: bool = False) -> None:
-        """Send; a client that takes nothing for too long is let go (TimeoutError)."""
+        """Send; a client that takes nothing for too long is disconnected (TimeoutError)."""
         async with asyncio.timeout(request_limits.SEND_TIMEOUT_SECONDS):
             await self._send(
                 {"type": "http.response.body", "body": content, "more_body": not is_last}

@@ -47,7 +47,7 @@ class Registry:
             event = {"type": "lifecycle.restarting", "data": {"details": {"number": number}}}
             self.events.append(event)
         if self.broken != "delivered":
-            self._receiver.told[number] += 1
+            self._receiver.received[number] += 1
         return 200, {}
 
     def _page(self, path: str) -> tuple[int, Any]:
@@ -75,7 +75,7 @@ def registry(receiver: histories.Receiver) -> Registry:
 def check(
     registry: Registry, receiver: histories.Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], list[str]]:
-    """Let the clients call for a while, with a service that dies, and return the violations."""
+    """Run the clients for a while, with a service that dies, and return the violations."""
     monkeypatch.setattr(histories, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(histories, "DELIVERED_WITHIN_SECONDS", 0.2)
     monkeypatch.setattr(histories, "EXPIRED_WITHIN_SECONDS", 0.2)

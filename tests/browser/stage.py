@@ -83,7 +83,7 @@ def service(name: str, version: str = "1.0.0", *, instances: int = 1, **fields: 
 
 
 def silence(name: str) -> None:
-    """Let a service vanish, as an expiry does."""
+    """Remove a service, as an expiry does."""
     row = Service.objects.get(name=name)
     registry.deregister(name, by=None, now=timezone.now())
     Service.objects.filter(pk=row.pk).update(status=Service.Status.ACTIVE)

@@ -86,7 +86,7 @@ def test_login_roles_and_both_ways_out(
     page.wait_for_url(re.compile(f"{PAGE}$"))
     assert [text for text in complaints if issuer[0] not in text] == []
 
-    # Out of the provider, which tells Saga by the back channel.
+    # Out of the provider, which notifies Saga by the back channel.
     elsewhere = context.new_page()
     elsewhere.goto(f"{issuer[0]}/session/end")
     elsewhere.get_by_role("button", name="Yes, sign me out").click()

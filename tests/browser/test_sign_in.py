@@ -68,7 +68,7 @@ def continue_as(page: Page, name: str) -> None:
 def test_a_person_of_the_company_comes_in_with_a_security_key(
     browser: Browser, people: object, company: WebServer, provider: Running
 ) -> None:
-    """On localhost, which is a place that browsers let use security keys without TLS."""
+    """On localhost, which is where browsers allow security keys without TLS."""
     context = browser.new_context(
         base_url=f"http://localhost:{company.port}", viewport={"width": 1280, "height": 900}
     )

@@ -1,4 +1,4 @@
-"""The stories that the console is for, told by a browser against a real server."""
+"""The stories that the console is for, played by a browser against a real server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_staff_log_in_and_out(browser: Browser, people: dict[str, User], server:
 
 
 def let_pass(page: Page, *, until: Callable[[], bool]) -> None:
-    """Let the page's clock run, which polls at once what else comes in seconds, until it is so."""
+    """Advance the page's clock, so that it polls at once, until it is so."""
     deadline = time.monotonic() + 60
     while not until():
         assert time.monotonic() < deadline, page.content()[:5000]

@@ -24,11 +24,11 @@ import saga_client
 registration = saga_client.Saga().registered(sys.argv[1], sys.argv[2], ttl=5)
 registration.start()
 children = []
-ready, tell = os.pipe()
+ready, signal_ready = os.pipe()
 for _ in range(2):
     child = os.fork()
     if not child:
-        os.write(tell, b".")
+        os.write(signal_ready, b".")
         signal.pause()
     children.append(child)
     os.read(ready, 1)

@@ -43,7 +43,7 @@ class Call:
 
 @dataclass
 class Client:
-    """Beats for the living and looks them up, as long as it is told to."""
+    """Sends heartbeats for living services and looks them up until it is stopped."""
 
     stack: stacks.Stack
     names: list[str] = field(default_factory=list)

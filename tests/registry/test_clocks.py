@@ -42,7 +42,7 @@ def server(clock: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def client(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis_library.Redis]:
-    """Let presence speak to this test's server, filled and with two instances."""
+    """Connect presence to this test's server, filled and with two instances."""
     with server.client() as client:
         monkeypatch.setattr(shared_redis, "connection", lambda: client)
         shared_redis.breaker.close()
@@ -84,7 +84,7 @@ def seconds_left(client: redis_library.Redis, member: str) -> float:
 
 
 def age(client: redis_library.Redis, member: str, *, seconds: int) -> None:
-    """Let the last heartbeat of a member be older, with nothing given back so far."""
+    """Make the last heartbeat of a member older, with nothing given back so far."""
     client.hset(presence.META, "floor", 0)
     client.zincrby(presence.DEADLINES, -seconds * SECOND, member)
 

@@ -18,7 +18,7 @@ def ids(messages):
 
 
 def found():
-    """What a start is told."""
+    """What a start is given."""
     return ids(checks.run_checks(tags=prepare.Command.requires_system_checks))
 
 

@@ -1,4 +1,4 @@
-"""Golden vectors, the public library as a judge, and every way to be wrong."""
+"""Golden vectors, the public library as the reference, and every way to be wrong."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class CredentialViewSet(ConfiguredViewSet):
     """What a host wants to see before it hands out artifacts: for one service, or for all."""
 
     required_scopes = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
-    #: Open mode lets no caller without a token see or set one.
+    #: In open mode too, reading or setting one takes a token.
     requires_token = True
     kind = settings.CREDENTIAL
     serializer_class = CredentialShape

@@ -50,7 +50,7 @@ class PlanSerializer(serializers.Serializer[Any]):
     policy_selector = serializers.CharField(allow_null=True)
     current_version = serializers.CharField(allow_null=True)
     latest_version = serializers.CharField(
-        allow_null=True, help_text="Of those that the policy lets in."
+        allow_null=True, help_text="Of those that the policy accepts."
     )
     action = serializers.ChoiceField(choices=["none", "wait", "approve", "deploy"])
     version = serializers.CharField(allow_null=True, help_text="The release that it is about.")

@@ -83,7 +83,7 @@ class TargetViewSet(ConfiguredViewSet):
     """A place where a service is installed. Other accounts than the service's see none of it."""
 
     required_scopes = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "DELETE": WRITE}
-    #: A target decides what runs on its machine: open mode lets no caller without a token set one.
+    #: A target decides what runs on its machine: in open mode too, setting one takes a token.
     requires_token = True
     kind = settings.TARGET
     serializer_class = TargetShape

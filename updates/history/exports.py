@@ -21,7 +21,7 @@ def document(row: records.Row) -> dict[str, Any]:
 def as_json(
     service_name: str | None, total: int, chunks: Iterator[list[records.Row]]
 ) -> Iterator[bytes]:
-    """Yield the document that the history endpoint would answer, were it let to answer so much."""
+    """Yield the document that the history endpoint would answer, without a limit."""
     head = b"{" if service_name is None else b'{"service_name":' + orjson.dumps(service_name) + b","
     yield head + b'"history":['
     separator = b""

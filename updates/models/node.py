@@ -58,7 +58,7 @@ class Node(models.Model):
 
 
 class JoinToken(models.Model):
-    """Lets one agent join as one node, once; only its SHA-256 is stored."""
+    """Admits one agent as one node, once; only its SHA-256 is stored."""
 
     node_name = models.CharField(max_length=MAX_NAME_LENGTH)
     digest = models.CharField(max_length=64, unique=True)

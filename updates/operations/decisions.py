@@ -152,7 +152,7 @@ def is_own(approval: Approval, *, by: str, account: ServiceAccount | None = None
 
 
 def expire(*, now: dt.datetime, service: Service | None = None) -> int:
-    """Let requests expire that were not decided in their time; return how many."""
+    """Expire the requests that were not decided in time; return how many."""
     rows = Approval.objects.filter(state=Approval.State.PENDING, expires_at__lte=now)
     if service is not None:
         rows = rows.filter(service=service)

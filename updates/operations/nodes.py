@@ -100,7 +100,7 @@ def _enter(name: str, now: dt.datetime) -> Node:
 
 
 def approve(name: str, *, by: Caller | None, now: dt.datetime) -> Node:
-    """Let the node work. Raises NodeNotFound, NodeNotPending."""
+    """Approve the node, which gets orders from now on. Raises NodeNotFound, NodeNotPending."""
     with transaction.atomic():
         node = locked(name)
         if node.status != Node.Status.PENDING:

@@ -76,7 +76,7 @@ def _deploy(plan: preview.Plan) -> None:
 
 
 def apply_policies(*, now: dt.datetime) -> None:
-    """Let requests expire, and apply every policy that acts by itself.
+    """Expire old requests, and apply every policy that acts by itself.
 
     Windows open, releases come of age, wake-ups get lost.
     """

@@ -21,7 +21,7 @@ from updates.releases.sources import Found
 
 
 def announce(service: Service, announcement: recording.Announcement, *, by: str) -> Release:
-    """Put a release on record and let the service's policy decide what follows.
+    """Put a release on record and apply the service's policy to it.
 
     The same announcement again changes nothing. Raises InvalidRequest, ReleaseDiffers.
     """
@@ -120,7 +120,7 @@ def _publish_announced(release: Release) -> None:
 
 
 def _offer(release: Release) -> None:
-    """Tell of the update, where the release is the newest that the rules let in."""
+    """Publish the update, where the release is the newest that the rules accept."""
     name = release.service.name
     found = comparison.compare(release.service)
     if found.is_update_available and found.latest_version == release.version:

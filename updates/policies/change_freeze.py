@@ -32,7 +32,7 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class GateExemptions:
-    """What lets a request pass gates that would stop it.
+    """What allows a request to pass gates that would stop it.
 
     ``force_reason`` deploys a quarantined release, ``is_approved`` says that the second person, or the
     policy, has agreed.

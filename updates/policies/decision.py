@@ -121,7 +121,7 @@ def decide(
 
 
 def latest(candidates: Sequence[Candidate], rules: Rules, *, current: str | None) -> str | None:
-    """Return the newest version that the rules let in, of those that can follow what runs."""
+    """Return the newest version that the rules accept, of those that can follow what runs."""
     fit = [one for one in candidates if rule_obstacle(one, rules) is None]
     comparable = _of_one_line(fit, rules, current)
     newest = max(comparable, key=lambda one: rules.rank(one.version), default=None)

@@ -50,7 +50,7 @@ _FILLABLE = ("artifact_url", "checksum", "size_bytes", "signature", "notes", "pu
 
 
 def evaluate(announcement: Announcement) -> None:
-    """Raise InvalidRequest unless the announcement can be stored; where its URL leads is judged later."""
+    """Raise InvalidRequest unless the announcement can be stored; where its URL leads is checked later."""
     names.check_version(announcement.version)
     if announcement.artifact_type not in Release.ArtifactType.values:
         kinds = ", ".join(Release.ArtifactType.values)

@@ -39,7 +39,7 @@ class NotificationRuleForm(ConfiguredForm):
             "delay_seconds": "Delay in seconds",
             "group_seconds": "Group for seconds",
             "repeat_every_seconds": "Repeat every seconds",
-            "sends_resolved": "Tell the end",
+            "sends_resolved": "Report the end",
             "is_enabled": "Enabled",
         }
 

@@ -58,7 +58,7 @@ class GitHubHookViewSet(ConfiguredViewSet):
     """Webhooks at GitHub: what they could not deliver while Saga was down is asked for afterwards."""
 
     required_scopes = {"GET": MANAGE, "POST": MANAGE, "PATCH": MANAGE, "DELETE": MANAGE}
-    #: They concern every service, and open mode lets no caller without a token set one.
+    #: They concern every service, and in open mode too, setting one takes a token.
     requires_token = True
     kind = hooks.GITHUB_HOOK
     serializer_class = GitHubHookShape

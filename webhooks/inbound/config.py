@@ -34,7 +34,7 @@ class ConfigShape(serializers.Serializer[Any]):
         help_text="Count only the timestamped signatures of Standard Webhooks."
     )
     accept_global_secret = FlagField(
-        help_text="Let the global secret sign for a service that an account owns; takes admin:registry."
+        help_text="Allow the global secret to sign for a service that an account owns; takes admin:registry."
     )
 
 

@@ -60,7 +60,7 @@ def details(data: bodies.Data) -> updates.operations.Details:
 
 
 def exemptions(call: Call, data: bodies.Data) -> updates.operations.GateExemptions:
-    """Return what lets this request pass gates: ``override_reason``, or ``force`` with a ``reason``."""
+    """Return what allows this request to pass gates: ``override_reason``, or ``force`` with a ``reason``."""
     force_reason = data.get("reason", "") if data.get("force") else None
     if force_reason is not None and not force_reason.strip():
         raise updates.errors.ReasonMissing("'force' needs a 'reason'.", field="reason")

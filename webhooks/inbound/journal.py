@@ -15,7 +15,7 @@ from webhooks.models import InboundCall
 
 MAX_REFUSED_BODY = 4096
 MAX_UNAUTHENTICATED_HEADERS = 2048
-# What was not let in is not let in by a replay either.
+# What was refused is refused when it is replayed as well.
 UNREPLAYABLE = frozenset({401, 403})
 Verdict = InboundCall.Verdict
 

@@ -126,7 +126,7 @@ def configure(
 def put(
     service: Service | None, change: ConfigurationChange, *, by: Caller | None, now: dt.datetime
 ) -> Configuration:
-    """Apply a judged change inside the caller's transaction; without a service, to the global configuration.
+    """Apply a checked change inside the caller's transaction; without a service, to the global configuration.
 
     Raises ServiceOwned, and GlobalConfigurationOwned where an administrator is asked for.
     """
@@ -161,7 +161,7 @@ def put(
 def may_configure(configuration: Configuration, *, by: Caller | None) -> bool:
     """Whether the caller owns what is configured; the global configuration is the administrators'.
 
-    Until one has set it, a caller without a token, which only open mode lets in, may set it too.
+    Until one has set it, a caller without a token, which only open mode accepts, may set it too.
     """
     try:
         check_may_configure(configuration, by=by)

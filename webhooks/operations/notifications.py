@@ -1,4 +1,4 @@
-"""Telling people: a notification is sent before the answer where its receiver is quick."""
+"""Notifications to people: one is sent before the answer where its receiver is quick."""
 
 from __future__ import annotations
 

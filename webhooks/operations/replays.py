@@ -46,7 +46,7 @@ def not_of_others(by: Caller | None) -> Q:
 def replay_deliveries(ids: Iterable[uuid.UUID], *, by: str, now: dt.datetime) -> int:
     """Queue dead deliveries again, with a fresh set of attempts, and return how many.
 
-    They go where their endpoint or subscription leads now, which may have been mended since.
+    They go where their endpoint or subscription leads now, which may have been corrected since.
     """
     with transaction.atomic(durable=True):
         return queue_again(ids, by=by, now=now)

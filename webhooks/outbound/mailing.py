@@ -63,7 +63,7 @@ def _id(delivery_id: uuid.UUID) -> str:
 
 def _refused(code: int, text: str) -> AttemptOutcome:
     error = f"The mail server answered {code}: {text}"[:500]
-    # Wrong credentials are the operator's to mend: the message waits for that.
+    # Wrong credentials are the operator's to correct: the message waits for that.
     is_permanent = code >= _PERMANENT and code not in (530, 534, 535)
     return AttemptOutcome(error=error, is_refused=is_permanent)
 

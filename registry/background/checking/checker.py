@@ -207,7 +207,7 @@ class ServiceChecker:
             if self._stood_still(began_at, now, probe):
                 return
         self.checked.add(probe.key)
-        is_new = probe.judge(finding, now=now)
+        is_new = probe.evaluate(finding, now=now)
         if probe.notes_certificate(finding, now=now, wall_clock=time.time()) or is_new:
             self.pending[probe.key] = (
                 Observation(

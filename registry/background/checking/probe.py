@@ -66,7 +66,7 @@ class InstanceProbe:
         """Return the interval, a tenth more or less; ``chance`` is between 0 and 1."""
         return self.definition.interval_seconds * (1 + JITTER * (2 * chance - 1))
 
-    def judge(self, finding: CallResult, *, now: float) -> bool:
+    def evaluate(self, finding: CallResult, *, now: float) -> bool:
         """Count a result; return whether there is a new verdict."""
         self.checked_at = now
         if finding.is_well:

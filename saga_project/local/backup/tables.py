@@ -76,7 +76,7 @@ def set_triggers(names: list[str], *, are_on: bool) -> None:
 
 
 def advance_sequences(columns: dict[str, list[str]]) -> None:
-    """Let every sequence go on after the largest number in its column."""
+    """Set every sequence to the largest number in its column."""
     with connection.cursor() as cursor:
         for table, names in columns.items():
             for name in names:

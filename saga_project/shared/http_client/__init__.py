@@ -1,9 +1,9 @@
 """The one guarded HTTP client: every call that Saga itself makes goes through it.
 
-The syntax of a URL is judged when it is stored (``check_url``), its addresses when they are dialled: the
-host is resolved once, every answer is judged, and the address that was judged is the one that is dialled.
-The proxy of ``SAGA_HTTP_PROXY``, if any, is asked for the address that was judged (``proxies``); the
-variables HTTP_PROXY and the like are ignored, and so is netrc. Each redirect is judged again, and an error
+The syntax of a URL is checked when it is stored (``check_url``), its addresses when they are dialled: the
+host is resolved once, every answer is checked, and the address that was checked is the one that is dialled.
+The proxy of ``SAGA_HTTP_PROXY``, if any, is asked for the address that was checked (``proxies``); the
+variables HTTP_PROXY and the like are ignored, and so is netrc. Each redirect is checked again, and an error
 names the rule that was broken, never the address behind a name.
 
 It stands on ``http.client`` because a socket can be handed to it: a deadline that the socket itself

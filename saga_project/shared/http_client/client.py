@@ -1,4 +1,4 @@
-"""One exchange: send, follow redirects that were judged, read within bounds."""
+"""One exchange: send, follow redirects that were checked, read within bounds."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _exchange(
     follow_redirects: int,
     deadline: sockets.Deadline,
 ) -> Iterator[http.client.HTTPResponse]:
-    """Yield the answer, its body unread; follows redirects of GET and HEAD, each judged from scratch."""
+    """Yield the answer, its body unread; follows redirects of GET and HEAD, each checked from scratch."""
     here, sent = urls.parse(url, field=f"{deadline.purpose} URL"), dict(headers)
     for hop in range(follow_redirects + 1):
         connection, answer = _send(method, here, sent, body, deadline)

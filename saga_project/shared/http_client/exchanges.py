@@ -1,8 +1,8 @@
 """A connection of the event loop that carries one HTTP exchange at a time, and those kept for the next one.
 
-A kept connection leads to an address that was judged when it was dialled. It is used again only for the same
+A kept connection leads to an address that was checked when it was dialled. It is used again only for the same
 scheme, host and port, only while the server has sent nothing unasked, and at most ``MAX_AGE_SECONDS``: then
-the name is resolved and the address judged anew. Behind a proxy, it is a tunnel to that address, or a
+the name is resolved and the address checked anew. Behind a proxy, it is a tunnel to that address, or a
 connection to the proxy of which every request names that address.
 """
 

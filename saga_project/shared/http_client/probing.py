@@ -1,6 +1,6 @@
 """Many small calls at once, for health checks: the guard of ``sockets.dial``, on an event loop.
 
-The host is resolved once, every answer is judged, and the judged address is the one that is dialled; TLS
+The host is resolved once, every answer is checked, and the checked address is the one that is dialled; TLS
 checks the certificate for the host's name. A call sends one GET, follows no redirect, and reads no more than
 it was asked for. ``http.client`` would take a thread for each call that is on its way; a thousand calls a
 second cost a tenth this way. aiohttp and httpx resolve and dial by themselves, past the guard.
@@ -79,7 +79,7 @@ async def _ask(
 
 
 async def _dialled(url: Url, *, purpose: str) -> Connection:
-    for address in await _judged(url.host, url.port, purpose=purpose):
+    for address in await _checked(url.host, url.port, purpose=purpose):
         connection = Connection(asyncio.get_running_loop(), purpose=purpose)
         try:
             transport = await _dial(connection, url, address, purpose=purpose)
@@ -105,7 +105,7 @@ def _head(url: Url, route: proxies.PlainRoute | None, *, is_kept: bool) -> bytes
 async def _dial(
     connection: Connection, url: Url, address: str, *, purpose: str
 ) -> asyncio.Transport:
-    """Connect to a judged address of the host, through the proxy where there is one."""
+    """Connect to a checked address of the host, through the proxy where there is one."""
     tls = sockets.tls() if url.scheme == "https" else None
     name = url.host if tls else None
     proxy = proxies.for_address(url.host, address)
@@ -150,7 +150,7 @@ async def connect(host: str, port: int, *, purpose: str, timeout_seconds: float)
     """Open a connection and close it. Raises AddressRefused, NoAnswer, TookTooLong."""
     with client.translated(purpose):
         async with asyncio.timeout(timeout_seconds):
-            for address in await _judged(host, port, purpose=purpose):
+            for address in await _checked(host, port, purpose=purpose):
                 proxy = proxies.for_address(host, address)
                 try:
                     if proxy is None:
@@ -169,7 +169,7 @@ async def connect(host: str, port: int, *, purpose: str, timeout_seconds: float)
             raise failure
 
 
-async def _judged(host: str, port: int, *, purpose: str) -> list[str]:
+async def _checked(host: str, port: int, *, purpose: str) -> list[str]:
     """Return the addresses of a host, each of which may be dialled."""
     if port in addresses.own_ports():
         raise AddressRefused(f"The {purpose} URL names a port that is never called.")

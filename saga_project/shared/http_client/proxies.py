@@ -1,6 +1,6 @@
 """The outgoing proxy of ``SAGA_HTTP_PROXY``: which calls go through it, and how it is asked.
 
-The guard comes first: the host is resolved and judged here, and the proxy is asked for the judged address,
+The guard comes first: the host is resolved and checked here, and the proxy is asked for the checked address,
 never for a name, so that what the proxy's own resolver says cannot lead a call elsewhere. Certificates are
 checked for the name of the URL. A call is a tunnel (CONNECT), by plain http as well: of a request with the
 whole URL a proxy keeps the host of the URL, here the address, and drops ``Host`` (RFC 9112, 3.2.2). Only
@@ -55,7 +55,7 @@ class Proxy:
 
 @dataclasses.dataclass(frozen=True)
 class PlainRoute:
-    """How a plain call asks the proxy: each request names the judged address before its path."""
+    """How a plain call asks the proxy: each request names the checked address before its path."""
 
     proxy: Proxy
     before_path: str
@@ -75,7 +75,7 @@ def read(text: str) -> Proxy:
 
 
 def for_address(host: str, address: str) -> Proxy | None:
-    """Return the proxy through which this judged address of the host is called; None to dial it."""
+    """Return the proxy through which this checked address of the host is called; None to dial it."""
     if not settings.SAGA_HTTP_PROXY:
         return None
     plain = ipaddress.ip_address(address.partition("%")[0])
@@ -114,7 +114,7 @@ def needs_tunnel(url: Url) -> bool:
 
 
 def whole(url: Url, address: str) -> str:
-    """Return what a request to the proxy names before the path: the judged address."""
+    """Return what a request to the proxy names before the path: the checked address."""
     return f"http://{authority(address, url.port)}"
 
 
@@ -146,7 +146,7 @@ def _request(proxy: Proxy, target: str) -> bytes:
 def open_tunnel(
     connection: socket.socket, proxy: Proxy, *, address: str, port: int, purpose: str
 ) -> None:
-    """Ask the proxy at the other end for a tunnel to a judged address. Raises ProxyRefused."""
+    """Ask the proxy at the other end for a tunnel to a checked address. Raises ProxyRefused."""
     connection.sendall(_request(proxy, authority(address, port)))
     answer = http.client.HTTPResponse(connection, method="CONNECT")
     try:
@@ -207,7 +207,7 @@ async def connect(
     tls: ssl.SSLContext | None = None,
     server_hostname: str | None = None,
 ) -> asyncio.Transport:
-    """Give ``protocol`` a tunnel to a judged address, encrypted with ``tls``. Raises ProxyRefused."""
+    """Give ``protocol`` a tunnel to a checked address, encrypted with ``tls``. Raises ProxyRefused."""
     loop = asyncio.get_running_loop()
     question = _request(proxy, authority(address, port))
     asking = _Asking(loop, question)

@@ -1,4 +1,4 @@
-"""Connections that keep a deadline themselves, to addresses that were judged."""
+"""Connections that keep a deadline themselves, to addresses that were checked."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _connect(answer: tuple[Any, ...], deadline: Deadline) -> socket.socket:
 
 
 def _ask(proxy: proxies.Proxy, url: Url, address: str, deadline: Deadline) -> Line:
-    """Return a line to the judged address through the proxy, whose own address operators vouch for."""
+    """Return a line to the checked address through the proxy, whose own address operators vouch for."""
     connection = _reach(proxy, deadline)
     if not proxies.needs_tunnel(url):
         return Line(connection, proxies.whole(url, address), proxy.headers)

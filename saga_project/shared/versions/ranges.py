@@ -62,7 +62,7 @@ class Comparator:
         return bool(found.base == bound.base)
 
     def _is_prerelease_of_bound(self, found: Reading, bound: Reading) -> bool:
-        """As PEP 440 has it: ``<2`` does not let 2.0.0-rc.1 in, ``<2.0.0-rc.2`` does."""
+        """As PEP 440 has it: ``<2`` does not contain 2.0.0-rc.1, ``<2.0.0-rc.2`` does."""
         return found.is_prerelease and not bound.is_prerelease and found.release == bound.release
 
 
@@ -144,7 +144,7 @@ def _comparators(symbol: str, version: str) -> list[Comparator]:
 
 
 def _ceiling(symbol: str, version: str) -> str:
-    """The first version that ``^``, ``~`` or ``~=`` no longer lets in."""
+    """The first version that ``^``, ``~`` or ``~=`` no longer contains."""
     written = re.match(r"[0-9]+(?:\.[0-9]+)*", reading.bare_of(version))
     numbers = [int(part) for part in written[0].split(".")] if written else [0]
     if symbol == "~=" and len(numbers) < 2:

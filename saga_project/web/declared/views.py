@@ -37,7 +37,7 @@ class AppliedSerializer(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField()
     created = serializers.IntegerField()
     updated = serializers.IntegerField()
-    deleted = serializers.IntegerField(help_text="Also services and accounts that were let go.")
+    deleted = serializers.IntegerField(help_text="Also services and accounts that were detached.")
     unchanged = serializers.IntegerField()
     changes = DifferenceSerializer(many=True)
 

@@ -27,7 +27,7 @@ def register(name, **given):
 
 
 def run_out(redis, *names):
-    """Let the last heartbeats of these services be an hour old."""
+    """Make the last heartbeats of these services an hour old."""
     Instance.objects.filter(service__name__in=names).update(
         registered_at=timezone.now() - dt.timedelta(hours=2)
     )
@@ -229,7 +229,7 @@ def test_the_rest_of_a_mass_expiry_waits_for_its_next_share(fleet, redis):
 
 
 def next_share(redis):
-    """Let the next sweep take another share, as it would some seconds later."""
+    """Make the next sweep take another share, as it would some seconds later."""
     redis.delete(*redis.keys("*protection:batch*") or ["none"])
     presence.tick()
 

@@ -1,4 +1,4 @@
-"""Tokens that end soon are told of once."""
+"""Tokens that end soon are reported once."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def names(page: log.Page) -> list[str]:
 
 
 class OpenTransaction:
-    """A transaction in a thread of its own, with one event in it, until it is told to commit."""
+    """A transaction in a thread of its own, with one event in it, until the test has it commit."""
 
     def __init__(self, name: str) -> None:
         self._name = name

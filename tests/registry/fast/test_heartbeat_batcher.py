@@ -12,7 +12,7 @@ Callback = list[int] | errors.Unavailable
 
 
 class Renewal:
-    """Answers 1 for each member in the next turn, after it has said of what it was told to fail of."""
+    """Answers 1 for each member in the next turn, after it raised the failure that the test ordered."""
 
     def __init__(self, *failures: errors.Unavailable) -> None:
         self._failures = list(failures)

@@ -1,4 +1,4 @@
-"""A token in a file lets programs of this machine's account in, and no other."""
+"""A token in a file admits programs of this machine's account, and no other."""
 
 from __future__ import annotations
 

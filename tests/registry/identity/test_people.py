@@ -207,7 +207,7 @@ def test_a_service_that_a_person_deploys_first_is_left_to_its_program(api: APICl
 def test_a_person_does_by_token_what_its_role_does_in_the_console(
     api: APIClient, role: str, status: int
 ) -> None:
-    """The console lets approvers acknowledge, and deploy what is in quarantine."""
+    """In the console, approvers may acknowledge, and deploy what is in quarantine."""
     job = factories.JobFactory.create(status="failed", needs_attention=True)
     scopes = ["updates:deploy"] if role == "operators" else ["updates:deploy", "approvals:decide"]
     _, text = issue(person("otto", role), *scopes)

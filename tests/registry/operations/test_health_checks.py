@@ -153,7 +153,7 @@ def test_results_of_a_check_that_is_taken_away_count_no_more(
         assert api.patch(path, {"is_enabled": False}, format="json").status_code == 200
 
     assert healths(api)["a"] == "passing"
-    observe(lease, check, CRITICAL)  # from a checker that has not heard of it yet
+    observe(lease, check, CRITICAL)  # from a checker that has not read it yet
     assert healths(api)["a"] == "passing"
 
 

@@ -228,7 +228,7 @@ def test_a_port_that_is_taken_at_the_last_moment_is_replaced(
 def test_a_copy_that_took_the_port_is_not_taken_for_the_own_cluster(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copies know the same passwords, so that the other one lets this one in."""
+    """Copies know the same passwords, so that the other one accepts this one."""
     tmp_path.chmod(0o711)
     original, copy = data_dir, tmp_path / "copy"
     copy.mkdir(mode=0o711)

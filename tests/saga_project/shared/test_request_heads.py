@@ -1,4 +1,4 @@
-"""Header lines, judged by their bytes."""
+"""Header lines, checked byte by byte."""
 
 from __future__ import annotations
 

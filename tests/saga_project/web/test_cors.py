@@ -1,4 +1,4 @@
-"""Pages of other origins: what a browser lets them read, and what it may send."""
+"""Pages of other origins: what a browser allows them to read, and what it may send."""
 
 from __future__ import annotations
 

@@ -396,7 +396,7 @@ def test_only_what_the_file_made_is_taken_away(api: APIClient, chief: dict[str, 
     assert elsewhere["changes"] == []
     assert [policy.service.name for policy in Policy.objects.all()] == ["other"]
     assert not Target.objects.exists()
-    # What has a life of its own stays: services are let go, accounts switched off.
+    # What has a life of its own stays: services are detached, accounts deactivated.
     assert Service.objects.filter(name="shop").exists()
     assert ServiceAccount.objects.get(name="pay-team").is_active is False
 

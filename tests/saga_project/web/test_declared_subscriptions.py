@@ -1,4 +1,4 @@
-"""Subscriptions in a file: made, changed, cancelled, and told from each other."""
+"""Subscriptions in a file: made, changed, cancelled, and distinguished."""
 
 from __future__ import annotations
 

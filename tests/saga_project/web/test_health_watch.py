@@ -1,4 +1,4 @@
-"""What /health says is told by events, and by messages that need no other process."""
+"""What /health says is published by events, and by messages that need no other process."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def test_streams_are_bounded_over_all_processes() -> None:
         assert int(refused.headers["Retry-After"]) > 0
 
         readers[0].response.close()
-        publish("a")  # lets the server notice at once
+        publish("a")  # so that the server notices at once
         waiting.until(lambda: _has_a_seat(server), seconds=30)
 
 

@@ -1,4 +1,4 @@
-"""Checks of sources: what is new is told once, what fails is told once, and one runs at a time."""
+"""Checks of sources: what is new is published once, what fails is published once, and one runs at a time."""
 
 from __future__ import annotations
 

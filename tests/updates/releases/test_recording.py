@@ -1,4 +1,4 @@
-"""Releases: told once, never two artifacts under one version."""
+"""Releases: published once, never two artifacts under one version."""
 
 from __future__ import annotations
 

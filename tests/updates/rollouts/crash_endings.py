@@ -80,7 +80,7 @@ class AttentionCase(CrashCase):
         return super().ask(version)
 
     def restarted(self, path: str) -> int:
-        """Target 0 does not start its old version again, until that is mended."""
+        """Target 0 does not start its old version again, until that is repaired."""
         _, _, name, number = path.split("/")
         version = crashing.current(self.scene.folder / name / number) or ""
         is_stuck = number == "0" and not self._is_mended and not version.startswith("bad")

@@ -150,7 +150,7 @@ def start_and_freeze(job: Job, *, moment: int) -> int:
 
 @contextmanager
 def frozen(job: Job, *, moment: int) -> Iterator[None]:
-    """Let a worker freeze at the moment; after the block it wakes up and does what it still may."""
+    """Freeze a worker at the moment; after the block it wakes up and does what it still may."""
     pid = start_and_freeze(job, moment=moment)
     try:
         yield

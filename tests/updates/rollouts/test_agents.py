@@ -206,7 +206,7 @@ def test_job_goes_on_after_a_partition_that_outlasts_the_belief_in_its_agent(
 
 
 def _is_given_up() -> bool:
-    """Let the belief in the agent end, as it does 30 seconds after its last word: no order waits for it then.
+    """Make the agent lost, as it is 30 seconds after its last poll: no order waits for it then.
 
     A word that was on its way when the partition began is forgotten as well.
     """

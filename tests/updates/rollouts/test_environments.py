@@ -17,7 +17,7 @@ from updates.rollouts import environments
 
 @pytest.fixture
 def target(transactional_db: None, scene: Scene, settings: Settings) -> Target:
-    """Its restart command writes down what it was given, and fails where it is told to."""
+    """Its restart command writes down what it was given, and fails where the test says so."""
     service = scene.add_service("shop", targets=1)
     script = 'echo "$SAGA_VERSION $MODE $TOKEN" >> started; [ "$MODE" != broken ]'
     settings.SAGA_RESTART_COMMANDS = {"shop": ["/bin/sh", "-c", script]}

@@ -180,7 +180,7 @@ def test_a_message_that_waits_in_its_queue_is_not_sent_again_at_once(
 
 
 def test_our_own_silence_is_not_held_against_a_node(scene: scenes.Scene, shop: Service) -> None:
-    """Redis or we were away for an hour: the node could not hear us."""
+    """Redis or the worker was away for an hour: the node could not poll."""
     Target.objects.filter(name="target-1").update(node="machine-7")
     job = run(scene.deploy(shop, "2.0.0"))
     an_hour_ago = timezone.now() - dt.timedelta(hours=1)
@@ -296,7 +296,7 @@ def test_a_line_about_a_job_carries_its_id(
 
 @contextmanager
 def _stopping_in(step_name: str) -> Iterator[None]:
-    """Tell this process to stop as soon as a step of that name is under way, as SIGTERM does."""
+    """Stop this process as soon as a step of that name is under way, as SIGTERM does."""
 
     def is_under_way() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""A target that goes: what may still run there is told, and stopped first where that is asked for."""
+"""A target that goes: what may still run there is reported, and stopped first where that is asked for."""
 
 from __future__ import annotations
 

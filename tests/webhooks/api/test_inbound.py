@@ -1,4 +1,4 @@
-"""The webhook routes: the reference's examples, and the order in which calls are judged."""
+"""The webhook routes: the reference's examples, and the order in which calls are checked."""
 
 from __future__ import annotations
 

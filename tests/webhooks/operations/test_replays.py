@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 NAME = "payment-service"
 SECRET = "webhook-secret-key"
 CRASH = {"service_name": NAME, "event": "crashed"}
-NEW_URL = "http://127.0.0.1:9/mended"
+NEW_URL = "http://127.0.0.1:9/corrected"
 Status = Delivery.Status
 OTTO = inbound.Person("otto", lambda _permission: True)
 
@@ -40,7 +40,7 @@ def replay(*rows: Delivery) -> int:
 
 
 def crash(api: APIClient, raw: bytes, *, signature: str = "") -> InboundCall:
-    """Let a service say that it crashed, and return the call as it was kept."""
+    """Report a crash of a service, and return the call as it was kept."""
     registration = registry_operations.Registration(service_name=NAME, url="http://localhost:8001")
     registry_operations.register(registration, by=None, now=timezone.now())
     headers = {"X-Webhook-Signature": signature} if signature else {}

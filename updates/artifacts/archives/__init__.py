@@ -1,6 +1,6 @@
 """Unpack tar and zip files of strangers: files, folders and links that stay inside, all of it bounded.
 
-The standard library's own extraction is not used: ``tarfile`` with ``filter="data"`` let a hard link
+The standard library's own extraction is not used: ``tarfile`` with ``filter="data"`` allowed a hard link
 to a symbolic link out of the folder on several Python releases, and ends quietly at a broken header.
 """
 

@@ -142,7 +142,7 @@ def release_dir(context: StepContext) -> Path:
 
 
 def _give(process: subprocess.Popen[bytes], text: str) -> None:
-    """Write what the command reads; one that ended before it read is judged by its status."""
+    """Write what the command reads; of one that ended before it read, the status decides."""
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(text.encode())

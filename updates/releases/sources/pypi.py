@@ -118,7 +118,7 @@ def _release(version: str, files: list[File], pattern: str, page_url: str) -> Fo
 
 
 def _absolute(url: str, page_url: str) -> str:
-    """PEP 691 lets a file's URL be relative to the page."""
+    """PEP 691 allows a file's URL to be relative to the page."""
     try:
         return exchange.url(urllib.parse.urljoin(page_url, url)) if url else ""
     except ValueError:

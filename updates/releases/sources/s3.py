@@ -1,8 +1,8 @@
 """Objects of an S3-style bucket (S3, MinIO, R2, Google's XML API), by ListObjectsV2: the bucket's URL.
 
 Options: ``key_prefix``; ``key_pattern``, a regular expression for the rest of the key with a group
-``(?<version>…)``; ``asset``, a glob where several objects are of one version. The bucket lets its objects be
-listed without a signature, or takes the source's token.
+``(?<version>…)``; ``asset``, a glob where several objects are of one version. The bucket allows listing its
+objects without a signature, or takes the source's token.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class FlapBook:
 
 
 def settle(*, now: dt.datetime) -> None:
-    """Tell what has been steady for the whole window, in the caller's transaction, and forget it."""
+    """Publish what has been steady for the whole window, in the caller's transaction, and forget it."""
     quiet = Flapping.objects.filter(last_fell_at__lte=now - WINDOW).order_by("pk")
     rows = list(quiet.select_for_update()[:BATCH])
     for row in rows:

@@ -1,4 +1,4 @@
-"""Say what would keep Saga from starting or working here; exit 1 where something would."""
+"""Report what would keep Saga from starting or working here; exit 1 where something would."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saga_project.local import diagnosis
 
 
 class Command(BaseCommand):
-    help = "Say what would keep Saga from starting or working on this machine, and what to do about it."
+    help = "Report what would keep Saga from starting or working on this machine, and what to do about it."
     requires_system_checks = []  # they are among what it looks at
 
     def handle(self, *args: Any, **options: Any) -> None:

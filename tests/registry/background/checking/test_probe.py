@@ -50,7 +50,7 @@ def probe() -> InstanceProbe:
 def test_verdict_changes_after_enough_results_in_a_row(results: str, verdicts: str) -> None:
     made, found = probe(), []
     for number, sign in enumerate(results):
-        made.judge(CallResult(is_well=sign == "+", reason="no"), now=float(number))
+        made.evaluate(CallResult(is_well=sign == "+", reason="no"), now=float(number))
         found.append(made.verdict[0])
 
     assert "".join(found) == verdicts
@@ -58,7 +58,9 @@ def test_verdict_changes_after_enough_results_in_a_row(results: str, verdicts: s
 
 def test_only_a_new_verdict_is_reported_with_its_reason() -> None:
     made = probe()
-    reported = [made.judge(CallResult(is_well=False, reason="refused"), now=1.0) for _ in range(5)]
+    reported = [
+        made.evaluate(CallResult(is_well=False, reason="refused"), now=1.0) for _ in range(5)
+    ]
 
     assert reported == [False, False, True, False, False]
     assert (made.verdict, made.reason) == (CheckVerdict.CRITICAL, "refused")

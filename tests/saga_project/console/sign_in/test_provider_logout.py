@@ -34,7 +34,7 @@ def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "_refusals", rate_limits.Buckets(per_second=100, burst=100))
 
 
-def tell(text: str, **options: Any) -> Any:
+def log_out(text: str, **options: Any) -> Any:
     """Post a logout token as a provider does, which is no browser."""
     caller = Client(SERVER_NAME="localhost", enforce_csrf_checks=True)
     return caller.post(
@@ -61,7 +61,7 @@ def test_a_session_of_the_provider_ends_the_session_of_its_login(
 ) -> None:
     laptop, phone = (log_in(come_in, provider, sid) for sid in ("laptop", "phone"))
 
-    answer = tell(provider.logout_token(claims={"sub": ADA, "sid": "laptop"}))
+    answer = log_out(provider.logout_token(claims={"sub": ADA, "sid": "laptop"}))
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert "no-store" in answer["Cache-Control"]
@@ -82,7 +82,7 @@ def test_a_token_without_a_session_ends_all_sessions_of_the_person(
     local = Client(SERVER_NAME="localhost")
     local.post("/admin/login/", {"username": "otto", "password": PASSWORD})
 
-    assert tell(provider.logout_token(claims={"sub": ADA})).status_code == 200
+    assert log_out(provider.logout_token(claims={"sub": ADA})).status_code == 200
 
     assert [is_in(client) for client in of_ada] == [False, False]
     assert is_in(of_grace)
@@ -92,7 +92,7 @@ def test_a_token_without_a_session_ends_all_sessions_of_the_person(
 def test_a_token_with_a_session_alone_is_enough(come_in: ComeIn, provider: Running) -> None:
     client = log_in(come_in, provider, "laptop")
 
-    assert tell(provider.logout_token(claims={"sid": "laptop"})).status_code == 200
+    assert log_out(provider.logout_token(claims={"sid": "laptop"})).status_code == 200
 
     assert not is_in(client)
 
@@ -102,7 +102,7 @@ def test_a_login_without_a_session_id_ends_with_any_session_of_its_person(
 ) -> None:
     client = log_in(come_in, provider, None)
 
-    tell(provider.logout_token(claims={"sub": ADA, "sid": "laptop"}))
+    log_out(provider.logout_token(claims={"sub": ADA, "sid": "laptop"}))
 
     assert not is_in(client)
 
@@ -113,9 +113,9 @@ def test_a_later_login_is_not_ended_by_an_earlier_logout(
     earlier = log_in(come_in, provider, "laptop")
     a_minute_ago = int(time.time()) - 60
 
-    tell(provider.logout_token(claims={"sub": ADA, "iat": a_minute_ago}))
+    log_out(provider.logout_token(claims={"sub": ADA, "iat": a_minute_ago}))
     assert is_in(earlier)
-    tell(provider.logout_token(claims={"sub": ADA, "sid": "laptop"}))
+    log_out(provider.logout_token(claims={"sub": ADA, "sid": "laptop"}))
 
     assert not is_in(earlier)
     assert is_in(log_in(come_in, provider, "another"))
@@ -130,14 +130,14 @@ def test_a_login_that_waits_for_its_second_factor_ends_as_well(
     come_in("ada", by=client)
     assert client.get("/admin/second-factor/").status_code == 200
 
-    tell(provider.logout_token(claims={"sid": "laptop"}))
+    log_out(provider.logout_token(claims={"sid": "laptop"}))
 
     assert client.get("/admin/second-factor/")["Location"].startswith("/admin/login/")
 
 
 def test_a_page_that_fetches_is_led_to_the_login(come_in: ComeIn, provider: Running) -> None:
     client = log_in(come_in, provider, "laptop")
-    tell(provider.logout_token(claims={"sid": "laptop"}))
+    log_out(provider.logout_token(claims={"sid": "laptop"}))
 
     answer = client.get(PAGE, headers={"X-Saga-Fragment": "1"})
 
@@ -180,7 +180,7 @@ def test_a_token_is_refused_that_is(fault: str, come_in: ComeIn, provider: Runni
     asked, reason = REFUSED[fault]
     claims = {"sub": ADA, "sid": "laptop", **asked.get("claims", {})}
 
-    answer = tell(provider.logout_token(**{**asked, "claims": claims}))
+    answer = log_out(provider.logout_token(**{**asked, "claims": claims}))
 
     assert answer.status_code == 400
     assert "no-store" in answer["Cache-Control"]
@@ -193,9 +193,9 @@ def test_a_token_is_refused_that_is(fault: str, come_in: ComeIn, provider: Runni
 
 def test_a_token_is_taken_once(come_in: ComeIn, provider: Running) -> None:
     text = provider.logout_token(claims={"sub": ADA})
-    assert tell(text).status_code == 200
+    assert log_out(text).status_code == 200
 
-    answer = tell(text)
+    answer = log_out(text)
 
     assert answer.status_code == 400
     assert "sent before" in answer.json()["error_description"]
@@ -206,12 +206,12 @@ def test_a_token_is_taken_once(come_in: ComeIn, provider: Running) -> None:
 def test_a_token_for_several_programs_is_taken(provider: Running, db: None) -> None:
     text = provider.logout_token(claims={"sub": ADA, "aud": ["another", CLIENT]})
 
-    assert tell(text).status_code == 200
+    assert log_out(text).status_code == 200
 
 
 def test_what_is_no_token_is_refused(provider: Running) -> None:
     for text in ("", "x", "a.b.c", "%00", "%ff.%ff.%ff", "e30.e30.", "x" * 100_000):
-        assert tell(text).status_code == 400, text[:20]
+        assert log_out(text).status_code == 400, text[:20]
     anonymous = Client(SERVER_NAME="localhost")
     assert anonymous.post(ADDRESS, b"{}", "application/json").status_code == 400
     assert anonymous.get(ADDRESS).status_code == 405
@@ -223,11 +223,11 @@ def test_an_address_guesses_few_tokens(provider: Running, monkeypatch: pytest.Mo
     monkeypatch.setattr(views, "_refusals", bounds)
     text = provider.logout_token(claims={"sub": ADA})
 
-    answers = [tell("x", REMOTE_ADDR="192.0.2.1").status_code for _ in range(4)]
+    answers = [log_out("x", REMOTE_ADDR="192.0.2.1").status_code for _ in range(4)]
 
     assert answers == [400, 400, 429, 429]
-    assert tell(text, REMOTE_ADDR="192.0.2.1").status_code == 429
-    assert tell(text, REMOTE_ADDR="192.0.2.2").status_code == 200
+    assert log_out(text, REMOTE_ADDR="192.0.2.1").status_code == 429
+    assert log_out(text, REMOTE_ADDR="192.0.2.2").status_code == 200
 
 
 def test_without_a_provider_no_token_is_taken(client: Client, db: None) -> None:
@@ -235,8 +235,8 @@ def test_without_a_provider_no_token_is_taken(client: Client, db: None) -> None:
 
 
 def test_what_is_said_of_logins_is_kept_for_as_long_as_sessions_live(provider: Running) -> None:
-    tell(provider.logout_token(claims={"sub": ADA}))
-    tell(provider.logout_token(claims={"sub": ADA}))
+    log_out(provider.logout_token(claims={"sub": ADA}))
+    log_out(provider.logout_token(claims={"sub": ADA}))
     old = timezone.now() - dt.timedelta(seconds=configured.SESSION_COOKIE_AGE, hours=2)
     EndedLogin.objects.filter(pk=EndedLogin.objects.latest("pk").pk).update(received_at=old)
 

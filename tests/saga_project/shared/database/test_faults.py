@@ -46,7 +46,7 @@ def api() -> APIClient:
 
 @contextlib.contextmanager
 def failing(state: str, *, count: int) -> Iterator[None]:
-    """Let PostgreSQL end the next ``count`` transactions that change a service with this error."""
+    """Make PostgreSQL end the next ``count`` transactions that change a service with this error."""
     with connection.cursor() as cursor:
         cursor.execute(_FAIL.format(count=count, state=state))
         try:

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses or freezes: known services go on, whatever needs it is told so soon, all recover."""
+"""PostgreSQL refuses or freezes: known services go on, requests for rows are refused soon, all recover."""
 
 from __future__ import annotations
 

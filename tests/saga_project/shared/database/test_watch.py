@@ -30,7 +30,7 @@ def parameters(proxy: faults.FaultProxy) -> dict[str, Any]:
 
 @pytest.fixture
 def outages(parameters: dict[str, Any]) -> Iterator[list[str]]:
-    """What a watch through the proxy was told of; it has asked already."""
+    """What a watch through the proxy received; it has asked already."""
     reported: list[str] = []
     watching = watch.DatabaseWatch(parameters, silenced=lambda: reported.append("silenced"))
     watching.start()

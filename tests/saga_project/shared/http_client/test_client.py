@@ -147,7 +147,7 @@ def get(url: str, **options: Any) -> http_client.Response:
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """Let each look-up of a name yield the next of ``answers``; returns the names that were asked for."""
+    """Make each look-up of a name yield the next of ``answers``; returns the names that were asked for."""
     original, asked, rounds = socket.getaddrinfo, [], itertools.chain(answers, itertools.repeat([]))
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
@@ -295,19 +295,19 @@ def test_every_address_of_the_resolver_is_checked(monkeypatch: pytest.MonkeyPatc
 def test_checked_address_is_dialled_even_if_the_name_rebinds(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
-    httpserver.expect_request("/").respond_with_data("judged")
+    httpserver.expect_request("/").respond_with_data("checked")
     asked = resolve_to(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
 
     response = get(f"http://rebind.example:{httpserver.port}/")
 
-    assert response.body == b"judged"
+    assert response.body == b"checked"
     assert asked == ["rebind.example"]
 
 
 def test_rebound_name_is_checked_at_the_next_call(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
-    httpserver.expect_request("/").respond_with_data("judged")
+    httpserver.expect_request("/").respond_with_data("checked")
     resolve_to(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
     get(f"http://rebind.example:{httpserver.port}/")
 

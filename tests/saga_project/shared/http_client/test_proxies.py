@@ -1,4 +1,4 @@
-"""Outgoing calls through a proxy: still judged, and by address."""
+"""Outgoing calls through a proxy: still checked, and by address."""
 
 from __future__ import annotations
 

@@ -48,11 +48,11 @@ shutdown_lifetime 0 seconds
 def plain() -> Iterator[HTTPServer]:
     """A server that says under which name it was called."""
 
-    def tell(request: werkzeug.Request) -> werkzeug.Response:
+    def echo(request: werkzeug.Request) -> werkzeug.Response:
         return werkzeug.Response(request.headers["Host"])
 
     with HTTPServer() as server:
-        server.expect_request("/file").respond_with_handler(tell)
+        server.expect_request("/file").respond_with_handler(echo)
         yield server
 
 

@@ -203,9 +203,9 @@ def test_a_version_that_does_not_run_may_be_made_anew(make: Make) -> None:
     install(make("1"))
     install(make("2"))
 
-    directory.unpack(make("1", hostile.good_tar_gz({"VERSION": b"1, mended"})))
+    directory.unpack(make("1", hostile.good_tar_gz({"VERSION": b"1, repaired"})))
 
-    assert (make("1").root / "releases" / "1" / "VERSION").read_text() == "1, mended"
+    assert (make("1").root / "releases" / "1" / "VERSION").read_text() == "1, repaired"
 
 
 def test_an_artifact_that_changes_on_disk_after_it_was_verified_is_refused(make: Make) -> None:

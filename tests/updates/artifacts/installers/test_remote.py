@@ -154,14 +154,14 @@ def test_retried_rollback_calls_the_hook_again(httpserver: HTTPServer) -> None:
 
 
 def test_nul_in_what_the_deployer_says_is_replaced(httpserver: HTTPServer) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     answer(httpserver, "POST", {}, status=202)
     answer(httpserver, "GET", {"status": "running", "message": "at\0it"})
     answer(httpserver, "GET", {"status": "succeeded", "message": "u\0p"})
 
-    outcome = remote.switch(context(httpserver, report=lambda _, message: told.append(message)))
+    outcome = remote.switch(context(httpserver, report=lambda _, message: reported.append(message)))
 
-    assert (told, outcome.message) == (["at\ufffdit"], "u\ufffdp")
+    assert (reported, outcome.message) == (["at\ufffdit"], "u\ufffdp")
 
 
 @pytest.mark.django_db

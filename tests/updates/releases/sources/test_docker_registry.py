@@ -61,7 +61,7 @@ def notifications() -> queue.Queue[Request]:
 def base_url(
     tmp_path: Path, httpserver: HTTPServer, notifications: queue.Queue[Request]
 ) -> Iterator[str]:
-    """The address of a registry that tells ``notifications`` of pushes; it logs its port once it listens."""
+    """Address of a registry that reports pushes to ``notifications``; it logs its port when it listens."""
 
     def take(request: Request) -> Response:
         request.get_data()
@@ -148,7 +148,7 @@ def test_notification_of_a_push_is_recorded(
 
     answers = [_forward(api, notifications.get(timeout=30)) for _ in range(2)]
 
-    # The registry tells of the configuration's blob and of the manifest, which alone has a tag.
+    # The registry reports the configuration's blob and of the manifest, which alone has a tag.
     assert {answer.status_code for answer in answers} == {202}
     assert Release.objects.get().checksum == digest
 

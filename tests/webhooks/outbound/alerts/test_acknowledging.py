@@ -1,4 +1,4 @@
-"""A person sees to an alert: it is told once, and not repeated."""
+"""A person acknowledges an alert: that is sent once, and not repeated."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def slack() -> Endpoint:
 
 
 def ended() -> Delivery:
-    """The message about the end of what the first message told."""
+    """The message about the end of what the first message reported."""
     NotificationRuleFactory.create(event_types=["service.degraded"])
     degraded()
     [first] = sending.send_due(now=at(0))

@@ -1,4 +1,4 @@
-"""Rules find problems in the events, and tell of each beginning and end once."""
+"""Rules find problems in the events, and report each beginning and end once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_problem_is_reported_once_when_it_begins_and_once_when_it_ends() -> No
 
     assert reported[0] == ["Degraded: 3 heartbeats were missed."]
     assert reported[1:3] == [[], []]
-    # The end, and the event itself: this rule tells every event.
+    # The end, and the event itself: this rule sends every event.
     assert sorted(reported[3]) == [
         "Heartbeats arrive again.",
         "Resolved: Degraded: 4 heartbeats were missed.",
@@ -413,7 +413,7 @@ def test_what_is_still_ill_after_flapping_is_reported_then() -> None:
     before = send(20)
     flapping.settle(now=at(1000))
 
-    # What was told in one round began and ended within it.
+    # What was sent in one round began and ended within it.
     assert all("ended since" in text or "expired" in text for text in before)
     assert len(send(1000)) == 1
 

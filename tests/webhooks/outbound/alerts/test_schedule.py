@@ -1,4 +1,4 @@
-"""When a rule tells what it found, on the clocks of its time zone."""
+"""When a rule sends what it found, on the clocks of its time zone."""
 
 from __future__ import annotations
 

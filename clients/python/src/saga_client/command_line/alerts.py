@@ -37,5 +37,5 @@ def get(session: Session, alert_id: str) -> None:
 @alerts.command()
 @click.argument("alert_id")
 def acknowledge(session: Session, alert_id: str) -> None:
-    """Say that you see to it: an open alert is not repeated any more."""
+    """Acknowledge the alert: an open alert is not repeated any more."""
     session.show(session.saga.call("POST", f"/alerts/{segment(alert_id)}/acknowledge"))

@@ -34,7 +34,7 @@ COMMANDS = {
     "sources": ("resources", "Where new releases are looked for."),
     "targets": ("resources", "Where and how services are installed."),
     "checks": ("resources", "Health checks that Saga makes of instances."),
-    "nodes": ("nodes", "Let hosts join as nodes; approve, rotate and revoke them."),
+    "nodes": ("nodes", "Add hosts as nodes; approve, rotate and revoke them."),
     "agent": ("agent", "Join this host as a node, and run its agent."),
     "windows": ("resources", "Maintenance windows."),
     "freezes": ("resources", "Change freezes."),

@@ -13,7 +13,7 @@ LISTED = "name status joined_at approved_by seen_at"
 
 @click.group(cls=structure.Group)
 def nodes() -> None:
-    """Let hosts join as nodes; approve, rotate and revoke them."""
+    """Add hosts as nodes; approve, rotate and revoke them."""
 
 
 @nodes.command("list")
