@@ -251,7 +251,7 @@ def test_lookups_during_a_rollout_without_a_share_follow_the_weights():
     assert 0.19 < names.count("1") / len(names) < 0.31
 
 
-def test_lookups_without_a_rollout_tell_of_the_newest():
+def test_lookups_without_a_rollout_show_the_newest():
     assert directory.chosen(entry_with({}, {}, {})).instance_id == "2"
 
 

@@ -34,7 +34,7 @@ def test_a_worker_of_several_loads_the_fast_path() -> None:
 
 
 @ON_LINUX
-def test_a_web_process_lets_the_present_task_finish_its_turn(server: WebServer) -> None:
+def test_a_web_process_finishes_the_turn_of_the_present_task(server: WebServer) -> None:
     for process in server.processes:
         assert os.sched_getscheduler(process.pid) == os.SCHED_BATCH
 

@@ -123,7 +123,7 @@ def test_an_administrators_token_overrides_with_a_reason(
     assert (entry.actor, entry.data["reason"]) == ("chief", "the shop is down")
 
 
-def test_the_audit_trail_tells_one_token_from_another(api: APIClient, ci: Headers) -> None:
+def test_the_audit_trail_distinguishes_tokens(api: APIClient, ci: Headers) -> None:
     headers = {**ci, "X-Request-ID": "build-77"}
 
     post(api, "deploy", DEPLOY, headers)

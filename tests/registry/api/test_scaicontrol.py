@@ -175,7 +175,7 @@ def test_the_same_again_changes_and_publishes_nothing(
     assert Event.objects.count() == events
 
 
-def test_records_a_new_version_and_tells_of_it(
+def test_records_a_new_version_and_publishes_it(
     api: APIClient, internal: Headers, registered: dict[str, Any]
 ) -> None:
     body = {**WHOLE_PROFILE, "version": "1.5.0"}

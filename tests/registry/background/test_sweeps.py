@@ -71,7 +71,7 @@ def test_overdue_instance_expires_with_an_event(redis):
     assert directory.find("a") is None
 
 
-def test_a_second_sweep_tells_nothing_more(redis):
+def test_a_second_sweep_publishes_nothing_more(redis):
     register("a")
     run_out(redis, "a")
 
@@ -81,7 +81,7 @@ def test_a_second_sweep_tells_nothing_more(redis):
     assert reported("service.expired") == ["a"]
 
 
-def test_two_sweepers_at_once_tell_it_once(redis):
+def test_two_sweepers_at_once_publish_it_once(redis):
     for number in range(3):
         register(f"s-{number}")
     run_out(redis, "s-0", "s-1", "s-2")

@@ -48,7 +48,7 @@ def caller(headers: Headers) -> Callable[[str], int]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_that_awaits_the_audit_trail_lets_others_refer_to_its_row(
+def test_others_may_refer_to_a_row_whose_change_awaits_the_audit_trail(
     headers: Headers, change: str
 ) -> None:
     """PostgreSQL checks references at the end of a transaction, which has the lock of the trail by then."""

@@ -34,7 +34,7 @@ def test_a_registered_service_is_found():
     assert types() == ["service.registered"]
 
 
-def test_the_same_again_writes_no_row_and_tells_nothing(django_assert_num_queries):
+def test_the_same_again_writes_no_row_and_publishes_nothing(django_assert_num_queries):
     first = register()
 
     with django_assert_num_queries(0):

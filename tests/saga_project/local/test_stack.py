@@ -54,7 +54,7 @@ def _refusal(stack: stacks.Stack, **variables: str) -> str:
     return finished.stderr
 
 
-def test_the_first_start_makes_a_password_that_lets_an_admin_in(stack: stacks.Stack) -> None:
+def test_the_first_start_makes_a_password_with_which_an_admin_logs_in(stack: stacks.Stack) -> None:
     file = stack.folder / "var" / "admin-password"
     session = requests.Session()
     session.get(f"{_url(stack)}/admin/login/", timeout=10)

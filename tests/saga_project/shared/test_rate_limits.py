@@ -10,7 +10,7 @@ from registry.models import ServiceAccount, Token
 from saga_project.shared import rate_limits
 
 
-def test_lets_a_burst_through_and_then_its_pace() -> None:
+def test_accepts_a_burst_and_then_its_pace() -> None:
     buckets = rate_limits.Buckets(per_second=10, burst=3)
 
     assert [buckets.take("a", now=100.0) for _ in range(3)] == [0, 0, 0]
@@ -78,7 +78,7 @@ def test_kept_bucket_counts_the_same_as_one_by_name() -> None:
 
 
 @given(st.lists(st.floats(min_value=0, max_value=2), max_size=60))
-def test_never_lets_more_through_than_burst_and_pace(pauses: list[float]) -> None:
+def test_never_accepts_more_than_burst_and_pace(pauses: list[float]) -> None:
     buckets = rate_limits.Buckets(per_second=5, burst=4)
     now, passed = 1000.0, 0
 

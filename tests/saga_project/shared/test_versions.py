@@ -145,7 +145,7 @@ def test_is_no_prerelease(text: str) -> None:
         ("*", ["1.0", "nightly"], []),
     ],
 )
-def test_a_range_lets_in(wanted: str, inside: list[str], outside: list[str]) -> None:
+def test_a_range_contains(wanted: str, inside: list[str], outside: list[str]) -> None:
     found = versions.parse_range(wanted)
 
     assert [text for text in inside if not found.allows(text)] == []

@@ -105,7 +105,7 @@ def test_a_long_poll_is_answered_when_something_happens(server: WebServer) -> No
     assert page["cursor"] == page["events"][0]["id"]
 
 
-def test_a_long_poll_sees_what_its_filter_lets_through_only(server: WebServer) -> None:
+def test_a_long_poll_sees_only_what_its_filter_selects(server: WebServer) -> None:
     cursor = server.get(EVENTS).json()["cursor"]
     query = f"?after={cursor}&wait=60&service=pay&type=health.*"
     waiting = ThreadPoolExecutor(1).submit(server.get, EVENTS + query)
@@ -145,7 +145,7 @@ def test_long_polls_hold_no_threads(server: WebServer) -> None:
 # --- Server-Sent Events ---------------------------------------------------------------------------
 
 
-def test_a_stream_tells_what_happens_as_the_list_does(server: WebServer) -> None:
+def test_a_stream_sends_what_happens_as_the_list_does(server: WebServer) -> None:
     with streaming(server) as reader:
         first = reader.begin()
         publish("pay", reason="test")
@@ -177,7 +177,7 @@ def test_a_stream_begins_after_a_cursor(server: WebServer) -> None:
         assert names(reader.events(2)) == ["a", "b"]
 
 
-def test_a_stream_tells_what_its_filter_lets_through_only(server: WebServer) -> None:
+def test_a_stream_sends_only_what_its_filter_selects(server: WebServer) -> None:
     with streaming(server, "?service=pay*&type=health.*") as reader:
         reader.begin()
         publish("pay")

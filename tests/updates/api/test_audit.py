@@ -89,7 +89,7 @@ def test_no_method_changes_an_entry(api: APIClient) -> None:
     assert _post(api, "audit", {}).status_code == 405
 
 
-def test_verify_tells_an_intact_chain_from_a_cut_one(api: APIClient) -> None:
+def test_verify_distinguishes_an_intact_chain_from_a_cut_one(api: APIClient) -> None:
     _write("job.deploy", "job.pause")
     last = AuditEntry.objects.latest("sequence").digest
 

@@ -235,7 +235,7 @@ def test_the_console_takes_a_selector_and_refuses_a_wrong_one(admin_client: Clie
 
 
 @pytest.mark.parametrize(("role", "expected"), [("operators", "prod"), ("administrators", "test")])
-def test_the_console_lets_administrators_change_a_selected_label(
+def test_administrators_change_a_selected_label_in_the_console(
     api: APIClient,
     chief: dict[str, str],
     own: dict[str, str],

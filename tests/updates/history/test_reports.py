@@ -63,14 +63,14 @@ def test_instances_that_follow_each_other_are_one_update() -> None:
     assert _rows() == [("1.2.3", "1.3.0", "reported")]
 
 
-def test_a_deployment_that_a_service_tells_of_after_its_heartbeat_is_one_update() -> None:
+def test_a_deployment_that_a_service_reports_after_its_heartbeat_is_one_update() -> None:
     _report("1.2.3", "1.3.0")
     _say_deployed("1.3.0")
 
     assert len(_rows()) == 1
 
 
-def test_the_first_deployment_that_a_service_tells_of_has_no_old_version() -> None:
+def test_the_first_deployment_that_a_service_reports_has_no_old_version() -> None:
     _say_deployed("1.0.0")
 
     assert _rows() == [(None, "1.0.0", "reported")]
@@ -86,7 +86,7 @@ def test_a_deployment_without_a_version_is_no_history(version: str | None) -> No
     assert _rows() == []
 
 
-def test_a_deployment_that_is_told_late_does_not_bring_the_old_version_back() -> None:
+def test_a_deployment_that_is_reported_late_does_not_restore_the_old_version() -> None:
     factories.ServiceFactory.create(name=NAME, reported_at=NOW)
     _say_deployed("2.0.0")
 
@@ -95,7 +95,7 @@ def test_a_deployment_that_is_told_late_does_not_bring_the_old_version_back() ->
     assert _rows() == [(None, "2.0.0", "reported")]
 
 
-def test_a_deployment_that_is_told_in_whole_seconds_is_not_late() -> None:
+def test_a_deployment_that_is_reported_in_whole_seconds_is_not_late() -> None:
     factories.ServiceFactory.create(name=NAME, reported_at=NOW + dt.timedelta(milliseconds=900))
 
     _say_deployed("2.0.0")

@@ -225,7 +225,7 @@ def test_check_of_a_killed_process_is_taken_over(httpserver: HTTPServer) -> None
     assert checks.claim(source, now=timezone.now())
 
 
-def test_pre_releases_are_the_latest_only_where_policy_lets_them(httpserver: HTTPServer) -> None:
+def test_pre_releases_are_the_latest_only_where_policy_allows_them(httpserver: HTTPServer) -> None:
     service = _source(httpserver).service
     policy = factories.PolicyFactory.create(service=service)
     _serve(httpserver, "github", "1.4.0-rc.1", "1.3.0")

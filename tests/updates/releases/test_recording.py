@@ -108,7 +108,7 @@ def test_refuses_the_same_version_with_another_checksum() -> None:
     assert Release.objects.get().checksum == FIRST.checksum
 
 
-def test_refuses_the_same_version_from_elsewhere_where_no_checksum_can_tell() -> None:
+def test_refuses_the_same_version_from_elsewhere_without_a_checksum() -> None:
     service = factories.ServiceFactory.create()
     _announce(service, dataclasses.replace(FIRST, checksum=""))
     _deploy(service)
@@ -184,7 +184,7 @@ def test_a_quarantined_release_can_be_made_available_again() -> None:
     ]
 
 
-def test_moving_a_release_to_where_it_is_tells_nothing() -> None:
+def test_moving_a_release_to_where_it_is_publishes_nothing() -> None:
     release = factories.ReleaseFactory.create(state=Release.State.QUARANTINED)
 
     operations.quarantine(release, by="sam", reason="again", at=dt.datetime.now(dt.UTC))

@@ -48,7 +48,7 @@ def test_a_rollback_starts_a_version_with_what_it_ran_with(scene: Scene, target:
     assert started(target) == ["1.0.0 old first", "2.0.0 new second", "1.0.0 old first"]
 
 
-def test_a_failed_deployment_goes_back_to_the_environment_before_it(
+def test_a_failed_deployment_restores_the_environment_before_it(
     scene: Scene, target: Target
 ) -> None:
     declare(target, "old", "first")
@@ -61,7 +61,7 @@ def test_a_failed_deployment_goes_back_to_the_environment_before_it(
     assert started(target)[-2:] == ["2.0.0 broken second", "1.0.0 old first"]
 
 
-def test_a_failed_deployment_of_the_same_version_goes_back_to_the_environment_before_it(
+def test_a_failed_deployment_of_the_same_version_restores_the_environment_before_it(
     scene: Scene, target: Target
 ) -> None:
     declare(target, "old", "first")

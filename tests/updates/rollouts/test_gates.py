@@ -165,7 +165,7 @@ def test_too_few_samples_are_inconclusive(
         gates.measure(metered)
 
 
-def test_a_prometheus_that_answers_rubbish_cannot_tell(
+def test_a_prometheus_that_answers_rubbish_is_inconclusive(
     httpserver: HTTPServer, metered: Target
 ) -> None:
     httpserver.expect_request("/prometheus/api/v1/query").respond_with_data("<html>")

@@ -101,7 +101,7 @@ def test_a_full_promotion_ends_all_new_and_waits_for_nothing(
 
 
 @pytest.mark.parametrize("strategy", scenes.OPTIONS)
-def test_a_pause_lets_the_step_end_and_no_other_begin(
+def test_a_pause_waits_for_the_step_and_no_other_begins(
     scene: scenes.Scene,
     shop: Service,
     strategy: str,

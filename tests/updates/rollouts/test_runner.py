@@ -110,7 +110,7 @@ def test_refuses_an_artifact_with_another_digest_and_changes_nothing(
     assert installed(root) == "1.0.0"
 
 
-def test_tells_what_happened_as_events(deploy: Deploy) -> None:
+def test_publishes_what_happened_as_events(deploy: Deploy) -> None:
     deploy("1.0.0")
 
     types = Event.objects.order_by("id").values_list("type", flat=True)

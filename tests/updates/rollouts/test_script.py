@@ -36,7 +36,7 @@ def log_of(target: Target) -> list[str]:
     return (Path(target.install_root) / "log").read_text().splitlines()
 
 
-def test_the_script_installs_and_goes_back(scene: Scene, target: Target) -> None:
+def test_the_script_installs_and_rolls_back(scene: Scene, target: Target) -> None:
     run(scene.deploy(target.service, "1.0.0"))
     run(scene.deploy(target.service, "2.0.0"))
 

@@ -85,7 +85,7 @@ def test_a_deployer_is_asked_only_for_what_is_signed(scene: scenes.Scene, shop: 
     assert (asked_for_good, len(asked)) == (2, 2)
 
 
-def test_goes_back_to_a_release_that_is_on_disk_without_its_artifact(
+def test_rolls_back_to_a_release_that_is_on_disk_without_its_artifact(
     scene: scenes.Scene, shop: Service
 ) -> None:
     deploy(scene, shop, signed(scene, "2.0.0"))

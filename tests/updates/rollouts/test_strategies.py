@@ -146,7 +146,7 @@ def test_blue_green_prepares_one_slot_and_then_moves_all_lookups_in_one_step(
 
 
 @given(st.integers(1, 12), OPTIONS, st.floats(0, 1))
-def test_blue_green_goes_back_by_moving_the_lookups_alone(
+def test_blue_green_is_rolled_back_by_moving_the_lookups_alone(
     count: int, options: Options, where: float
 ) -> None:
     moves = strategies.plan("blue-green", names(count), options)

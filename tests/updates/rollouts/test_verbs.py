@@ -55,7 +55,7 @@ def test_a_promoted_canary_goes_everywhere(scene: scenes.Scene, shop: Service) -
     assert shop.canary_percent is None
 
 
-def test_an_aborted_canary_goes_back_and_its_release_is_quarantined(
+def test_an_aborted_canary_is_rolled_back_and_its_release_is_quarantined(
     scene: scenes.Scene, shop: Service
 ) -> None:
     job = canary(scene, shop)
@@ -97,7 +97,7 @@ def test_a_timed_pause_ends_by_the_sweep(scene: scenes.Scene, shop: Service) -> 
     ("on_expiry", "end", "ran"),
     [("rollback", "rolled_back", "1.0.0"), ("promote", "succeeded", "2.0.0")],
 )
-def test_an_endless_pause_that_expires_goes_back_or_on_as_configured(
+def test_a_pause_that_expires_is_rolled_back_or_resumed_as_configured(
     scene: scenes.Scene, shop: Service, on_expiry: str, end: str, ran: str
 ) -> None:
     step = {"weight": 50, "pause_seconds": None, "expires_after": "1h", "on_expiry": on_expiry}
@@ -136,7 +136,7 @@ def test_a_paused_job_does_nothing_until_it_is_resumed(scene: scenes.Scene, shop
     assert run(job).status == "succeeded"
 
 
-def test_a_gate_that_cannot_tell_pauses_until_a_person_decides(
+def test_an_inconclusive_gate_pauses_until_a_person_decides(
     scene: scenes.Scene, shop: Service
 ) -> None:
     Target.objects.update(metric_url=f"{scene.base_url}/no-prometheus", metric_query="errors")
@@ -154,7 +154,7 @@ def _pause(job: Job) -> bool:
     return operations.pause(job.job_id, by="anna").lease_expires_at is not None
 
 
-def test_a_pause_lets_the_worker_end_its_step(scene: scenes.Scene, shop: Service) -> None:
+def test_the_worker_ends_its_step_before_a_pause(scene: scenes.Scene, shop: Service) -> None:
     job = scene.deploy(shop, "2.0.0")
     held: list[bool] = []
 

@@ -81,7 +81,7 @@ def test_queued_where_the_receiver_fails_for_now(
     assert Delivery.objects.get().status == Delivery.Status.PENDING
 
 
-def test_queued_where_a_success_tells_of_a_failure_in_its_body(
+def test_queued_where_a_success_reports_a_failure_in_its_body(
     api: APIClient, service: Service, httpserver: HTTPServer
 ) -> None:
     lead_to(httpserver, 200)

@@ -225,7 +225,7 @@ def test_an_api_that_does_not_answer_is_said_and_kept(
         inbound.recover(hook, since=timezone.now(), now=timezone.now())
 
 
-def test_the_command_tells_how_many(
+def test_the_command_prints_how_many(
     github: GitHub, hook: GitHubHook, capsys: pytest.CaptureFixture[str]
 ) -> None:
     github.add("guid-1", release("1.3.0"))

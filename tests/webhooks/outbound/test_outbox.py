@@ -166,7 +166,7 @@ def test_a_pattern_keeps_to_its_topics_and_to_its_state() -> None:
         ("local-token", {"name": local_token.ACCOUNT}, True),
     ],
 )
-def test_a_pattern_tells_only_what_its_account_may_read(
+def test_a_pattern_sends_only_what_its_account_may_read(
     settings: Settings, mode: str, account: dict[str, Any] | None, reported: bool
 ) -> None:
     settings.SAGA_AUTH = mode
@@ -180,7 +180,7 @@ def test_a_pattern_tells_only_what_its_account_may_read(
 
 
 @pytest.mark.parametrize(("roles", "reported"), [(["viewers"], True), ([], False)])
-def test_a_pattern_of_a_person_tells_what_its_roles_may_read(
+def test_a_pattern_of_a_person_sends_what_its_roles_may_read(
     roles: list[str], reported: bool
 ) -> None:
     person = User.objects.create(username="otto", is_staff=True)

@@ -146,7 +146,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_no_token_for_this_login_lets_nobody_in(
+def test_what_is_no_token_for_this_login_is_refused(
     fault: str, come_in: ComeIn, provider: Running, client: Client
 ) -> None:
     provider.errs(**FAULTS[fault])

@@ -444,7 +444,7 @@ def test_does_not_follow_a_redirected_post(httpserver: HTTPServer) -> None:
     assert len(httpserver.log) == 1
 
 
-def test_tells_another_origin_nothing_that_was_meant_for_the_first(
+def test_sends_another_origin_nothing_that_was_meant_for_the_first(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
     redirect(httpserver, "/", f"http://rebind.example:{httpserver.port}/other")
@@ -517,7 +517,7 @@ def test_closed_port_is_no_answer() -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 101, http_client.AnswerTooLarge),
     ],
 )
-def test_tells_apart_how_an_answer_can_be_wrong(
+def test_distinguishes_how_an_answer_can_be_wrong(
     serve: Serve, reply: bytes, expected: type[errors.SagaError]
 ) -> None:
     url = serve(lambda connection: connection.sendall(reply))
@@ -624,7 +624,7 @@ def read(url: str, **options: Any) -> bytes:
         return b"".join(download.chunks)
 
 
-def test_downloads_in_chunks_and_tells_the_declared_size(httpserver: HTTPServer) -> None:
+def test_downloads_in_chunks_and_returns_the_declared_size(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/").respond_with_data(b"a" * 200_000)
 
     with http_client.download(

@@ -136,7 +136,7 @@ def test_a_kept_connection_that_the_server_closed_is_no_finding() -> None:
     assert (server.connections, server.requests) == (2, 3)
 
 
-def test_an_old_connection_is_dialled_anew_and_its_address_judged_anew(
+def test_an_old_connection_is_dialled_anew_and_its_address_checked_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = Server(WELL)
@@ -206,7 +206,7 @@ def proxied(settings: Any) -> Callable[[Server], None]:
     return use
 
 
-def test_a_connection_to_the_proxy_is_kept_for_one_judged_address(
+def test_a_connection_to_the_proxy_is_kept_for_one_checked_address(
     monkeypatch: pytest.MonkeyPatch, proxied: Callable[[Server], None]
 ) -> None:
     server = Server(WELL)

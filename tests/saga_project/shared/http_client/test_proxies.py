@@ -90,7 +90,7 @@ def probe(url: str) -> probing.ProbeAnswer:
 
 
 @pytest.mark.usefixtures("trusted")
-def test_https_call_is_a_tunnel_to_the_judged_address_with_the_certificate_of_the_name(
+def test_https_call_is_a_tunnel_to_the_checked_address_with_the_certificate_of_the_name(
     proxy: proxy_servers.Proxy,
 ) -> None:
     answer = get("https://releases.example/file")

@@ -200,7 +200,7 @@ def test_a_zip_of_more_entries_than_its_old_format_counts(tmp_path: Path) -> Non
     assert everything_below(into) == set()
 
 
-def test_the_default_limits_let_a_large_application_in() -> None:
+def test_the_default_limits_accept_a_large_application() -> None:
     limits = archives.DEFAULT_LIMITS
 
     assert (limits.entries, limits.total_bytes) == (200_000, 10 * 2**30)

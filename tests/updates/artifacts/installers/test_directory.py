@@ -253,7 +253,7 @@ def test_a_backup_that_was_damaged_is_not_used(make: Make) -> None:
     assert (context.root / "current" / "VERSION").read_text() == "2"
 
 
-def test_the_first_deployment_goes_back_to_nothing(make: Make) -> None:
+def test_the_first_deployment_is_rolled_back_to_nothing(make: Make) -> None:
     context = make("1")
     install(context)
 
@@ -308,7 +308,7 @@ def test_a_content_encoding_that_names_the_file_is_a_label(
     assert store.content_path(fetched.result["sha256"]).read_bytes() == data
 
 
-def test_a_compressed_answer_is_refused_where_nothing_tells_what_it_is(
+def test_a_compressed_answer_of_an_unknown_format_is_refused(
     make: Make, httpserver: HTTPServer
 ) -> None:
     headers = {"Content-Encoding": "gzip"}

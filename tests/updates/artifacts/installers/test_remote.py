@@ -117,7 +117,7 @@ def test_signs_with_the_time_of_the_call(httpserver: HTTPServer) -> None:
     assert abs(dt.datetime.now(dt.UTC) - sent_at) < dt.timedelta(minutes=1)
 
 
-def test_tells_the_deployer_which_artifact_was_verified(httpserver: HTTPServer) -> None:
+def test_the_deployer_learns_which_artifact_was_verified(httpserver: HTTPServer) -> None:
     answer(httpserver, "POST", {})
 
     remote.switch(context(httpserver, is_signature_required=True, artifact_sha256="a" * 64))

@@ -96,7 +96,7 @@ def test_helm_charts_are_read_from_the_index(httpserver: HTTPServer) -> None:
     assert (found["1.9.0"].artifact_url[:16], found["1.8"].artifact_url) == ("https://charts.e", "")
 
 
-def test_helm_tells_a_missing_chart_from_a_missing_server(httpserver: HTTPServer) -> None:
+def test_helm_distinguishes_a_missing_chart_from_a_missing_server(httpserver: HTTPServer) -> None:
     _serve(httpserver, "/index.yaml", INDEX)
 
     with pytest.raises(SourceUnavailable, match="no chart 'refund'"):

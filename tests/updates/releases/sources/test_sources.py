@@ -250,7 +250,7 @@ def test_an_oci_visit_ends_in_time_however_many_calls_it_takes(
 # --- JSON documents -------------------------------------------------------------------------------
 
 
-def test_a_document_tells_by_pointers(httpserver: HTTPServer) -> None:
+def test_a_document_is_read_by_pointers(httpserver: HTTPServer) -> None:
     content = {
         "latest": {
             "v": "v1.3.0",
@@ -625,7 +625,9 @@ def test_a_number_where_a_version_belongs_is_named(httpserver: HTTPServer) -> No
         _ask(httpserver, "json")
 
 
-def test_a_pattern_tells_which_tags_are_versions_of_the_service(httpserver: HTTPServer) -> None:
+def test_a_pattern_selects_the_tags_that_are_versions_of_the_service(
+    httpserver: HTTPServer,
+) -> None:
     tags = ("release/1.4.0", "release/1.5.0-docs", "nightly")
     imitations.serve_github(httpserver, [imitations.github_release(tag) for tag in tags])
 

@@ -284,7 +284,7 @@ def test_a_rule_selects_by_type_severity_and_service(
 
 
 @pytest.mark.usefixtures("pager")
-def test_a_rule_of_a_service_tells_of_no_other() -> None:
+def test_a_rule_of_a_service_reports_no_other() -> None:
     NotificationRuleFactory.create(service=ServiceFactory.create(name="shop"))
 
     happen("lifecycle.crashed", "mail")
@@ -294,7 +294,7 @@ def test_a_rule_of_a_service_tells_of_no_other() -> None:
 
 
 @pytest.mark.usefixtures("pager")
-def test_a_rule_that_was_switched_off_tells_nothing_more() -> None:
+def test_a_rule_that_was_switched_off_reports_nothing_more() -> None:
     rule = NotificationRuleFactory.create(group_seconds=60)
     happen("lifecycle.crashed")
     NotificationRule.objects.filter(pk=rule.pk).update(is_enabled=False)

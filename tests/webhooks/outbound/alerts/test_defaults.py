@@ -75,7 +75,7 @@ def test_default_rules_are_valid_and_cover_events_that_exist() -> None:
     ],
 )
 @pytest.mark.usefixtures("pager")
-def test_default_rules_tell_of_what_staff_must_know(
+def test_default_rules_report_what_staff_must_know(
     kind: str, data: dict[str, Any], seconds: int
 ) -> None:
     defaults.ensure()
@@ -89,7 +89,7 @@ def test_default_rules_tell_of_what_staff_must_know(
     "kind", ["service.registered", "deployment.succeeded", "release.announced", "update.approved"]
 )
 @pytest.mark.usefixtures("pager")
-def test_default_rules_tell_nothing_of_what_goes_well(kind: str) -> None:
+def test_default_rules_report_nothing_of_what_goes_well(kind: str) -> None:
     defaults.ensure()
 
     happen(kind, instance_id="i-1", version="1")
