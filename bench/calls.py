@@ -45,11 +45,13 @@ def document(number: int, *, prefix: str = "") -> dict[str, object]:
 
 
 def mixed(
-    beats: Iterator[bytes], lookups: Iterator[bytes], lists: Iterator[bytes]
+    heartbeats: Iterator[bytes], lookups: Iterator[bytes], lists: Iterator[bytes]
 ) -> Iterator[bytes]:
     """Nine heartbeats in ten, nine lookups in a hundred, one list in a hundred."""
     for number in range(1000):
-        yield next(lists) if number % 100 == 50 else next(lookups if number % 11 == 0 else beats)
+        yield (
+            next(lists) if number % 100 == 50 else next(lookups if number % 11 == 0 else heartbeats)
+        )
 
 
 def _endless(make: Callable[[int], Iterable[bytes]], count: int) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from typing import Any
 
 from demo import stage
 
-BEATING = 200
+LIVING = 200
 TTL_SECONDS = 15
 CALLERS = 8
 PATIENCE_SECONDS = 300.0
@@ -38,7 +38,7 @@ class Watch:
     """What was seen beside the deployments."""
 
     sweep_ages: list[float] = field(default_factory=list)
-    beats: list[float] = field(default_factory=list)
+    heartbeats: list[float] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
 
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def run(saga: str, artifacts: str, number: int) -> bool:
-    names = [f"beating-{index:03}" for index in range(BEATING)]
+    names = [f"living-{index:03}" for index in range(LIVING)]
     for name in names:
         registration = {
             "service_name": name,
@@ -134,16 +134,16 @@ def _watch(saga: str, names: list[str], watch: Watch, is_over: threading.Event) 
         watch.sweep_ages.append(health["protection"]["sweep_lag_seconds"] or 0.0)
         began_at = time.monotonic()
         answer = stage.call("POST", f"{saga}/services/heartbeat", {"services": names})
-        watch.beats.append(time.monotonic() - began_at)
+        watch.heartbeats.append(time.monotonic() - began_at)
         watch.missing.update(answer["missing"])
 
 
 def show(when: str, watch: Watch) -> None:
-    ages, beats = sorted(watch.sweep_ages), sorted(watch.beats)
+    ages, heartbeats = sorted(watch.sweep_ages), sorted(watch.heartbeats)
     print(
         f"{when:<10} last sweep p50 {statistics.median(ages):.1f} s, longest {ages[-1]:.1f} s ago;"
-        f" {BEATING} heartbeats p50 {statistics.median(beats) * 1000:.0f} ms,"
-        f" slowest {beats[-1] * 1000:.0f} ms"
+        f" {LIVING} heartbeats p50 {statistics.median(heartbeats) * 1000:.0f} ms,"
+        f" slowest {heartbeats[-1] * 1000:.0f} ms"
     )
 
 

@@ -53,14 +53,14 @@ def sweep() -> Sweep:
         presence.take_overdue(protection.choose(seen, held))
         taken = presence.expiring()
         _write_expired(taken, grace_floor=timestamps.at(seen.floor_us))
-        _tell_protection(seen, held)
+        _publish_protection(seen, held)
         protection.note(seen, held)
     presence.forget_expiring(list(taken))
     metrics.expired_total.inc(len(taken))
     return Sweep(len(taken), len(seen.holds), is_protecting=bool(held))
 
 
-def _tell_protection(seen: presence.Overdue, held: Sequence[str]) -> None:
+def _publish_protection(seen: presence.Overdue, held: Sequence[str]) -> None:
     """Publish that protection against mass expiry begins or ends."""
     was_protecting = bool((protection.state() or {}).get("is_protecting"))
     if held and not was_protecting:

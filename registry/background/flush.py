@@ -46,7 +46,7 @@ def flush_heartbeats() -> int:
         skew_us = presence.skew_us(now_us)
         count = _flush({member: heartbeat_us + skew_us for member, heartbeat_us in times.items()})
     transaction.on_commit(functools.partial(_flushed.note, now_us))
-    if _is_any_heard_again():
+    if _has_any_recovered():
         _recover()
     return count
 
@@ -85,23 +85,23 @@ WITH heartbeat AS (
  RETURNING instance.service_id, heartbeat.at
 ), newest AS (
     UPDATE registry_service AS service
-       SET last_heartbeat_at = heard.at
-      FROM (SELECT service_id, max(at) AS at FROM moved GROUP BY service_id) AS heard
-     WHERE service.id = heard.service_id
-       AND (service.last_heartbeat_at IS NULL OR service.last_heartbeat_at < heard.at)
+       SET last_heartbeat_at = latest.at
+      FROM (SELECT service_id, max(at) AS at FROM moved GROUP BY service_id) AS latest
+     WHERE service.id = latest.service_id
+       AND (service.last_heartbeat_at IS NULL OR service.last_heartbeat_at < latest.at)
 )
 SELECT count(*) FROM moved
 """
 
 
-def _is_any_heard_again() -> bool:
+def _has_any_recovered() -> bool:
     """Whether there may be anything to recover, at the price of one small query."""
     with connection.cursor() as cursor:
-        cursor.execute(_HEARD_AGAIN, [timezone.now(), settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER])
+        cursor.execute(_RECOVERED, [timezone.now(), settings.REGISTRY_HEARTBEAT_GRACE_MULTIPLIER])
         return cursor.fetchone() is not None
 
 
-_HEARD_AGAIN = """
+_RECOVERED = """
 SELECT 1 FROM registry_service
  WHERE consecutive_misses > 0
    AND last_heartbeat_at >= %s - heartbeat_interval_seconds * %s * interval '1 second'

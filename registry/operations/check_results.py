@@ -244,7 +244,7 @@ def _settle(services: Sequence[Service], *, now: dt.datetime) -> list[events.Eve
         if instance.check_health != health:
             service = by_key[instance.service_id]
             before, instance.check_health = instance.combined_health, health
-            drafts += rows.told_health(service, instance, before=before, note=reason or "")
+            drafts += rows.health_drafts(service, instance, before=before, note=reason or "")
             changed.setdefault(health, []).append(instance)
     for health, instances in changed.items():
         Instance.objects.filter(pk__in=[row.pk for row in instances]).update(check_health=health)

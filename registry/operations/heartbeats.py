@@ -113,5 +113,5 @@ def _write_heartbeat(heartbeat: Heartbeat, *, now: dt.datetime) -> None:
         instance.save(update_fields=["health", "note", "version", "last_heartbeat_at"])
         rows.save_change(service, now=now)
         if is_replaced:
-            rows.tell_replaced(service, now=now)
+            rows.send_replaced(service, now=now)
         projection.schedule(service)

@@ -210,7 +210,7 @@ def put_instance(service: Service, registration: Registration, *, now: dt.dateti
     instance.save(update_fields=None if before is None else ["state", *values])
     events.publish(registered_draft(instance))
     if is_replaced:
-        rows.tell_replaced(service, now=now)
+        rows.send_replaced(service, now=now)
     return instance
 
 

@@ -48,7 +48,7 @@ def note_version(service: Service, version: str, *, instance_id: str | None = No
     service.version = version
 
 
-def tell_replaced(service: Service, *, now: dt.datetime) -> None:
+def send_replaced(service: Service, *, now: dt.datetime) -> None:
     """Notify the receivers that an instance of the service runs another version than before."""
     events.instance_replaced.send(sender=Instance, service_name=service.name, at=now)
 
@@ -61,13 +61,13 @@ def set_version(service: Service, instance: Instance, version: str) -> None:
 def set_health(service: Service, instance: Instance, health: str, *, note: str) -> None:
     """Set what the instance reports, and publish a change of its health."""
     before, instance.health = instance.combined_health, health
-    events.publish(*told_health(service, instance, before=before, note=note))
+    events.publish(*health_drafts(service, instance, before=before, note=note))
 
 
-def told_health(
+def health_drafts(
     service: Service, instance: Instance, *, before: str, note: str
 ) -> list[events.EventDraft]:
-    """Return the event of an instance whose health is another one than ``before``, if it is."""
+    """Return the event of an instance whose health differs from ``before``, if it does."""
     if instance.combined_health == before:
         return []
     return [

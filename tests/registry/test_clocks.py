@@ -205,8 +205,8 @@ def test_heartbeats_that_waited_in_a_paused_redis_are_accepted(
     with server.client() as other:
         other.execute_command("CLIENT", "PAUSE", 4500, "ALL")
         with ThreadPoolExecutor(1) as pool:
-            beats = pool.submit(presence.renew, [ALIVE])
-            moments = beats.result(30)
+            heartbeats = pool.submit(presence.renew, [ALIVE])
+            moments = heartbeats.result(30)
 
     assert moments != [0]
     assert presence.take_overdue([ALIVE]) == []

@@ -45,11 +45,11 @@ def test_pages_of_heartbeats_hold_every_instance(redis, monkeypatch):
     for number, ttl in enumerate([60, 60, 90, 60, 5, 60, 60, 3600]):
         put(f"s-{number}", known=[("default", ttl, now + (ttl - 1 - number // 4) * SECOND)])
 
-    beats, at_us = presence.heartbeats()
+    renewed, at_us = presence.heartbeats()
     late, _ = presence.heartbeats(since_us=now - SECOND)
 
     expected = {f"s-{number}/default": now - (1 + number // 4) * SECOND for number in range(8)}
-    assert beats == pytest.approx(expected, rel=0, abs=SECOND // 2)  # later by the way to Redis
+    assert renewed == pytest.approx(expected, rel=0, abs=SECOND // 2)  # later by the way to Redis
     assert sorted(late) == [f"s-{number}/default" for number in range(4)]
     assert at_us >= now
 
@@ -60,18 +60,18 @@ def test_no_heartbeat_is_in_the_future(redis):
         presence.TTLS, "a/default", 5 * SECOND
     )  # it has just registered anew, with another TTL
 
-    beats, at_us = presence.heartbeats()
+    renewed, at_us = presence.heartbeats()
 
-    assert beats == {"a/default": at_us}
+    assert renewed == {"a/default": at_us}
 
 
 def test_renews_more_than_one_command_may_name():
     members = [presence.member_of("a", str(number)) for number in range(2500)]
     put(renewed=[(str(number), 60) for number in range(0, 2500, 2)])
 
-    beats = presence.renew(members)
+    renewed = presence.renew(members)
 
-    assert [bool(at_us) for at_us in beats] == [number % 2 == 0 for number in range(2500)]
+    assert [bool(at_us) for at_us in renewed] == [number % 2 == 0 for number in range(2500)]
 
 
 def test_renewal_of_an_overdue_instance_is_rejected(redis):

@@ -105,7 +105,7 @@ def _document(plan: preview.Plan) -> dict[str, Any]:
         "windows": [_applying(row) for row in plan.windows],
         "freezes": [_applying(row) for row in plan.freezes],
         "next_at": api.zulu(decision.next_at),
-        "releases": [_judgement(evaluation) for evaluation in decision.evaluations],
+        "releases": [_verdict(evaluation) for evaluation in decision.evaluations],
     }
 
 
@@ -119,7 +119,7 @@ def _applying(row: MaintenanceWindow | Freeze) -> dict[str, Any]:
     }
 
 
-def _judgement(evaluation: Evaluation) -> dict[str, Any]:
+def _verdict(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "version": evaluation.version,
         "is_eligible": evaluation.obstacle is None,

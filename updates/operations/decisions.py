@@ -71,7 +71,7 @@ def approve(
         names = approvers_of(approval)
         required = required_of(approval)
         if len(names) < required:
-            _tell_given(approval, decider, given=len(names), required=required, now=now)
+            _publish_given(approval, decider, given=len(names), required=required, now=now)
             return
         _decide(approval, to=Approval.State.APPROVED, by=", ".join(names), reason=reason, now=now)
         if approval.requested_by:
@@ -221,7 +221,7 @@ def _record(
     )
 
 
-def _tell_given(
+def _publish_given(
     approval: Approval, decider: Decider, *, given: int, required: int, now: dt.datetime
 ) -> None:
     name, version, by = approval.service.name, approval.release.version, person(decider.name)

@@ -46,7 +46,7 @@ def connections_of(redis: Redis) -> set[str]:
     return {client["id"] for client in redis.client_list() if client["db"] == database}
 
 
-def last_heard_us() -> int:
+def listed_heartbeat_us() -> int:
     entry = directory.peek("a")
     assert entry is not None
     return entry.instances[0].last_heartbeat_us
@@ -96,15 +96,15 @@ def test_waiting_heartbeats_are_published(
 ) -> None:
     with replica.following():
         for _ in range(3):
-            beats = renew("a/default")
+            heartbeats = renew("a/default")
         loop.run_until_complete(asyncio.sleep(0.02))  # the loop must run for its timers to
 
-        waiting.until(lambda: [last_heard_us()] == beats)
+        waiting.until(lambda: [listed_heartbeat_us()] == heartbeats)
 
 
 def test_tick_publishes_the_heartbeats_of_a_killed_process(renew: Callable[[str], Beats]) -> None:
     with replica.following():
         for _ in range(3):
-            beats = renew("a/default")
+            heartbeats = renew("a/default")
 
-        waiting.until(lambda: [last_heard_us()] == beats)
+        waiting.until(lambda: [listed_heartbeat_us()] == heartbeats)

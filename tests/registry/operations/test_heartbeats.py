@@ -78,8 +78,8 @@ def test_a_new_version_is_recorded():
 def test_bulk_heartbeat_names_the_missing_instances():
     register("a", ttl_seconds=30)
     register("b", ttl_seconds=20)
-    beats = [operations.Heartbeat(service_name=name) for name in ("a", "b", "c")]
+    heartbeats = [operations.Heartbeat(service_name=name) for name in ("a", "b", "c")]
 
-    answer = operations.renew_many(beats, by=None, now=timezone.now())
+    answer = operations.renew_many(heartbeats, by=None, now=timezone.now())
 
     assert answer == operations.Renewed(refreshed=2, ttl_seconds=20, missing=["c"])

@@ -138,11 +138,11 @@ def test_writers_that_compete_for_the_same_services_never_deadlock() -> None:
 
     def beat() -> None:
         for turn in range(15):
-            beats = [
+            heartbeats = [
                 operations.Heartbeat(service_name=name, health=("warning", "passing")[turn % 2])
                 for name in reversed(names)
             ]
-            operations.renew_many(beats, by=None, now=timezone.now())
+            operations.renew_many(heartbeats, by=None, now=timezone.now())
 
     def flush_all() -> None:
         for _ in range(30):
