@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import redis as redis_library
 from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
+from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 
 from registry import presence
@@ -69,6 +71,20 @@ def redis() -> Iterator[redis_library.Redis]:
     shared_redis.breaker.close()
     store.flushdb()
     presence.mark_filled()
+
+
+@pytest.fixture
+def httpserver(make_httpserver: HTTPServer) -> HTTPServer:
+    """This worker's HTTP server, without requests that an earlier test left behind.
+
+    It answers one request at a time, in their order: once it has answered this one, those are in its log.
+    """
+    server = http.client.HTTPConnection(make_httpserver.host, make_httpserver.port, timeout=60)
+    server.request("GET", "/")
+    server.getresponse().read()
+    server.close()
+    make_httpserver.clear()
+    return make_httpserver
 
 
 @pytest.fixture(autouse=True)
