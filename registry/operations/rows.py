@@ -67,7 +67,7 @@ def set_health(service: Service, instance: Instance, health: str, *, note: str) 
 def health_drafts(
     service: Service, instance: Instance, *, before: str, note: str
 ) -> list[events.EventDraft]:
-    """Return the event of an instance whose health differs from ``before``, if it does."""
+    """Return the event of the change of an instance's health; empty where it is still ``before``."""
     if instance.combined_health == before:
         return []
     return [

@@ -160,7 +160,7 @@ def _connect(answer: tuple[Any, ...], deadline: Deadline) -> socket.socket:
 
 
 def _ask(proxy: proxies.Proxy, url: Url, address: str, deadline: Deadline) -> Line:
-    """Return a line to the checked address through the proxy, whose own address operators vouch for."""
+    """Return a connection to the checked address through the proxy, which the settings name."""
     connection = _reach(proxy, deadline)
     if not proxies.needs_tunnel(url):
         return Line(connection, proxies.whole(url, address), proxy.headers)
