@@ -52,7 +52,7 @@ class WebServer:
 
     def cells(self) -> list[list[int]]:
         """Return the shared counters of each process that has begun."""
-        files = (self._run_dir / f"{process.pid}.figures" for process in self.processes)
+        files = (counters.file_of(self._run_dir, process.pid) for process in self.processes)
         return [counters.read_cells(file) for file in files if file.exists()]
 
     @property

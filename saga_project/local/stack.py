@@ -26,6 +26,7 @@ from saga_project.local.embedded.processes import Server, ServerFailed
 from saga_project.local.printing import SAGA
 from saga_project.local.programs import Program
 from saga_project.local.supervisor import Supervisor
+from saga_project.shared import counters
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to reach what listens there)
 WORKER_THREADS = 16
@@ -174,7 +175,7 @@ def _web_programs(listener: socket.socket) -> list[Program]:
 
 def _has_begun(pid: int) -> bool:
     """Whether a web process has come so far that it shares its counters: it answers next."""
-    return (settings.RUN_DIR / f"{pid}.figures").exists()
+    return counters.file_of(settings.RUN_DIR, pid).exists()
 
 
 def _background_programs() -> list[Program]:

@@ -28,6 +28,8 @@ FAST_PATH = {
 UNAVAILABLE = 8
 _COUNT = 24
 _BYTES = _COUNT * 8
+# The previous release gives its files the same name: both serve during an upgrade.
+_SUFFIX = ".figures"
 
 #: This process's own; private until ``share``. Refer to it as ``counters.cells``: sharing replaces it.
 cells: Any = memoryview(bytearray(_BYTES)).cast("q")
@@ -39,8 +41,7 @@ def share(folder: Path) -> None:
     """Share this process's cells with the other processes of this server; keeps their values."""
     global cells, _own, _folder
     folder.mkdir(parents=True, exist_ok=True)
-    # The name that the previous release gives its files: both serve during an upgrade.
-    path = folder / f"{os.getpid()}.figures"
+    path = file_of(folder, os.getpid())
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # held, with the descriptor, until the process ends
@@ -48,6 +49,11 @@ def share(folder: Path) -> None:
     shared = memoryview(mmap.mmap(descriptor, _BYTES)).cast("q")
     shared[:] = cells
     cells, _own, _folder = shared, path, folder
+
+
+def file_of(folder: Path, pid: int) -> Path:
+    """Return the file in which a process shares its counters."""
+    return folder / f"{pid}{_SUFFIX}"
 
 
 def of_all_processes() -> list[list[int]]:
@@ -61,7 +67,7 @@ def read_cells(path: Path) -> list[int]:
 
 
 def _of_the_others() -> Iterator[list[int]]:
-    for path in sorted(_folder.glob("*.figures")) if _folder else []:
+    for path in sorted(_folder.glob(f"*{_SUFFIX}")) if _folder else []:
         if path != _own:
             with contextlib.suppress(FileNotFoundError):
                 yield from _read(path)
